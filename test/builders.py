@@ -1,0 +1,106 @@
+"""BAM files for tests, each made of what its test cares about; the rest has defaults."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pysam
+
+LENGTH = 10_000
+
+
+@dataclass(frozen=True)
+class Read:
+    """An alignment record.
+
+    Attributes:
+        contig: name of the reference sequence that it lies on; None for no place.
+        position: leftmost base, 0-based.
+        cigar: None for a record without CIGAR.
+        flag: SAM flags; a record without a place is always unmapped.
+    """
+
+    contig: str | None
+    position: int = 0
+    cigar: str | None = "10M"
+    flag: int = 0
+
+
+def make_bam(
+    path: Path,
+    reads: Mapping[str, int] | None = None,
+    *,
+    unplaced: int = 0,
+    length: int = LENGTH,
+    more_header: Sequence[str] = (),
+) -> Path:
+    """Writes a BAM with so many records on each reference sequence, and its index.
+
+    Args:
+        path: the file, or a folder, where it becomes sample.bam.
+        reads: records for each reference sequence; its order is the header's.
+        unplaced: records without a place, behind the others.
+        length: of every reference sequence, in bases.
+        more_header: lines to end the header with.
+
+    Returns:
+        The path of the BAM; the index is at the same path with .bai after it.
+    """
+    reads = reads or {}
+    return write_bam(
+        path,
+        contigs=dict.fromkeys(reads, length),
+        reads=[
+            *(
+                Read(contig, position=number % (length - 10))
+                for contig, records in reads.items()
+                for number in range(records)
+            ),
+            *[Read(None)] * unplaced,
+        ],
+        more_header=more_header,
+    )
+
+
+def write_bam(
+    path: Path,
+    contigs: Mapping[str, int],
+    reads: Iterable[Read],
+    *,
+    more_header: Sequence[str] = (),
+) -> Path:
+    """Writes just these records, sorted, and the index; contigs gives lengths in header order."""
+    path = path / "sample.bam" if path.is_dir() else path
+    header = pysam.AlignmentHeader.from_text(
+        "\n".join(
+            [
+                "@HD\tVN:1.6\tSO:coordinate",
+                *(f"@SQ\tSN:{contig}\tLN:{length}" for contig, length in contigs.items()),
+                *more_header,
+            ]
+        )
+        + "\n"
+    )
+    order = {contig: number for number, contig in enumerate(contigs)}
+
+    def place(read: Read) -> tuple[int, int]:
+        return (len(order), 0) if read.contig is None else (order[read.contig], read.position)
+
+    with pysam.AlignmentFile(str(path), "wb", header=header) as bam:
+        for number, read in enumerate(sorted(reads, key=place)):
+            bam.write(_record(header, f"read{number}", read))
+    pysam.index(str(path))
+    return path
+
+
+def _record(header: pysam.AlignmentHeader, name: str, read: Read) -> pysam.AlignedSegment:
+    record = pysam.AlignedSegment(header)
+    record.query_name = name
+    if read.contig is None:
+        record.flag = read.flag | 4
+    else:
+        record.flag = read.flag
+        record.reference_id = header.references.index(read.contig)
+        record.reference_start = read.position
+        record.cigarstring = read.cigar
+    return record

@@ -1,0 +1,232 @@
+"""The entry point tells the whole story: from two files to one, or to one error."""
+
+import inspect
+import json
+import multiprocessing
+import re
+from pathlib import Path
+from typing import Any
+
+import dxpy
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import samtools_count
+from builders import Read, make_bam, write_bam
+from oracle import expected_count_file
+
+LINK = {"$dnanexus_link": "file-0123456789BFGJKPQVXYZbfg"}
+
+
+class Job:
+    """The platform's side of a job: hands out two local files and keeps what is uploaded."""
+
+    def __init__(self, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Starts in home, which stands for the worker's."""
+        self.home = home
+        self.uploaded: dict[str, str] = {}
+        self.inputs: dict[str, list[str]] = {}
+        self.monkeypatch = monkeypatch
+        monkeypatch.chdir(home)
+        monkeypatch.setattr(dxpy, "download_all_inputs", self.download_all_inputs)
+        monkeypatch.setattr(dxpy, "upload_local_file", self.upload_local_file)
+
+    def download_all_inputs(self) -> dict[str, list[str]]:
+        return self.inputs
+
+    def upload_local_file(self, filename: str, name: str) -> dxpy.DXFile:
+        self.uploaded[name] = Path(filename).read_bytes().decode()
+        return dxpy.DXFile(LINK["$dnanexus_link"])
+
+    def run(self, bam: Path, index: Path | None = None) -> dict[str, Any]:
+        self.inputs = {
+            "mappings_sorted_bam_path": [str(bam)],
+            "mappings_sorted_bai_path": [str(index or f"{bam}.bai")],
+        }
+        output: dict[str, Any] = samtools_count.main(LINK, LINK)
+        return output
+
+
+@pytest.fixture
+def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Job:
+    home = tmp_path / "home"
+    home.mkdir()
+    return Job(home, monkeypatch)
+
+
+def test_the_entry_point_takes_the_inputs_that_dxapp_json_declares() -> None:
+    dxapp = json.loads((Path(__file__).parents[2] / "dxapp.json").read_text())
+    declared = [field["name"] for field in dxapp["inputSpec"]]
+    assert list(inspect.signature(samtools_count.main).parameters) == declared
+
+
+def test_the_counts_are_uploaded_and_linked(job: Job, tmp_path: Path) -> None:
+    bam = make_bam(tmp_path / "ex1.bam", {"chr1": 3, "chr2": 0, "HLA-A*01:01": 2}, unplaced=4)
+
+    output = job.run(bam)
+
+    assert output == {"count_file": LINK}
+    assert job.uploaded == {
+        "ex1_count.txt": ("Region chr1: 3\nRegion chr2: 0\nRegion HLA-A*01:01: 2\nTotal reads: 5")
+    }
+
+
+@pytest.mark.parametrize(
+    ("reads", "unplaced", "text"),
+    [
+        ({}, 0, "Total reads: 0"),
+        ({}, 3, "Total reads: 0"),
+        ({"chr1": 0}, 0, "Region chr1: 0\nTotal reads: 0"),
+        ({"chr1": 0}, 3, "Region chr1: 0\nTotal reads: 0"),
+        ({"chr1": 1, "chr1:1-100": 2}, 0, "Region chr1: 1\nRegion chr1:1-100: 2\nTotal reads: 3"),
+        ({"chr1": 1, ".": 2}, 0, "Region chr1: 1\nRegion .: 2\nTotal reads: 3"),
+        ({"chr1": 1, "{chr1}": 2}, 0, "Region chr1: 1\nRegion {chr1}: 2\nTotal reads: 3"),
+        ({"größe": 1}, 0, "Region größe: 1\nTotal reads: 1"),
+    ],
+    ids=[
+        "empty",
+        "only unplaced, no sequences",
+        "no reads",
+        "only unplaced",
+        "a name like a range",
+        "a dot",
+        "braces",
+        "not ASCII",
+    ],
+)
+def test_the_count_file_is_right_to_the_byte(
+    job: Job, tmp_path: Path, reads: dict[str, int], unplaced: int, text: str
+) -> None:
+    job.run(make_bam(tmp_path, reads, unplaced=unplaced))
+    assert job.uploaded == {"sample_count.txt": text}
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["SAMPLE.BAM", "-c.bam", "a b.bam", 'it\'s "so".bam', "größe.bam", "$(false).bam", ".bam"],
+)
+@pytest.mark.parametrize("index_name", ["{name}.bai", "{stem}.bai"])
+def test_odd_file_names_change_nothing(
+    job: Job, tmp_path: Path, name: str, index_name: str
+) -> None:
+    made = make_bam(tmp_path, {"chr1": 3})
+    text = expected_count_file(made)
+    (tmp_path / "in").mkdir()
+    bam = made.rename(tmp_path / "in" / name)
+    (tmp_path / "index").mkdir()
+    index_name = index_name.format(name=name, stem=Path(name).stem)
+    index = Path(f"{made}.bai").rename(tmp_path / "index" / index_name)
+
+    job.run(bam, index)
+
+    assert list(job.uploaded.values()) == [text]
+
+
+def test_a_failed_call_ends_the_job_with_its_words_and_uploads_nothing(
+    job: Job, tmp_path: Path
+) -> None:
+    bam = make_bam(tmp_path, {"chr1": 30_000, "chr2": 30_000})
+    content = bytearray(bam.read_bytes())
+    middle = len(content) // 2
+    content[middle : middle + 100] = bytes(100)
+    bam.write_bytes(content)
+
+    with pytest.raises(dxpy.AppInternalError) as caught:
+        job.run(bam)
+
+    message = str(caught.value)
+    assert re.search(r"region chr[12] of sample\.bam could not be counted", message)
+    assert re.search(r"/samtools view -c \S+/input\.bam '{chr[12]}'", message)
+    assert re.search(r"exit status \d+ and said: \[", message)
+    assert "b'" not in message
+    assert job.uploaded == {}
+    assert multiprocessing.active_children() == []
+
+
+@pytest.mark.parametrize("spoil", ["not a BAM", "cut in half"])
+def test_a_bam_that_cannot_be_read_is_the_users_to_mend(
+    job: Job, tmp_path: Path, spoil: str
+) -> None:
+    bam = make_bam(tmp_path, {"chr1": 30_000, "chr2": 30_000})
+    content = bam.read_bytes()
+    bam.write_bytes(content[: len(content) // 2] if spoil == "cut in half" else b"not a BAM")
+
+    with pytest.raises(dxpy.AppError, match=r"mappings_sorted_bam: sample\.bam cannot be read"):
+        job.run(bam)
+
+    assert job.uploaded == {}
+    assert multiprocessing.active_children() == []
+
+
+def test_the_pool_is_forked_before_transfers_start_threads(job: Job, tmp_path: Path) -> None:
+    workers = []
+
+    def download_all_inputs() -> dict[str, list[str]]:
+        workers.append(len(multiprocessing.active_children()))
+        return job.inputs
+
+    job.monkeypatch.setattr(dxpy, "download_all_inputs", download_all_inputs)
+    job.run(make_bam(tmp_path, {"chr1": 3}))
+
+    assert workers == [multiprocessing.cpu_count()]
+
+
+@pytest.mark.parametrize(
+    ("regions", "lines"), [(0, []), (3, [1, 2, 3]), (25, [3, 5, 8, 10, 13, 15, 18, 20, 23, 25])]
+)
+def test_the_log_has_a_line_for_each_finished_tenth(
+    capsys: pytest.CaptureFixture[str], regions: int, lines: list[int]
+) -> None:
+    results = list(range(regions))
+    assert list(samtools_count.log_tenths(iter(results), total=regions)) == results
+    assert capsys.readouterr().out == "".join(f"{done} of {regions} tasks done\n" for done in lines)
+
+
+def can_be_told(contig: str) -> bool:
+    """Whether samtools can be asked for this name, and the oracle can see it in SAM text."""
+    return contig not in ("*", "=") and not (contig.startswith("#") and "}:" in contig)
+
+
+contigs = st.text(
+    st.sampled_from("abc019:*,{}.-=#|'\"") | st.characters(min_codepoint=33, categories=["L"]),
+    min_size=1,
+    max_size=8,
+).filter(can_be_told)
+
+
+@st.composite
+def bams(draw: st.DrawFn) -> tuple[dict[str, int], list[Read]]:
+    """Lengths of reference sequences in header order, and records in any order."""
+    lengths = draw(st.dictionaries(contigs, st.integers(1, 100_000), max_size=6))
+    places = [st.just(Read(None))]
+    for contig, length in lengths.items():
+        places.append(
+            st.builds(
+                Read,
+                contig=st.just(contig),
+                position=st.integers(0, length - 1),
+                cigar=st.sampled_from([None, "10M", "3S5M", "2M40000N2M", "5I"]),
+                flag=st.sampled_from([0, 0x4, 0x10, 0x100, 0x200, 0x400, 0x800]),
+            )
+        )
+    return lengths, draw(st.lists(st.one_of(places), max_size=40))
+
+
+@given(bams())
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_bam_gives_what_reading_all_of_it_gives(
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
+    bam: tuple[dict[str, int], list[Read]],
+) -> None:
+    folder = tmp_path_factory.mktemp("any")
+    lengths, reads = bam
+    path = write_bam(folder, lengths, reads)
+    home = folder / "home"
+    home.mkdir()
+    job = Job(home, monkeypatch)
+
+    job.run(path)
+
+    assert job.uploaded == {"sample_count.txt": expected_count_file(path)}
