@@ -1,0 +1,42 @@
+"""Who calls, and what they may do where.
+
+https://documentation.dnanexus.com/developer/apps/app-permissions
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from .errors import PermissionDenied
+from .jobs import Job
+
+VIEW, CONTRIBUTE, ADMINISTER = "VIEW", "CONTRIBUTE", "ADMINISTER"
+_LEVELS = (VIEW, CONTRIBUTE, ADMINISTER)
+
+
+@dataclass(frozen=True)
+class Caller:
+    """A user or one of their jobs; `access` gives the level in each container."""
+
+    user: str
+    job: Job | None
+    access: Mapping[str, str]
+
+    @classmethod
+    def of_job(cls, job: Job) -> "Caller":
+        """A job owns its workspace, and an applet's job may only view the project."""
+        return cls(job.user, job, {job.project: VIEW, job.workspace: ADMINISTER})
+
+    @property
+    def created_by(self) -> dict[str, str]:
+        if self.job is None:
+            return {"user": self.user}
+        return {"user": self.user, "job": self.job.id, "executable": self.job.applet.id}
+
+    def may(self, level: str, container_id: str) -> bool:
+        granted = self.access.get(container_id)
+        return granted is not None and _LEVELS.index(granted) >= _LEVELS.index(level)
+
+    def require(self, level: str, container_id: str) -> None:
+        """Raise PermissionDenied unless the caller has the level in the container."""
+        if not self.may(level, container_id):
+            raise PermissionDenied(f"{level} permission required in {container_id}")

@@ -1,0 +1,51 @@
+"""The error types of the API, each with its HTTP status.
+
+https://documentation.dnanexus.com/developer/api/protocols#errors
+"""
+
+from http import HTTPStatus
+
+
+class PlatformError(Exception):
+    """An API error: answered as `{"error": {"type", "message"}}` with the class's status."""
+
+    status = HTTPStatus.INTERNAL_SERVER_ERROR
+
+    @property
+    def type(self) -> str:
+        return type(self).__name__
+
+    def as_json(self) -> dict[str, dict[str, str]]:
+        return {"error": {"type": self.type, "message": str(self)}}
+
+
+class InternalError(PlatformError):
+    status = HTTPStatus.INTERNAL_SERVER_ERROR
+
+
+class MalformedJSON(PlatformError):
+    status = HTTPStatus.BAD_REQUEST
+
+
+class InvalidAuthentication(PlatformError):
+    status = HTTPStatus.UNAUTHORIZED
+
+
+class PermissionDenied(PlatformError):
+    status = HTTPStatus.UNAUTHORIZED
+
+
+class ResourceNotFound(PlatformError):
+    status = HTTPStatus.NOT_FOUND
+
+
+class InvalidInput(PlatformError):
+    status = HTTPStatus.UNPROCESSABLE_ENTITY
+
+
+class InvalidState(PlatformError):
+    status = HTTPStatus.UNPROCESSABLE_ENTITY
+
+
+class InvalidType(PlatformError):
+    status = HTTPStatus.UNPROCESSABLE_ENTITY

@@ -1,0 +1,51 @@
+"""The log of a job: lines that arrive while others read them."""
+
+import threading
+from collections.abc import Iterator
+
+from .store import now_ms
+
+LogLine = dict[str, str | int]
+
+
+class JobLog:
+    """Lines in the form in which the platform streams them."""
+
+    def __init__(self, job_id: str) -> None:
+        self._job_id = job_id
+        self._lines: list[LogLine] = []
+        self._ended = False
+        self._changed = threading.Condition()
+
+    def write(self, message: str, source: str = "SYSTEM", level: str = "INFO") -> None:
+        with self._changed:
+            self._lines.append(
+                {
+                    "timestamp": now_ms(),
+                    "source": source,
+                    "level": level,
+                    "job": self._job_id,
+                    "line": len(self._lines),
+                    "msg": message,
+                }
+            )
+            self._changed.notify_all()
+
+    def end(self) -> None:
+        """Say that no line will follow, so that readers come to an end."""
+        with self._changed:
+            self._ended = True
+            self._changed.notify_all()
+
+    def follow(self) -> Iterator[LogLine]:
+        """Every line from the first on, waiting for new ones until the log has ended."""
+        seen = 0
+        while True:
+            with self._changed:
+                while not self._ended and len(self._lines) == seen:
+                    self._changed.wait()
+                new = self._lines[seen:]
+            if not new:
+                return
+            yield from new
+            seen += len(new)

@@ -1,0 +1,107 @@
+"""The whole local platform: the server with its state, from start to stop."""
+
+import shutil
+import tempfile
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
+
+from .access import ADMINISTER, Caller
+from .ids import new_token
+from .jobs import Jobs
+from .server import make_app
+from .store import Store
+from .transfers import Transfers
+
+USER = "user-local"
+HOST = "127.0.0.1"
+JOBS_AT_ONCE = 2
+
+
+class _QuietHandler(WSGIRequestHandler):
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+        """Say nothing of requests that were answered."""
+
+
+class LocalPlatform:
+    """A stand-in for the platform on loopback, with a project and a user.
+
+    Everything it keeps lies in one temporary folder, which is removed at the end, when no
+    process of a job is left either.
+
+        with LocalPlatform() as platform:
+            subprocess.run(["dx", "ls"], env=platform.client_environment())
+    """
+
+    def __init__(self, jobs_at_once: int = JOBS_AT_ONCE) -> None:
+        self.root = Path(tempfile.mkdtemp(prefix="local_platform-"))
+        self.user_token = new_token()
+        self.store = Store(self.root / "files")
+        self.transfers = Transfers()
+        self.project = self.store.new_container("project", "local")
+        self._server: BaseWSGIServer = make_server(
+            HOST, 0, make_app(self), threaded=True, request_handler=_QuietHandler
+        )
+        self.jobs = Jobs(self.store, self.root / "workers", self.api_environment(), jobs_at_once)
+        self._thread = threading.Thread(target=self._server.serve_forever, name="api")
+
+    @property
+    def base_url(self) -> str:
+        return f"http://{HOST}:{self._server.server_port}"
+
+    def api_environment(self) -> Mapping[str, str]:
+        """Where the API is, in the words of dxpy's environment variables."""
+        return {
+            "DX_APISERVER_PROTOCOL": "http",
+            "DX_APISERVER_HOST": HOST,
+            "DX_APISERVER_PORT": str(self._server.server_port),
+        }
+
+    def client_environment(self) -> dict[str, str]:
+        """What makes `dx` a user of this platform who has selected its project."""
+        configuration = self.root / "dx_configuration"
+        configuration.mkdir(exist_ok=True)
+        return {
+            **self.api_environment(),
+            "DX_SECURITY_CONTEXT": (
+                f'{{"auth_token_type": "Bearer", "auth_token": "{self.user_token}"}}'
+            ),
+            "DX_PROJECT_CONTEXT_ID": self.project.id,
+            "DX_USER_CONF_DIR": str(configuration),
+        }
+
+    def caller(self, token: str | None) -> Caller | None:
+        """Whose token it is: the user's, or that of a job which is not over."""
+        if token == self.user_token:
+            return Caller(USER, None, {self.project.id: ADMINISTER})
+        for job in self.jobs.by_id.values():
+            if job.token == token and not job.is_final:
+                return Caller.of_job(job)
+        return None
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End every job and every answer, and remove the folder."""
+        self.jobs.stop_all()
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+        shutil.rmtree(self.root)
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.stop()

@@ -1,0 +1,562 @@
+"""Which routes there are, and what each does.
+
+`ROUTES` is the whole list. A handler is named after its route as in `dxpy.api`, whose functions
+link the page of the documentation; it takes a Call and gives back the answer.
+"""
+
+import copy
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from . import search
+from .access import CONTRIBUTE, VIEW, Caller
+from .describe import REGION, choose_fields, describe_container, describe_object
+from .errors import InvalidInput, InvalidState, InvalidType, PermissionDenied, ResourceNotFound
+from .ids import class_of
+from .jobs import DEFAULT_INSTANCE_TYPE, Job, describe_job, new_job
+from .specs import check_spec, check_values, links_in, with_defaults
+from .store import Container, DataObject, Part, Placement
+from .transfers import DEFAULT_DURATION_SECONDS, Upload
+
+if TYPE_CHECKING:
+    from .platform import LocalPlatform
+
+Answer = dict[str, Any]
+
+_INSTANCE_TYPE = re.compile(r"mem[1-4]_(ssd|hdd)[12](_gpu|_v[2-4])?_x[0-9]+")
+_PRIORITIES = ("low", "normal", "high")
+
+
+@dataclass(frozen=True)
+class Call:
+    """A request: who calls, on which object or handle, with what."""
+
+    platform: "LocalPlatform"
+    caller: Caller
+    target: str
+    body: dict[str, Any]
+
+    def required(self, key: str) -> Any:
+        try:
+            return self.body[key]
+        except KeyError:
+            raise InvalidInput(f"the key {key} is required") from None
+
+    def container(self, level: str = VIEW, container_id: str | None = None) -> Container:
+        """The container that the call is about. Raises ResourceNotFound, PermissionDenied."""
+        container = self.platform.store.container(container_id or self.target)
+        self.caller.require(level, container.id)
+        return container
+
+    def placement(self, level: str = VIEW) -> tuple[DataObject, str]:
+        """The object that the call is about, and the container through which it is seen.
+
+        The body's `project` is a hint that an object elsewhere does not have to follow. Raises
+        ResourceNotFound, and PermissionDenied where the caller sees it in no container.
+        """
+        data_object = self.platform.store.find_object(self.target)
+        hint = self.body.get("project")
+        if hint in data_object.placements:
+            self.caller.require(level, hint)
+            return data_object, hint
+        return data_object, self.visible_container(data_object, level)
+
+    def visible_container(self, data_object: DataObject, level: str = VIEW) -> str:
+        for container_id in data_object.placements:
+            if self.caller.may(level, container_id):
+                return container_id
+        raise PermissionDenied(f"{level} permission required for {data_object.id}")
+
+    def job(self) -> Job:
+        job = self.platform.jobs.by_id.get(self.target)
+        if job is None:
+            raise ResourceNotFound(f'"{self.target}" could not be found')
+        self.caller.require(VIEW, job.project)
+        return job
+
+
+Handler = Callable[[Call], Answer]
+
+
+# The system
+
+
+def system_whoami(call: Call) -> Answer:
+    return choose_fields({"id": call.caller.user, "clientIp": "127.0.0.1"}, call.body)
+
+
+def user_describe(call: Call) -> Answer:
+    if call.target != call.caller.user:
+        raise ResourceNotFound(f'"{call.target}" could not be found')
+    handle = call.target.removeprefix("user-")
+    return {"id": call.target, "class": "user", "handle": handle, "first": "Local", "last": "User"}
+
+
+def system_find_projects(call: Call) -> Answer:
+    store, caller = call.platform.store, call.caller
+    described = [
+        describe_container(store, store.container(container_id), caller.user)
+        for container_id in caller.access
+        if class_of(container_id) == "project"
+    ]
+    is_wanted = search.matches(call.body, search.PROJECT_CONDITIONS)
+    return search.page(
+        (
+            {"id": item["id"], "level": item["level"], **_described(item, call.body)}
+            for item in described
+            if is_wanted(item)
+        ),
+        call.body,
+    )
+
+
+def system_find_data_objects(call: Call) -> Answer:
+    store = call.platform.store
+    scope = call.body.get("scope", {}).get("project")
+    containers = list(call.caller.access) if scope is None else [call.container(VIEW, scope).id]
+    is_wanted = search.matches({"visibility": "visible", **call.body}, search.OBJECT_CONDITIONS)
+
+    def found() -> Iterator[Answer]:
+        for container_id in containers:
+            for data_object in store.in_container(container_id):
+                item = describe_object(data_object, container_id)
+                if is_wanted(item):
+                    yield {
+                        "id": item["id"],
+                        "project": container_id,
+                        **_described(item, call.body),
+                    }
+
+    # The newest first, as the platform gives them.
+    return search.page(reversed(list(found())), call.body)
+
+
+def system_resolve_data_objects(call: Call) -> Answer:
+    def resolve(wanted: Mapping[str, Any]) -> list[Answer]:
+        container = call.container(VIEW, wanted["project"])
+        query = {
+            "name": wanted["name"],
+            "visibility": "either",
+            "scope": {"folder": wanted.get("folder", "/"), "recurse": False},
+        }
+        is_wanted = search.matches(query, search.OBJECT_CONDITIONS)
+        return [
+            {"id": item["id"], "project": container.id, **_described(item, call.body)}
+            for item in (
+                describe_object(data_object, container.id)
+                for data_object in call.platform.store.in_container(container.id)
+            )
+            if is_wanted(item)
+        ]
+
+    return {"results": [resolve(wanted) for wanted in call.required("objects")]}
+
+
+def system_describe_data_objects(call: Call) -> Answer:
+    def describe(wanted: Any) -> Answer:
+        wanted = {"id": wanted} if isinstance(wanted, str) else wanted
+        options = wanted.get("describe", {})
+        options = options if isinstance(options, dict) else {}
+        body = {**call.body.get("classDescribeOptions", {}).get("*", {}), **options}
+        part = Call(call.platform, call.caller, wanted["id"], {"project": wanted.get("project")})
+        data_object, container_id = part.placement()
+        return {"describe": choose_fields(describe_object(data_object, container_id), body)}
+
+    return {"results": [describe(wanted) for wanted in call.required("objects")]}
+
+
+def system_find_executions(call: Call) -> Answer:
+    is_wanted = search.matches(call.body, search.EXECUTION_CONDITIONS)
+    described = (
+        describe_job(job, REGION)
+        for job in reversed(call.platform.jobs.by_id.values())
+        if call.caller.may(VIEW, job.project)
+    )
+    found = (item for item in described if is_wanted(item))
+    return search.page(
+        ({"id": item["id"], **_described(item, call.body)} for item in found), call.body
+    )
+
+
+def system_find_nothing(call: Call) -> Answer:
+    """Apps and global workflows: this platform has none."""
+    return {"results": [], "next": None}
+
+
+def app_describe(call: Call) -> Answer:
+    raise ResourceNotFound(f'"{call.target}" could not be found')
+
+
+def _described(item: Answer, body: Mapping[str, Any]) -> Answer:
+    """The `describe` key of a result of a search, where the search asks for it."""
+    options = body.get("describe")
+    if not options:
+        return {}
+    options = options if isinstance(options, dict) else {}
+    if options.get("io") is False:
+        item = {key: value for key, value in item.items() if key not in _IO_FIELDS}
+    return {"describe": choose_fields(item, options)}
+
+
+_IO_FIELDS = {"input", "originalInput", "runInput", "output"}
+
+
+# Projects and workspaces
+
+
+def project_describe(call: Call) -> Answer:
+    container = call.container()
+    described = describe_container(call.platform.store, container, call.caller.user)
+    return choose_fields(described, call.body, on_request={"folders", "fileUploadParameters"})
+
+
+def project_list_folder(call: Call) -> Answer:
+    container, store, body = call.container(), call.platform.store, call.body
+    folder = store.existing_folder(container, body.get("folder", "/"))
+    only, prefix = body.get("only", "all"), "/" if folder == "/" else f"{folder}/"
+    answer: Answer = {}
+    if only in ("all", "folders"):
+        answer["folders"] = sorted(
+            name
+            for name in container.folders
+            if name != "/" and name.startswith(prefix) and "/" not in name.removeprefix(prefix)
+        )
+    if only in ("all", "objects"):
+        answer["objects"] = [
+            {"id": item["id"], **_described(item, body)}
+            for item in (
+                describe_object(data_object, container.id)
+                for data_object in store.in_container(container.id)
+            )
+            if item["folder"] == folder and (body.get("includeHidden") or not item["hidden"])
+        ]
+    return answer
+
+
+def project_new_folder(call: Call) -> Answer:
+    container = call.container(CONTRIBUTE)
+    call.platform.store.new_folder(
+        container, call.required("folder"), call.body.get("parents", False)
+    )
+    return {"id": container.id}
+
+
+def project_remove_folder(call: Call) -> Answer:
+    container = call.container(CONTRIBUTE)
+    call.platform.store.remove_folder(
+        container,
+        call.required("folder"),
+        call.body.get("recurse", False),
+        call.body.get("force", False),
+    )
+    return {"id": container.id, "completed": True}
+
+
+def project_rename_folder(call: Call) -> Answer:
+    container = call.container(CONTRIBUTE)
+    call.platform.store.rename_folder(container, call.required("folder"), call.required("newpath"))
+    return {"id": container.id}
+
+
+def project_move(call: Call) -> Answer:
+    container = call.container(CONTRIBUTE)
+    call.platform.store.move(
+        container,
+        call.body.get("objects", []),
+        call.body.get("folders", []),
+        call.required("destination"),
+    )
+    return {"id": container.id}
+
+
+def project_remove_objects(call: Call) -> Answer:
+    container = call.container(CONTRIBUTE)
+    call.platform.store.remove_objects(
+        container, call.required("objects"), call.body.get("force", False)
+    )
+    return {"id": container.id}
+
+
+# Data objects of any class
+
+
+def object_describe(call: Call) -> Answer:
+    data_object, container_id = call.placement()
+    return choose_fields(describe_object(data_object, container_id), call.body)
+
+
+def object_rename(call: Call) -> Answer:
+    _placement(call).name = call.required("name")
+    return {"id": call.target}
+
+
+def object_add_tags(call: Call) -> Answer:
+    return _change_tags(call, add=True)
+
+
+def object_remove_tags(call: Call) -> Answer:
+    return _change_tags(call, add=False)
+
+
+def object_set_properties(call: Call) -> Answer:
+    properties = _labels(call).properties
+    for key, value in call.required("properties").items():
+        if value is None:
+            properties.pop(key, None)
+        elif isinstance(value, str):
+            properties[key] = value
+        else:
+            raise InvalidInput(f"the property {key} is not a string")
+    return {"id": call.target}
+
+
+def _change_tags(call: Call, add: bool) -> Answer:
+    labels, changed = _labels(call), call.required("tags")
+    kept = [tag for tag in labels.tags if tag not in changed]
+    labels.tags = kept + list(changed) if add else kept
+    return {"id": call.target}
+
+
+def _placement(call: Call) -> Placement:
+    data_object, container_id = call.placement(CONTRIBUTE)
+    return data_object.placements[container_id]
+
+
+def _labels(call: Call) -> Placement | Job | Container:
+    """What carries the tags and properties: a job, a container, or an object's placement."""
+    if class_of(call.target) == "job":
+        return call.job()
+    if class_of(call.target) in ("project", "container"):
+        return call.container(CONTRIBUTE)
+    return _placement(call)
+
+
+# Files
+
+
+def file_new(call: Call) -> Answer:
+    data_object = _new_object(call, "file")
+    data_object.media = call.body.get("media")
+    return {"id": data_object.id}
+
+
+def file_upload(call: Call) -> Answer:
+    data_object, _ = call.placement(CONTRIBUTE)
+    part = Part(call.required("size"), call.required("md5"))
+    index = call.body.get("index", 1)
+    call.platform.store.announce_part(data_object, index, part)
+    token = call.platform.transfers.new_upload(Upload(data_object, index, part))
+    return {
+        "url": f"{call.platform.base_url}/upload/{token}",
+        "headers": {"Content-Length": str(part.size)},
+    }
+
+
+def file_close(call: Call) -> Answer:
+    data_object, _ = call.placement(CONTRIBUTE)
+    call.platform.store.close(data_object)
+    return {"id": data_object.id}
+
+
+def file_download(call: Call) -> Answer:
+    data_object, container_id = call.placement()
+    wanted = call.body.get("project")
+    if wanted is not None and wanted != container_id:
+        raise ResourceNotFound(f'"{data_object.id}" is not in "{wanted}"')
+    call.platform.store.content(data_object)  # refused unless it is closed
+    name = call.body.get("filename", data_object.placements[container_id].name)
+    token, download = call.platform.transfers.new_download(
+        data_object,
+        call.body.get("duration", DEFAULT_DURATION_SECONDS),
+        call.body.get("preauthenticated", False),
+    )
+    headers = {} if download.secret is None else {"X-Download-Secret": download.secret}
+    return {
+        "url": f"{call.platform.base_url}/F/D/{token}/{quote(name, safe='')}",
+        "headers": headers,
+        "expires": int(download.expires * 1000),
+    }
+
+
+def _new_object(call: Call, class_: str) -> DataObject:
+    call.container(CONTRIBUTE, call.required("project"))
+    return call.platform.store.new_object(class_, call.body, call.caller.created_by)
+
+
+# Applets
+
+
+def applet_new(call: Call) -> Answer:
+    body = call.body
+    for key in ("name", "dxapi", "runSpec"):
+        call.required(key)
+    for key in ("interpreter", "code", "distribution", "release", "version"):
+        if key not in body["runSpec"]:
+            raise InvalidInput(f"the key runSpec.{key} is required")
+    for key in ("inputSpec", "outputSpec"):
+        check_spec(body.get(key, []))
+    for link in links_in(body["runSpec"].get("bundledDepends", [])):
+        bundle = call.platform.store.find_object(link.id)
+        call.visible_container(bundle)
+        call.platform.store.content(bundle)  # refused unless it is closed
+    data_object = _new_object(call, "applet")
+    data_object.spec = copy.deepcopy(body)
+    data_object.state = "closed"
+    return {"id": data_object.id}
+
+
+def applet_run(call: Call) -> Answer:
+    data_object, _ = call.placement()
+    spec, body = data_object.spec, call.body
+    project = call.container(CONTRIBUTE, call.required("project"))
+    given = body.get("input", {})
+    if "inputSpec" in spec:
+        check_values(spec["inputSpec"], given)
+    original = with_defaults(spec.get("inputSpec", []), given)
+    sources = {link.id: _input_source(call, link.id, link.project) for link in links_in(original)}
+    for job_id in body.get("dependsOn", []):
+        if job_id not in call.platform.jobs.by_id:
+            raise ResourceNotFound(f'"{job_id}" could not be found')
+    instance_type = _instance_type(spec["runSpec"], body)
+    priority = body.get("priority") or "normal"
+    if priority not in _PRIORITIES:
+        raise InvalidInput(f"priority is one of {', '.join(_PRIORITIES)}")
+    job = new_job(
+        call.platform.jobs,
+        name=body.get("name") or spec.get("title") or spec["name"],
+        applet=data_object,
+        function="main",
+        project=project.id,
+        folder=body.get("folder", "/"),
+        user=call.caller.user,
+        original_input=original,
+        run_input=given,
+        input=copy.deepcopy(original),
+        instance_type=instance_type,
+        priority=priority,
+        tags=list(body.get("tags", [])),
+        properties=dict(body.get("properties", {})),
+        details=body.get("details", {}),
+        depends_on=list(body.get("dependsOn", [])),
+    )
+    for object_id, source in sources.items():
+        if source != project.id:
+            call.platform.store.clone(
+                call.platform.store.find_object(object_id), source, job.workspace, "/"
+            )
+    call.platform.jobs.create(job)
+    return {"id": job.id}
+
+
+def _input_source(call: Call, object_id: str, project: str | None) -> str:
+    """The container from which a job takes an input object. Raises ResourceNotFound."""
+    store = call.platform.store
+    if project is not None:
+        store.object_in(object_id, project)
+        call.caller.require(VIEW, project)
+        return project
+    return call.visible_container(store.find_object(object_id))
+
+
+def _instance_type(run_spec: Mapping[str, Any], body: Mapping[str, Any]) -> str:
+    for source in (body, run_spec):
+        requirements = source.get("systemRequirements", {})
+        entry = requirements.get("main", requirements.get("*", {}))
+        if "instanceType" in entry:
+            instance_type = str(entry["instanceType"])
+            if not _INSTANCE_TYPE.fullmatch(instance_type):
+                raise InvalidInput(f"the instance type {instance_type} is not supported")
+            return instance_type
+    return DEFAULT_INSTANCE_TYPE
+
+
+# Jobs
+
+
+def job_describe(call: Call) -> Answer:
+    return choose_fields(describe_job(call.job(), REGION), call.body, on_request=())
+
+
+def job_terminate(call: Call) -> Answer:
+    job = call.job()
+    call.caller.require(CONTRIBUTE, job.project)
+    if job.is_final:
+        raise InvalidState(f"{job.id} is in the {job.state} state")
+    call.platform.jobs.terminate(job)
+    return {"id": job.id}
+
+
+# A name in braces is an id of that class; `object` is one of any class of data object.
+ROUTES: dict[str, Handler] = {
+    "/system/whoami": system_whoami,
+    "/system/findProjects": system_find_projects,
+    "/system/findDataObjects": system_find_data_objects,
+    "/system/resolveDataObjects": system_resolve_data_objects,
+    "/system/describeDataObjects": system_describe_data_objects,
+    "/system/findExecutions": system_find_executions,
+    "/system/findApps": system_find_nothing,
+    "/system/findGlobalWorkflows": system_find_nothing,
+    "/{user}/describe": user_describe,
+    "/{app}/describe": app_describe,
+    "/{globalworkflow}/describe": app_describe,
+    "/{container}/describe": project_describe,
+    "/{container}/listFolder": project_list_folder,
+    "/{container}/newFolder": project_new_folder,
+    "/{container}/removeFolder": project_remove_folder,
+    "/{container}/renameFolder": project_rename_folder,
+    "/{container}/move": project_move,
+    "/{container}/removeObjects": project_remove_objects,
+    "/{container}/addTags": object_add_tags,
+    "/{container}/removeTags": object_remove_tags,
+    "/{container}/setProperties": object_set_properties,
+    "/{object}/describe": object_describe,
+    "/{object}/rename": object_rename,
+    "/{object}/addTags": object_add_tags,
+    "/{object}/removeTags": object_remove_tags,
+    "/{object}/setProperties": object_set_properties,
+    "/file/new": file_new,
+    "/{file}/upload": file_upload,
+    "/{file}/close": file_close,
+    "/{file}/download": file_download,
+    "/applet/new": applet_new,
+    "/{applet}/run": applet_run,
+    "/{job}/describe": job_describe,
+    "/{job}/addTags": object_add_tags,
+    "/{job}/removeTags": object_remove_tags,
+    "/{job}/setProperties": object_set_properties,
+    "/{job}/terminate": job_terminate,
+}
+
+_ID = "[0-9A-Za-z]{24}"
+_TARGETS = {
+    "container": f"(?:project|container)-{_ID}",
+    "object": f"(?:file|applet)-{_ID}",
+    # Users and apps go by names, which may hold anything.
+    "user": r"user-[\w.]+",
+    "app": "app-.+",
+    "globalworkflow": "globalworkflow-.+",
+}
+
+
+def _pattern(route: str) -> re.Pattern[str]:
+    return re.compile(
+        re.sub(r"\{(\w+)\}", lambda m: f"({_TARGETS.get(m[1], f'{m[1]}-{_ID}')})", route)
+    )
+
+
+_PATTERNS = [(_pattern(route), handler) for route, handler in ROUTES.items()]
+
+
+def find_route(path: str) -> tuple[Handler, str]:
+    """The handler for a path, and the id in it (empty where there is none).
+
+    Raises InvalidType for a route that this platform does not have: an answer would be a guess.
+    """
+    for pattern, handler in _PATTERNS:
+        match = pattern.fullmatch(path)
+        if match:
+            return handler, match[1] if match.groups() else ""
+    raise InvalidType(f"this local platform has no route {path}")

@@ -1,0 +1,165 @@
+"""The searches of the API: which objects and executions a query asks for.
+
+https://documentation.dnanexus.com/developer/api/search
+"""
+
+import fnmatch
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from .errors import InvalidInput
+from .store import is_within, normal_folder
+
+Description = Mapping[str, Any]
+Condition = Callable[[Description], bool]
+
+
+def matches(query: Mapping[str, Any], conditions: Mapping[str, Any]) -> Condition:
+    """A function that tells whether a description fulfils a query.
+
+    `conditions` makes a Condition from the value of each key that a query may have. Keys that
+    shape the answer (describe, limit, ...) are not conditions. Raises InvalidInput for a key that
+    nobody knows: leaving a filter out would answer a question that was not asked.
+    """
+    unknown = set(query) - set(conditions) - SHAPE_KEYS
+    if unknown:
+        raise InvalidInput(f"this local platform cannot search by {sorted(unknown)}")
+    checks = [make(query[key]) for key, make in conditions.items() if key in query]
+    return lambda described: all(check(described) for check in checks)
+
+
+SHAPE_KEYS = {
+    *("describe", "limit", "starting", "level", "sortBy"),
+    *("includeSubjobs", "includeRestarted", "explicitPermission"),
+}
+
+
+def page(results: Iterable[dict[str, Any]], query: Mapping[str, Any]) -> dict[str, Any]:
+    """One page of results: from `starting` on, at most `limit`, and where the next one starts."""
+    found, start = list(results), query.get("starting")
+    if start is not None:
+        ids = [result["id"] for result in found]
+        found = found[ids.index(start["id"]) :] if start["id"] in ids else []
+    limit = query.get("limit", 1000)
+    following = found[limit]["id"] if len(found) > limit else None
+    return {
+        "results": found[:limit],
+        "next": None if following is None else {"id": following},
+    }
+
+
+def _equals(field: str) -> Callable[[Any], Condition]:
+    return lambda wanted: lambda described: described.get(field) == wanted
+
+
+def _one_of(field: str) -> Callable[[Any], Condition]:
+    def make(wanted: Any) -> Condition:
+        values = wanted if isinstance(wanted, list) else [wanted]
+        return lambda described: described.get(field) in values
+
+    return make
+
+
+def _name(wanted: Any) -> Condition:
+    if isinstance(wanted, str):
+        return lambda described: described["name"] == wanted
+    if "glob" in wanted:
+        return lambda described: fnmatch.fnmatchcase(described["name"], wanted["glob"])
+    flags = re.IGNORECASE if "i" in wanted.get("flags", "") else 0
+    pattern = re.compile(wanted["regexp"], flags)
+    return lambda described: pattern.search(described["name"]) is not None
+
+
+def _visibility(wanted: str) -> Condition:
+    hidden = {"visible": (False,), "hidden": (True,), "either": (False, True)}[wanted]
+    return lambda described: described["hidden"] in hidden
+
+
+def _within(field: str) -> Callable[[Any], Condition]:
+    def make(wanted: Any) -> Condition:
+        after, before = wanted.get("after", 0), wanted.get("before", float("inf"))
+        return lambda described: after <= described[field] <= before
+
+    return make
+
+
+def _tags(wanted: Any) -> Condition:
+    return _combined(wanted, lambda tag: lambda described: tag in described["tags"])
+
+
+def _properties(wanted: Any) -> Condition:
+    def has_all(pairs: Mapping[str, Any]) -> Condition:
+        return lambda described: all(
+            key in described["properties"] and value in (True, described["properties"][key])
+            for key, value in pairs.items()
+        )
+
+    return _combined(wanted, has_all)
+
+
+def _types(wanted: Any) -> Condition:
+    return _combined(wanted, lambda name: lambda described: name in described["types"])
+
+
+def _combined(wanted: Any, leaf: Callable[[Any], Condition]) -> Condition:
+    """A filter or a tree of filters: `{"$and": [...]}`, `{"$or": [...]}`."""
+    if isinstance(wanted, dict) and set(wanted) in ({"$and"}, {"$or"}):
+        ((operator, parts),) = wanted.items()
+        checks = [_combined(part, leaf) for part in parts]
+        together = all if operator == "$and" else any
+        return lambda described: together(check(described) for check in checks)
+    return leaf(wanted)
+
+
+def _scope(wanted: Mapping[str, Any]) -> Condition:
+    folder = normal_folder(wanted.get("folder", "/"))
+
+    def check(described: Description) -> bool:
+        if wanted.get("recurse", True):
+            return is_within(described["folder"], folder)
+        return bool(described["folder"] == folder)
+
+    return check
+
+
+OBJECT_CONDITIONS: Mapping[str, Callable[[Any], Condition]] = {
+    "class": _equals("class"),
+    "state": lambda wanted: lambda described: wanted in ("any", described["state"]),
+    "id": _one_of("id"),
+    "name": _name,
+    "type": _types,
+    "tag": _tags,
+    "tags": _tags,
+    "properties": _properties,
+    "modified": _within("modified"),
+    "created": _within("created"),
+    "visibility": _visibility,
+    "scope": _scope,
+}
+
+EXECUTION_CONDITIONS: Mapping[str, Callable[[Any], Condition]] = {
+    "class": _equals("class"),
+    "id": _one_of("id"),
+    "name": _name,
+    "project": _equals("project"),
+    "state": _one_of("state"),
+    "launchedBy": _equals("launchedBy"),
+    "executable": _equals("executable"),
+    "originJob": _one_of("originJob"),
+    "rootExecution": _one_of("rootExecution"),
+    "parentJob": _equals("parentJob"),
+    "parentAnalysis": _equals("parentAnalysis"),
+    "tags": _tags,
+    "properties": _properties,
+    "created": _within("created"),
+    "modified": _within("modified"),
+}
+
+
+PROJECT_CONDITIONS: Mapping[str, Callable[[Any], Condition]] = {
+    "id": _one_of("id"),
+    "name": _name,
+    "tags": _tags,
+    "properties": _properties,
+}

@@ -1,0 +1,210 @@
+"""A worker: a folder that stands for the root of a fresh machine, and the job's process in it.
+
+https://documentation.dnanexus.com/developer/apps/execution-environment
+"""
+
+import contextlib
+import importlib.util
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tarfile
+import threading
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from .logs import JobLog
+
+# Where dxpy sends the messages of Python's logging; on a worker they are below /opt/dnanexus/log.
+_LOG_SOCKETS = ("priority", "bulk")
+_SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+# The platform wraps the code of an applet in a program of its own, which is `__main__` and runs
+# the code in its own globals. Only the paths of the log sockets are particular to this worker.
+_WRAPPER = """\
+import os
+
+import dxpy.dxlog
+
+dxpy.dxlog.DXLogHandler.__init__.__defaults__ = (
+    "../../log/priority", "../../log/bulk", "DX_APP"
+)
+
+
+def exec_code():
+    path = os.path.abspath(__file__) + ".code.py"
+    with open(path) as source:
+        code = compile(source.read(), path, "exec")
+    exec(code, globals())
+
+
+exec_code()
+"""
+
+
+class DependencyUnsatisfiable(Exception):
+    """A package that the applet declares is not on this machine."""
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """What a worker is told to run, in the words of the applet and the job."""
+
+    job_id: str
+    code: str
+    bundles: Mapping[str, Path]
+    apt_packages: Iterable[str]
+    job_input: Mapping[str, Any]
+    environment: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How the process ended, with what it left in job_output.json and job_error.json."""
+
+    exit_status: int
+    output: Any
+    error: Mapping[str, str] | None
+
+
+class Worker:
+    """One job's machine. It is used once and then removed."""
+
+    def __init__(self, root: Path, assignment: Assignment, log: JobLog) -> None:
+        self.root = root
+        self.home = root / "home" / "dnanexus"
+        self._assignment = assignment
+        self._log = log
+        self._process: subprocess.Popen[bytes] | None = None
+        self._killed = False
+        self._lock = threading.Lock()
+
+    def prepare(self) -> None:
+        """Lay out the machine. Raises DependencyUnsatisfiable for a package that is missing."""
+        job = self._assignment
+        self.home.mkdir(parents=True)
+        for name, bundle in job.bundles.items():
+            self._log.write(f"Unpacking {name}")
+            with tarfile.open(bundle) as archive:
+                archive.extractall(self.root, filter="tar")
+        bin_folder = self.root / "usr" / "bin"
+        bin_folder.mkdir(parents=True, exist_ok=True)
+        for package in job.apt_packages:
+            self._log.write(f"Taking the apt package {package} from this machine")
+            _provide(package, bin_folder)
+        script = self.home / job.job_id
+        script.write_text(_WRAPPER)
+        script.with_name(f"{job.job_id}.code.py").write_text(job.code)
+        (self.home / "job_input.json").write_text(json.dumps(job.job_input))
+
+    def run(self, timeout: float) -> Outcome:
+        """Run the job to its end and return how it ended.
+
+        Raises subprocess.TimeoutExpired after `timeout` seconds. Whatever happens, no process of
+        the job is left.
+        """
+        environment = {
+            **self._assignment.environment,
+            "HOME": str(self.home),
+            "PATH": f"{self.root / 'usr' / 'bin'}:{_SYSTEM_PATH}",
+            "LANG": "C.UTF-8",
+        }
+        with contextlib.ExitStack() as stack:
+            self._receive_log_datagrams(stack)
+            with self._lock:
+                self._process = process = subprocess.Popen(
+                    [sys.executable, str(self.home / self._assignment.job_id)],
+                    cwd=self.home,
+                    env=environment,
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.PIPE,
+                    start_new_session=True,
+                )
+            if self._killed:
+                self.kill()
+            assert process.stdout is not None and process.stderr is not None
+            readers = [
+                threading.Thread(target=self._copy_to_log, args=[process.stdout, "STDOUT"]),
+                threading.Thread(target=self._copy_to_log, args=[process.stderr, "STDERR"]),
+            ]
+            for reader in readers:
+                reader.start()
+            try:
+                exit_status = process.wait(timeout)
+            finally:
+                self.kill()
+                process.wait()
+                for reader in readers:
+                    reader.join()
+        return Outcome(
+            exit_status,
+            _read_json(self.home / "job_output.json", {}),
+            _read_json(self.home / "job_error.json", {}).get("error"),
+        )
+
+    def kill(self) -> None:
+        """Switch the machine off: every process of the job ends at once."""
+        with self._lock:
+            self._killed = True
+            if self._process is not None:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(self._process.pid, signal.SIGKILL)
+
+    def remove(self) -> None:
+        shutil.rmtree(self.root, ignore_errors=True)
+
+    def _copy_to_log(self, stream: IO[bytes], level: str) -> None:
+        with stream:
+            for line in stream:
+                text = line.decode(errors="replace").rstrip("\n")
+                self._log.write(text, source="APP", level=level)
+
+    def _receive_log_datagrams(self, stack: contextlib.ExitStack) -> None:
+        folder = self.root / "log"
+        folder.mkdir()
+        for name in _LOG_SOCKETS:
+            receiver = stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM))
+            # A path below the worker's root may be longer than a socket's address can be.
+            directory = os.open(folder, os.O_RDONLY)
+            stack.callback(os.close, directory)
+            receiver.bind(f"/proc/self/fd/{directory}/{name}")
+            thread = threading.Thread(target=self._copy_datagrams, args=[receiver])
+            stack.callback(thread.join)
+            stack.callback(receiver.shutdown, socket.SHUT_RD)
+            thread.start()
+
+    def _copy_datagrams(self, receiver: socket.socket) -> None:
+        while datagram := receiver.recv(65536):
+            record = json.loads(datagram)
+            self._log.write(record["msg"], source=record["source"], level=record["level"].upper())
+
+
+def _provide(package: str, bin_folder: Path) -> None:
+    """Make a declared apt package usable in the job, from what this machine has.
+
+    A package named python3-X is the Python module X; any other is the command of its name.
+    Raises DependencyUnsatisfiable where this machine has neither.
+    """
+    if package.startswith("python3-"):
+        found = importlib.util.find_spec(package.removeprefix("python3-")) is not None
+    else:
+        command = shutil.which(package)
+        found = command is not None
+        if command is not None:
+            (bin_folder / package).symlink_to(command)
+    if not found:
+        raise DependencyUnsatisfiable(f"the apt package {package} is not on this machine")
+
+
+def _read_json(path: Path, default: Any) -> Any:
+    try:
+        return json.loads(path.read_text())
+    except FileNotFoundError:
+        return default
