@@ -1,0 +1,53 @@
+# `dx build` runs the default goal in this folder, before it uploads src/ and resources/.
+
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+INSTALLED := $(VENV)/.installed
+EXAMPLE := .example/example.bam
+
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+export PYTHONPATH := $(CURDIR)/test
+# Compiled files must not get into resources/, all of which goes into the applet's bundle.
+export PYTHONDONTWRITEBYTECODE := 1
+export BAM BAI PYTHON
+
+.DEFAULT_GOAL := applet
+.PHONY: applet help setup run shell test test-dnanexus lint format clean
+
+applet:
+	@find resources -name __pycache__ -type d -prune -exec rm -rf {} +
+
+help: ## list the goals
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 16
+
+setup: $(INSTALLED) ## install what run, test and lint need: samtools, and a virtual environment
+
+$(INSTALLED): test/requirements.txt test/setup.sh
+	@test/setup.sh $(VENV)
+	@touch $@
+
+run: $(INSTALLED) ## count the reads of BAM=... (BAI=...), or of an example, on a local platform
+	@test -n "$$BAM" || test -e $(EXAMPLE) || python test/example.py $(EXAMPLE)
+	@BAM="$${BAM:-$(EXAMPLE)}" python -m local_platform exec -- test/run.sh
+
+shell: $(INSTALLED) ## a shell in which dx talks to a local platform that has the applet
+	@python -m local_platform exec -- bash -c 'dx build . && exec bash'
+
+test: $(INSTALLED) ## run the tests, end-to-end tests on a local platform among them
+	@pytest -c test/pytest.ini test
+
+test-dnanexus: $(INSTALLED) ## run the end-to-end tests in the project that dx has selected
+	@pytest -c test/pytest.ini test/end_to_end --dnanexus
+
+lint: $(INSTALLED) ## check style and types
+	ruff check
+	ruff format --check
+	mypy
+
+format: $(INSTALLED) ## bring the code into its one format
+	ruff check --fix
+	ruff format
+
+clean: ## remove all that these goals have made
+	rm -rf $(VENV) $(dir $(EXAMPLE)) .pytest_cache .hypothesis .mypy_cache .ruff_cache

@@ -1,0 +1,39 @@
+#!/usr/bin/env bash
+# Makes the virtual environment $1 with what test/requirements.txt lists, and installs samtools
+# where it is missing.
+set -euo pipefail
+venv=$1
+here=$(dirname "$0")
+
+apt_install() {
+    local as_root=()
+    if ! command -v apt-get >/dev/null; then
+        echo "Please install $*: this machine has no apt-get to do it with." >&2
+        exit 1
+    fi
+    if [ "$(id -u)" -ne 0 ]; then
+        if ! command -v sudo >/dev/null; then
+            echo "Please install $* as root: this machine has no sudo to do it with." >&2
+            exit 1
+        fi
+        as_root=(sudo)
+    fi
+    echo "Installing $* with apt"
+    "${as_root[@]}" apt-get update -qq
+    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y "$@" >/dev/null
+}
+
+if ! "$PYTHON" -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then
+    echo "Python 3.11 or later is needed; name one with: make PYTHON=python3.12 ..." >&2
+    exit 1
+fi
+# Debian has the venv module but not the pip that it needs in a package of its own.
+if ! "$PYTHON" -c 'import ensurepip' 2>/dev/null; then
+    apt_install python3-venv
+fi
+command -v samtools >/dev/null || apt_install samtools
+
+echo "Making the virtual environment $venv"
+rm -rf "$venv"
+"$PYTHON" -m venv "$venv"
+"$venv/bin/pip" install --quiet --disable-pip-version-check -r "$here/requirements.txt"
