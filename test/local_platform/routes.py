@@ -288,6 +288,12 @@ def object_describe(call: Call) -> Answer:
     return choose_fields(describe_object(data_object, container_id), call.body)
 
 
+def object_get_details(call: Call) -> Answer:
+    """The details are the whole answer, whatever JSON value they are."""
+    data_object, _ = call.placement()
+    return data_object.details
+
+
 def object_rename(call: Call) -> Answer:
     _placement(call).name = call.required("name")
     return {"id": call.target}
@@ -513,6 +519,7 @@ ROUTES: dict[str, Handler] = {
     "/{container}/removeTags": object_remove_tags,
     "/{container}/setProperties": object_set_properties,
     "/{object}/describe": object_describe,
+    "/{object}/getDetails": object_get_details,
     "/{object}/rename": object_rename,
     "/{object}/addTags": object_add_tags,
     "/{object}/removeTags": object_remove_tags,

@@ -77,7 +77,7 @@ class DataObject:
     hidden: bool = False
     state: str = "open"
     types: list[str] = field(default_factory=list)
-    details: object = field(default_factory=dict)
+    details: dict[str, Any] = field(default_factory=dict)
     created: int = field(default_factory=now_ms)
     placements: dict[str, Placement] = field(default_factory=dict)
     media: str | None = None

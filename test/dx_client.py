@@ -1,0 +1,97 @@
+"""The real `dx` as a subprocess, and the applet that it built."""
+
+import json
+import secrets
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Dx:
+    """The real `dx`, with a folder to work in."""
+
+    environment: Mapping[str, str]
+    folder: str
+
+    def __call__(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(
+            ["dx", *arguments],
+            env=dict(self.environment),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    def ok(self, *arguments: str) -> str:
+        """Gives what dx prints; it has to succeed."""
+        done = self(*arguments)
+        assert done.returncode == 0, f"dx {arguments}: {done.stdout}\n{done.stderr}"
+        return done.stdout.strip()
+
+    def describe(self, object_id: str) -> dict[str, Any]:
+        described: dict[str, Any] = json.loads(self.ok("describe", "--json", object_id))
+        return described
+
+    def upload(self, path: Path, folder: str | None = None) -> str:
+        """Gives the id of the uploaded file, which keeps its name."""
+        target = f"{folder or self.folder}/"
+        return self.ok("upload", "--brief", "-p", "--path", target, str(path))
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished job of the applet, and the project's folder that it was to fill."""
+
+    job: dict[str, Any]
+    log: str
+    produced: list[str]
+    count_file: str | None
+
+    @property
+    def state(self) -> str:
+        return str(self.job["state"])
+
+    @property
+    def failure(self) -> tuple[str, str]:
+        return self.job["failureReason"], self.job["failureMessage"]
+
+
+@dataclass(frozen=True)
+class Applet:
+    """The applet as `dx build` made it."""
+
+    dx: Dx
+    id: str
+    build_log: str
+
+    def run(self, bam: Path, index: Path) -> Run:
+        """Upload a BAM and its index, run a job on them to its end, and look at all it left."""
+        dx, folder = self.dx, f"{self.dx.folder}/{secrets.token_hex(4)}"
+        links = {
+            "mappings_sorted_bam": dx.upload(bam, f"{folder}/in"),
+            "mappings_sorted_bai": dx.upload(index, f"{folder}/in"),
+        }
+        inputs = [part for name, link in links.items() for part in ("-i", f"{name}={link}")]
+        job_id = dx.ok("run", self.id, *inputs, "--destination", f"{folder}/out", "--brief", "-y")
+        log = dx("watch", "--no-timestamps", job_id)
+        job = dx.describe(job_id)
+        listing = dx("ls", f"{folder}/out")
+        output = (job["output"] or {}).get("count_file")
+        return Run(
+            job=job,
+            log=log.stdout,
+            produced=listing.stdout.splitlines() if listing.returncode == 0 else [],
+            count_file=None if output is None else dx_cat(dx, output["$dnanexus_link"]),
+        )
+
+
+def dx_cat(dx: Dx, file_id: str) -> str:
+    """Gives the text of a file to the byte: its last line may have no newline."""
+    done = subprocess.run(
+        ["dx", "cat", file_id], env=dict(dx.environment), capture_output=True, check=True
+    )
+    return done.stdout.decode()

@@ -1,0 +1,54 @@
+"""The applet built and run by the real `dx`: on a local platform, or in a real project.
+
+With `--dnanexus` the same tests run in the project that `dx` has selected, in a new folder which
+is removed at the end.
+"""
+
+import json
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from dx_client import Applet, Dx
+from local_platform import LocalPlatform
+from local_platform.__main__ import client_environment
+
+APPLET = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="session")
+def dx(request: pytest.FixtureRequest) -> Iterator[Dx]:
+    folder = f"/samtools_count_test_{secrets.token_hex(4)}"
+    if request.config.getoption("--dnanexus"):
+        dx = Dx(dict(os.environ), folder)
+        if dx("whoami").returncode != 0:
+            pytest.exit("dx is not logged in: run 'dx login' and select a project.", 1)
+        try:
+            dx.ok("mkdir", "-p", folder)
+            yield dx
+        finally:
+            dx("rm", "-r", "-f", folder)
+    else:
+        with LocalPlatform() as platform:
+            dx = Dx(client_environment(platform, os.environ), folder)
+            dx.ok("mkdir", "-p", folder)
+            yield dx
+
+
+@pytest.fixture(scope="session")
+def applet(dx: Dx, tmp_path_factory: pytest.TempPathFactory) -> Applet:
+    """The applet, built from a copy whose folder has the applet's name."""
+    source = tmp_path_factory.mktemp("build") / "samtools_count"
+    source.mkdir()
+    for name in ("dxapp.json", "Makefile", "README.md"):
+        shutil.copy(APPLET / name, source)
+    for name in ("src", "resources"):
+        shutil.copytree(APPLET / name, source / name)
+    done = dx("build", "--destination", f"{dx.folder}/", str(source))
+    assert done.returncode == 0, done.stderr
+    answer = json.loads(done.stdout.splitlines()[-1])
+    return Applet(dx, answer["id"], done.stderr)

@@ -1,0 +1,190 @@
+"""The applet as its users meet it: built by `dx build`, run by `dx run`, its counts read back."""
+
+import os
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pysam
+import pytest
+
+from builders import Read, make_bam, write_bam
+from dx_client import Applet, Dx
+from oracle import expected_count_file
+
+APPLET = Path(__file__).parents[2]
+GOLDEN = Path(__file__).parent / "golden"
+
+
+def test_the_count_file_is_the_one_in_the_book(applet: Applet, tmp_path: Path) -> None:
+    bam = make_bam(tmp_path / "three.bam", {"chr1": 3, "HLA-A*01:01": 2, "chrM": 0}, unplaced=4)
+
+    run = applet.run(bam, Path(f"{bam}.bai"))
+
+    assert run.state == "done"
+    assert run.produced == ["three_count.txt"]
+    assert run.count_file == (GOLDEN / "three_contigs_count.txt").read_text()
+
+
+# Each is a BAM that a user may have, by what is special about it.
+BAMS: dict[str, Callable[[Path], Path]] = {
+    "no_reference_sequences": lambda folder: make_bam(folder / "x.bam", {}, unplaced=3),
+    "no_records": lambda folder: make_bam(folder / "x.bam", {"chr1": 0, "chr2": 0}),
+    "only_unplaced_records": lambda folder: make_bam(folder / "x.bam", {"chr1": 0}, unplaced=5),
+    "names_with_special_characters": lambda folder: make_bam(
+        folder / "x.bam",
+        {"a:b": 1, "*x": 2, "c,d": 3, "{": 4, "}": 5, ".": 6, "{chr1}": 7, "chr1": 8}
+        | {"chr1:1-100": 9},
+    ),
+    "names_in_other_header_lines": lambda folder: make_bam(
+        folder / "x.bam",
+        {"chr1": 2},
+        more_header=["@PG\tID:x\tCL:make SN:chr7", "@CO\tSN:chr8\tLN:5"],
+    ),
+    "records_of_every_kind": lambda folder: write_bam(
+        folder / "x.bam",
+        contigs={"chr1": 1000, "chr2": 1000},
+        reads=[
+            Read("chr1", 10, flag=0x100),
+            Read("chr1", 20, flag=0x800),
+            Read("chr1", 30, flag=0x400),
+            Read("chr1", 40, flag=0x4, cigar=None),
+            Read("chr2", 995),
+            Read(None),
+        ],
+    ),
+}
+
+
+@pytest.mark.parametrize("write", BAMS.values(), ids=BAMS.keys())
+def test_the_counts_are_those_of_reading_the_whole_file(
+    applet: Applet, tmp_path: Path, write: Callable[[Path], Path]
+) -> None:
+    bam = write(tmp_path)
+    run = applet.run(bam, Path(f"{bam}.bai"))
+    assert run.state == "done", run.log
+    assert run.count_file == expected_count_file(bam)
+
+
+@pytest.mark.parametrize(
+    ("bam_name", "index_name", "count_file_name"),
+    [
+        ("SAMPLE.BAM", "SAMPLE.bai", "SAMPLE.BAM_count.txt"),
+        ("a b 'c' \"d\".bam", "a b 'c' \"d\".bam.bai", "a b 'c' \"d\"_count.txt"),
+        ("Müller-ゲノム.bam", "Müller.bai", "Müller-ゲノム_count.txt"),
+        ("-c.bam", "--index.bai", "-c_count.txt"),
+    ],
+)
+def test_any_file_name_will_do(
+    applet: Applet, tmp_path: Path, bam_name: str, index_name: str, count_file_name: str
+) -> None:
+    bam = make_bam(tmp_path / "plain.bam", {"chr1": 2, "chr2": 1})
+    index = Path(f"{bam}.bai").rename(tmp_path / index_name)
+    bam = bam.rename(tmp_path / bam_name)
+
+    run = applet.run(bam, index)
+
+    assert run.state == "done", run.log
+    assert run.produced == [count_file_name]
+    assert run.count_file == expected_count_file(bam)
+
+
+def test_a_million_reads_on_25_sequences_are_counted_to_the_last(
+    applet: Applet, tmp_path: Path
+) -> None:
+    bam = tmp_path / "million.bam"
+    contigs = [f"chr{number}" for number in range(1, 26)]
+    length, reads = 1_000_000, 40_000
+    with subprocess.Popen(
+        ["samtools", "view", "-b", "-1", "-o", str(bam), "-"], stdin=subprocess.PIPE, text=True
+    ) as view:
+        assert view.stdin is not None
+        view.stdin.writelines(f"@SQ\tSN:{contig}\tLN:{length}\n" for contig in contigs)
+        for number, contig in enumerate(contigs):
+            # Every sequence has a number of its own, so that no two can be mixed up.
+            view.stdin.writelines(
+                f"r\t0\t{contig}\t{1 + position * 20}\t60\t50M\t*\t0\t0\t*\t*\n"
+                for position in range(reads - 12 + number)
+            )
+    pysam.index(str(bam))
+
+    run = applet.run(bam, Path(f"{bam}.bai"))
+
+    assert run.count_file == expected_count_file(bam)
+    assert run.count_file.endswith("Total reads: 1000000")
+
+
+def test_a_truncated_bam_fails_with_an_error_for_the_user(applet: Applet, tmp_path: Path) -> None:
+    bam = make_bam(tmp_path / "cut.bam", {"chr1": 5000, "chr2": 5000})
+    os.truncate(bam, bam.stat().st_size // 2)
+
+    run = applet.run(bam, Path(f"{bam}.bai"))
+
+    reason, message = run.failure
+    assert (run.state, reason) == ("failed", "AppError")
+    assert "mappings_sorted_bam: cut.bam" in message
+    assert "b'" not in message
+    assert run.produced == []
+
+
+def test_a_failing_samtools_is_quoted_in_its_own_words(applet: Applet, tmp_path: Path) -> None:
+    bam = make_bam(tmp_path / "holed.bam", {"chr1": 20_000, "chr2": 20_000})
+    size = bam.stat().st_size
+    with bam.open("r+b") as file:
+        file.seek(size // 2)
+        file.write(bytes(1000))
+
+    run = applet.run(bam, Path(f"{bam}.bai"))
+
+    reason, message = run.failure
+    assert (run.state, reason) == ("failed", "AppInternalError")
+    for words in ("holed.bam", "samtools view -c", "exit status", "chr"):
+        assert words in message
+    assert "b'" not in message
+    assert run.produced == []
+
+
+@pytest.mark.parametrize(
+    ("inputs", "words"),
+    [
+        (["-i", "mappings_sorted_bam={bam}"], "mappings_sorted_bai"),
+        (["-i", "mappings_sorted_bam={bam}", "-i", "mappings_sorted_bay={bam}"], "_bay"),
+    ],
+    ids=["missing", "misspelt"],
+)
+def test_a_wrong_input_is_refused_before_a_job_starts(
+    applet: Applet, tmp_path: Path, inputs: list[str], words: str
+) -> None:
+    bam = applet.dx.upload(make_bam(tmp_path, {"chr1": 1}))
+    refused = applet.dx("run", applet.id, "-y", *(part.format(bam=bam) for part in inputs))
+    assert refused.returncode == 3
+    assert words in refused.stderr
+
+
+def test_dx_build_warns_of_nothing(applet: Applet) -> None:
+    assert "WARNING" not in applet.build_log
+
+
+def test_the_page_of_the_applet_is_the_readme(applet: Applet) -> None:
+    description = applet.dx.describe(applet.id)["description"]
+    assert description == (APPLET / "README.md").read_text()
+
+
+def test_the_goal_that_dx_build_runs_says_nothing_and_needs_nothing() -> None:
+    done = subprocess.run(
+        ["/usr/bin/make", "--no-print-directory", "-C", str(APPLET), "-j2"],
+        env={"PATH": "/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert (done.stdout, done.stderr) == ("", "")
+    assert not list((APPLET / "resources").rglob("__pycache__"))
+
+
+def test_the_form_explains_every_field(dx: Dx, applet: Applet) -> None:
+    page = dx.ok("run", applet.id, "--help")
+    described = dx.describe(applet.id)
+    for field in described["inputSpec"] + described["outputSpec"]:
+        assert field["name"] in page
+        assert field["label"] in page
