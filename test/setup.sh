@@ -36,4 +36,5 @@ command -v samtools >/dev/null || apt_install samtools
 echo "Making the virtual environment $venv"
 rm -rf "$venv"
 "$PYTHON" -m venv "$venv"
-"$venv/bin/pip" install --quiet --disable-pip-version-check -r "$here/requirements.txt"
+"$venv/bin/pip" install --quiet --disable-pip-version-check --use-pep517 \
+    -r "$here/requirements.txt"
