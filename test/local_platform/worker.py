@@ -90,7 +90,10 @@ class Worker:
         self.home.mkdir(parents=True)
         for name, bundle in job.bundles.items():
             self._log.write(f"Unpacking {name}")
-            subprocess.run(["tar", "-xzf", bundle, "-C", self.root], check=True)
+            # Quietly: tar would tell of each bundle that its names were absolute.
+            subprocess.run(
+                ["tar", "-xzf", bundle, "-C", self.root], check=True, capture_output=True
+            )
         bin_folder = self.root / "usr" / "bin"
         bin_folder.mkdir(parents=True, exist_ok=True)
         for package in job.apt_packages:
