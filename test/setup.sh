@@ -4,6 +4,8 @@
 set -euo pipefail
 venv=$1
 here=$(dirname "$0")
+# The new environment is made by the machine's Python, not by that of the one it replaces.
+PATH=${PATH//"$PWD/$venv/bin:"/}
 
 apt_install() {
     local as_root=()
