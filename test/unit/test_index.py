@@ -1,0 +1,103 @@
+"""The index tells how many records there are and where, or nothing at all."""
+
+import struct
+from collections.abc import Callable
+from pathlib import Path
+
+import pysam
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from builders import Read, make_bam, write_bam
+from readcount.index import INTERVAL, ContigIndex, read_index
+
+READS = {"chr1": 3, "empty": 0, "chr2": 2}
+STATISTICS = 37450
+
+
+def csi_of(bam: Path) -> Path:
+    pysam.index("-c", str(bam))
+    return Path(f"{bam}.csi")
+
+
+def bai_of(bam: Path) -> Path:
+    return Path(f"{bam}.bai")
+
+
+@pytest.mark.parametrize("index_of", [bai_of, csi_of])
+def test_both_kinds_of_index_tell_the_records(
+    tmp_path: Path, index_of: Callable[[Path], Path]
+) -> None:
+    bam = make_bam(tmp_path, READS, unplaced=9)
+    assert [entry.records for entry in read_index(index_of(bam))] == [3, 0, 2]
+
+
+@pytest.mark.parametrize("index_of", [bai_of, csi_of])
+def test_they_are_what_pysam_tells(tmp_path: Path, index_of: Callable[[Path], Path]) -> None:
+    reads = [Read("chr1", 7), Read("chr1", 9, flag=4, cigar=None), Read("chr3", 2**20), Read(None)]
+    bam = write_bam(tmp_path, {"chr1": 10, "chr2": 20, "chr3": 2**28}, reads)
+    index = index_of(bam)
+    with pysam.AlignmentFile(str(bam), index_filename=str(index)) as alignments:
+        expected = [contig.total for contig in alignments.get_index_statistics()]
+    assert [entry.records for entry in read_index(index)] == expected == [2, 0, 1]
+
+
+def test_a_bai_tells_where_the_records_lie(tmp_path: Path) -> None:
+    reads = [Read("chr1", at) for at in (5, 100, 3 * INTERVAL + 5)]
+    bam = write_bam(tmp_path, {"chr1": 2**20, "chr2": 2**20}, reads)
+    with pysam.AlignmentFile(str(bam)) as alignments:
+        first = alignments.tell()
+        starts = [alignments.tell() for _ in alignments]
+    chr1, chr2 = read_index(bai_of(bam))
+    assert (chr1.offsets[0], chr1.offsets[3]) == (first, starts[1])
+    assert len(chr1.offsets) == 5
+    assert chr1.offsets[-1] >= starts[-1]
+    assert chr2 == ContigIndex(records=0)
+
+
+def bai(*contigs: list[tuple[int, list[tuple[int, int]]]]) -> bytes:
+    data = b"BAI\1" + struct.pack("<I", len(contigs))
+    for bins in contigs:
+        data += struct.pack("<I", len(bins))
+        for number, chunks in bins:
+            data += struct.pack("<II", number, len(chunks))
+            data += b"".join(struct.pack("<QQ", *chunk) for chunk in chunks)
+        data += struct.pack("<I", 0)
+    return data
+
+
+def test_no_bins_are_no_records_but_no_statistics_are_no_knowledge(tmp_path: Path) -> None:
+    index = tmp_path / "old.bai"
+    index.write_bytes(
+        bai(
+            [],
+            [(4681, [(1, 2)])],
+            [(STATISTICS, [(1, 2), (0, 0)])],
+            [(4681, [(1, 2)]), (STATISTICS, [(1, 2), (3, 4)])],
+            [(4681, [(1, 2)]), (STATISTICS, [(1, 2), (0, 0)])],
+        )
+    )
+    assert [entry.records for entry in read_index(index)] == [0, None, 0, 7, None]
+
+
+@pytest.mark.parametrize("content", [b"", b"BAI\1", b"CSI\1", b"no index", b"\x1f\x8b\x08"])
+def test_what_is_no_index_tells_nothing(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "x.bai").write_bytes(content)
+    assert read_index(tmp_path / "x.bai") == []
+    assert read_index(tmp_path / "missing.bai") == []
+
+
+@given(st.data())
+def test_a_spoilt_index_is_read_or_tells_nothing(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    folder = tmp_path_factory.mktemp("spoilt")
+    index = data.draw(st.sampled_from([bai_of, csi_of]))(make_bam(folder, READS))
+    content = bytearray(index.read_bytes())
+    at = data.draw(st.integers(0, len(content) - 1))
+    content[at] ^= data.draw(st.integers(1, 255))
+    del content[data.draw(st.integers(0, len(content))) :]
+    index.write_bytes(content)
+    for entry in read_index(index):
+        assert entry.records is None or entry.records >= 0
