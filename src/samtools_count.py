@@ -6,23 +6,23 @@ are in the package readcount, which the platform puts beside it in the worker's 
 """
 
 import multiprocessing
-from collections.abc import Iterator
+import time
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import dxpy
 
-from readcount.counts import count_file_name, format_counts, merge_counts
+from readcount.counts import TaskCounts, count_file_name, format_counts, merge_counts
 from readcount.errors import InputError, ReadCountError
 from readcount.inputs import side_by_side
-from readcount.plan import plan_tasks
-from readcount.regions import regions_from_header
+from readcount.plan import Task, plan_tasks
+from readcount.regions import Region, read_contigs
 from readcount.samtools import run_task
 
 DXLink = dict[str, Any]
-T = TypeVar("T")
 
 
 @dxpy.entry_point("main")
@@ -54,17 +54,19 @@ def main(mappings_sorted_bam: DXLink, mappings_sorted_bai: DXLink) -> dict[str, 
             folder=Path("side_by_side"),
         )
 
-        regions = regions_from_header(bam)
-        tasks = plan_tasks(regions)
-        log(f"{cores} cores; {len(regions):,} regions; {len(tasks):,} tasks")
+        contigs = read_contigs(bam)
+        regions = [Region(contig) for contig in contigs]
+        plan = plan_tasks(regions, contigs, cores)
+        log(f"{cores} cores; {plan}")
 
-        results = pool.imap_unordered(partial(run_task, bam), tasks, chunksize=1)
-        finished = log_tenths(results, total=len(tasks))
-        counts = merge_counts(regions, (count for task in finished for count in task))
+        start = time.monotonic()
+        counted = pool.imap_unordered(partial(run_task, bam), enumerate(plan.tasks), chunksize=1)
+        counts = merge_counts(plan, log_tenths(counted, plan.tasks))
+        records, seconds = sum(count.records for count in counts), time.monotonic() - start
+        log(f"counted {records:,} records of {bam.name} in {seconds:,.1f} s")
 
     count_file = Path("counts.txt")
     count_file.write_text(format_counts(counts), encoding="utf-8")
-    log(f"counted {sum(count.records for count in counts):,} records of {bam.name}")
 
     uploaded = dxpy.upload_local_file(str(count_file), name=count_file_name(bam.name))
     return {"count_file": dxpy.dxlink(uploaded)}
@@ -81,15 +83,21 @@ def platform_errors() -> Iterator[None]:
         raise dxpy.AppInternalError(str(error)) from error
 
 
-def log_tenths(results: Iterator[T], total: int) -> Iterator[T]:
-    """Passes results on, with a line of log for each tenth of the total that has come in."""
-    logged = 0
-    for done, result in enumerate(results, start=1):
-        tenths = 10 * done // total
+def log_tenths(counted: Iterable[TaskCounts], tasks: Sequence[Task]) -> Iterator[TaskCounts]:
+    """Passes counts on, with a line of log for each tenth of the records that has come in."""
+    start = time.monotonic()
+    expected = sum(task.records for task in tasks)
+    come, records, logged = 0.0, 0, 0
+    for counts in counted:
+        come += tasks[counts.task].records
+        records += sum(counts.records)
+        # The 1e-9 is for sums of parts that fall short of the whole in the last digit.
+        tenths = int(10 * come / expected + 1e-9) if expected else 0
         if tenths > logged:
             logged = tenths
-            log(f"{done:,} of {total:,} tasks done")
-        yield result
+            rate = records / max(time.monotonic() - start, 1e-9)
+            log(f"{10 * tenths} %: {records:,} records counted, {rate:,.0f} per second")
+        yield counts
 
 
 def log(message: str) -> None:

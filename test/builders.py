@@ -68,8 +68,12 @@ def write_bam(
     reads: Iterable[Read],
     *,
     more_header: Sequence[str] = (),
+    csi: bool = False,
 ) -> Path:
-    """Writes just these records, sorted, and the index; contigs gives lengths in header order."""
+    """Writes just these records, sorted, and the index; contigs gives lengths in header order.
+
+    The index is at the same path with .bai after it, even if it is a CSI.
+    """
     path = path / "sample.bam" if path.is_dir() else path
     header = pysam.AlignmentHeader.from_text(
         "\n".join(
@@ -89,7 +93,7 @@ def write_bam(
     with pysam.AlignmentFile(str(path), "wb", header=header) as bam:
         for number, read in enumerate(sorted(reads, key=place)):
             bam.write(_record(header, f"read{number}", read))
-    pysam.index(str(path))
+    pysam.index("-c" if csi else "-b", str(path), f"{path}.bai")
     return path
 
 

@@ -1,35 +1,68 @@
 """Counts are reported for every region once, in header order, in the format that users parse."""
 
+from dataclasses import replace
 from itertools import permutations
 
 import pytest
 
-from readcount.counts import RegionCount, count_file_name, format_counts, merge_counts
+from readcount.counts import (
+    RegionCount,
+    TaskCounts,
+    count_file_name,
+    format_counts,
+    merge_counts,
+)
+from readcount.plan import Call, Group, Plan
 from readcount.regions import Region
 
-CHR1, CHR2, CHR3 = Region("chr1"), Region("chr2"), Region("chr3")
-COUNTS = [RegionCount(CHR2, 5), RegionCount(CHR1, 0), RegionCount(CHR3, 7)]
+PLAN = Plan(
+    regions=[Region("chr2"), Region("chr1"), Region("chr3"), Region("chr4")],
+    tasks=(
+        Call(0, Region("chr2"), 5, 1, window=Region("chr2", end=50)),
+        Call(0, Region("chr2"), 2, 1, window=Region("chr2", start=50)),
+        Group((1, 3), ("chr1", "chr4"), (9, 9), (0, 7), 7, 1),
+    ),
+    empty=(2,),
+)
+COUNTED = [TaskCounts(0, (5,)), TaskCounts(1, (2,)), TaskCounts(2, (0, 7))]
 
 
-@pytest.mark.parametrize("arrived", [*permutations(COUNTS)])
-def test_counts_stand_in_header_order_however_they_arrive(arrived: list[RegionCount]) -> None:
-    assert merge_counts([CHR2, CHR1, CHR3], iter(arrived)) == COUNTS
+@pytest.mark.parametrize("arrived", [*permutations(COUNTED)])
+def test_parts_add_up_in_the_order_of_the_regions_however_they_arrive(
+    arrived: list[TaskCounts],
+) -> None:
+    assert merge_counts(PLAN, iter(arrived)) == [
+        RegionCount(Region("chr2"), 7),
+        RegionCount(Region("chr1"), 0),
+        RegionCount(Region("chr3"), 0),
+        RegionCount(Region("chr4"), 7),
+    ]
 
 
 @pytest.mark.parametrize(
     "arrived",
-    [COUNTS[:2], [*COUNTS, RegionCount(Region("chr4"), 1)], [*COUNTS, COUNTS[0]]],
-    ids=["missing", "unknown", "twice"],
+    [
+        COUNTED[:2],
+        [*COUNTED, TaskCounts(3, (1,))],
+        [*COUNTED, COUNTED[0]],
+        [*COUNTED[:2], TaskCounts(2, (7,))],
+        [*COUNTED[:2], TaskCounts(2, (0, 0, 7))],
+    ],
+    ids=["missing", "unknown", "twice", "a number too few", "a number too many"],
 )
-def test_counts_that_do_not_match_the_regions_are_refused(arrived: list[RegionCount]) -> None:
-    with pytest.raises(ValueError, match="count"):
-        merge_counts([CHR2, CHR1, CHR3], arrived)
+def test_counts_that_do_not_match_the_tasks_are_refused(arrived: list[TaskCounts]) -> None:
+    with pytest.raises(ValueError, match=r"count|zip"):
+        merge_counts(PLAN, arrived)
+
+
+def test_a_plan_that_forgets_a_region_is_refused() -> None:
+    with pytest.raises(ValueError, match="no task counted region chr3"):
+        merge_counts(replace(PLAN, empty=()), COUNTED)
 
 
 def test_the_file_has_a_line_per_region_and_no_newline_after_the_total() -> None:
-    assert format_counts(COUNTS) == (
-        "Region chr2: 5\nRegion chr1: 0\nRegion chr3: 7\nTotal reads: 12"
-    )
+    counts = [RegionCount(Region("chr2"), 5), RegionCount(Region("chr1"), 0)]
+    assert format_counts(counts) == "Region chr2: 5\nRegion chr1: 0\nTotal reads: 5"
 
 
 def test_without_regions_there_is_only_the_total() -> None:

@@ -9,11 +9,11 @@ import pytest
 from builders import Read, make_bam, write_bam
 from readcount.errors import InputError
 from readcount.inputs import IndexedBam
-from readcount.regions import Region, regions_from_header
+from readcount.regions import Contig, Region, fits_bed, read_contigs
 
 
 def regions_of(bam: Path) -> list[Region]:
-    return regions_from_header(IndexedBam(path=bam, name=bam.name))
+    return [Region(contig) for contig in read_contigs(IndexedBam(path=bam, name=bam.name))]
 
 
 @pytest.mark.parametrize(
@@ -86,3 +86,32 @@ def test_a_name_that_the_header_has_twice_is_refused(tmp_path: Path) -> None:
         bam.write(b"BAM\1" + bytes(4) + (2).to_bytes(4, "little") + 2 * name)
     with pytest.raises(InputError, match=r"the header of sample\.bam names chr1 more than once"):
         regions_of(file)
+
+
+def test_a_contig_has_its_length_and_the_records_that_the_index_has(tmp_path: Path) -> None:
+    reads = [Read("chr1"), Read("chr1", flag=4, cigar=None), Read("chr3"), Read(None)]
+    bam = write_bam(tmp_path, {"chr1": 1000, "chr2": 20, "chr3": 300}, reads)
+    assert read_contigs(IndexedBam(path=bam, name=bam.name)) == {
+        "chr1": Contig(length=1000, records=2),
+        "chr2": Contig(length=20, records=0),
+        "chr3": Contig(length=300, records=1),
+    }
+
+
+def test_an_index_of_another_number_of_sequences_says_nothing(tmp_path: Path) -> None:
+    bam = make_bam(tmp_path / "a.bam", {"chr1": 3})
+    other = make_bam(tmp_path / "b.bam", {"chr1": 3, "chr2": 3})
+    Path(f"{other}.bai").rename(f"{bam}.bai")
+    assert read_contigs(IndexedBam(path=bam, name=bam.name)) == {"chr1": Contig(length=10_000)}
+
+
+@pytest.mark.parametrize("contig", ["chr1", "HLA-A*01:01", "{a}", "a}:1", "x#", "größe", "tracks"])
+def test_most_names_can_stand_in_a_bed_file(contig: str) -> None:
+    assert fits_bed(contig)
+
+
+@pytest.mark.parametrize(
+    "contig", ["#x", "#", ".", "*", "a b", " a", "a\u00a0b", "track", "browser", ""]
+)
+def test_some_names_mean_something_else_in_a_bed_file(contig: str) -> None:
+    assert not fits_bed(contig)

@@ -2,6 +2,7 @@
 
 import multiprocessing
 import pickle
+import tempfile
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -10,11 +11,11 @@ import pytest
 
 from builders import Read, make_bam, write_bam
 from readcount import samtools
-from readcount.counts import RegionCount
+from readcount.counts import TaskCounts
 from readcount.errors import CountError, MissingToolError
 from readcount.inputs import IndexedBam
-from readcount.plan import Task, plan_tasks
-from readcount.regions import Region
+from readcount.plan import Call, Group
+from readcount.regions import Contig, Region
 from readcount.samtools import count_region, run_task
 
 
@@ -64,7 +65,7 @@ def test_every_name_counts_its_own_records(tmp_path: Path) -> None:
     wanted = {contig: 2 * number + 1 for number, contig in enumerate(ODD_CONTIGS)}
     bam = indexed(make_bam(tmp_path, wanted, unplaced=3))
 
-    counted = {contig: count_region(bam, Region(contig)).records for contig in wanted}
+    counted = {contig: count_region(bam, Region(contig)) for contig in wanted}
 
     assert counted == wanted
 
@@ -90,13 +91,92 @@ def test_every_placed_record_counts(tmp_path: Path, contig: str) -> None:
         Read(None),
     ]
     bam = indexed(write_bam(tmp_path, {contig: 1000, "other": 1000}, reads))
-    assert count_region(bam, Region(contig)) == RegionCount(Region(contig), 8)
+    assert count_region(bam, Region(contig)) == 8
 
 
-def test_a_task_counts_each_of_its_regions(tmp_path: Path) -> None:
-    bam = indexed(make_bam(tmp_path, {"chr1": 3, "chr2": 0, "chr3": 5}))
-    task = Task(regions=(Region("chr3"), Region("chr2")))
-    assert run_task(bam, task) == [RegionCount(Region("chr3"), 5), RegionCount(Region("chr2"), 0)]
+def group_of(contigs: dict[str, Contig]) -> Group:
+    return Group(
+        numbers=tuple(range(len(contigs))),
+        contigs=tuple(contigs),
+        lengths=tuple(contig.length for contig in contigs.values()),
+        in_index=tuple(contig.records or 0 for contig in contigs.values()),
+        records=0,
+        seconds=0,
+    )
+
+
+def test_a_call_counts_its_region_or_its_window(tmp_path: Path) -> None:
+    bam = indexed(write_bam(tmp_path, {"chr1": 100}, [Read("chr1", at) for at in range(20)]))
+    chr1 = Region("chr1")
+    windows = [None, Region("chr1", end=5), Region("chr1", 5, 8), Region("chr1", start=8)]
+    calls = [Call(0, chr1, records=0, seconds=0, window=window) for window in windows]
+    assert [run_task(bam, numbered) for numbered in enumerate(calls)] == [
+        TaskCounts(0, (20,)),
+        TaskCounts(1, (5,)),
+        TaskCounts(2, (3,)),
+        TaskCounts(3, (12,)),
+    ]
+
+
+def test_a_group_counts_each_of_its_sequences(tmp_path: Path) -> None:
+    wanted = {"chr1": 3, "HLA-A*01:01": 2, "{chr1}": 4, "a}:1": 1, "größe": 6}
+    bam = indexed(make_bam(tmp_path, wanted | {"other": 5}, unplaced=7))
+    group = group_of({name: Contig(10_000, records) for name, records in wanted.items()})
+    assert run_task(bam, (4, group)) == TaskCounts(4, tuple(wanted.values()))
+
+
+@pytest.mark.parametrize("in_index", [0, 5, 9])
+def test_a_group_counts_again_what_the_index_does_not_confirm(
+    tmp_path: Path, in_index: int
+) -> None:
+    reads = [Read("chr1", at) for at in (5, 1000, 70_000, 5_000_000)]
+    bam = indexed(write_bam(tmp_path, {"chr1": 1000, "chr2": 50}, [*reads, Read("chr2")]))
+    group = group_of({"chr1": Contig(1000, in_index), "chr2": Contig(50, 1)})
+    assert run_task(bam, (0, group)).records == (4, 1)
+
+
+def test_a_group_leaves_no_file_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bam = indexed(make_bam(tmp_path, {"chr1": 3}))
+    (tmp_path / "tmp").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
+    run_task(bam, (0, group_of({"chr1": Contig(10_000, 3)})))
+    assert list((tmp_path / "tmp").iterdir()) == []
+
+
+VIEW = "cat >/dev/null; "
+TALLY = "cat >/dev/null; printf 'chr1\\t9\\t3\\t0\\n*\\t0\\t0\\t0\\n'; "
+
+
+@pytest.mark.parametrize(
+    ("view", "idxstats", "words"),
+    [
+        (VIEW + "echo 'no space' >&2; exit 1", TALLY, "exit status 1 and said: no space"),
+        (VIEW + "echo 'cut off' >&2", TALLY, "exit status 0 and said: cut off"),
+        (VIEW + "exit 2", TALLY, "view -u .* exit status 2 and said: nothing"),
+        (VIEW + "kill -9 $$", TALLY, "view -u .* exit status -9 and said: nothing"),
+        (VIEW, TALLY + "exit 3", "idxstats - ended with exit status 3 and said: nothing"),
+        (VIEW, TALLY + "kill -9 $$", "idxstats - ended with exit status -9"),
+        (VIEW, TALLY + "echo 'bad block' >&2", "idxstats - ended .* said: bad block"),
+        (VIEW, "echo chr1", "idxstats - ended with exit status 0 and said: chr1"),
+        (VIEW + "exec cat /dev/zero", "exit 4", "idxstats - ended with exit status 4"),
+    ],
+)
+def test_a_group_is_believed_only_if_both_processes_are_content(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, view: str, idxstats: str, words: str
+) -> None:
+    script = f'if [ "$1" = view ]; then {view or ":"}\nelse {idxstats}\nfi'
+    put_samtools_on_the_path(tmp_path, monkeypatch, script)
+    with pytest.raises(CountError, match=words):
+        run_task(indexed(tmp_path / "sample.bam"), (0, group_of({"chr1": Contig(9, 3)})))
+
+
+def test_a_group_in_a_bam_cut_in_half_is_an_error(tmp_path: Path) -> None:
+    path = make_bam(tmp_path, {"chr1": 30_000, "chr2": 30_000})
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2])
+    group = group_of({"chr1": Contig(10_000, 30_000), "chr2": Contig(10_000, 30_000)})
+    with pytest.raises(CountError, match="EOF marker is absent"):
+        run_task(indexed(path), (0, group))
 
 
 def test_an_unknown_region_is_an_error_whatever_the_exit_status(tmp_path: Path) -> None:
@@ -153,9 +233,9 @@ def test_an_error_survives_pickling() -> None:
 
 def test_an_error_reaches_the_parent_of_a_pool_whole(tmp_path: Path) -> None:
     bam = indexed(make_bam(tmp_path, {"chr1": 3}))
-    tasks = plan_tasks([Region("chr1"), Region("chr2")])
+    calls = [Call(0, Region("chr1"), 1, 1), Call(1, Region("chr2"), 1, 1)]
     with (
         multiprocessing.get_context("fork").Pool(2) as pool,
         pytest.raises(CountError, match="region chr2"),
     ):
-        list(pool.imap_unordered(partial(run_task, bam), tasks, chunksize=1))
+        list(pool.imap_unordered(partial(run_task, bam), enumerate(calls), chunksize=1))

@@ -15,6 +15,9 @@ from hypothesis import strategies as st
 import samtools_count
 from builders import Read, make_bam, write_bam
 from oracle import expected_count_file
+from readcount.counts import TaskCounts
+from readcount.plan import Call, Task
+from readcount.regions import Region
 
 LINK = {"$dnanexus_link": "file-0123456789BFGJKPQVXYZbfg"}
 
@@ -172,15 +175,39 @@ def test_the_pool_is_forked_before_transfers_start_threads(job: Job, tmp_path: P
     assert workers == [multiprocessing.cpu_count()]
 
 
+def calls_of(records: list[float]) -> list[Task]:
+    return [Call(n, Region(f"chr{n}"), records=more, seconds=0) for n, more in enumerate(records)]
+
+
 @pytest.mark.parametrize(
-    ("regions", "lines"), [(0, []), (3, [1, 2, 3]), (25, [3, 5, 8, 10, 13, 15, 18, 20, 23, 25])]
+    ("records", "percents"),
+    [
+        ([], []),
+        ([7, 7, 7], [30, 60, 100]),
+        ([50, 1, 4, 5, 40], [50, 60, 100]),
+        ([0.1] * 100, list(range(10, 101, 10))),
+    ],
 )
-def test_the_log_has_a_line_for_each_finished_tenth(
-    capsys: pytest.CaptureFixture[str], regions: int, lines: list[int]
+def test_the_log_has_a_line_for_each_tenth_of_the_records(
+    capsys: pytest.CaptureFixture[str], records: list[float], percents: list[int]
 ) -> None:
-    results = list(range(regions))
-    assert list(samtools_count.log_tenths(iter(results), total=regions)) == results
-    assert capsys.readouterr().out == "".join(f"{done} of {regions} tasks done\n" for done in lines)
+    counted = [TaskCounts(number, (3,)) for number in range(len(records))]
+    assert list(samtools_count.log_tenths(counted, calls_of(records))) == counted
+    lines = capsys.readouterr().out.splitlines()
+    assert [int(line.split(" %")[0]) for line in lines] == percents
+    for line in lines:
+        assert re.fullmatch(r"\d+ %: [\d,]+ records counted, [\d,]+ per second", line)
+
+
+def test_the_log_tells_the_plan_and_the_end_and_nothing_of_small_regions(
+    job: Job, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    job.run(make_bam(tmp_path, {f"chr{n}": n % 2 for n in range(100)}))
+    plan, *tenths, end = capsys.readouterr().out.splitlines()
+    cores = multiprocessing.cpu_count()
+    assert plan == f"{cores} cores; 100 regions, 50 with records; 1 samtools calls"
+    assert [line.split(":")[0] for line in tenths] == ["100 %"]
+    assert re.fullmatch(r"counted 50 records of sample\.bam in [\d.]+ s", end)
 
 
 def can_be_told(contig: str) -> bool:

@@ -1,12 +1,13 @@
 """Counts, put together and written out."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
+from readcount.plan import Plan
 from readcount.regions import Region
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class RegionCount:
     """How many records lie in a region."""
 
@@ -14,20 +15,44 @@ class RegionCount:
     records: int
 
 
-def merge_counts(regions: Sequence[Region], counted: Iterable[RegionCount]) -> list[RegionCount]:
-    """Brings counts that come in any order into the order of the regions.
+@dataclass(frozen=True)
+class TaskCounts:
+    """What a task came to.
+
+    Attributes:
+        task: its number in the plan, from 0.
+        records: one number for each of its regions, in the task's order.
+    """
+
+    task: int
+    records: tuple[int, ...]
+
+
+def merge_counts(plan: Plan, counted: Iterable[TaskCounts]) -> list[RegionCount]:
+    """Adds up counts that come in any order, in the order of the plan's regions.
 
     Raises:
-        ValueError: a region was counted twice or not at all, or was not to be counted.
+        ValueError: a task was counted twice or not at all or has not a number for each of its
+            regions, or a region of the plan is in no task and not known to be empty.
     """
-    records: dict[Region, int] = {}
-    for count in counted:
-        if count.region in records:
-            raise ValueError(f"region {count.region} was counted twice")
-        records[count.region] = count.records
-    if records.keys() != set(regions):
-        raise ValueError("the regions that were counted are not the ones to be counted")
-    return [RegionCount(region, records[region]) for region in regions]
+    records: list[int | None] = [None] * len(plan.regions)
+    for number in plan.empty:
+        records[number] = 0
+    waiting = dict(enumerate(plan.tasks))
+    for counts in counted:
+        task = waiting.pop(counts.task, None)
+        if task is None:
+            raise ValueError(f"task {counts.task} was counted twice, or is not in the plan")
+        for number, more in zip(task.numbers, counts.records, strict=True):
+            records[number] = (records[number] or 0) + more
+    if waiting:
+        raise ValueError(f"{len(waiting)} of {len(plan.tasks)} tasks were not counted")
+    merged = []
+    for region, total in zip(plan.regions, records, strict=True):
+        if total is None:
+            raise ValueError(f"no task counted region {region}")
+        merged.append(RegionCount(region, total))
+    return merged
 
 
 def format_counts(counts: Iterable[RegionCount]) -> str:

@@ -1,15 +1,21 @@
-"""The regions of a BAM, from its header."""
+"""The regions of a BAM, from its header and its index."""
 
+import re
 from collections import Counter
 from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
 
 import pysam
 
 from readcount.errors import InputError
+from readcount.index import ContigIndex, read_index
 from readcount.inputs import IndexedBam
 
+_BED_NAME = re.compile(r"(?!(?:[.*]|track|browser)$)[^#\s]\S*")
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, slots=True)
 class Region:
     """A reference sequence, or a span of one; positions are 0-based and half-open, as in pysam.
 
@@ -50,11 +56,28 @@ class Region:
         return f":{(self.start or 0) + 1}-{'' if self.end is None else self.end}"
 
 
-def regions_from_header(bam: IndexedBam) -> list[Region]:
-    """Gives one region per reference sequence, in header order; none if the header has none.
+class Contig(NamedTuple):
+    """A reference sequence; a tuple because there can be millions.
+
+    Attributes:
+        length: in bases, as the header has it; records may lie beyond.
+        records: mapped and placed unmapped ones; None where the index does not say.
+        offsets: see ContigIndex.
+    """
+
+    length: int
+    records: int | None = None
+    offsets: tuple[int, ...] = ()
+
+
+def read_contigs(bam: IndexedBam) -> dict[str, Contig]:
+    """Gives the reference sequences by name, in header order; none if the header has none.
+
+    Names come from @SQ lines alone: SN: in other header lines is not a reference sequence.
 
     Args:
-        bam: any BAM with its index.
+        bam: any BAM with its index. Where the two do not have the same number of sequences, the
+            index is taken to say nothing.
 
     Raises:
         InputError: the file is not one that pysam can read, or its header has the same name
@@ -63,14 +86,35 @@ def regions_from_header(bam: IndexedBam) -> list[Region]:
     """
     try:
         with pysam.AlignmentFile(str(bam.path), "rb", check_sq=False) as alignments:
-            contigs = alignments.references
+            names, lengths = alignments.references, alignments.lengths
     except (OSError, ValueError) as error:
         raise InputError(
             f"mappings_sorted_bam: {bam.name} cannot be read as a BAM file: {error}"
         ) from error
-    repeated = [contig for contig, times in Counter(contigs).items() if times > 1]
-    if repeated:
+    entries = read_index(Path(f"{bam.path}.bai"))
+    if len(entries) != len(names):
+        entries = [ContigIndex()] * len(names)
+    contigs = {
+        name: Contig(length, entry.records, entry.offsets)
+        for name, length, entry in zip(names, lengths, entries, strict=True)
+    }
+    if len(contigs) != len(names):
+        repeated = [name for name, times in Counter(names).items() if times > 1]
         raise InputError(
             f"mappings_sorted_bam: the header of {bam.name} names {repeated[0]} more than once."
         )
-    return [Region(contig) for contig in contigs]
+    return contigs
+
+
+def fits_bed(contig: str) -> bool:
+    """Whether a line of a BED file means this name to samtools, and nothing else.
+
+    A name that begins with # makes a comment, a blank ends a name, `*` and `.` mean more than a
+    reference sequence, and lines that begin with track or browser are for the genome browser.
+    """
+    return _BED_NAME.fullmatch(contig) is not None
+
+
+def fits_span(contig: str) -> bool:
+    """Whether samtools understands a span of this name: not if the name holds a closing brace."""
+    return "}" not in contig

@@ -1,0 +1,148 @@
+"""However a BAM is cut, the counts are those of one `samtools view -c` per reference sequence."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from builders import Read, write_bam
+from oracle import count_by_rname, count_one_by_one
+from readcount.counts import merge_counts
+from readcount.index import INTERVAL
+from readcount.inputs import IndexedBam
+from readcount.plan import Call, Group, Plan, plan_tasks
+from readcount.regions import Contig, Region, read_contigs
+from readcount.samtools import run_task
+
+UNMAPPED = 0x4
+CIGARS = [None, "1M", "10M", "3S5M", "2M40000N2M", "5I", "100000M"]
+
+
+def plan_of(bam: Path, *, seconds: float | None = None, by_length: bool = False) -> Plan:
+    contigs = read_contigs(IndexedBam(bam, bam.name))
+    if by_length:
+        contigs = {name: contig._replace(offsets=()) for name, contig in contigs.items()}
+    regions = [Region(contig) for contig in contigs]
+    return plan_tasks(regions, contigs, cores=3, seconds=seconds, shortest=1)
+
+
+def count(bam: Path, plan: Plan) -> list[int]:
+    numbered = enumerate(plan.tasks)
+    counted = [run_task(IndexedBam(bam, bam.name), task) for task in numbered]
+    return [count.records for count in merge_counts(plan, counted)]
+
+
+@dataclass(frozen=True)
+class Case:
+    lengths: dict[str, int]
+    reads: list[Read]
+    csi: bool
+
+
+@st.composite
+def reads_on(draw: st.DrawFn, contig: str, length: int, last: int) -> list[Read]:
+    """Records on a sequence, over its end as well; last is the last position an index can have."""
+    near = st.integers(0, min(length + 5, last))
+    far = st.integers(0, min(length + 300_000, last))
+    edges = st.sampled_from([INTERVAL - 1, INTERVAL, 2 * INTERVAL, 2**29 - 1, 2**29, length - 1])
+    reads = st.builds(
+        Read,
+        contig=st.just(contig),
+        position=near | near | far | edges.filter(lambda at: at <= last),
+        cigar=st.sampled_from(CIGARS),
+        flag=st.sampled_from([0, UNMAPPED, 0x10, 0x100, 0x800]),
+    )
+    placed = [read for read in draw(st.lists(reads, max_size=12)) if reach(read) <= last]
+    # POS 0 means that there is no position. htslib makes no index if a sequence has two of them.
+    without_position = st.builds(
+        Read,
+        contig=st.just(contig),
+        position=st.just(-1),
+        cigar=st.sampled_from(CIGARS),
+        flag=st.sampled_from([0, UNMAPPED]),
+    )
+    return [*draw(st.lists(without_position, max_size=1)), *placed]
+
+
+def reach(read: Read) -> int:
+    return read.position + 110_000
+
+
+@st.composite
+def cases(draw: st.DrawFn) -> Case:
+    csi = draw(st.booleans())
+    sizes = st.integers(1, 8) | st.integers(1, 200_000)
+    if csi:
+        sizes |= st.integers(2**29, 2**30)
+    names = st.sampled_from(["chr1", "chr1:1-5", "HLA-A*01", "{chr1}", "a}", "#x", ".", "c,d"])
+    lengths = draw(st.dictionaries(names, sizes, min_size=1, max_size=3))
+    if csi:
+        # The longest sequence decides which positions the index can have.
+        lengths["long"] = 2**30
+    last = lengths.get("long", 2**29) - 1
+    reads = [
+        read for name, length in lengths.items() for read in draw(reads_on(name, length, last))
+    ]
+    return Case(lengths, [*reads, *draw(st.lists(st.just(Read(None)), max_size=2))], csi)
+
+
+@given(cases(), st.none() | st.integers(1, 8), st.booleans())
+@settings(max_examples=60)
+def test_any_cut_of_any_bam_gives_what_single_calls_give(
+    tmp_path_factory: pytest.TempPathFactory, case: Case, parts: int | None, by_length: bool
+) -> None:
+    path = tmp_path_factory.mktemp("any") / "sample.bam"
+    bam = write_bam(path, case.lengths, case.reads, csi=case.csi)
+    # A call costs 5 ms: a task of less makes every sequence a large one.
+    plan = plan_of(bam, seconds=parts and 5.1e-3 / parts, by_length=by_length)
+    assert count(bam, plan) == count_one_by_one(bam, case.lengths)
+
+
+def test_windows_of_one_base_count_each_record_once(tmp_path: Path) -> None:
+    reads = [Read("a", at, cigar) for at in range(9) for cigar in CIGARS]
+    bam = write_bam(tmp_path, {"a": 8, "b": 8}, [Read("a", -1, "10M"), *reads, Read("b", 3)])
+    plan = plan_of(bam, seconds=1e-9, by_length=True)
+    assert len([task for task in plan.tasks if isinstance(task, Call)]) == 16
+    assert count(bam, plan) == count_one_by_one(bam, "ab") == [1 + len(reads), 1]
+
+
+def test_windows_by_the_index_count_each_record_once(tmp_path: Path) -> None:
+    # Most records lie in the fourth of ten intervals, many of them over its edges.
+    reads = [Read("a", 4 * INTERVAL - 20_000 + 7 * n, "9000M") for n in range(4000)]
+    reads += [Read("a", n * INTERVAL - 1, "2M") for n in range(1, 10)]
+    bam = write_bam(tmp_path, {"a": 10 * INTERVAL}, reads)
+    plan = plan_of(bam, seconds=1e-3)
+    starts = [task.window.start for task in plan.tasks if isinstance(task, Call) and task.window]
+    assert len(starts) > 2
+    assert all((start or 0) % INTERVAL == 0 for start in starts)
+    assert count(bam, plan) == [4009] == count_one_by_one(bam, "a")
+
+
+def test_a_group_counts_what_lies_where_it_does_not_look(tmp_path: Path) -> None:
+    lengths = dict.fromkeys("abcdef", 1000)
+    reads = [
+        Read("a", -1, None, UNMAPPED),
+        Read("b", -1, "10M"),
+        Read("c", 2_000_000),
+        Read("d", 3_000_000, None, UNMAPPED),
+        Read("e", 999, "100000M"),
+        *(Read(name, 5) for name in lengths),
+    ]
+    bam = write_bam(tmp_path, lengths, reads)
+    plan = plan_of(bam)
+    (group,) = plan.tasks
+    assert isinstance(group, Group)
+    assert count(bam, plan) == count_one_by_one(bam, lengths) == [1, 2, 2, 2, 2, 1]
+    # The record that samtools gives for no region is in no count.
+    assert count_by_rname(bam)["a"] == 2
+
+
+def test_without_statistics_the_counts_are_the_same(tmp_path: Path) -> None:
+    lengths = {"a": 50_000, "b": 20, "c": 8}
+    bam = write_bam(tmp_path, lengths, [Read(name, at) for name in lengths for at in range(8)])
+    contigs = {name: Contig(length) for name, length in lengths.items()}
+    plan = plan_tasks([Region(name) for name in lengths], contigs, 3, seconds=1e-3, shortest=1)
+    assert len(plan.tasks) > 3
+    assert count(bam, plan) == [8, 8, 8]
