@@ -5,22 +5,22 @@ This is the applet's entry point and the only part that knows the platform. The 
 are in the package readcount, which the platform puts beside it in the worker's home.
 """
 
+import errno
 import multiprocessing
-import time
-from collections.abc import Iterable, Iterator, Sequence
+import shutil
+from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import dxpy
 
-from readcount.counts import TaskCounts, count_file_name, format_counts, merge_counts
-from readcount.errors import InputError, ReadCountError
-from readcount.inputs import side_by_side
-from readcount.plan import Task, plan_tasks
-from readcount.regions import Region, read_contigs
-from readcount.samtools import run_task
+from readcount.checks import check_disk
+from readcount.counting import count_regions
+from readcount.counts import count_file_name, format_counts
+from readcount.errors import MORE_STORAGE, InputError, ReadCountError
+from readcount.inputs import downloaded
+from readcount.pool import start_workers
 
 DXLink = dict[str, Any]
 
@@ -42,33 +42,23 @@ def main(mappings_sorted_bam: DXLink, mappings_sorted_bai: DXLink) -> dict[str, 
         dxpy.AppError: an input is at fault, and whoever gave it can put it right.
         dxpy.AppInternalError: counting failed.
     """
-    cores = multiprocessing.cpu_count()
     # Transfers leave threads alive, and a fork beside threads can deadlock: the Pool comes first.
-    # It has to be a fork, because another start method would run the platform's launcher again.
-    pool = multiprocessing.get_context("fork").Pool(processes=cores)
-    with pool, platform_errors():
-        inputs = dxpy.download_all_inputs()
-        bam = side_by_side(
-            bam=Path(inputs["mappings_sorted_bam_path"][0]),
-            index=Path(inputs["mappings_sorted_bai_path"][0]),
-            folder=Path("side_by_side"),
+    with platform_errors(), start_workers(multiprocessing.cpu_count()) as workers:
+        check_disk(
+            needed=size_of(mappings_sorted_bam) + size_of(mappings_sorted_bai),
+            free=shutil.disk_usage(Path.home()).free,
         )
-
-        contigs = read_contigs(bam)
-        regions = [Region(contig) for contig in contigs]
-        plan = plan_tasks(regions, contigs, cores)
-        log(f"{cores} cores; {plan}")
-
-        start = time.monotonic()
-        counted = pool.imap_unordered(partial(run_task, bam), enumerate(plan.tasks), chunksize=1)
-        counts = merge_counts(plan, log_tenths(counted, plan.tasks))
-        records, seconds = sum(count.records for count in counts), time.monotonic() - start
-        log(f"counted {records:,} records of {bam.name} in {seconds:,.1f} s")
+        inputs = dxpy.download_all_inputs()
+        bam = downloaded(
+            bam=inputs["mappings_sorted_bam_path"][0],
+            index=inputs["mappings_sorted_bai_path"][0],
+        )
+        counts = count_regions(bam, workers, log)
 
     count_file = Path("counts.txt")
     count_file.write_text(format_counts(counts), encoding="utf-8")
 
-    uploaded = dxpy.upload_local_file(str(count_file), name=count_file_name(bam.name))
+    uploaded = dxpy.upload_local_file(str(count_file), name=count_file_name(bam.path.name))
     return {"count_file": dxpy.dxlink(uploaded)}
 
 
@@ -77,27 +67,20 @@ def platform_errors() -> Iterator[None]:
     """Turns the package's errors into the platform's two kinds: the user's to mend, or ours."""
     try:
         yield
-    except InputError as error:
-        raise dxpy.AppError(str(error)) from error
     except ReadCountError as error:
-        raise dxpy.AppInternalError(str(error)) from error
+        if error.details:
+            log(error.details)
+        kind = dxpy.AppError if isinstance(error, InputError) else dxpy.AppInternalError
+        raise kind(str(error)) from None
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        raise dxpy.AppInternalError(f"The disk of the worker is full. {MORE_STORAGE}") from error
 
 
-def log_tenths(counted: Iterable[TaskCounts], tasks: Sequence[Task]) -> Iterator[TaskCounts]:
-    """Passes counts on, with a line of log for each tenth of the records that has come in."""
-    start = time.monotonic()
-    expected = sum(task.records for task in tasks)
-    come, records, logged = 0.0, 0, 0
-    for counts in counted:
-        come += tasks[counts.task].records
-        records += sum(counts.records)
-        # The 1e-9 is for sums of parts that fall short of the whole in the last digit.
-        tenths = int(10 * come / expected + 1e-9) if expected else 0
-        if tenths > logged:
-            logged = tenths
-            rate = records / max(time.monotonic() - start, 1e-9)
-            log(f"{10 * tenths} %: {records:,} records counted, {rate:,.0f} per second")
-        yield counts
+def size_of(link: DXLink) -> int:
+    """Gives the size of a file of the platform, in bytes."""
+    return int(dxpy.get_handler(link).describe()["size"])
 
 
 def log(message: str) -> None:

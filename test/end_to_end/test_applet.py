@@ -137,9 +137,10 @@ def test_a_failing_samtools_is_quoted_in_its_own_words(applet: Applet, tmp_path:
     run = applet.run(bam, Path(f"{bam}.bai"))
 
     reason, message = run.failure
-    assert (run.state, reason) == ("failed", "AppInternalError")
-    for words in ("holed.bam", "samtools view -c", "exit status", "chr"):
+    assert (run.state, reason) == ("failed", "AppError")
+    for words in ("mappings_sorted_bam: holed.bam", "chr", "exit status", "said: [E::"):
         assert words in message
+    assert "samtools view" in run.log
     assert "b'" not in message
     assert run.produced == []
 

@@ -9,19 +9,24 @@ from hypothesis import strategies as st
 
 from builders import Read, write_bam
 from oracle import count_by_rname, count_one_by_one
+from readcount.checks import read_files
 from readcount.counts import merge_counts
 from readcount.index import INTERVAL
 from readcount.inputs import IndexedBam
 from readcount.plan import Call, Group, Plan, plan_tasks
-from readcount.regions import Contig, Region, read_contigs
+from readcount.regions import Contig, Region
 from readcount.samtools import run_task
 
 UNMAPPED = 0x4
 CIGARS = [None, "1M", "10M", "3S5M", "2M40000N2M", "5I", "100000M"]
 
 
+def indexed(bam: Path) -> IndexedBam:
+    return IndexedBam(bam, Path(f"{bam}.bai"))
+
+
 def plan_of(bam: Path, *, seconds: float | None = None, by_length: bool = False) -> Plan:
-    contigs = read_contigs(IndexedBam(bam, bam.name))
+    _, contigs = read_files(indexed(bam))
     if by_length:
         contigs = {name: contig._replace(offsets=()) for name, contig in contigs.items()}
     regions = [Region(contig) for contig in contigs]
@@ -30,7 +35,7 @@ def plan_of(bam: Path, *, seconds: float | None = None, by_length: bool = False)
 
 def count(bam: Path, plan: Plan) -> list[int]:
     numbered = enumerate(plan.tasks)
-    counted = [run_task(IndexedBam(bam, bam.name), task) for task in numbered]
+    counted = [run_task(indexed(bam), task) for task in numbered]
     return [count.records for count in merge_counts(plan, counted)]
 
 

@@ -1,5 +1,7 @@
 """The index tells how many records there are and where, or nothing at all."""
 
+import contextlib
+import gzip
 import struct
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from builders import Read, make_bam, write_bam
-from readcount.index import INTERVAL, ContigIndex, read_index
+from readcount.index import INTERVAL, ContigIndex, IndexFormatError, read_index
 
 READS = {"chr1": 3, "empty": 0, "chr2": 2}
 STATISTICS = 37450
@@ -81,15 +83,40 @@ def test_no_bins_are_no_records_but_no_statistics_are_no_knowledge(tmp_path: Pat
     assert [entry.records for entry in read_index(index)] == [0, None, 0, 7, None]
 
 
+def test_both_kinds_tell_where_the_records_of_a_sequence_begin_and_end(tmp_path: Path) -> None:
+    bam = make_bam(tmp_path, READS, unplaced=1)
+    with pysam.AlignmentFile(str(bam)) as alignments:
+        places = [alignments.tell(), *(alignments.tell() for _ in alignments)]
+    expected = [(places[0], places[3]), (None, None), (places[3], places[5])]
+    for index in (bai_of(bam), csi_of(bam)):
+        assert [(entry.begin, entry.end) for entry in read_index(index)] == expected
+
+
 @pytest.mark.parametrize("content", [b"", b"BAI\1", b"CSI\1", b"no index", b"\x1f\x8b\x08"])
-def test_what_is_no_index_tells_nothing(tmp_path: Path, content: bytes) -> None:
+def test_what_is_no_index_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "x.bai").write_bytes(content)
-    assert read_index(tmp_path / "x.bai") == []
-    assert read_index(tmp_path / "missing.bai") == []
+    with pytest.raises(IndexFormatError):
+        read_index(tmp_path / "x.bai")
+
+
+@pytest.mark.parametrize("index_of", [bai_of, csi_of])
+def test_an_index_ends_where_it_ends(tmp_path: Path, index_of: Callable[[Path], Path]) -> None:
+    index = index_of(make_bam(tmp_path, READS))
+    data = index.read_bytes()
+    data = data if data.startswith(b"BAI") else gzip.decompress(data)
+    for end in range(len(data)):
+        # The last eight bytes, the number of unplaced records, may be missing as a whole.
+        if end != len(data) - 8:
+            index.write_bytes(data[:end] if data.startswith(b"BAI") else gzip.compress(data[:end]))
+            with pytest.raises(IndexFormatError):
+                read_index(index)
+    index.write_bytes(data + b"x" if data.startswith(b"BAI") else gzip.compress(data + b"x"))
+    with pytest.raises(IndexFormatError, match="follow behind its end"):
+        read_index(index)
 
 
 @given(st.data())
-def test_a_spoilt_index_is_read_or_tells_nothing(
+def test_a_spoilt_index_is_read_or_refused(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
 ) -> None:
     folder = tmp_path_factory.mktemp("spoilt")
@@ -97,7 +124,7 @@ def test_a_spoilt_index_is_read_or_tells_nothing(
     content = bytearray(index.read_bytes())
     at = data.draw(st.integers(0, len(content) - 1))
     content[at] ^= data.draw(st.integers(1, 255))
-    del content[data.draw(st.integers(0, len(content))) :]
     index.write_bytes(content)
-    for entry in read_index(index):
-        assert entry.records is None or entry.records >= 0
+    with contextlib.suppress(IndexFormatError):
+        for entry in read_index(index):
+            assert entry.records is None or entry.records >= 0

@@ -7,13 +7,12 @@ import pysam
 import pytest
 
 from builders import Read, make_bam, write_bam
-from readcount.errors import InputError
-from readcount.inputs import IndexedBam
-from readcount.regions import Contig, Region, fits_bed, read_contigs
+from readcount.index import read_index
+from readcount.regions import Region, fits_bed, read_header
 
 
 def regions_of(bam: Path) -> list[Region]:
-    return [Region(contig) for contig in read_contigs(IndexedBam(path=bam, name=bam.name))]
+    return [Region(contig) for contig in read_header(bam).names]
 
 
 @pytest.mark.parametrize(
@@ -71,38 +70,28 @@ def test_a_header_without_reference_sequences_has_no_regions(tmp_path: Path) -> 
     assert regions_of(make_bam(tmp_path, unplaced=2)) == []
 
 
-@pytest.mark.parametrize("content", [b"", b"not a BAM\n", bytes(range(256)) * 9])
-def test_a_file_that_is_no_bam_is_named_by_input_and_file(tmp_path: Path, content: bytes) -> None:
-    file = tmp_path / "sample.bam"
-    file.write_bytes(content)
-    with pytest.raises(InputError, match=r"mappings_sorted_bam: sample\.bam cannot be read"):
-        regions_of(file)
+@pytest.mark.parametrize(
+    ("first_line", "order"),
+    [
+        ("@HD\tVN:1.6\tSO:queryname", "queryname"),
+        ("@HD\tVN:1.6\tSO:coordinate", "coordinate"),
+        ("@HD\tVN:1.6", "unknown"),
+        ("@CO\tSO:queryname", "unknown"),
+    ],
+)
+def test_the_sort_order_is_that_of_the_first_line(
+    tmp_path: Path, first_line: str, order: str
+) -> None:
+    bam = tmp_path / "sample.bam"
+    header = pysam.AlignmentHeader.from_text(f"{first_line}\n@SQ\tSN:chr1\tLN:9\n")
+    pysam.AlignmentFile(str(bam), "wb", header=header).close()
+    assert read_header(bam).sort_order == order
 
 
-def test_a_name_that_the_header_has_twice_is_refused(tmp_path: Path) -> None:
-    file = tmp_path / "sample.bam"
-    name = (5).to_bytes(4, "little") + b"chr1\0" + (100).to_bytes(4, "little")
-    with pysam.BGZFile(str(file), "wb", index=None) as bam:
-        bam.write(b"BAM\1" + bytes(4) + (2).to_bytes(4, "little") + 2 * name)
-    with pytest.raises(InputError, match=r"the header of sample\.bam names chr1 more than once"):
-        regions_of(file)
-
-
-def test_a_contig_has_its_length_and_the_records_that_the_index_has(tmp_path: Path) -> None:
-    reads = [Read("chr1"), Read("chr1", flag=4, cigar=None), Read("chr3"), Read(None)]
-    bam = write_bam(tmp_path, {"chr1": 1000, "chr2": 20, "chr3": 300}, reads)
-    assert read_contigs(IndexedBam(path=bam, name=bam.name)) == {
-        "chr1": Contig(length=1000, records=2),
-        "chr2": Contig(length=20, records=0),
-        "chr3": Contig(length=300, records=1),
-    }
-
-
-def test_an_index_of_another_number_of_sequences_says_nothing(tmp_path: Path) -> None:
-    bam = make_bam(tmp_path / "a.bam", {"chr1": 3})
-    other = make_bam(tmp_path / "b.bam", {"chr1": 3, "chr2": 3})
-    Path(f"{other}.bai").rename(f"{bam}.bai")
-    assert read_contigs(IndexedBam(path=bam, name=bam.name)) == {"chr1": Contig(length=10_000)}
+def test_the_header_ends_where_the_first_record_begins(tmp_path: Path) -> None:
+    bam = make_bam(tmp_path, {"chr1": 2})
+    (chr1,) = read_index(Path(f"{bam}.bai"))
+    assert read_header(bam).end == chr1.begin
 
 
 @pytest.mark.parametrize("contig", ["chr1", "HLA-A*01:01", "{a}", "a}:1", "x#", "größe", "tracks"])

@@ -1,11 +1,35 @@
-"""What can go wrong, by who can put it right."""
+"""What can go wrong, by who can put it right.
 
-import shlex
-from collections.abc import Sequence
+A message names the input field and the file, says what is wrong and what to do, in at most three
+sentences and MESSAGE_LENGTH characters. What does not fit goes to `details`, for the log.
+"""
+
+MESSAGE_LENGTH = 500
+# What to do, where several errors call for the same.
+INDEX_ANEW = "Give the index that was made from this very BAM; 'samtools index' makes one."
+
+MORE_STORAGE = "Run the job on an instance type with more storage (--instance-type)."
+MORE_MEMORY = "Run the job on an instance type with more memory (--instance-type)."
 
 
 class ReadCountError(Exception):
-    """Any failure that this package reports."""
+    """Any failure that this package reports: ours, or the worker's.
+
+    All arguments go to the base class as they are, so that the error survives being pickled on
+    its way from a Pool worker to the parent.
+
+    Args:
+        message: see above.
+        details: what helps whoever looks into it, of any length.
+    """
+
+    def __init__(self, message: str, details: str = "") -> None:
+        super().__init__(message, details)
+        self.message = message
+        self.details = details
+
+    def __str__(self) -> str:
+        return self.message
 
 
 class InputError(ReadCountError):
@@ -16,33 +40,19 @@ class MissingToolError(ReadCountError):
     """A program that the package runs is not installed."""
 
 
-class CountError(ReadCountError):
-    """A samtools call failed, complained, or answered with something else than a count.
+class SamtoolsKilledError(ReadCountError):
+    """A samtools process did not end by itself."""
 
-    All arguments go to the base class as they are, so that the error survives being pickled on
-    its way from a Pool worker to the parent.
 
-    Args:
-        bam: the name by which the user knows the BAM.
-        region: the region that was being counted.
-        command: the call, word by word.
-        exit_status: how it ended; -N after signal N.
-        said: what samtools wrote, as text.
-    """
+class WorkerDiedError(ReadCountError):
+    """A process of the Pool did not end by itself."""
 
-    def __init__(
-        self, bam: str, region: str, command: Sequence[str], exit_status: int, said: str
-    ) -> None:
-        super().__init__(bam, region, command, exit_status, said)
-        self.bam = bam
-        self.region = region
-        self.command = command
-        self.exit_status = exit_status
-        self.said = said
 
-    def __str__(self) -> str:
-        return (
-            f"mappings_sorted_bam: region {self.region} of {self.bam} could not be counted. "
-            f"The command {shlex.join(self.command)} ended with exit status {self.exit_status} "
-            f"and said: {self.said or 'nothing'}"
-        )
+class DiskSpaceError(ReadCountError):
+    """The worker has no room for the inputs."""
+
+
+def shorten(text: str, length: int) -> str:
+    """Leaves out the middle of a text that is longer than length."""
+    half = (length - 3) // 2
+    return text if len(text) <= length else f"{text[:half]}...{text[-half:]}"

@@ -2,8 +2,7 @@
 
 htslib, and so pysam, answers 0 both for a reference sequence without records and for one whose
 numbers the index does not hold, and it does not show where in the file a position lies. The plan
-needs both. Nothing here decides a count: an index that cannot be made out says nothing, and it is
-samtools that refuses it.
+and the checks need both. Nothing here decides a count: that is samtools' part.
 """
 
 import gzip
@@ -24,48 +23,67 @@ _CSI_BIN = struct.Struct("<I8xI")
 _STATISTICS = struct.Struct("<QQQQ")
 
 
+class IndexFormatError(ValueError):
+    """The index cannot be read to its end, or goes on behind it."""
+
+
 class ContigIndex(NamedTuple):
-    """The index entry of one reference sequence.
+    """The index entry of one reference sequence; offsets are virtual file offsets.
 
     Attributes:
         records: mapped and placed unmapped ones; None where the index does not say.
-        offsets: virtual file offsets of the first record that reaches into each INTERVAL, not
-            always rising, and of the end of the last record; empty where the index does not say.
+        offsets: of the first record that reaches into each INTERVAL, not always rising, and end;
+            empty where the index does not say.
+        begin: offset of the first record; None where the index does not say, or there is none.
+        end: offset behind the last record; None like begin.
     """
 
     records: int | None = None
     offsets: tuple[int, ...] = ()
+    begin: int | None = None
+    end: int | None = None
 
 
 def read_index(path: Path) -> list[ContigIndex]:
-    """Gives the entries of a BAI or CSI index in header order, none if it cannot be made out."""
+    """Gives the entries of a BAI or CSI index, in header order.
+
+    Raises:
+        IndexFormatError: it is neither, or is damaged.
+    """
     try:
         data = path.read_bytes()
         if data.startswith(b"BAI\1"):
-            return _read_bai(data)
-        data = gzip.decompress(data)
-        return _read_csi(data) if data.startswith(b"CSI\1") else []
-    except (OSError, EOFError, zlib.error, struct.error):
-        return []
+            entries, end = _read_bai(data)
+        else:
+            data = gzip.decompress(data)
+            if not data.startswith(b"CSI\1"):
+                raise IndexFormatError("it is neither a BAI nor a CSI index")
+            entries, end = _read_csi(data)
+    except (OSError, EOFError, zlib.error, struct.error) as error:
+        raise IndexFormatError("it cannot be read to its end") from error
+    # The number of unplaced records may follow (SAM specification, section 5.2).
+    if len(data) - end not in (0, 8):
+        raise IndexFormatError(f"{len(data) - end} bytes follow behind its end")
+    return entries
 
 
-def _read_bai(data: bytes) -> list[ContigIndex]:
+def _read_bai(data: bytes) -> tuple[list[ContigIndex], int]:
     (contigs,) = _COUNT.unpack_from(data, 4)
     at = 8
     entries = []
     for _ in range(contigs):
-        records, end, at = _read_bins(data, at, _BAI_BIN, BAI_STATISTICS)
+        entry, at = _read_bins(data, at, _BAI_BIN, BAI_STATISTICS)
         (intervals,) = _COUNT.unpack_from(data, at)
         at += _COUNT.size
-        offsets: tuple[int, ...] = ()
-        if intervals > 1 and records:
-            offsets = (*struct.unpack_from(f"<{intervals}Q", data, at), end)
+        if intervals > 1 and entry.end is not None:
+            offsets = (*struct.unpack_from(f"<{intervals}Q", data, at), entry.end)
+            entry = entry._replace(offsets=offsets)
         at += 8 * intervals
-        entries.append(ContigIndex(records, offsets))
-    return entries
+        entries.append(entry)
+    return entries, at
 
 
-def _read_csi(data: bytes) -> list[ContigIndex]:
+def _read_csi(data: bytes) -> tuple[list[ContigIndex], int]:
     # See the CSI specification, which is CSIv1.tex beside SAMv1.tex.
     _, depth, size = struct.unpack_from("<3i", data, 4)
     at = 16 + size
@@ -74,29 +92,29 @@ def _read_csi(data: bytes) -> list[ContigIndex]:
     bins = ((1 << 3 * (depth + 1)) - 1) // 7 if 0 <= depth <= 10 else 0
     entries = []
     for _ in range(contigs):
-        records, _, at = _read_bins(data, at, _CSI_BIN, bins + 1)
-        entries.append(ContigIndex(records))
-    return entries
+        entry, at = _read_bins(data, at, _CSI_BIN, bins + 1)
+        entries.append(entry)
+    return entries, at
 
 
 def _read_bins(
     data: bytes, at: int, layout: struct.Struct, statistics: int
-) -> tuple[int | None, int, int]:
-    """Gives the records (or None), the offset where they end and the place after the bins."""
+) -> tuple[ContigIndex, int]:
+    """Gives the entry but for its offsets, and the place after the bins."""
     (bins,) = _COUNT.unpack_from(data, at)
     at += _COUNT.size
     if bins == 0:
-        return 0, 0, at
-    records, end = None, 0
+        return ContigIndex(records=0), at
+    entry = ContigIndex()
     size, unpack = layout.size, layout.unpack_from
     for _ in range(bins):
         number, chunks = unpack(data, at)
         at += size
         if number == statistics and chunks == 2:
-            _, end, mapped, unmapped = _STATISTICS.unpack_from(data, at)
-            records = mapped + unmapped
+            begin, end, mapped, unmapped = _STATISTICS.unpack_from(data, at)
+            entry = ContigIndex(mapped + unmapped, (), begin, end)
         at += 16 * chunks
-    if records == 0 and bins > 1:
+    if entry.records == 0 and bins > 1:
         # An entry that contradicts itself is not a reason to leave the sequence out.
-        records = None
-    return records, end, at
+        entry = ContigIndex()
+    return entry, at

@@ -1,41 +1,45 @@
-"""The BAM and its index, brought together."""
+"""The BAM and its index."""
 
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
+
+from readcount.errors import shorten
+
+# How much of a file's name a message shows.
+SHOWN = 80
 
 
 @dataclass(frozen=True)
 class IndexedBam:
-    """A BAM whose index lies beside it, where samtools and pysam look for it.
+    """A BAM and its index, each under any name, in any folder.
 
     Attributes:
-        path: absolute path of the BAM; the index is at the same path with .bai after it.
-        name: the name by which the user knows the file, for messages.
+        path: absolute path of the BAM; an absolute one does not begin with a dash.
+        index: absolute path of its BAI or CSI index.
     """
 
     path: Path
-    name: str
+    index: Path
+
+    def as_samtools(self) -> str:
+        """The two as one file name that samtools takes (samtools manual, "FILENAME")."""
+        return f"{self.path}##idx##{self.index}"
+
+    @property
+    def shown(self) -> str:
+        """The name of the BAM, short enough for a message."""
+        return shorten(self.path.name, SHOWN)
+
+    @property
+    def index_shown(self) -> str:
+        """The name of the index, short enough for a message."""
+        return shorten(self.index.name, SHOWN)
 
 
-def side_by_side(bam: Path, index: Path, folder: Path) -> IndexedBam:
-    """Puts a BAM and its index, wherever they are, side by side under plain names.
-
-    samtools and pysam find an index by the name of its BAM. The plain names also keep what is
-    special in the user's file names (blanks, quotes, a leading dash) away from any command.
-
-    Args:
-        bam: the BAM, under any name.
-        index: its BAI or CSI index, under any name.
-        folder: where to put them; made here, and must not exist yet.
-
-    Returns:
-        The BAM in its new place.
-    """
-    folder.mkdir()
-    linked_bam = folder.absolute() / "input.bam"
-    linked_bam.symlink_to(bam.absolute())
-    # A copy is newer than the BAM. htslib warns of an older index, but the times of two downloads
-    # only tell which came first.
-    shutil.copyfile(index, f"{linked_bam}.bai")
-    return IndexedBam(path=linked_bam, name=bam.name)
+def downloaded(bam: str, index: str) -> IndexedBam:
+    """Brings two downloaded files together."""
+    pair = IndexedBam(Path(bam).absolute(), Path(index).absolute())
+    # htslib warns of an index that is older than its BAM, but the times of two downloads only
+    # tell which came first.
+    pair.index.touch()
+    return pair

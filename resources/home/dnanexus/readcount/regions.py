@@ -1,16 +1,11 @@
 """The regions of a BAM, from its header and its index."""
 
 import re
-from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 import pysam
-
-from readcount.errors import InputError
-from readcount.index import ContigIndex, read_index
-from readcount.inputs import IndexedBam
 
 _BED_NAME = re.compile(r"(?!(?:[.*]|track|browser)$)[^#\s]\S*")
 
@@ -63,47 +58,48 @@ class Contig(NamedTuple):
         length: in bases, as the header has it; records may lie beyond.
         records: mapped and placed unmapped ones; None where the index does not say.
         offsets: see ContigIndex.
+        begin: see ContigIndex.
+        end: see ContigIndex.
     """
 
     length: int
     records: int | None = None
     offsets: tuple[int, ...] = ()
+    begin: int | None = None
+    end: int | None = None
 
 
-def read_contigs(bam: IndexedBam) -> dict[str, Contig]:
-    """Gives the reference sequences by name, in header order; none if the header has none.
+class Header(NamedTuple):
+    """What the header of a BAM says.
 
-    Names come from @SQ lines alone: SN: in other header lines is not a reference sequence.
+    Attributes:
+        names: of the reference sequences, from @SQ lines alone: SN: elsewhere is none.
+        lengths: of each, in bases.
+        sort_order: SO of the @HD line; "unknown", as the specification has it, where it is not.
+        end: virtual file offset of the first record.
+    """
 
-    Args:
-        bam: any BAM with its index. Where the two do not have the same number of sequences, the
-            index is taken to say nothing.
+    names: tuple[str, ...]
+    lengths: tuple[int, ...]
+    sort_order: str
+    end: int
+
+
+def read_header(path: Path) -> Header:
+    """Reads the header of a BAM.
 
     Raises:
-        InputError: the file is not one that pysam can read, or its header has the same name
-            twice, which the SAM specification forbids (section 1.3, @SQ SN) and which leaves no
-            way to ask for the second sequence.
+        OSError, ValueError: it cannot be read.
     """
-    try:
-        with pysam.AlignmentFile(str(bam.path), "rb", check_sq=False) as alignments:
-            names, lengths = alignments.references, alignments.lengths
-    except (OSError, ValueError) as error:
-        raise InputError(
-            f"mappings_sorted_bam: {bam.name} cannot be read as a BAM file: {error}"
-        ) from error
-    entries = read_index(Path(f"{bam.path}.bai"))
-    if len(entries) != len(names):
-        entries = [ContigIndex()] * len(names)
-    contigs = {
-        name: Contig(length, entry.records, entry.offsets)
-        for name, length, entry in zip(names, lengths, entries, strict=True)
-    }
-    if len(contigs) != len(names):
-        repeated = [name for name, times in Counter(names).items() if times > 1]
-        raise InputError(
-            f"mappings_sorted_bam: the header of {bam.name} names {repeated[0]} more than once."
+    with pysam.AlignmentFile(str(path), "rb", check_sq=False) as alignments:
+        first_line = str(alignments.header).partition("\n")[0].split("\t")
+        order = next((field[3:] for field in first_line if field.startswith("SO:")), "unknown")
+        return Header(
+            names=alignments.references,
+            lengths=alignments.lengths,
+            sort_order=order if first_line[0] == "@HD" else "unknown",
+            end=alignments.tell(),
         )
-    return contigs
 
 
 def fits_bed(contig: str) -> bool:

@@ -2,14 +2,21 @@
 
 import functools
 import re
+import shlex
 import shutil
 import signal
 import subprocess
 import tempfile
-from collections.abc import Sequence
 
 from readcount.counts import TaskCounts
-from readcount.errors import CountError, MissingToolError
+from readcount.errors import (
+    MORE_MEMORY,
+    InputError,
+    MissingToolError,
+    ReadCountError,
+    SamtoolsKilledError,
+    shorten,
+)
 from readcount.inputs import IndexedBam
 from readcount.plan import Group, Task
 from readcount.regions import Region, fits_bed
@@ -18,6 +25,9 @@ from readcount.regions import Region, fits_bed
 LAST_POSITION = 2**31 - 1
 # How far behind the end of its sequence a record of a group may begin and be seen at once.
 MARGIN = 1 << 16
+# Sequences of a group that may have to be counted again, each by a call.
+RECOUNTED = 100
+_OUT_OF_MEMORY = re.compile("cannot allocate memory|out of memory", re.IGNORECASE)
 
 
 def run_task(bam: IndexedBam, numbered: tuple[int, Task]) -> TaskCounts:
@@ -32,7 +42,8 @@ def run_task(bam: IndexedBam, numbered: tuple[int, Task]) -> TaskCounts:
         numbered: the task, with its number in the plan.
 
     Raises:
-        CountError: samtools failed, complained or gave no number.
+        InputError: samtools failed, complained or gave no number.
+        SamtoolsKilledError: samtools did not end by itself, or had not enough memory.
         MissingToolError: there is no samtools.
     """
     number, task = numbered
@@ -58,17 +69,16 @@ def count_region(bam: IndexedBam, region: Region, only_beginning: bool = False) 
     if _needs_bed(region):
         options += ["-M", "-L", "-"]
         bed = _bed_line(region.contig, LAST_POSITION)
-    command = [samtools_path(), "view", "-c", *options, str(bam.path)]
+    command = [samtools_path(), "view", "-c", *options, bam.as_samtools()]
     if not bed:
         command.append(region.as_samtools())
 
     ended = subprocess.run(command, input=bed.encode(), capture_output=True, check=False)
-    answer = ended.stdout.decode(errors="replace").strip()
-    complaints = ended.stderr.decode(errors="replace").strip()
+    answer, complaints = _text(ended.stdout), _text(ended.stderr)
     # Exit status 0 is not enough: samtools also gives it for a region that it does not know
     # (up to 1.16 at least) and for records before the place where a file was cut off.
     if ended.returncode != 0 or complaints or not answer.isdecimal():
-        raise CountError(bam.name, str(region), command, ended.returncode, complaints or answer)
+        raise _failure(bam, str(region), command, ended.returncode, complaints or answer)
     return int(answer)
 
 
@@ -78,33 +88,78 @@ def count_group(bam: IndexedBam, group: Group) -> list[int]:
     A line of a BED file makes samtools look up every bin of the index up to its end: 2 ms and
     1 MB for each line if that is the last position possible. So a line ends soon after its
     sequence, and a sequence whose count is not what the index says (a record lies far behind the
-    end, or at position 0) is counted again by a call of its own.
+    end, or at position 0) is counted again by a call of its own. Where that would be many, the
+    index is not the file's.
+
+    Raises:
+        InputError: more than RECOUNTED sequences have not what the index says, or as run_task.
     """
     bed = "".join(
         _bed_line(contig, length + MARGIN)
         for contig, length in zip(group.contigs, group.lengths, strict=True)
     )
-    tally = _tally(bam, group, bed.encode())
+    where = f"{group.contigs[0]} to {group.contigs[-1]}"
+    tally = _tally(bam, where, ["-M", "-L", "-"], bed)
     counts = []
+    recounted = 0
     for contig, in_index in zip(group.contigs, group.in_index, strict=True):
         records = tally.get(contig, 0)
         if records != in_index:
+            recounted += 1
+            if recounted > RECOUNTED:
+                raise disagreement(bam, contig, records, in_index)
             records = count_region(bam, Region(contig))
         counts.append(records)
     return counts
 
 
-def _tally(bam: IndexedBam, group: Group, bed: bytes) -> dict[str, int]:
-    """Gives the records on each reference sequence that has some, within the lines of the BED.
+def tally_all(bam: IndexedBam) -> dict[str, int]:
+    """Gives the records on each reference sequence that has some, without the index's help.
+
+    Reads the whole file; raises as run_task does.
+    """
+    return _tally(bam, "all of it", [], "")
+
+
+def tally_before_first_position(bam: IndexedBam) -> dict[str, int]:
+    """Gives the records at position 0 that do not reach position 1, by reference sequence.
+
+    They have a reference sequence, so they are in the statistics of the index, but no place on
+    it, so no region has them. Reads the whole file; raises as run_task does.
+    """
+    return _tally(bam, "position 0", ["-e", "pos == 0 && endpos < 1"], "")
+
+
+def disagreement(bam: IndexedBam, contig: str, records: int, in_index: int) -> InputError:
+    """The error for a sequence that has not the records that the index says."""
+    return InputError(
+        f"mappings_sorted_bai: {bam.index_shown} says that {shorten(contig, 60)} has "
+        f"{in_index:,} records, but {bam.shown} has {records:,} there. The index was made from "
+        "another file, or one of the two is damaged. Upload the BAM again, and an index made from "
+        "it with 'samtools index'."
+    )
+
+
+def quickcheck(bam: IndexedBam) -> str:
+    """Gives what `samtools quickcheck` has to say against a file, nothing if it passes."""
+    command = [samtools_path(), "quickcheck", "-u", str(bam.path)]
+    ended = subprocess.run(command, capture_output=True, check=False)
+    if ended.returncode < 0:
+        raise _failure(bam, "its beginning and end", command, ended.returncode, _text(ended.stderr))
+    complaints = _text(ended.stderr) or f"exit status {ended.returncode}"
+    return complaints if ended.returncode else ""
+
+
+def _tally(bam: IndexedBam, where: str, options: list[str], bed: str) -> dict[str, int]:
+    """Gives the records on each reference sequence that has some, of those that view selects.
 
     The records go from `samtools view` to `samtools idxstats`, which counts whatever it reads
     from a stream: a fifth of the time that lines of SAM text take to write and to split.
     """
-    region = f"{group.contigs[0]} to {group.contigs[-1]}"
-    view = [samtools_path(), "view", "-u", "-M", "-L", "-", str(bam.path)]
+    view = [samtools_path(), "view", "-u", *options, bam.as_samtools()]
     idxstats = [samtools_path(), "idxstats", "-"]
     with tempfile.TemporaryFile() as lines, tempfile.TemporaryFile() as view_stderr:
-        lines.write(bed)
+        lines.write(bed.encode())
         lines.seek(0)
         with (
             subprocess.Popen(
@@ -121,27 +176,25 @@ def _tally(bam: IndexedBam, group: Group, bed: bytes) -> dict[str, int]:
         view_stderr.seek(0)
         view_complaints = view_stderr.read()
 
-    def fail(command: Sequence[str], exit_status: int, said: str) -> CountError:
-        return CountError(bam.name, region, command, exit_status, said)
-
-    said = view_complaints.decode(errors="replace").strip()
-    if said or viewing.returncode not in (0, -signal.SIGPIPE):
-        raise fail(view, viewing.returncode, said)
-    said = _without_missing_index(complaints.decode(errors="replace")).strip()
-    if said or tallying.returncode != 0:
-        raise fail(idxstats, tallying.returncode, said)
-    if viewing.returncode != 0:
-        raise fail(view, viewing.returncode, said)
+    for command, exit_status, said in (
+        (view, viewing.returncode, _text(view_complaints)),
+        (idxstats, tallying.returncode, _text(_without_missing_index(complaints))),
+    ):
+        # If one of them fails, the other one's pipe breaks.
+        if said or exit_status not in (0, -signal.SIGPIPE):
+            raise _failure(bam, where, command, exit_status, said)
+    if viewing.returncode or tallying.returncode:
+        raise _failure(bam, where, view, viewing.returncode, "")
 
     tally = {}
-    for line in answer.decode(errors="replace").split("\n"):
+    for line in _text(answer).split("\n"):
         if not line or line.endswith("\t0\t0"):
             continue
         try:
             name, _, mapped, unmapped = line.split("\t")
             tally[name] = int(mapped) + int(unmapped)
         except ValueError:
-            raise fail(idxstats, tallying.returncode, line) from None
+            raise _failure(bam, where, idxstats, tallying.returncode, line) from None
     return tally
 
 
@@ -149,9 +202,40 @@ def _bed_line(contig: str, end: int) -> str:
     return f"{contig}\t0\t{end}\n"
 
 
-def _without_missing_index(complaints: str) -> str:
+def _without_missing_index(complaints: bytes) -> bytes:
     """Leaves out what idxstats says because a stream, `-`, has no index."""
-    return re.sub(r"(?m)^.*\bindex\b.*['\"]-['\"].*\n?", "", complaints)
+    return re.sub(rb"(?m)^.*\bindex\b.*['\"]-['\"].*\n?", b"", complaints)
+
+
+def _text(output: bytes) -> str:
+    return output.decode(errors="replace").strip()
+
+
+def _failure(
+    bam: IndexedBam, where: str, command: list[str], exit_status: int, said: str
+) -> ReadCountError:
+    """The error for a call that failed: the input's fault, unless something ended the call."""
+    details = f"{shlex.join(command)} ended with exit status {exit_status} and said:\n{said}"
+    where, first = shorten(where, 60), shorten(said.partition("\n")[0] or "nothing", 120)
+    if exit_status == -signal.SIGKILL or _OUT_OF_MEMORY.search(said):
+        return SamtoolsKilledError(
+            f"mappings_sorted_bam: samtools was killed, or ran out of memory, while it counted "
+            f"{where} of {bam.shown}. {MORE_MEMORY}",
+            details,
+        )
+    if exit_status < 0:
+        return SamtoolsKilledError(
+            f"mappings_sorted_bam: samtools crashed ({signal.strsignal(-exit_status)}) while it "
+            f"counted {where} of {bam.shown}. The file may be damaged in a way that samtools does "
+            "not notice: upload it again.",
+            details,
+        )
+    return InputError(
+        f"mappings_sorted_bam: {bam.shown} cannot be read at {where}; samtools ended with exit "
+        f"status {exit_status} and said: {first}. The file is damaged, or the index is not the one "
+        "made from it. Upload the BAM again, and an index made from it with 'samtools index'.",
+        details,
+    )
 
 
 @functools.cache
@@ -159,7 +243,10 @@ def samtools_path() -> str:
     """The absolute path of samtools; raises MissingToolError if it is not on the PATH."""
     path = shutil.which("samtools")
     if path is None:
-        raise MissingToolError("samtools is not installed on this worker.")
+        raise MissingToolError(
+            "samtools is not installed on this worker. The applet was built without its "
+            "execDepends; build it again with 'dx build'."
+        )
     return path
 
 

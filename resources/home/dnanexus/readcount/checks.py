@@ -1,0 +1,191 @@
+"""What must hold before a count is believed.
+
+samtools reads only where the index points to, and believes a file as far as it can decode it, so
+a count can be wrong without a word from it. The index also holds how many records each reference
+sequence has, and from where to where in the file they lie. What both say cannot be short.
+"""
+
+import gzip
+import zlib
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from readcount.content import BAM, INDEXES, kind_of
+from readcount.counts import RegionCount
+from readcount.errors import INDEX_ANEW, MORE_STORAGE, DiskSpaceError, InputError, shorten
+from readcount.index import ContigIndex, IndexFormatError, read_index
+from readcount.inputs import IndexedBam
+from readcount.regions import Contig, Header, read_header
+from readcount.samtools import disagreement, quickcheck, tally_all, tally_before_first_position
+
+# The refID of records without a place (SAM specification, section 4.2).
+UNPLACED = -1
+# Room for what is written beside the inputs.
+SPARE_BYTES = 100 * 1000**2
+
+
+def check_disk(needed: int, free: int) -> None:
+    """Raises DiskSpaceError unless so many bytes fit, with some to spare."""
+    if needed + SPARE_BYTES > free:
+        raise DiskSpaceError(
+            f"mappings_sorted_bam: the inputs need {needed / 1e9:,.1f} GB of disk, and the worker "
+            f"has {free / 1e9:,.1f} GB free. {MORE_STORAGE}"
+        )
+
+
+def read_files(bam: IndexedBam) -> tuple[Header, dict[str, Contig]]:
+    """Reads what the header and the index say, each reference sequence by its name.
+
+    Raises:
+        InputError: the files are not a BAM sorted by position and its index, or are damaged, or
+            do not belong together. All faults are named.
+    """
+    header, bam_faults = _read_bam(bam)
+    entries, index_faults = _read_index(bam)
+    if header is None or entries is None:
+        raise InputError("\n".join(bam_faults + index_faults))
+    if len(entries) != len(header.names):
+        raise InputError(
+            f"mappings_sorted_bai: {bam.index_shown} was made for a file with {len(entries):,} "
+            f"reference sequences, and {bam.shown} has {len(header.names):,}. {INDEX_ANEW}"
+        )
+    return header, {
+        name: Contig(length, *entry)
+        for name, length, entry in zip(header.names, header.lengths, entries, strict=True)
+    }
+
+
+def _read_bam(bam: IndexedBam) -> tuple[Header | None, list[str]]:
+    """Gives the header, or what is wrong."""
+    field = f"mappings_sorted_bam: {bam.shown}"
+    kind = kind_of(bam.path)
+    if kind != BAM:
+        return None, [f"{field} is {kind}, not a BAM file. Give a BAM sorted by position."]
+    if quickcheck(bam):
+        return None, [
+            f"{field} is incomplete or damaged: it has not the header and the last block of a "
+            "whole BAM file. Upload it again."
+        ]
+    try:
+        header = read_header(bam.path)
+    except (OSError, ValueError) as error:
+        reason = shorten(str(error), 100)
+        return None, [f"{field} is damaged: its header cannot be read ({reason}). Upload it again."]
+    if header.sort_order not in ("coordinate", "unknown"):
+        return None, [
+            f"{field} is not sorted by position: its header says SO:{header.sort_order}. Sort it "
+            "with 'samtools sort', and index the result with 'samtools index'."
+        ]
+    repeated = [name for name, times in Counter(header.names).items() if times > 1]
+    if repeated:
+        # SAM specification, section 1.3; the second one could not be asked for.
+        return None, [
+            f"{field} has more than one reference sequence {shorten(repeated[0], 60)} in its "
+            "header. Give each a name of its own, with 'samtools reheader'."
+        ]
+    return header, []
+
+
+def _read_index(bam: IndexedBam) -> tuple[list[ContigIndex] | None, list[str]]:
+    """Gives the entries of the index, or what is wrong."""
+    field = f"mappings_sorted_bai: {bam.index_shown}"
+    kind = kind_of(bam.index)
+    if kind not in INDEXES:
+        return None, [f"{field} is {kind}, not the index of a BAM file. {INDEX_ANEW}"]
+    try:
+        return read_index(bam.index), []
+    except IndexFormatError as error:
+        return None, [f"{field} is damaged: {error}. {INDEX_ANEW}"]
+
+
+def check_coverage(bam: IndexedBam, header: Header, contigs: Mapping[str, Contig]) -> None:
+    """Raises InputError if records lie where the index has none.
+
+    A sequence that has no records by the index is never looked at, so that its count cannot show
+    that the index is not the file's. But the records of a sorted file lie without a gap: what
+    follows the last one of a sequence is the first one of the next that has some, and what
+    follows the last of all has no place. It is looked at only where the index leaves a gap.
+    """
+    at: int | None = header.end
+    for number, (name, contig) in enumerate(contigs.items()):
+        if contig.records == 0:
+            continue
+        if at is not None and contig.begin is not None and at != contig.begin:
+            _require_record(bam, header, at, number, f"the first record of {shorten(name, 60)}")
+        at = contig.end
+    if at is not None:
+        _require_record(bam, header, at, UNPLACED, "no record that has a place")
+
+
+def _require_record(bam: IndexedBam, header: Header, at: int, number: int, expected: str) -> None:
+    """Raises InputError unless the record at an offset is of the reference sequence number."""
+    try:
+        found = _reference_at(bam.path, at)
+    except (OSError, EOFError, zlib.error) as error:
+        raise InputError(
+            f"mappings_sorted_bam: {bam.shown} cannot be read where {bam.index_shown} has "
+            f"{expected}. One of the two is damaged, or the index was made from another file. "
+            "Upload the BAM again, and an index made from it with 'samtools index'.",
+            f"at virtual file offset {at}: {error}",
+        ) from error
+    if found != number:
+        there = "none" if found == UNPLACED else "a record of another reference sequence"
+        if 0 <= found < len(header.names):
+            there = f"a record of {shorten(header.names[found], 60)}"
+        raise InputError(
+            f"mappings_sorted_bai: {bam.index_shown} was not made from {bam.shown}: where it has "
+            f"{expected}, the file has {there}. {INDEX_ANEW}"
+        )
+
+
+def _reference_at(path: Path, at: int) -> int:
+    """Gives the refID of the record at a virtual file offset; UNPLACED at the end of the file.
+
+    Read without htslib, which a damaged record can make crash. A record begins with its size and
+    its refID (SAM specification, sections 4.1.1 and 4.2).
+
+    Raises:
+        OSError, EOFError, zlib.error: nothing can be read there.
+    """
+    with path.open("rb") as file:
+        file.seek(at >> 16)
+        with gzip.GzipFile(fileobj=file) as data:
+            data.seek(at & 0xFFFF)
+            beginning = data.read(8)
+    if not beginning:
+        return UNPLACED
+    if len(beginning) < 8:
+        raise EOFError("the file ends within a record")
+    return int.from_bytes(beginning[4:], "little", signed=True)
+
+
+def check_counts(
+    bam: IndexedBam, counts: Sequence[RegionCount], contigs: Mapping[str, Contig]
+) -> str:
+    """Holds counts of whole sequences against the index, or else against the whole file.
+
+    Where the index has no statistics (those of old samtools), or not for all sequences, every
+    record of the file is read once more, without the index.
+
+    Returns:
+        What was found to agree, for the log.
+
+    Raises:
+        InputError: a count is not what it should be.
+    """
+    with_statistics = all(contig.records is not None for contig in contigs.values())
+    if with_statistics:
+        expected = {name: contig.records or 0 for name, contig in contigs.items()}
+    else:
+        expected = tally_all(bam)
+    wrong = [count for count in counts if count.records != expected.get(count.region.contig, 0)]
+    if wrong:
+        nowhere = tally_before_first_position(bam)
+        for count in wrong:
+            name = count.region.contig
+            if count.records != expected.get(name, 0) - nowhere.get(name, 0):
+                raise disagreement(bam, name, count.records, expected.get(name, 0))
+    if with_statistics:
+        return f"counts agree with the index of all {len(counts):,} regions"
+    return f"counts of all {len(counts):,} regions agree with reading the whole file"

@@ -1,0 +1,53 @@
+"""What a file is, by its first bytes and not by its name."""
+
+import zlib
+from pathlib import Path
+
+# How a file of each kind begins (SAM specification sections 1.3, 4.2 and 5.2; CSI, tabix, CRAM
+# and VCF specifications). Kinds that are compressed stand for what is inside.
+_BEGINNINGS = {
+    b"CRAM": "a CRAM file",
+    b"BAI\1": "a BAI index",
+    b"\x1f\x8b": "a gzip-compressed file",
+    b"##fileformat=VCF": "VCF text",
+    b"@HD\t": "SAM text",
+    b"@SQ\t": "SAM text",
+    b"@RG\t": "SAM text",
+    b"@PG\t": "SAM text",
+    b"@CO\t": "SAM text",
+}
+_COMPRESSED_BEGINNINGS = {
+    b"BAM\1": "a BAM file",
+    b"CSI\1": "a CSI index",
+    b"BCF\2": "a BCF file",
+    b"TBI\1": "a tabix index",
+    b"##fileformat=VCF": "compressed VCF text",
+    b"@": "compressed SAM text",
+}
+BAM = "a BAM file"
+INDEXES = ("a BAI index", "a CSI index")
+_BYTES = 1 << 16
+
+
+def kind_of(path: Path) -> str:
+    """Says what a file is, with its article: "a BAM file", "an empty file", "SAM text", ..."""
+    with path.open("rb") as file:
+        beginning = file.read(_BYTES)
+    if not beginning:
+        return "an empty file"
+    kind = _kind(beginning, _BEGINNINGS) or "a file of an unknown kind"
+    if kind == "a gzip-compressed file":
+        return _kind(_inflate(beginning), _COMPRESSED_BEGINNINGS) or kind
+    return kind
+
+
+def _kind(beginning: bytes, kinds: dict[bytes, str]) -> str | None:
+    return next((kind for magic, kind in kinds.items() if beginning.startswith(magic)), None)
+
+
+def _inflate(beginning: bytes) -> bytes:
+    """Gives what the first bytes of a gzip file hold; nothing if they are damaged."""
+    try:
+        return zlib.decompressobj(wbits=16 + zlib.MAX_WBITS).decompress(beginning)
+    except zlib.error:
+        return b""

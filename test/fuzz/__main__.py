@@ -1,0 +1,176 @@
+"""`python -m fuzz N SEED`: damages a BAM and its index N times, and classifies every run.
+
+Beside the applet's way of counting stand the tutorial's (a `samtools view -c` for each reference
+sequence, of which only the exit status is looked at) and `samtools idxstats`. A run is right if it
+gives the counts of the undamaged file, refused if it ends with an error, and else silently wrong.
+"""
+
+import argparse
+import multiprocessing
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+from builders import Read, write_bam
+from fuzz import bgzf
+from fuzz.mutations import MUTATIONS, Pair
+from oracle import count_by_rname
+from readcount.counting import count_regions
+from readcount.errors import ReadCountError
+from readcount.inputs import downloaded
+from readcount.pool import start_workers
+
+# Neighbours with many and few records, some without any, and one that is large enough for windows.
+CONTIGS = {"chr1": 400_000, "chr2": 200_000, "empty1": 1_000, "HLA-A*01:01": 3_000}
+CONTIGS |= {f"decoy{number}": 1_500 for number in range(1, 6)}
+CONTIGS |= {"empty2": 1_000, "chrM": 16_569}
+RECORDS = {"chr1": 3_000, "chr2": 2_000, "HLA-A*01:01": 150, "chrM": 800}
+RECORDS |= {f"decoy{number}": 30 for number in range(1, 5)}
+UNPLACED = 300
+# Small blocks, so that there are many of them to be damaged.
+BLOCK_BYTES = 12_000
+
+Counts = dict[str, int]
+RIGHT, REFUSED, WRONG = "right", "refused", "silently wrong"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="fuzz", description=__doc__)
+    parser.add_argument("number", type=int, help="how many damaged inputs to try")
+    parser.add_argument("seed", type=int, help="what decides all chances")
+    parser.add_argument("--keep", type=Path, default=Path(".fuzz"), help="where wrong ones go")
+    arguments = parser.parse_args()
+    tally = fuzz(arguments.number, arguments.seed, arguments.keep)
+    print(table(tally))
+    wrong = sum(number for (_, way, what), number in tally.items() if (way, what) == (OURS, WRONG))
+    if wrong:
+        print(f"{wrong} inputs came out silently wrong; they are in {arguments.keep}")
+    return 1 if wrong else 0
+
+
+def fuzz(number: int, seed: int, keep: Path) -> Counter[tuple[str, str, str]]:
+    """Gives how many runs ended how, by mutation, way of counting, and what came of it."""
+    tally: Counter[tuple[str, str, str]] = Counter()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        pairs = [sample(folder / "some_unplaced.bam", UNPLACED), sample(folder / "none.bam", 0)]
+        for attempt in range(number):
+            rng = random.Random(f"{seed}/{attempt}")
+            mutation = rng.choice(list(MUTATIONS))
+            pair, expected = rng.choice(pairs)
+            damaged = MUTATIONS[mutation](pair, rng)
+            place = folder / str(attempt)
+            place.mkdir()
+            bam = place / "damaged.bam"
+            bam.write_bytes(damaged.bam)
+            (place / "damaged.bam.bai").write_bytes(damaged.index)
+            for way, count in WAYS.items():
+                counts = count(bam)
+                what = REFUSED if counts is None else RIGHT if counts == expected else WRONG
+                tally[mutation, way, what] += 1
+                if (way, what) == (OURS, WRONG):
+                    shutil.copytree(place, keep / f"{seed}-{attempt}-{mutation}")
+            shutil.rmtree(place)
+    return tally
+
+
+def sample(bam: Path, unplaced: int) -> tuple[Pair, Counts]:
+    """A BAM with its index, and its counts as they are found without the index."""
+    reads = [
+        Read(contig, position=number * (CONTIGS[contig] - 100) // records)
+        for contig, records in RECORDS.items()
+        for number in range(records)
+    ]
+    write_bam(bam, CONTIGS, [*reads, *[Read(None)] * unplaced])
+    bam.write_bytes(bgzf.in_small_blocks(bam.read_bytes(), BLOCK_BYTES))
+    subprocess.run(["samtools", "index", str(bam)], check=True)
+    tally = count_by_rname(bam)
+    counts = {contig: tally[contig] for contig in CONTIGS}
+    return Pair(bam.read_bytes(), Path(f"{bam}.bai").read_bytes()), counts
+
+
+def count_as_the_applet(bam: Path) -> Counts | None:
+    """In a process of its own, as a job is: pysam does not survive hundreds of damaged files."""
+    receiver, sender = multiprocessing.Pipe(duplex=False)
+    job = multiprocessing.get_context("fork").Process(target=_count, args=[bam, sender])
+    job.start()
+    sender.close()
+    try:
+        counts: Counts | None = receiver.recv()
+    except EOFError:
+        # A job whose process crashed has failed, too.
+        counts = None
+    job.join()
+    return counts
+
+
+def _count(bam: Path, sender: Connection) -> None:
+    try:
+        with start_workers(2) as workers:
+            # Apart, as they are in a job: pysam loads an index that it finds beside a BAM, and may
+            # crash if it is damaged.
+            alone = bam.parent / "in" / bam.name
+            alone.parent.mkdir()
+            alone.symlink_to(bam)
+            counts = count_regions(
+                downloaded(str(alone), f"{bam}.bai"), workers, log=lambda line: None
+            )
+    except ReadCountError:
+        sender.send(None)
+    else:
+        sender.send({count.region.contig: count.records for count in counts})
+
+
+def count_as_the_tutorial(bam: Path) -> Counts | None:
+    counts = {}
+    for contig in CONTIGS:
+        call = subprocess.run(
+            ["samtools", "view", "-c", str(bam), contig], capture_output=True, check=False
+        )
+        if call.returncode != 0:
+            return None
+        counts[contig] = int(call.stdout)
+    return counts
+
+
+def count_as_idxstats(bam: Path) -> Counts | None:
+    call = subprocess.run(["samtools", "idxstats", str(bam)], capture_output=True, check=False)
+    if call.returncode != 0:
+        return None
+    rows = (line.split("\t") for line in call.stdout.decode(errors="replace").splitlines())
+    return {name: int(mapped) + int(unmapped) for name, _, mapped, unmapped in rows if name != "*"}
+
+
+OURS = "this applet"
+WAYS: dict[str, Callable[[Path], Counts | None]] = {
+    OURS: count_as_the_applet,
+    "the tutorial": count_as_the_tutorial,
+    "idxstats": count_as_idxstats,
+}
+
+
+def table(tally: Counter[tuple[str, str, str]]) -> str:
+    """A line for each mutation: right, refused and silently wrong runs of each way."""
+    kinds = (RIGHT, REFUSED, WRONG)
+    width = max(map(len, MUTATIONS))
+    lines = [f"{'(right / refused / silently wrong)':{width}}" + "".join(f"{w:>18}" for w in WAYS)]
+    for mutation in [*MUTATIONS, "all"]:
+        line = f"{mutation:{width}}"
+        for way in WAYS:
+            numbers = [
+                sum(tally[name, way, kind] for name in MUTATIONS if mutation in (name, "all"))
+                for kind in kinds
+            ]
+            line += f"{' / '.join(map(str, numbers)):>18}"
+        lines.append(line)
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,66 @@
+"""BGZF blocks as bytes, for those who want to damage them (SAM specification, section 4.1)."""
+
+import struct
+import zlib
+from itertools import accumulate, pairwise
+
+END_OF_FILE = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
+
+# Offsets in a block as htslib and the specification write it: one extra field, BC.
+FLAGS_AT = 3
+SIZE_AT = 16
+DATA_AT = 18
+# From the end: CRC of the data, and its length.
+CHECKSUM_AT = -8
+LENGTH_AT = -4
+
+
+def split(content: bytes) -> list[bytes]:
+    """The blocks of a whole BGZF file, the one that marks its end among them."""
+    blocks = []
+    start = 0
+    while start < len(content):
+        (size,) = struct.unpack_from("<H", content, start + SIZE_AT)
+        blocks.append(content[start : start + size + 1])
+        start += size + 1
+    return blocks
+
+
+def starts(blocks: list[bytes]) -> list[tuple[int, int]]:
+    """Where each block starts and stops in the file, 0-based and half-open."""
+    return list(pairwise(accumulate(map(len, blocks), initial=0)))
+
+
+def unpack(block: bytes) -> bytes:
+    return zlib.decompress(block[DATA_AT:CHECKSUM_AT], wbits=-15)
+
+
+def pack(data: bytes) -> bytes:
+    """A block that holds the data, its checksum right."""
+    deflate = zlib.compressobj(6, wbits=-15)
+    packed = deflate.compress(data) + deflate.flush()
+    size = DATA_AT + len(packed) + 8
+    return (
+        bytes.fromhex("1f8b08040000000000ff060042430200")
+        + struct.pack("<H", size - 1)
+        + packed
+        + struct.pack("<II", zlib.crc32(data), len(data))
+    )
+
+
+def in_small_blocks(bam: bytes, size: int) -> bytes:
+    """The same BAM, its header in a block of its own, and no record across two blocks."""
+    data = b"".join(map(unpack, split(bam)))
+    at = 8 + struct.unpack_from("<i", data, 4)[0]
+    (sequences,) = struct.unpack_from("<i", data, at)
+    at += 4
+    for _ in range(sequences):
+        at += 8 + struct.unpack_from("<i", data, at)[0]
+    blocks = [data[:at]]
+    start = at
+    while at < len(data):
+        at += 4 + struct.unpack_from("<i", data, at)[0]
+        if at - start >= size or at == len(data):
+            blocks.append(data[start:at])
+            start = at
+    return b"".join(map(pack, blocks)) + END_OF_FILE

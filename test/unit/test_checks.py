@@ -1,0 +1,223 @@
+"""No fault of the files goes unnoticed, and each has a message that helps."""
+
+import gzip
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pysam
+import pytest
+
+from builders import Read, make_bam, write_bam
+from fuzz import bgzf
+from readcount.checks import SPARE_BYTES, check_counts, check_coverage, check_disk, read_files
+from readcount.counts import RegionCount
+from readcount.errors import MESSAGE_LENGTH, DiskSpaceError, InputError
+from readcount.inputs import IndexedBam
+from readcount.regions import Contig, Region
+
+READS = {"chr1": 3, "empty": 0, "chr2": 2}
+
+
+def pair(bam: Path, index: Path | None = None) -> IndexedBam:
+    return IndexedBam(bam, index or Path(f"{bam}.bai"))
+
+
+def message_for(bam: IndexedBam) -> str:
+    """The message with which the files are refused before anything is counted."""
+    with pytest.raises(InputError) as refused:
+        header, contigs = read_files(bam)
+        check_coverage(bam, header, contigs)
+    message = str(refused.value)
+    assert len(message) <= MESSAGE_LENGTH
+    return message
+
+
+def write_sam(folder: Path) -> None:
+    bam = folder / "sample.bam"
+    bam.write_bytes(subprocess.check_output(["samtools", "view", "-h", bam]))
+
+
+def write_cram(folder: Path) -> None:
+    bam, cram = folder / "sample.bam", folder / "sample.cram"
+    subprocess.run(
+        ["samtools", "view", "-C", "--output-fmt-option", "no_ref=1", "-o", cram, bam], check=True
+    )
+    cram.replace(bam)
+
+
+def sorted_by(order: str) -> Callable[[Path], None]:
+    def rewrite(folder: Path) -> None:
+        bam = folder / "sample.bam"
+        header = f"@HD\tVN:1.6\tSO:{order}\n@SQ\tSN:chr1\tLN:9\n"
+        pysam.AlignmentFile(str(bam), "wb", header=pysam.AlignmentHeader.from_text(header)).close()
+
+    return rewrite
+
+
+def repeat_a_name(folder: Path) -> None:
+    name = (5).to_bytes(4, "little") + b"chr1\0" + (100).to_bytes(4, "little")
+    header = b"BAM\1" + bytes(4) + (2).to_bytes(4, "little") + 2 * name
+    (folder / "sample.bam").write_bytes(bgzf.pack(header) + bgzf.END_OF_FILE)
+
+
+def spoil_the_header(folder: Path) -> None:
+    bam = folder / "sample.bam"
+    header, *others = bgzf.split(bam.read_bytes())
+    broken = bgzf.pack(bgzf.unpack(header)[:20])
+    bam.write_bytes(b"".join([broken, *others]))
+
+
+BAM_FAULTS: dict[str, tuple[Callable[[Path], object], str]] = {
+    "empty": (lambda folder: (folder / "sample.bam").write_bytes(b""), "an empty file, not a BAM"),
+    "SAM": (write_sam, "is SAM text, not a BAM file"),
+    "CRAM": (write_cram, "is a CRAM file, not a BAM file"),
+    "index": (
+        lambda folder: (folder / "sample.bam.bai").replace(folder / "sample.bam"),
+        "is a BAI index, not a BAM file",
+    ),
+    "without its end": (
+        lambda folder: (folder / "sample.bam").write_bytes(
+            (folder / "sample.bam").read_bytes().removesuffix(bgzf.END_OF_FILE)
+        ),
+        "is incomplete or damaged",
+    ),
+    "header": (spoil_the_header, "damaged"),
+    "by name": (sorted_by("queryname"), "its header says SO:queryname. Sort it with 'samtools"),
+    "unsorted": (sorted_by("unsorted"), "is not sorted by position"),
+    "a name twice": (repeat_a_name, "has more than one reference sequence chr1"),
+}
+
+
+@pytest.mark.parametrize(("spoil", "words"), BAM_FAULTS.values(), ids=BAM_FAULTS.keys())
+def test_a_faulty_bam_is_refused(
+    tmp_path: Path, spoil: Callable[[Path], object], words: str
+) -> None:
+    bam = make_bam(tmp_path, READS)
+    good_index = Path(f"{bam}.bai").read_bytes()
+    spoil(tmp_path)
+    Path(f"{bam}.bai").write_bytes(good_index)
+    message = message_for(pair(bam))
+    assert message.startswith("mappings_sorted_bam: sample.bam ")
+    assert words in message
+
+
+INDEX_FAULTS: dict[str, tuple[Callable[[bytes], bytes], str]] = {
+    "empty": (lambda index: b"", "an empty file, not the index"),
+    "text": (lambda index: b"see attachment", "is a file of an unknown kind, not the index"),
+    "tabix": (lambda index: gzip.compress(b"TBI\1" + index), "is a tabix index, not the index"),
+    "cut": (lambda index: index[:-30], "is damaged: it cannot be read to its end"),
+    "too long": (lambda index: index + b"!", "is damaged: 9 bytes follow behind its end"),
+    "of fewer": (
+        lambda index: index[:4] + bytes(4),
+        "was made for a file with 0 reference sequences, and sample.bam has 3",
+    ),
+}
+
+
+@pytest.mark.parametrize(("spoil", "words"), INDEX_FAULTS.values(), ids=INDEX_FAULTS.keys())
+def test_a_faulty_index_is_refused(
+    tmp_path: Path, spoil: Callable[[bytes], bytes], words: str
+) -> None:
+    bam = make_bam(tmp_path, READS)
+    index = tmp_path / "my index.bai"
+    index.write_bytes(spoil(Path(f"{bam}.bai").read_bytes()))
+    message = message_for(pair(bam, index))
+    assert message.startswith("mappings_sorted_bai: my index.bai ")
+    assert words in message
+
+
+def test_two_faults_are_both_named(tmp_path: Path) -> None:
+    bam = make_bam(tmp_path, READS)
+    message = message_for(IndexedBam(Path(f"{bam}.bai"), bam))
+    assert "mappings_sorted_bam: sample.bam.bai is a BAI index" in message
+    assert "mappings_sorted_bai: sample.bam is a BAM file" in message
+
+
+@pytest.mark.parametrize("order", ["coordinate", "unknown"])
+def test_a_header_that_does_not_say_otherwise_will_do(tmp_path: Path, order: str) -> None:
+    sorted_by(order)(tmp_path)
+    bam = tmp_path / "sample.bam"
+    pysam.index(str(bam))
+    assert read_files(pair(bam))[1]["chr1"].records == 0
+
+
+def records_at(*contigs: str) -> list[Read]:
+    return [Read(contig, number) for number, contig in enumerate(contigs)]
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        ["empty", "chr1", "chr2"],
+        ["chr1", "empty", "chr2"],
+        ["chr1", "chr2", "last"],
+        ["chr1", "chr2", "last", "last"],
+    ],
+)
+def test_records_where_the_index_has_none_are_found(tmp_path: Path, changed: list[str]) -> None:
+    """They would never be looked for, and the counts of all others can be right."""
+    lengths = dict.fromkeys(sorted({*changed, "chr1", "empty", "chr2", "last"}), 1000)
+    indexed = write_bam(tmp_path / "a.bam", lengths, records_at("chr1", "chr2"))
+    bam = write_bam(tmp_path / "b.bam", lengths, [Read(contig, 5) for contig in changed])
+    assert "a.bam.bai" in message_for(pair(bam, Path(f"{indexed}.bai")))
+
+
+@pytest.mark.parametrize("unplaced", [0, 4])
+@pytest.mark.parametrize("reads", [READS, {}, {"chr1": 0}, {"a": 0, "b": 70_000, "c": 1, "d": 0}])
+@pytest.mark.parametrize("csi", [False, True])
+def test_the_index_of_the_very_file_leaves_no_gap(
+    tmp_path: Path, reads: dict[str, int], unplaced: int, csi: bool
+) -> None:
+    bam = make_bam(tmp_path, reads, unplaced=unplaced)
+    if csi:
+        pysam.index("-c", str(bam), f"{bam}.bai")
+    header, contigs = read_files(pair(bam))
+    check_coverage(pair(bam), header, contigs)
+    assert [contig.records for contig in contigs.values()] == list(reads.values())
+
+
+def counts_of(**records: int) -> list[RegionCount]:
+    return [RegionCount(Region(name), number) for name, number in records.items()]
+
+
+def test_counts_that_the_index_confirms_are_believed(tmp_path: Path) -> None:
+    bam = pair(make_bam(tmp_path, READS))
+    agreed = check_counts(bam, counts_of(**READS), read_files(bam)[1])
+    assert agreed == "counts agree with the index of all 3 regions"
+
+
+@pytest.mark.parametrize("wrong", [{"chr1": 2}, {"chr1": 4}, {"empty": 1}])
+def test_counts_that_the_index_does_not_confirm_are_refused(
+    tmp_path: Path, wrong: dict[str, int]
+) -> None:
+    bam = pair(make_bam(tmp_path, READS))
+    with pytest.raises(InputError, match="or one of the two is damaged") as refused:
+        check_counts(bam, counts_of(**READS | wrong), read_files(bam)[1])
+    ((name, records),) = wrong.items()
+    assert f"says that {name} has {READS[name]} records" in str(refused.value)
+    assert f"but sample.bam has {records} there" in str(refused.value)
+
+
+def test_records_at_position_0_are_in_the_index_but_in_no_region(tmp_path: Path) -> None:
+    bam = pair(write_bam(tmp_path, {"chr1": 1000}, [Read("chr1", -1, cigar=None), Read("chr1", 5)]))
+    contigs = read_files(bam)[1]
+    assert contigs["chr1"].records == 2
+    assert "agree" in check_counts(bam, counts_of(chr1=1), contigs)
+    with pytest.raises(InputError):
+        check_counts(bam, counts_of(chr1=0), contigs)
+
+
+def test_without_statistics_the_whole_file_is_read_to_check(tmp_path: Path) -> None:
+    bam = pair(make_bam(tmp_path, READS))
+    contigs = {name: Contig(10_000) for name in READS}
+    agreed = check_counts(bam, counts_of(**READS), contigs)
+    assert agreed == "counts of all 3 regions agree with reading the whole file"
+    with pytest.raises(InputError, match="chr2 has 2 records"):
+        check_counts(bam, counts_of(**READS | {"chr2": 1}), contigs)
+
+
+def test_a_worker_without_room_for_the_inputs_says_so() -> None:
+    check_disk(needed=10**9, free=10**9 + SPARE_BYTES)
+    with pytest.raises(DiskSpaceError, match=r"need 85\.0 GB of disk, and the worker has 3\.2 GB"):
+        check_disk(needed=85 * 10**9, free=3_200_000_000)

@@ -1,0 +1,49 @@
+"""A file is what its bytes say, whatever it is called."""
+
+import gzip
+import subprocess
+from pathlib import Path
+
+import pysam
+import pytest
+
+from builders import make_bam
+from readcount.content import kind_of
+
+
+@pytest.mark.parametrize(
+    ("content", "kind"),
+    [
+        (b"", "an empty file"),
+        (b"@HD\tVN:1.6\n", "SAM text"),
+        (b"@SQ\tSN:chr1\tLN:9\n", "SAM text"),
+        (gzip.compress(b"@HD\tVN:1.6\n"), "compressed SAM text"),
+        (gzip.compress(b"something"), "a gzip-compressed file"),
+        (b"\x1f\x8b\x08 and no more", "a gzip-compressed file"),
+        (b"##fileformat=VCFv4.2\n", "VCF text"),
+        (gzip.compress(b"BCF\2\2"), "a BCF file"),
+        (gzip.compress(b"TBI\1"), "a tabix index"),
+        (b"PK\3\4", "a file of an unknown kind"),
+    ],
+)
+def test_other_files_are_told_by_their_first_bytes(
+    tmp_path: Path, content: bytes, kind: str
+) -> None:
+    file = tmp_path / "sample.bam"
+    file.write_bytes(content)
+    assert kind_of(file) == kind
+
+
+def test_real_files_are_told_by_their_first_bytes(tmp_path: Path) -> None:
+    bam = make_bam(tmp_path, {"chr1": 3})
+    pysam.index("-c", str(bam))
+    cram = tmp_path / "sample.cram"
+    subprocess.run(
+        ["samtools", "view", "-C", "--output-fmt-option", "no_ref=1", "-o", cram, bam], check=True
+    )
+    assert [kind_of(Path(f"{bam}{suffix}")) for suffix in ("", ".bai", ".csi")] == [
+        "a BAM file",
+        "a BAI index",
+        "a CSI index",
+    ]
+    assert kind_of(cram) == "a CRAM file"
