@@ -3,21 +3,21 @@
 https://documentation.dnanexus.com/developer/api/running-analyses/job-lifecycle
 """
 
-import copy
+import contextlib
 import json
 import subprocess
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .errors import InvalidInput, PlatformError
+from .errors import InvalidInput, InvalidState, PlatformError, ResourceNotFound
 from .ids import new_id, new_token
 from .logs import JobLog
 from .specs import check_values, links_in
 from .store import DataObject, Store, now_ms
-from .worker import Assignment, DependencyUnsatisfiable, Outcome, Worker
+from .worker import Assignment, DependencyUnsatisfiable, Worker
 
 FINAL_STATES = ("done", "failed", "terminated")
 # Which state may follow which.
@@ -25,7 +25,7 @@ STEPS = {
     "idle": ("waiting_on_input", "runnable", "failed", "terminating"),
     "waiting_on_input": ("runnable", "failed", "terminating"),
     "runnable": ("running", "failed", "terminating"),
-    "running": ("waiting_on_output", "failed", "terminating"),
+    "running": ("waiting_on_output", "done", "failed", "terminating"),
     "waiting_on_output": ("done", "failed", "terminating"),
     "terminating": ("terminated",),
 }
@@ -64,12 +64,15 @@ class Job:
     stopped_running: int | None = None
     output: dict[str, Any] | None = None
     failure: tuple[str, str] | None = None
-    stop_requested: bool = False
     worker: Worker | None = None
 
     @property
     def is_final(self) -> bool:
         return self.state in FINAL_STATES
+
+    @property
+    def is_terminating(self) -> bool:
+        return self.state == "terminating"
 
     def become(self, state: str) -> None:
         """Take the next step of the life cycle; an impossible one is a defect of ours."""
@@ -105,118 +108,146 @@ class Jobs:
         self._store = store
         self._root = root
         self._server = server
-        self._slots = threading.BoundedSemaphore(at_once)
+        self._free_slots = at_once
         self._threads: list[threading.Thread] = []
+        self._stopped = False
 
     def create(self, job: Job) -> None:
         """Begin a job; its inputs are in its workspace already."""
-        self.by_id[job.id] = job
-        thread = threading.Thread(target=self._live, args=[job], name=job.id)
-        self._threads.append(thread)
-        thread.start()
+        with self._store.changed:
+            if self._stopped:
+                raise InvalidState("this local platform is being stopped")
+            self.by_id[job.id] = job
+            thread = threading.Thread(target=self._live, args=[job], name=job.id)
+            self._threads.append(thread)
+            thread.start()
 
     def new_workspace(self) -> str:
         return self._store.new_container("container", "Temporary workspace").id
 
     def terminate(self, job: Job) -> None:
-        """Ask a job to end; one that has ended stays as it is."""
+        """End a job, wherever it is in its life; one that has ended stays as it is."""
         with self._store.changed:
-            if job.is_final or job.stop_requested:
+            if job.is_final or job.is_terminating:
                 return
-            job.stop_requested = True
+            job.become("terminating")
             if job.worker is not None:
                 job.worker.kill()
             self._store.changed.notify_all()
 
     def stop_all(self) -> None:
-        """Terminate every job and wait until all have ended."""
-        for job in list(self.by_id.values()):
-            self.terminate(job)
+        """Terminate every job, take no new one, and wait until all have ended."""
+        with self._store.changed:
+            self._stopped = True
+            for job in self.by_id.values():
+                self.terminate(job)
         for thread in self._threads:
             thread.join()
 
     # The life of one job
 
     def _live(self, job: Job) -> None:
-        store = self._store
         try:
             self._wait_for_inputs(job)
-            with self._slots:
-                self._enter(job, "running")
+            with self._slot(job):
                 output = self._run(job)
-            self._wait_for_outputs(job, output)
-            with store.changed:
-                self._put_into_project(job, output)
-                job.output = output
-                job.become("done")
+            self._deliver(job, output)
         except JobTerminated:
-            with store.changed:
-                job.become("terminating")
-                job.become("terminated")
+            self._end_early(job)
         except JobFailed as failure:
-            self._fail(job, failure.reason, str(failure))
+            self._end_early(job, (failure.reason, str(failure)))
         except Exception as error:  # a defect of ours must not leave the job running for ever
-            self._fail(job, "JMInternalError", f"{type(error).__name__}: {error}")
+            self._end_early(job, ("JMInternalError", f"{type(error).__name__}: {error}"))
             raise
         finally:
-            with store.changed:
-                store.remove_container(job.workspace)
-                store.changed.notify_all()
+            with self._store.changed:
+                self._store.remove_container(job.workspace)
+                self._store.changed.notify_all()
             if job.worker is not None:
                 job.worker.remove()
             job.log.end()
 
+    def _end_early(self, job: Job, failure: tuple[str, str] | None = None) -> None:
+        with self._store.changed:
+            # What goes wrong in a job that is being terminated is a consequence of that.
+            if job.is_terminating:
+                job.become("terminated")
+            else:
+                job.failure = failure
+                job.become("failed")
+
     def _enter(self, job: Job, state: str) -> None:
         with self._store.changed:
-            if job.stop_requested:
+            if job.is_terminating:
                 raise JobTerminated
             job.become(state)
             self._store.changed.notify_all()
 
-    def _fail(self, job: Job, reason: str, message: str) -> None:
+    def _wait(self, job: Job, condition: Callable[[], bool]) -> None:
+        """Wait for a change of state. Raises JobTerminated."""
+        self._store.changed.wait_for(lambda: job.is_terminating or condition())
+        if job.is_terminating:
+            raise JobTerminated
+
+    @contextlib.contextmanager
+    def _slot(self, job: Job) -> Iterator[None]:
+        """Run in one of the slots, for which a job waits as `runnable`."""
         with self._store.changed:
-            job.failure = (reason, message)
-            job.become("failed")
+            self._wait(job, lambda: self._free_slots > 0)
+            self._enter(job, "running")
+            self._free_slots -= 1
+        try:
+            yield
+        finally:
+            with self._store.changed:
+                self._free_slots += 1
+                self._store.changed.notify_all()
+
+    def _are_ready(self, ids: Iterable[str]) -> bool:
+        """Whether all these jobs have ended and all these objects are closed."""
+
+        def is_ready(name: str) -> bool:
+            if name in self.by_id:
+                return self.by_id[name].is_final
+            # What was removed will not change any more.
+            item = self._store.objects.get(name)
+            return item is None or item.state == "closed"
+
+        return all(map(is_ready, ids))
 
     def _wait_for_inputs(self, job: Job) -> None:
-        def waits_for() -> list[str]:
-            return [
-                item.id
-                for item in map(self._store.objects.get, self._input_ids(job))
-                if item is not None and item.state != "closed"
-            ] + [name for name in job.depends_on if self.by_id[name].state not in FINAL_STATES]
-
+        needed = [link.id for link in links_in(job.input)] + job.depends_on
         with self._store.changed:
-            if waits_for():
-                job.become("waiting_on_input")
-                self._store.changed.wait_for(lambda: job.stop_requested or not waits_for())
+            if not self._are_ready(needed):
+                self._enter(job, "waiting_on_input")
+                self._wait(job, lambda: self._are_ready(needed))
             for name in job.depends_on:
-                if self.by_id[name].state != "done":
-                    raise JobFailed("DependencyFailed", f"{name} did not end as done")
+                if name in self.by_id and self.by_id[name].state != "done":
+                    raise JobFailed("DependencyFailed", f"{name} was a job dependency but failed")
             self._enter(job, "runnable")
 
-    def _input_ids(self, job: Job) -> list[str]:
-        return [link.id for link in links_in(job.input)]
-
     def _run(self, job: Job) -> dict[str, Any]:
-        worker = Worker(self._root / job.id, self._assignment(job), job.log)
-        with self._store.changed:
-            job.worker = worker
-            if job.stop_requested:
-                raise JobTerminated
+        """Run the job on a worker; what it says is its output."""
         timeout = _timeout_seconds(job.applet.spec["runSpec"], job.function)
         try:
+            with self._store.changed:
+                worker = Worker(self._root / job.id, self._assignment(job), job.log)
+                if job.is_terminating:
+                    raise JobTerminated
+                job.worker = worker
             worker.prepare()
             outcome = worker.run(timeout)
-        except DependencyUnsatisfiable as error:
+        except (DependencyUnsatisfiable, ResourceNotFound) as error:
             raise JobFailed("DependencyUnsatisfiable", str(error)) from error
         except subprocess.TimeoutExpired as error:
             raise JobFailed(
                 "JobTimeoutExceeded", f"The job ran longer than its timeout of {timeout:g} seconds"
             ) from error
-        if job.stop_requested:
-            raise JobTerminated
-        return self._checked_output(job, outcome)
+        if outcome.error is not None:
+            raise JobFailed(*outcome.error)
+        if not isinstance(outcome.output, dict):
+            raise JobFailed("OutputError", "job_output.json does not hold a JSON object")
+        return outcome.output
 
     def _assignment(self, job: Job) -> Assignment:
         spec = job.applet.spec["runSpec"]
@@ -229,11 +260,7 @@ class Jobs:
                 for bundle in spec.get("bundledDepends", [])
                 for link in links_in(bundle["id"])
             },
-            apt_packages=[
-                package["name"]
-                for package in spec.get("execDepends", [])
-                if package.get("package_manager", "apt") == "apt"
-            ],
+            packages=spec.get("execDepends", []),
             job_input=job.input,
             environment={
                 **self._server,
@@ -244,49 +271,34 @@ class Jobs:
             },
         )
 
-    def _checked_output(self, job: Job, outcome: Outcome) -> dict[str, Any]:
-        if outcome.exit_status != 0:
-            if outcome.error is None:
-                raise JobFailed(
-                    "AppInternalError",
-                    f"The program exited with status {outcome.exit_status} and no job_error.json",
-                )
-            raise JobFailed(outcome.error["type"], outcome.error["message"])
-        if not isinstance(outcome.output, dict):
-            raise JobFailed("OutputError", "job_output.json does not hold a JSON object")
+    def _deliver(self, job: Job, output: dict[str, Any]) -> None:
+        """Put the output into the project, once it is checked and its files are closed."""
+        ids = [link.id for link in links_in(output)]
         try:
             with self._store.changed:
-                check_values(job.applet.spec.get("outputSpec", []), outcome.output)
-                for link in links_in(outcome.output):
-                    item = self._store.find_object(link.id)
-                    if not {job.workspace, job.project} & set(item.placements):
-                        raise InvalidInput(f"{link.id} is not in the job's workspace")
-                    if item.state == "open":
-                        raise InvalidInput(f"{link.id} is open, and was never closed")
+                self._check_output(job, output)
+                if not self._are_ready(ids):
+                    self._enter(job, "waiting_on_output")
+                    self._wait(job, lambda: self._are_ready(ids))
+                if job.is_terminating:
+                    raise JobTerminated
+                for item in map(self._store.find_object, ids):
+                    if job.project not in item.placements:
+                        self._store.clone(item, job.workspace, job.project, job.folder)
+                job.output = output
+                job.become("done")
         except PlatformError as error:
             raise JobFailed("OutputError", str(error)) from error
-        return copy.deepcopy(outcome.output)
 
-    def _wait_for_outputs(self, job: Job, output: dict[str, Any]) -> None:
-        with self._store.changed:
-            self._enter(job, "waiting_on_output")
-            self._store.changed.wait_for(
-                lambda: (
-                    job.stop_requested
-                    or all(
-                        self._store.find_object(link.id).state == "closed"
-                        for link in links_in(output)
-                    )
-                )
-            )
-            if job.stop_requested:
-                raise JobTerminated
-
-    def _put_into_project(self, job: Job, output: dict[str, Any]) -> None:
+    def _check_output(self, job: Job, output: Mapping[str, Any]) -> None:
+        if "outputSpec" in job.applet.spec:
+            check_values(job.applet.spec["outputSpec"], output)
         for link in links_in(output):
             item = self._store.find_object(link.id)
-            if job.project not in item.placements:
-                self._store.clone(item, job.workspace, job.project, job.folder)
+            if not {job.workspace, job.project} & set(item.placements):
+                raise InvalidInput(f"{link.id} is not in the job's workspace")
+            if item.state == "open":
+                raise InvalidInput(f"{link.id} is open, and was never closed")
 
 
 def new_job(jobs: Jobs, **fields: Any) -> Job:

@@ -13,7 +13,7 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -22,6 +22,8 @@ from .logs import JobLog
 
 # Where dxpy sends the messages of Python's logging; on a worker they are below /opt/dnanexus/log.
 _LOG_SOCKETS = ("priority", "bulk")
+# It gives their levels as syslog's numbers.
+_LOG_LEVELS = ("EMERG", "ALERT", "CRITICAL", "ERROR", "WARNING", "NOTICE", "INFO", "DEBUG")
 _SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 # The platform wraps the code of an applet in a program of its own, which is `__main__` and runs
@@ -58,18 +60,17 @@ class Assignment:
     job_id: str
     code: str
     bundles: Mapping[str, Path]
-    apt_packages: Iterable[str]
+    packages: Iterable[Mapping[str, str]]
     job_input: Mapping[str, Any]
     environment: Mapping[str, str]
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How the process ended, with what it left in job_output.json and job_error.json."""
+    """What the process left in job_output.json, or the type and message of its error."""
 
-    exit_status: int
     output: Any
-    error: Mapping[str, str] | None
+    error: tuple[str, str] | None
 
 
 class Worker:
@@ -80,7 +81,6 @@ class Worker:
         self.home = root / "home" / "dnanexus"
         self._assignment = assignment
         self._log = log
-        self._process: subprocess.Popen[bytes] | None = None
         self._killed = False
         self._lock = threading.Lock()
 
@@ -96,12 +96,12 @@ class Worker:
             )
         bin_folder = self.root / "usr" / "bin"
         bin_folder.mkdir(parents=True, exist_ok=True)
-        for package in job.apt_packages:
-            self._log.write(f"Taking the apt package {package} from this machine")
+        for package in job.packages:
+            self._log.write(f"Taking the package {package['name']} from this machine")
             _provide(package, bin_folder)
         script = self.home / job.job_id
         script.write_text(_WRAPPER)
-        script.with_name(f"{job.job_id}.code.py").write_text(job.code)
+        script.with_name(f"{job.job_id}.code.py").write_text(job.code, encoding="utf-8")
         (self.home / "job_input.json").write_text(json.dumps(job.job_input))
 
     def run(self, timeout: float) -> Outcome:
@@ -119,7 +119,7 @@ class Worker:
         with contextlib.ExitStack() as stack:
             self._receive_log_datagrams(stack)
             with self._lock:
-                self._process = process = subprocess.Popen(
+                process = subprocess.Popen(
                     [sys.executable, str(self.home / self._assignment.job_id)],
                     cwd=self.home,
                     env=environment,
@@ -128,7 +128,7 @@ class Worker:
                     stderr=subprocess.PIPE,
                     start_new_session=True,
                 )
-            if self._killed:
+            if self._killed:  # before there was a process
                 self.kill()
             assert process.stdout is not None and process.stderr is not None
             readers = [
@@ -144,19 +144,19 @@ class Worker:
                 process.wait()
                 for reader in readers:
                     reader.join()
-        return Outcome(
-            exit_status,
-            _read_json(self.home / "job_output.json", {}),
-            _read_json(self.home / "job_error.json", {}).get("error"),
-        )
+        if exit_status != 0:
+            return Outcome(None, _error_of(self.home / "job_error.json", exit_status))
+        return Outcome(_read_json(self.home / "job_output.json", {}), None)
 
     def kill(self) -> None:
         """Switch the machine off: every process of the job ends at once."""
         with self._lock:
             self._killed = True
-            if self._process is not None:
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(self._process.pid, signal.SIGKILL)
+            # A process that is about to start another one shows up in the next round.
+            while processes := list(_processes_of(self._assignment.job_id)):
+                for process in processes:
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(process, signal.SIGKILL)
 
     def remove(self) -> None:
         shutil.rmtree(self.root, ignore_errors=True)
@@ -184,28 +184,55 @@ class Worker:
     def _copy_datagrams(self, receiver: socket.socket) -> None:
         while datagram := receiver.recv(65536):
             record = json.loads(datagram)
-            self._log.write(record["msg"], source=record["source"], level=record["level"].upper())
+            level = _LOG_LEVELS[record["level"]]
+            self._log.write(record["msg"], source=record["source"], level=level)
 
 
-def _provide(package: str, bin_folder: Path) -> None:
+def _processes_of(job_id: str) -> Iterator[int]:
+    """The processes of a job, known by an environment variable that each of them inherits.
+
+    Unlike a process group, nobody leaves this by starting a session of their own.
+    """
+    mark = f"DX_JOB_ID={job_id}".encode()
+    for environment in Path("/proc").glob("[0-9]*/environ"):
+        with contextlib.suppress(OSError):  # ended meanwhile, or another user's
+            if mark in environment.read_bytes().split(b"\0"):
+                yield int(environment.parent.name)
+
+
+def _provide(package: Mapping[str, str], bin_folder: Path) -> None:
     """Make a declared apt package usable in the job, from what this machine has.
 
     A package named python3-X is the Python module X; any other is the command of its name.
     Raises DependencyUnsatisfiable where this machine has neither.
     """
-    if package.startswith("python3-"):
-        found = importlib.util.find_spec(package.removeprefix("python3-")) is not None
+    name = package["name"]
+    if package.get("package_manager", "apt") != "apt":
+        raise DependencyUnsatisfiable(f"this local platform has apt packages only, not {name}")
+    if name.startswith("python3-"):
+        found = importlib.util.find_spec(name.removeprefix("python3-")) is not None
     else:
-        command = shutil.which(package)
+        command = shutil.which(name)
         found = command is not None
         if command is not None:
-            (bin_folder / package).symlink_to(command)
+            (bin_folder / name).symlink_to(command)
     if not found:
-        raise DependencyUnsatisfiable(f"the apt package {package} is not on this machine")
+        raise DependencyUnsatisfiable(f"the apt package {name} is not on this machine")
+
+
+def _error_of(path: Path, exit_status: int) -> tuple[str, str]:
+    """The type and message in job_error.json, or those of a program that did not write it."""
+    match _read_json(path, None):
+        case {"error": {"type": str(type_), "message": str(message)}}:
+            return type_, message
+    return "AppInternalError", f"The program exited with status {exit_status} and no job_error.json"
 
 
 def _read_json(path: Path, default: Any) -> Any:
+    """What a file holds: the default where there is no file, None where it is not JSON."""
     try:
-        return json.loads(path.read_text())
+        return json.loads(path.read_bytes())
     except FileNotFoundError:
         return default
+    except ValueError:
+        return None
