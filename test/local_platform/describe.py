@@ -80,7 +80,7 @@ def describe_object(data_object: DataObject, container_id: str) -> dict[str, Any
         "details": data_object.details,
     }
     if data_object.class_ == "file":
-        described["media"] = data_object.media or "application/octet-stream"
+        described["media"] = data_object.media
         described["archivalState"] = "live"
         described["parts"] = {
             str(index): {

@@ -8,23 +8,24 @@ import copy
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote
 
 from . import search
 from .access import CONTRIBUTE, VIEW, Caller
 from .describe import REGION, choose_fields, describe_container, describe_object
 from .errors import InvalidInput, InvalidState, InvalidType, PermissionDenied, ResourceNotFound
-from .ids import class_of
+from .ids import class_of, new_id
 from .jobs import DEFAULT_INSTANCE_TYPE, Job, describe_job, new_job
 from .specs import check_spec, check_values, links_in, with_defaults
-from .store import Container, DataObject, Part, Placement
+from .store import Container, DataObject, Part, Placement, normal_folder, now_ms
 from .transfers import DEFAULT_DURATION_SECONDS, Upload
 
 if TYPE_CHECKING:
     from .platform import LocalPlatform
 
 Answer = dict[str, Any]
+T = TypeVar("T")
 
 _INSTANCE_TYPE = re.compile(r"mem[1-4]_(ssd|hdd)[12](_gpu|_v[2-4])?_x[0-9]+")
 _PRIORITIES = ("low", "normal", "high")
@@ -39,11 +40,26 @@ class Call:
     target: str
     body: dict[str, Any]
 
-    def required(self, key: str) -> Any:
-        try:
-            return self.body[key]
-        except KeyError:
-            raise InvalidInput(f"the key {key} is required") from None
+    def required(self, key: str, kind: type[T]) -> T:
+        """The value of a key of the body. Raises InvalidInput: missing, or of another type."""
+        if key not in self.body:
+            raise InvalidInput(f"the key {key} is required")
+        value = self.body[key]
+        # A JSON true is a Python int too.
+        if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+            raise InvalidInput(f"the key {key} cannot be {value!r}")
+        return value
+
+    def optional(self, key: str, default: T) -> T:
+        """The value of a key, which is of the default's type, or the default."""
+        return self.required(key, type(default)) if key in self.body else default
+
+    def strings(self, key: str) -> list[str]:
+        """An array of strings without repetitions; an empty one where the key is missing."""
+        values: list[Any] = self.optional(key, [])
+        if not all(isinstance(value, str) for value in values):
+            raise InvalidInput(f"the key {key} is not an array of strings")
+        return list(dict.fromkeys(values))
 
     def container(self, level: str = VIEW, container_id: str | None = None) -> Container:
         """The container that the call is about. Raises ResourceNotFound, PermissionDenied."""
@@ -59,7 +75,7 @@ class Call:
         """
         data_object = self.platform.store.find_object(self.target)
         hint = self.body.get("project")
-        if hint in data_object.placements:
+        if isinstance(hint, str) and hint in data_object.placements:
             self.caller.require(level, hint)
             return data_object, hint
         return data_object, self.visible_container(data_object, level)
@@ -152,7 +168,7 @@ def system_resolve_data_objects(call: Call) -> Answer:
             if is_wanted(item)
         ]
 
-    return {"results": [resolve(wanted) for wanted in call.required("objects")]}
+    return {"results": [resolve(wanted) for wanted in call.required("objects", list)]}
 
 
 def system_describe_data_objects(call: Call) -> Answer:
@@ -165,7 +181,7 @@ def system_describe_data_objects(call: Call) -> Answer:
         data_object, container_id = part.placement()
         return {"describe": choose_fields(describe_object(data_object, container_id), body)}
 
-    return {"results": [describe(wanted) for wanted in call.required("objects")]}
+    return {"results": [describe(wanted) for wanted in call.required("objects", list)]}
 
 
 def system_find_executions(call: Call) -> Answer:
@@ -215,8 +231,8 @@ def project_describe(call: Call) -> Answer:
 
 def project_list_folder(call: Call) -> Answer:
     container, store, body = call.container(), call.platform.store, call.body
-    folder = store.existing_folder(container, body.get("folder", "/"))
-    only, prefix = body.get("only", "all"), "/" if folder == "/" else f"{folder}/"
+    folder = store.existing_folder(container, call.optional("folder", "/"))
+    only, prefix = call.optional("only", "all"), "/" if folder == "/" else f"{folder}/"
     answer: Answer = {}
     if only in ("all", "folders"):
         answer["folders"] = sorted(
@@ -239,7 +255,7 @@ def project_list_folder(call: Call) -> Answer:
 def project_new_folder(call: Call) -> Answer:
     container = call.container(CONTRIBUTE)
     call.platform.store.new_folder(
-        container, call.required("folder"), call.body.get("parents", False)
+        container, call.required("folder", str), call.optional("parents", False)
     )
     return {"id": container.id}
 
@@ -248,16 +264,18 @@ def project_remove_folder(call: Call) -> Answer:
     container = call.container(CONTRIBUTE)
     call.platform.store.remove_folder(
         container,
-        call.required("folder"),
-        call.body.get("recurse", False),
-        call.body.get("force", False),
+        call.required("folder", str),
+        call.optional("recurse", False),
+        call.optional("force", False),
     )
     return {"id": container.id, "completed": True}
 
 
 def project_rename_folder(call: Call) -> Answer:
     container = call.container(CONTRIBUTE)
-    call.platform.store.rename_folder(container, call.required("folder"), call.required("newpath"))
+    call.platform.store.rename_folder(
+        container, call.required("folder", str), call.required("newpath", str)
+    )
     return {"id": container.id}
 
 
@@ -265,9 +283,9 @@ def project_move(call: Call) -> Answer:
     container = call.container(CONTRIBUTE)
     call.platform.store.move(
         container,
-        call.body.get("objects", []),
-        call.body.get("folders", []),
-        call.required("destination"),
+        call.strings("objects"),
+        call.strings("folders"),
+        call.required("destination", str),
     )
     return {"id": container.id}
 
@@ -275,7 +293,7 @@ def project_move(call: Call) -> Answer:
 def project_remove_objects(call: Call) -> Answer:
     container = call.container(CONTRIBUTE)
     call.platform.store.remove_objects(
-        container, call.required("objects"), call.body.get("force", False)
+        container, call.strings("objects"), call.optional("force", False)
     )
     return {"id": container.id}
 
@@ -295,7 +313,7 @@ def object_get_details(call: Call) -> Answer:
 
 
 def object_rename(call: Call) -> Answer:
-    _placement(call).name = call.required("name")
+    _placement(call).name = call.required("name", str)
     return {"id": call.target}
 
 
@@ -308,33 +326,42 @@ def object_remove_tags(call: Call) -> Answer:
 
 
 def object_set_properties(call: Call) -> Answer:
-    properties = _labels(call).properties
-    for key, value in call.required("properties").items():
-        if value is None:
-            properties.pop(key, None)
-        elif isinstance(value, str):
-            properties[key] = value
-        else:
-            raise InvalidInput(f"the property {key} is not a string")
+    labels, changed = _labels(call), call.required("properties", dict)
+    kept = {key: value for key, value in labels.properties.items() if key not in changed}
+    new = {key: value for key, value in changed.items() if value is not None}
+    labels.properties = kept | _properties(new)
     return {"id": call.target}
 
 
+def _properties(given: Mapping[str, Any]) -> dict[str, str]:
+    for key, value in given.items():
+        if not isinstance(value, str):
+            raise InvalidInput(f"the property {key} is not a string")
+    return dict(given)
+
+
 def _change_tags(call: Call, add: bool) -> Answer:
-    labels, changed = _labels(call), call.required("tags")
+    labels, changed = _labels(call), call.strings("tags")
     kept = [tag for tag in labels.tags if tag not in changed]
-    labels.tags = kept + list(changed) if add else kept
+    labels.tags = kept + changed if add else kept
     return {"id": call.target}
 
 
 def _placement(call: Call) -> Placement:
+    """The placement that the call is about to change."""
     data_object, container_id = call.placement(CONTRIBUTE)
-    return data_object.placements[container_id]
+    placement = data_object.placements[container_id]
+    placement.modified = now_ms()
+    return placement
 
 
 def _labels(call: Call) -> Placement | Job | Container:
     """What carries the tags and properties: a job, a container, or an object's placement."""
     if class_of(call.target) == "job":
-        return call.job()
+        job = call.job()
+        if call.caller.job is not job:
+            call.caller.require(CONTRIBUTE, job.project)
+        return job
     if class_of(call.target) in ("project", "container"):
         return call.container(CONTRIBUTE)
     return _placement(call)
@@ -345,14 +372,14 @@ def _labels(call: Call) -> Placement | Job | Container:
 
 def file_new(call: Call) -> Answer:
     data_object = _new_object(call, "file")
-    data_object.media = call.body.get("media")
+    data_object.media = call.optional("media", "application/octet-stream")
     return {"id": data_object.id}
 
 
 def file_upload(call: Call) -> Answer:
     data_object, _ = call.placement(CONTRIBUTE)
-    part = Part(call.required("size"), call.required("md5"))
-    index = call.body.get("index", 1)
+    part = Part(call.required("size", int), call.required("md5", str))
+    index = call.optional("index", 1)
     call.platform.store.announce_part(data_object, index, part)
     token = call.platform.transfers.new_upload(Upload(data_object, index, part))
     return {
@@ -373,11 +400,11 @@ def file_download(call: Call) -> Answer:
     if wanted is not None and wanted != container_id:
         raise ResourceNotFound(f'"{data_object.id}" is not in "{wanted}"')
     call.platform.store.content(data_object)  # refused unless it is closed
-    name = call.body.get("filename", data_object.placements[container_id].name)
+    name = call.optional("filename", data_object.placements[container_id].name)
     token, download = call.platform.transfers.new_download(
         data_object,
-        call.body.get("duration", DEFAULT_DURATION_SECONDS),
-        call.body.get("preauthenticated", False),
+        call.optional("duration", DEFAULT_DURATION_SECONDS),
+        call.optional("preauthenticated", False),
     )
     headers = {} if download.secret is None else {"X-Download-Secret": download.secret}
     return {
@@ -388,8 +415,25 @@ def file_download(call: Call) -> Answer:
 
 
 def _new_object(call: Call, class_: str) -> DataObject:
-    call.container(CONTRIBUTE, call.required("project"))
-    return call.platform.store.new_object(class_, call.body, call.caller.created_by)
+    container = call.container(CONTRIBUTE, call.required("project", str))
+    data_object = DataObject(
+        new_id(class_),
+        class_,
+        call.caller.created_by,
+        hidden=call.optional("hidden", False),
+        types=call.strings("types"),
+        details=call.optional("details", {}),
+    )
+    placement = Placement(
+        normal_folder(call.optional("folder", "/")),
+        call.optional("name", "") or data_object.id,
+        call.strings("tags"),
+        _properties(call.optional("properties", {})),
+    )
+    call.platform.store.add_object(
+        data_object, container, placement, parents=call.optional("parents", False)
+    )
+    return data_object
 
 
 # Applets
@@ -397,14 +441,18 @@ def _new_object(call: Call, class_: str) -> DataObject:
 
 def applet_new(call: Call) -> Answer:
     body = call.body
-    for key in ("name", "dxapi", "runSpec"):
-        call.required(key)
+    for key in ("name", "dxapi"):
+        call.required(key, str)
+    run_spec = call.required("runSpec", dict)
     for key in ("interpreter", "code", "distribution", "release", "version"):
-        if key not in body["runSpec"]:
-            raise InvalidInput(f"the key runSpec.{key} is required")
+        if not isinstance(run_spec.get(key), str):
+            raise InvalidInput(f"the key runSpec.{key} is required, and a string")
+    if run_spec["interpreter"] != "python3":
+        raise InvalidInput("this local platform has no interpreter but python3")
     for key in ("inputSpec", "outputSpec"):
-        check_spec(body.get(key, []))
-    for link in links_in(body["runSpec"].get("bundledDepends", [])):
+        check_spec(call.optional(key, []))
+    _instance_type(run_spec)
+    for link in links_in(run_spec.get("bundledDepends", [])):
         bundle = call.platform.store.find_object(link.id)
         call.visible_container(bundle)
         call.platform.store.content(bundle)  # refused unless it is closed
@@ -417,36 +465,36 @@ def applet_new(call: Call) -> Answer:
 def applet_run(call: Call) -> Answer:
     data_object, _ = call.placement()
     spec, body = data_object.spec, call.body
-    project = call.container(CONTRIBUTE, call.required("project"))
-    given = body.get("input", {})
+    project = call.container(CONTRIBUTE, call.required("project", str))
+    given: dict[str, Any] = call.optional("input", {})
     if "inputSpec" in spec:
         check_values(spec["inputSpec"], given)
     original = with_defaults(spec.get("inputSpec", []), given)
     sources = {link.id: _input_source(call, link.id, link.project) for link in links_in(original)}
-    for job_id in body.get("dependsOn", []):
-        if job_id not in call.platform.jobs.by_id:
-            raise ResourceNotFound(f'"{job_id}" could not be found')
-    instance_type = _instance_type(spec["runSpec"], body)
-    priority = body.get("priority") or "normal"
+    depends_on = call.strings("dependsOn")
+    for name in depends_on:
+        if name not in call.platform.jobs.by_id:
+            call.visible_container(call.platform.store.find_object(name))
+    priority = call.optional("priority", "normal")
     if priority not in _PRIORITIES:
         raise InvalidInput(f"priority is one of {', '.join(_PRIORITIES)}")
     job = new_job(
         call.platform.jobs,
-        name=body.get("name") or spec.get("title") or spec["name"],
+        name=call.optional("name", "") or spec.get("title") or spec["name"],
         applet=data_object,
         function="main",
         project=project.id,
-        folder=body.get("folder", "/"),
+        folder=normal_folder(call.optional("folder", "/")),
         user=call.caller.user,
         original_input=original,
         run_input=given,
-        input=copy.deepcopy(original),
-        instance_type=instance_type,
+        input=original,
+        instance_type=_instance_type(body, spec["runSpec"]),
         priority=priority,
-        tags=list(body.get("tags", [])),
-        properties=dict(body.get("properties", {})),
+        tags=call.strings("tags"),
+        properties=_properties(call.optional("properties", {})),
         details=body.get("details", {}),
-        depends_on=list(body.get("dependsOn", [])),
+        depends_on=depends_on,
     )
     for object_id, source in sources.items():
         if source != project.id:
@@ -467,8 +515,9 @@ def _input_source(call: Call, object_id: str, project: str | None) -> str:
     return call.visible_container(store.find_object(object_id))
 
 
-def _instance_type(run_spec: Mapping[str, Any], body: Mapping[str, Any]) -> str:
-    for source in (body, run_spec):
+def _instance_type(*sources: Mapping[str, Any]) -> str:
+    """The instance type that the first of the sources asks for which asks for one."""
+    for source in sources:
         requirements = source.get("systemRequirements", {})
         entry = requirements.get("main", requirements.get("*", {}))
         if "instanceType" in entry:

@@ -25,7 +25,13 @@ def matches(query: Mapping[str, Any], conditions: Mapping[str, Any]) -> Conditio
     unknown = set(query) - set(conditions) - SHAPE_KEYS
     if unknown:
         raise InvalidInput(f"this local platform cannot search by {sorted(unknown)}")
-    checks = [make(query[key]) for key, make in conditions.items() if key in query]
+    checks = []
+    for key, make in conditions.items():
+        if key in query:
+            try:
+                checks.append(make(query[key]))
+            except (AttributeError, KeyError, TypeError, re.error) as error:
+                raise InvalidInput(f"{key} cannot be {query[key]!r}") from error
     return lambda described: all(check(described) for check in checks)
 
 
@@ -65,10 +71,19 @@ def _name(wanted: Any) -> Condition:
     if isinstance(wanted, str):
         return lambda described: described["name"] == wanted
     if "glob" in wanted:
-        return lambda described: fnmatch.fnmatchcase(described["name"], wanted["glob"])
+        glob = _BACKSLASHED.sub(_literally, wanted["glob"])
+        return lambda described: fnmatch.fnmatchcase(described["name"], glob)
     flags = re.IGNORECASE if "i" in wanted.get("flags", "") else 0
     pattern = re.compile(wanted["regexp"], flags)
     return lambda described: pattern.search(described["name"]) is not None
+
+
+# dx passes a star that was escaped with a backslash on as it is, and fnmatch knows no backslash.
+_BACKSLASHED = re.compile(r"\\(.)")
+
+
+def _literally(match: re.Match[str]) -> str:
+    return f"[{match[1]}]" if match[1] in "*?[" else match[1]
 
 
 def _visibility(wanted: str) -> Condition:

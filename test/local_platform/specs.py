@@ -67,6 +67,8 @@ def check_spec(fields: Sequence[Mapping[str, Any]]) -> None:
     """
     seen = set()
     for field in fields:
+        if not isinstance(field, dict):
+            raise InvalidInput(f"spec: {field!r} is not a field")
         name = field.get("name")
         if not isinstance(name, str) or not _FIELD_NAME.fullmatch(name):
             raise InvalidInput(f"spec: {name!r} is not a valid field name")

@@ -9,7 +9,7 @@ import posixpath
 import shutil
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -110,6 +110,7 @@ class Store:
         self.changed = threading.Condition(threading.RLock())
         self.containers: dict[str, Container] = {}
         self.objects: dict[str, DataObject] = {}
+        self._closing_threads: list[threading.Thread] = []
         root.mkdir(parents=True)
 
     def new_container(self, class_: str, name: str) -> Container:
@@ -146,29 +147,13 @@ class Store:
     def in_container(self, container_id: str) -> Iterator[DataObject]:
         return (item for item in self.objects.values() if container_id in item.placements)
 
-    def new_object(
-        self, class_: str, body: Mapping[str, Any], created_by: dict[str, str]
-    ) -> DataObject:
-        """Create an object as the `/class/new` routes do: in a folder, under a name."""
-        container = self.container(body["project"])
-        folder = normal_folder(body.get("folder", "/"))
-        self._require_folder(container, folder, create=body.get("parents", False))
-        data_object = DataObject(
-            new_id(class_),
-            class_,
-            created_by,
-            hidden=body.get("hidden", False),
-            types=list(body.get("types", [])),
-            details=body.get("details", {}),
-        )
-        data_object.placements[container.id] = Placement(
-            folder,
-            body.get("name") or data_object.id,
-            list(body.get("tags", [])),
-            dict(body.get("properties", {})),
-        )
+    def add_object(
+        self, data_object: DataObject, container: Container, placement: Placement, parents: bool
+    ) -> None:
+        """Place a new object. Raises ResourceNotFound for a folder that is not there."""
+        self._require_folder(container, placement.folder, create=parents)
+        data_object.placements[container.id] = placement
         self.objects[data_object.id] = data_object
-        return data_object
 
     def clone(self, data_object: DataObject, source: str, target: str, folder: str) -> None:
         """Put an object into a second container, under the name that it has in the first.
@@ -304,20 +289,25 @@ class Store:
         path = self._folder_of(data_object) / f"{index}-{new_id('part')}"
         path.parent.mkdir(exist_ok=True)
         md5, size = hashlib.md5(usedforsecurity=False), 0
-        with path.open("wb") as out:
-            while block := stream.read(_COPY_BYTES):
-                out.write(block)
-                md5.update(block)
-                size += len(block)
-        with self.changed:
-            if (size, md5.hexdigest()) != (part.size, part.md5):
-                path.unlink()
-                raise InvalidInput(f"part {index} of {data_object.id} is not what was announced")
-            if data_object.state != "open" or data_object.parts.get(index) is not part:
-                path.unlink()
-                raise InvalidState(f"part {index} of {data_object.id} was announced anew")
-            path.replace(self._part_path(data_object, index))
-            part.received = True
+        try:
+            with path.open("wb") as out:
+                while block := stream.read(_COPY_BYTES):
+                    out.write(block)
+                    md5.update(block)
+                    size += len(block)
+            with self.changed:
+                if (size, md5.hexdigest()) != (part.size, part.md5):
+                    raise InvalidInput(
+                        f"part {index} of {data_object.id} is not what was announced"
+                    )
+                if self.find_object(data_object.id).state != "open":
+                    raise InvalidState(f'"{data_object.id}" is not open')
+                if data_object.parts[index] is not part:
+                    raise InvalidState(f"part {index} of {data_object.id} was announced anew")
+                path.replace(self._part_path(data_object, index))
+                part.received = True
+        finally:
+            path.unlink(missing_ok=True)
 
     def close(self, data_object: DataObject) -> None:
         """Begin to close a file; `closed` follows by itself. Closing twice changes nothing."""
@@ -331,7 +321,14 @@ class Store:
             if index != max(parts) and part.size < UPLOAD_PARAMETERS["minimumPartSize"]:
                 raise InvalidInput(f"part {index} of {data_object.id} is smaller than 5 MiB")
         data_object.state = "closing"
-        threading.Thread(target=self._finish_closing, args=[data_object], daemon=True).start()
+        thread = threading.Thread(target=self._finish_closing, args=[data_object])
+        self._closing_threads.append(thread)
+        thread.start()
+
+    def finish(self) -> None:
+        """Wait until nothing more is written."""
+        for thread in self._closing_threads:
+            thread.join()
 
     def _finish_closing(self, data_object: DataObject) -> None:
         time.sleep(CLOSING_SECONDS)

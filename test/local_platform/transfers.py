@@ -48,7 +48,7 @@ class Transfers:
             raise PermissionDenied("this URL is not one for an upload, or was used") from None
 
     def new_download(
-        self, data_object: DataObject, duration: float, preauthenticated: bool
+        self, data_object: DataObject, duration: int, preauthenticated: bool
     ) -> tuple[str, Download]:
         token = new_token()
         download = Download(
