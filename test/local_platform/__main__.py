@@ -6,13 +6,14 @@ import shlex
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 
 from .platform import JOBS_AT_ONCE, LocalPlatform
 
 # Any of these would lead dx to another platform, or through a proxy.
-_NOT_INHERITED = ("DX_JOB_ID", "DX_WORKSPACE_ID", "DX_RESOURCES_ID", "DX_PROJECT_CACHE_ID")
+_DX = ("DX_JOB_ID", "DX_WORKSPACE_ID", "DX_RESOURCES_ID", "DX_PROJECT_CACHE_ID", "DX_CLI_WD")
 _PROXIES = ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "all_proxy", "ALL_PROXY")
 
 
@@ -21,32 +22,44 @@ def client_environment(platform: LocalPlatform, inherited: Mapping[str, str]) ->
     kept = {
         name: value
         for name, value in inherited.items()
-        if name not in (*_NOT_INHERITED, *_PROXIES) and not name.startswith("DX_")
+        if name not in _PROXIES and not name.startswith("DX_")
     }
     # The dx that belongs to this Python comes first.
     path = os.pathsep.join([str(Path(sys.executable).parent), inherited.get("PATH", os.defpath)])
     return {**kept, "PATH": path, **platform.client_environment()}
 
 
-def serve(platform: LocalPlatform) -> int:
+def serve(jobs_at_once: int) -> int:
     """Run until interrupted; print what makes a shell's dx talk to the platform."""
-    for name in (*_NOT_INHERITED, *_PROXIES):
-        print(f"unset {name}")
-    for name, value in platform.client_environment().items():
-        print(f"export {name}={shlex.quote(value)}")
-    sys.stdout.flush()
-    signal.sigwait({signal.SIGINT, signal.SIGTERM})
+    interrupted = threading.Event()
+    # Not blocked and waited for: the processes of jobs would inherit that.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: interrupted.set())
+    with LocalPlatform(jobs_at_once) as platform:
+        for name in (*_DX, *_PROXIES):
+            print(f"unset {name}")
+        for name, value in platform.client_environment().items():
+            print(f"export {name}={shlex.quote(value)}")
+        sys.stdout.flush()
+        interrupted.wait()
     return 0
 
 
-def execute(platform: LocalPlatform, command: list[str]) -> int:
+def execute(jobs_at_once: int, command: list[str]) -> int:
     """Run a command to its end; its exit status is ours."""
-    process = subprocess.Popen(command, env=client_environment(platform, os.environ))
-    # An interrupt from the terminal reaches the command too, and the command decides.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, lambda *_: process.terminate())
-    status = process.wait()
-    return 128 - status if status < 0 else status
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    with LocalPlatform(jobs_at_once) as platform:
+        try:
+            process = subprocess.Popen(command, env=client_environment(platform, os.environ))
+        except OSError as error:
+            print(f"{command[0]}: {error.strerror}", file=sys.stderr)
+            return 127
+        # An interrupt from the terminal reaches the command too, and the command decides. A
+        # function, since to ignore the signal would be inherited by the processes of jobs.
+        signal.signal(signal.SIGINT, lambda *_: None)
+        signal.signal(signal.SIGTERM, lambda *_: process.terminate())
+        status = process.wait()
+        return 128 - status if status < 0 else status
 
 
 def main() -> int:
@@ -60,12 +73,8 @@ def main() -> int:
     run.add_argument("command", nargs="+", metavar="COMMAND")
     arguments = parser.parse_args()
     if arguments.action == "serve":
-        # Blocked before any thread starts, so that sigwait is the one that gets them.
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
-    with LocalPlatform(jobs_at_once=arguments.jobs) as platform:
-        if arguments.action == "serve":
-            return serve(platform)
-        return execute(platform, arguments.command)
+        return serve(arguments.jobs)
+    return execute(arguments.jobs, arguments.command)
 
 
 if __name__ == "__main__":

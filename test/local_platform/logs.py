@@ -37,12 +37,13 @@ class JobLog:
             self._ended = True
             self._changed.notify_all()
 
-    def follow(self) -> Iterator[LogLine]:
-        """Every line from the first on, waiting for new ones until the log has ended."""
-        seen = 0
+    def follow(self, recent: int, wait: bool) -> Iterator[LogLine]:
+        """The most recent lines, then new ones until the log has ended, if `wait` is set."""
+        with self._changed:
+            seen = max(0, len(self._lines) - recent)
         while True:
             with self._changed:
-                while not self._ended and len(self._lines) == seen:
+                while wait and not self._ended and len(self._lines) == seen:
                     self._changed.wait()
                 new = self._lines[seen:]
             if not new:

@@ -1,16 +1,19 @@
 """The whole local platform: the server with its state, from start to stop."""
 
-import shutil
+import contextlib
+import socket
 import tempfile
 import threading
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
-from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
+import flask
+from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
 
 from .access import ADMINISTER, Caller
+from .errors import InvalidAuthentication
 from .ids import new_token
 from .jobs import Jobs
 from .server import make_app
@@ -22,9 +25,33 @@ HOST = "127.0.0.1"
 JOBS_AT_ONCE = 2
 
 
-class _QuietHandler(WSGIRequestHandler):
+class _Handler(WSGIRequestHandler):
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
         """Say nothing of requests that were answered."""
+
+
+class _Server(ThreadedWSGIServer):
+    """A server that, when it is closed, cuts its connections and waits for their threads."""
+
+    daemon_threads = False
+
+    def __init__(self, app: flask.Flask) -> None:
+        self._connections: set[socket.socket] = set()
+        super().__init__(HOST, 0, app, _Handler)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        self._connections.add(request)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        self._connections.discard(request)
+        super().shutdown_request(request)
+
+    def server_close(self) -> None:
+        for connection in list(self._connections):
+            with contextlib.suppress(OSError):  # closed by the client
+                connection.shutdown(socket.SHUT_RDWR)
+        super().server_close()
 
 
 class LocalPlatform:
@@ -38,14 +65,13 @@ class LocalPlatform:
     """
 
     def __init__(self, jobs_at_once: int = JOBS_AT_ONCE) -> None:
-        self.root = Path(tempfile.mkdtemp(prefix="local_platform-"))
+        self._folder = tempfile.TemporaryDirectory(prefix="local_platform-")
+        self.root = Path(self._folder.name)
         self.user_token = new_token()
         self.store = Store(self.root / "files")
         self.transfers = Transfers()
         self.project = self.store.new_container("project", "local")
-        self._server: BaseWSGIServer = make_server(
-            HOST, 0, make_app(self), threaded=True, request_handler=_QuietHandler
-        )
+        self._server = _Server(make_app(self))
         self.jobs = Jobs(self.store, self.root / "workers", self.api_environment(), jobs_at_once)
         self._thread = threading.Thread(target=self._server.serve_forever, name="api")
 
@@ -74,25 +100,30 @@ class LocalPlatform:
             "DX_USER_CONF_DIR": str(configuration),
         }
 
-    def caller(self, token: str | None) -> Caller | None:
-        """Whose token it is: the user's, or that of a job which is not over."""
+    def caller(self, token: object) -> Caller:
+        """Whose token it is: the user's, or that of a job which is not over.
+
+        Raises InvalidAuthentication for any other.
+        """
         if token == self.user_token:
             return Caller(USER, None, {self.project.id: ADMINISTER})
-        for job in self.jobs.by_id.values():
-            if job.token == token and not job.is_final:
-                return Caller.of_job(job)
-        return None
+        with self.store.changed:
+            for job in self.jobs.by_id.values():
+                if job.token == token and not job.is_final:
+                    return Caller.of_job(job)
+        raise InvalidAuthentication("the token could not be found")
 
     def start(self) -> None:
         self._thread.start()
 
     def stop(self) -> None:
         """End every job and every answer, and remove the folder."""
-        self.jobs.stop_all()
         self._server.shutdown()
         self._thread.join()
+        self.jobs.stop_all()
         self._server.server_close()
-        shutil.rmtree(self.root)
+        self.store.finish()
+        self._folder.cleanup()
 
     def __enter__(self) -> Self:
         self.start()

@@ -1,9 +1,7 @@
 """HTTP: a request comes in, a handler is called, JSON or bytes go out."""
 
-import contextlib
 import json
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import flask
@@ -23,8 +21,6 @@ from .routes import Call, find_route
 
 if TYPE_CHECKING:
     from .platform import LocalPlatform
-
-_BLOCK_BYTES = 1024**2
 
 
 def make_app(platform: "LocalPlatform") -> flask.Flask:
@@ -54,9 +50,7 @@ def make_app(platform: "LocalPlatform") -> flask.Flask:
         if kind != "Bearer":
             raise InvalidAuthentication("an access token is required")
         caller = platform.caller(token)
-        if caller is None:
-            raise InvalidAuthentication("the token could not be found")
-        body = _json_body()
+        body = _json_object(flask.request.get_data())
         handler, target = find_route(f"/{path}")
         with platform.store.changed:
             answer = answers.once(path, body, lambda: handler(Call(platform, caller, target, body)))
@@ -76,42 +70,53 @@ def make_app(platform: "LocalPlatform") -> flask.Flask:
         secret = flask.request.headers.get("X-Download-Secret")
         download = platform.transfers.download(token, secret)
         with platform.store.changed:
-            path = platform.store.content(download.data_object)
-        return _file_response(path)
+            # Opened at once, so that it can be read even if somebody removes it meanwhile.
+            path = platform.store.content(platform.store.find_object(download.data_object.id))
+            return flask.send_file(
+                path, mimetype="application/octet-stream", conditional=True, etag=False
+            )
 
     @sockets.route("/<job_id>/getLog/websocket")
     def job_log(socket: simple_websocket.Server, job_id: str) -> None:
         # The handshake carries no token; the first message does.
-        options = json.loads(socket.receive())
-        caller = platform.caller(options.get("access_token"))
-        job = platform.jobs.by_id.get(job_id)
-        if caller is None or job is None or not caller.may("VIEW", job.project):
-            error = InvalidAuthentication("the token could not be found")
+        try:
+            options = _json_object(socket.receive())
+            caller = platform.caller(options.get("access_token"))
+            log = Call(platform, caller, job_id, options).job().log
+        except PlatformError as error:
             socket.close(1008, json.dumps(error.as_json()["error"]))
             return
         levels = options.get("levels")
-        with contextlib.suppress(simple_websocket.ConnectionClosed):
-            for line in job.log.follow():
-                if not levels or line["level"] in levels:
-                    socket.send(json.dumps(line))
-            socket.send(json.dumps({"source": "SYSTEM", "msg": "END_LOG"}))
-            # The client closes; a server that closes first makes dx report an error.
-            while True:
-                socket.receive()
+        recent = options.get("numRecentMessages", 0)
+        for line in log.follow(recent, wait=options.get("tail", True)):
+            if not levels or line["level"] in levels:
+                socket.send(json.dumps(line))
+        socket.send(json.dumps({"source": "SYSTEM", "msg": "END_LOG"}))
+        # The client closes, which raises ConnectionClosed here; a server that closes first makes
+        # dx report an error.
+        while True:
+            socket.receive()
 
     return app
 
 
 class AnswersByNonce:
-    """Answers to calls that carry a nonce: a repeated one gets the first answer again."""
+    """Answers to calls that carry a nonce: a repeated one gets the first answer again.
+
+    A call that was refused changed nothing, and may be tried again.
+    """
 
     def __init__(self) -> None:
         self._first: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {}
 
-    def once(self, path: str, body: dict[str, Any], handle: Any) -> dict[str, Any]:
+    def once(
+        self, path: str, body: dict[str, Any], handle: Callable[[], dict[str, Any]]
+    ) -> dict[str, Any]:
         nonce = body.get("nonce")
         if nonce is None:
-            return dict(handle())
+            return handle()
+        if not isinstance(nonce, str):
+            raise InvalidInput("a nonce is a string")
         if nonce not in self._first:
             self._first[nonce] = (path, body, handle())
         first_path, first_body, answer = self._first[nonce]
@@ -120,40 +125,15 @@ class AnswersByNonce:
         return answer
 
 
-def _json_body() -> dict[str, Any]:
+def _json_object(text: str | bytes) -> dict[str, Any]:
     try:
-        body = json.loads(flask.request.get_data() or b"{}")
+        value = json.loads(text)
     except ValueError as error:
         raise MalformedJSON(f"the request is not JSON: {error}") from error
-    if not isinstance(body, dict):
+    if not isinstance(value, dict):
         raise MalformedJSON("the request is not a JSON object")
-    return body
+    return value
 
 
 def _json_response(answer: Any, status: int = 200) -> flask.Response:
     return flask.Response(json.dumps(answer), status, mimetype="application/json")
-
-
-def _file_response(path: Path) -> flask.Response:
-    """The bytes of a file, or of the one range that the request asks for."""
-    size = path.stat().st_size
-    start, stop, status = 0, size, 200
-    headers = {"Accept-Ranges": "bytes"}
-    if flask.request.range is not None:
-        wanted = flask.request.range.range_for_length(size)
-        if wanted is None:
-            raise RequestedRangeNotSatisfiable(size)
-        (start, stop), status = wanted, 206
-        headers["Content-Range"] = f"bytes {start}-{stop - 1}/{size}"
-    headers["Content-Length"] = str(stop - start)
-    return flask.Response(
-        _blocks(path, start, stop), status, headers, mimetype="application/octet-stream"
-    )
-
-
-def _blocks(path: Path, start: int, stop: int) -> Iterator[bytes]:
-    with path.open("rb") as file:
-        file.seek(start)
-        while start < stop and (block := file.read(min(_BLOCK_BYTES, stop - start))):
-            start += len(block)
-            yield block
