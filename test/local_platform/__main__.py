@@ -14,7 +14,7 @@ from .platform import JOBS_AT_ONCE, LocalPlatform
 
 # Any of these would lead dx to another platform, or through a proxy.
 _DX = ("DX_JOB_ID", "DX_WORKSPACE_ID", "DX_RESOURCES_ID", "DX_PROJECT_CACHE_ID", "DX_CLI_WD")
-_PROXIES = ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "all_proxy", "ALL_PROXY")
+PROXIES = ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "all_proxy", "ALL_PROXY")
 
 
 def client_environment(platform: LocalPlatform, inherited: Mapping[str, str]) -> dict[str, str]:
@@ -22,7 +22,7 @@ def client_environment(platform: LocalPlatform, inherited: Mapping[str, str]) ->
     kept = {
         name: value
         for name, value in inherited.items()
-        if name not in _PROXIES and not name.startswith("DX_")
+        if name not in PROXIES and not name.startswith("DX_")
     }
     # The dx that belongs to this Python comes first.
     path = os.pathsep.join([str(Path(sys.executable).parent), inherited.get("PATH", os.defpath)])
@@ -36,7 +36,7 @@ def serve(jobs_at_once: int) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: interrupted.set())
     with LocalPlatform(jobs_at_once) as platform:
-        for name in (*_DX, *_PROXIES):
+        for name in (*_DX, *PROXIES):
             print(f"unset {name}")
         for name, value in platform.client_environment().items():
             print(f"export {name}={shlex.quote(value)}")

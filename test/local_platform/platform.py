@@ -118,10 +118,9 @@ class LocalPlatform:
 
     def stop(self) -> None:
         """End every job and every answer, and remove the folder."""
-        self._server.shutdown()
-        self._thread.join()
         self.jobs.stop_all()
-        self._server.server_close()
+        self._server.shutdown()
+        self._thread.join()  # which closes the server
         self.store.finish()
         self._folder.cleanup()
 

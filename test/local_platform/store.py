@@ -6,6 +6,7 @@ https://documentation.dnanexus.com/developer/api/data-object-lifecycle
 
 import hashlib
 import posixpath
+import re
 import shutil
 import threading
 import time
@@ -280,6 +281,8 @@ class Store:
             raise InvalidInput(f"part {index} is not among 1 to 10000")
         if not 0 <= part.size <= UPLOAD_PARAMETERS["maximumPartSize"]:
             raise InvalidInput(f"part {index} is larger than a part may be")
+        if not re.fullmatch("[0-9a-f]{32}", part.md5):
+            raise InvalidInput(f"part {index} has no MD5 checksum in hexadecimal digits")
         data_object.parts[index] = part
 
     def receive_part(
