@@ -1,0 +1,47 @@
+"""One local platform for these tests, and dxpy pointed at it."""
+
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+
+import dxpy
+import pytest
+
+from local_platform import LocalPlatform
+from local_platform.__main__ import PROXIES
+from stand_in.bench import Bench
+
+_numbers = count(1)
+
+
+@pytest.fixture(scope="session")
+def platform() -> Iterator[LocalPlatform]:
+    with LocalPlatform(jobs_at_once=4) as platform:
+        yield platform
+
+
+@pytest.fixture(scope="session")
+def _dxpy(platform: LocalPlatform) -> Iterator[None]:
+    """The dxpy of this process as the platform's user."""
+    server = dxpy.APISERVER_HOST, dxpy.APISERVER_PORT, dxpy.APISERVER_PROTOCOL
+    security, workspace = dxpy.SECURITY_CONTEXT, dxpy.WORKSPACE_ID
+    api = platform.api_environment()
+    with pytest.MonkeyPatch.context() as patch:
+        for name in PROXIES:
+            patch.delenv(name, raising=False)
+        dxpy.set_api_server_info(
+            api["DX_APISERVER_HOST"], api["DX_APISERVER_PORT"], api["DX_APISERVER_PROTOCOL"]
+        )
+        dxpy.set_security_context({"auth_token_type": "Bearer", "auth_token": platform.user_token})
+        dxpy.set_workspace_id(platform.project.id)
+        yield
+    dxpy.set_api_server_info(*server)
+    dxpy.set_security_context(security)
+    dxpy.set_workspace_id(workspace)
+
+
+@pytest.fixture
+def bench(platform: LocalPlatform, _dxpy: None, tmp_path: Path) -> Bench:
+    folder = f"/test{next(_numbers)}"
+    dxpy.api.project_new_folder(platform.project.id, {"folder": folder})
+    return Bench(platform, folder, tmp_path)

@@ -1,0 +1,315 @@
+"""`dx` on jobs: run, watch, describe, find, terminate."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import dxpy
+import pytest
+import websocket
+
+from stand_in.bench import HANG_SECONDS, NOTHING, Bench, Fields, link
+
+# Writes what it read, so that a test sees which file it was.
+COPY = """\
+import dxpy
+
+@dxpy.entry_point("main")
+def main(text, times):
+    content = dxpy.DXFile(text).read() * times
+    print("copied", len(content), "characters")
+    copy = dxpy.upload_string(content, name="copy.txt")
+    return {"copy": dxpy.dxlink(copy), "characters": len(content)}
+
+dxpy.run()
+"""
+COPY_INPUTS: Fields = [
+    {
+        "name": "text",
+        "label": "Text",
+        "class": "file",
+        "patterns": ["*.txt"],
+        "help": "What is copied.",
+    },
+    {"name": "times", "class": "int", "default": 1, "help": "How often."},
+]
+COPY_OUTPUTS: Fields = [{"name": "copy", "class": "file"}, {"name": "characters", "class": "int"}]
+FAIL = """\
+import dxpy
+
+@dxpy.entry_point("main")
+def main():
+    print("about to fail")
+    raise dxpy.AppError("the input is not what it should be")
+
+dxpy.run()
+"""
+
+
+@pytest.fixture
+def copy(bench: Bench) -> str:
+    return bench.applet(COPY, COPY_INPUTS, COPY_OUTPUTS, name="copy")
+
+
+@pytest.mark.parametrize("given", ["{name}", "{folder}/{name}", "{id}", "{project}:{id}"])
+def test_run_takes_a_file_by_name_path_and_id(bench: Bench, copy: str, given: str) -> None:
+    file_id = bench.file("a.txt", "text")
+    value = given.format(name="a.txt", folder=bench.folder, id=file_id, project=bench.project)
+    job_id = bench.dx("run", "copy", f"-itext={value}", "-y", "--brief")
+    ended = bench.ended(job_id)
+    assert (ended["state"], ended["output"]["characters"]) == ("done", 4)
+    text = ended["originalInput"]["text"]["$dnanexus_link"]
+    assert (text["id"] if isinstance(text, dict) else text) == file_id
+
+
+def test_run_wait_comes_back_with_the_output_there(bench: Bench, copy: str) -> None:
+    bench.file("a.txt", "text")
+    job_id = bench.dx("run", copy, "-itext=a.txt", "-y", "--brief", "--wait")
+    assert bench.describe(job_id)["state"] == "done"
+    assert bench.dx("cat", "copy.txt") == "text"
+
+
+def test_run_wait_fails_with_the_job(bench: Bench) -> None:
+    # The status is dx's own choice: it takes the failure for an exception that it did not expect.
+    printed = bench.dx("run", bench.applet(FAIL), "-y", "--brief", "--wait", status=1)
+    assert "the input is not what it should be" in printed
+
+
+def test_run_watch_shows_log_and_output(bench: Bench, copy: str) -> None:
+    bench.file("a.txt", "text")
+    printed = bench.dx("run", "copy", "-itext=a.txt", "-y", "--watch")
+    assert "STDOUT copied 4 characters" in printed
+    assert "characters = 4" in printed
+    assert "(done)" in printed
+
+
+def test_run_passes_its_options_on(bench: Bench, copy: str) -> None:
+    file_id = bench.file("a.txt", "text")
+    input_file = bench.local_file("input.json", json.dumps({"text": link(file_id), "times": 3}))
+    arguments = [
+        *("run", "copy", "-y", "--brief", "--input-json-file", str(input_file)),
+        *("--name", "three copies", "--folder", f"{bench.folder}/results"),
+        *("--instance-type", "mem1_ssd1_v2_x2", "--priority", "low"),
+        *("--tag", "a", "--tag", "b", "--property", "k=v"),
+    ]
+    ended = bench.ended(bench.dx(*arguments))
+    expected = {
+        "name": "three copies",
+        "folder": f"{bench.folder}/results",
+        "instanceType": "mem1_ssd1_v2_x2",
+        "priority": "low",
+        "tags": ["a", "b"],
+        "properties": {"k": "v"},
+        "runInput": {"text": link(file_id), "times": 3},
+        "state": "done",
+    }
+    assert {key: ended[key] for key in expected} == expected
+    assert bench.dx("cat", "results/copy.txt") == "text" * 3
+
+
+def test_run_without_options_takes_the_applets_own(bench: Bench) -> None:
+    requirements = {"*": {"instanceType": "mem3_ssd1_v2_x8"}}
+    ended = bench.run(bench.applet(systemRequirements=requirements))
+    assert (ended["name"], ended["instanceType"]) == ("probe", "mem3_ssd1_v2_x8")
+
+
+def test_a_default_is_used_and_shows_in_the_original_input_only(bench: Bench, copy: str) -> None:
+    given = {"text": link(bench.file())}
+    ended = bench.run(copy, given)
+    assert ended["runInput"] == given
+    assert ended["originalInput"] == {**given, "times": 1}
+
+
+def test_run_help_tells_the_inputs_and_outputs(bench: Bench, copy: str) -> None:
+    text = bench.dx("run", "copy", "--help")
+    for words in ("-itext=(file)", "What is copied.", "-itimes=(int, default=1)", "copy (file)"):
+        assert words in text
+
+
+def test_watch_follows_a_running_job(bench: Bench) -> None:
+    job_id, release = bench.held_job()
+    watch = bench.dx_process("watch", job_id, "--get-stdout")
+    assert watch.stdout is not None
+    assert watch.stdout.readline() == "running\n"
+    # Only what came while the job ran can make it end.
+    release.touch()
+    output, _ = watch.communicate(timeout=HANG_SECONDS)
+    assert "released" in output
+    assert watch.returncode == 0
+
+
+def test_watch_of_an_ended_job_shows_all_of_its_log(bench: Bench, copy: str) -> None:
+    job_id = bench.run(copy, {"text": link(bench.file("a.txt", "text"))})["id"]
+    printed = bench.dx("watch", job_id)
+    assert "STDOUT copied 4 characters" in printed
+    assert "characters = 4" in printed
+
+
+def test_watch_of_a_failed_job_fails(bench: Bench) -> None:
+    job_id = bench.run(bench.applet(FAIL))["id"]
+    assert "about to fail" in bench.dx("watch", job_id, status=3)
+
+
+def test_watch_shows_the_levels_and_lines_that_are_asked_for(bench: Bench) -> None:
+    three = bench.run(bench.applet("for number in range(3): print(number)"))["id"]
+    assert bench.dx("watch", three, "--get-stdout").split() == ["0", "1", "2"]
+    assert bench.dx("watch", three, "--get-stdout", "--num-recent-messages", "1") == "2"
+    code = "import sys; print('out'); print('err', file=sys.stderr)"
+    both = bench.run(bench.applet(code))["id"]
+    assert bench.dx("watch", both, "--get-stderr") == "err"
+
+
+def test_watch_without_waiting_leaves_a_job_running(bench: Bench) -> None:
+    job_id, release = bench.held_job()
+    assert "running" in bench.dx("watch", job_id, "--no-wait")
+    assert bench.describe(job_id)["state"] == "running"
+    release.touch()
+    assert bench.ended(job_id)["state"] == "done"
+
+
+def log_socket(bench: Bench, job_id: str, token: str) -> Any:
+    """A connection as `dx watch` makes one. (The library is typed only in part.)"""
+    address = bench.platform.base_url.replace("http", "ws")
+    socket: Any = websocket.create_connection(
+        f"{address}/{job_id}/getLog/websocket", timeout=HANG_SECONDS
+    )
+    message = {"access_token": token, "token_type": "Bearer", "numRecentMessages": 10, "tail": True}
+    socket.send(json.dumps(message))
+    return socket
+
+
+def test_a_log_ends_with_a_message_and_the_client_closes(bench: Bench) -> None:
+    """`dx` takes a connection that the server closes first for an error."""
+    job_id = bench.run(bench.applet(NOTHING))["id"]
+    socket = log_socket(bench, job_id, bench.platform.user_token)
+    assert json.loads(socket.recv()) == {"source": "SYSTEM", "msg": "END_LOG"}
+    # It is still open: a ping is answered.
+    socket.ping("there?")
+    assert socket.recv_frame().opcode == websocket.ABNF.OPCODE_PONG
+    socket.send_close()
+    assert socket.recv_frame().opcode == websocket.ABNF.OPCODE_CLOSE
+    socket.shutdown()
+
+
+def test_a_log_is_shown_to_nobody_without_a_token(bench: Bench) -> None:
+    job_id = bench.run(bench.applet(NOTHING))["id"]
+    socket = log_socket(bench, job_id, "wrong")
+    frame = socket.recv_frame()
+    assert frame.opcode == websocket.ABNF.OPCODE_CLOSE
+    assert b"InvalidAuthentication" in frame.data
+    socket.shutdown()
+
+
+def test_describe_tells_how_a_job_went(bench: Bench) -> None:
+    job_id = bench.run(bench.applet(FAIL), name="bound to fail")["id"]
+    described = bench.dx_json("describe", job_id)
+    assert described["failureReason"] == "AppError"
+    assert described["failureMessage"] == "the input is not what it should be"
+    text = bench.dx("describe", job_id)
+    assert "bound to fail" in text
+    assert "failed" in text
+
+
+def test_find_jobs_finds_by_name_state_and_tag(bench: Bench) -> None:
+    applet = bench.applet(FAIL)
+    red = bench.run(applet, name=f"red {bench.folder}", tags=[bench.folder])["id"]
+    plain = bench.run(bench.applet(), name=f"plain {bench.folder}")["id"]
+
+    def found(*filters: str) -> list[str]:
+        return bench.dx("find", "jobs", "--brief", *filters).split()
+
+    assert found("--name", f"*{bench.folder}") == [plain, red]
+    assert found("--name", f"*{bench.folder}", "--state", "failed") == [red]
+    assert found("--tag", bench.folder) == [red]
+    assert found("--executable", applet) == [red]
+    assert found("--name", f"*{bench.folder}", "--created-before=-1d") == []
+    assert f"plain {bench.folder}" in bench.dx("find", "jobs", "--name", f"plain {bench.folder}")
+
+
+def test_find_executions_tells_what_describe_tells(bench: Bench) -> None:
+    job_id = bench.run(bench.applet(), name=bench.folder)["id"]
+    (found,) = bench.dx_json("find", "executions", "--name", bench.folder)
+    assert (found["id"], found["state"], found["name"]) == (job_id, "done", bench.folder)
+
+
+def test_terminate_ends_a_job(bench: Bench) -> None:
+    job_id, _ = bench.held_job()
+    bench.dx("terminate", job_id)
+    assert bench.ended(job_id)["state"] == "terminated"
+    assert "terminated" in bench.dx("watch", job_id, status=3)
+
+
+def test_wait_waits_for_the_end_of_a_job(bench: Bench) -> None:
+    job_id, release = bench.held_job()
+    wait = bench.dx_process("wait", job_id)
+    release.touch()
+    wait.communicate(timeout=HANG_SECONDS)
+    assert wait.returncode == 0
+    assert bench.describe(job_id)["state"] == "done"
+
+
+def states(description: dict[str, object]) -> list[str]:
+    transitions = description["stateTransitions"]
+    assert isinstance(transitions, list)
+    return [transition["newState"] for transition in transitions]
+
+
+@pytest.mark.parametrize(("code", "last"), [(NOTHING, "done"), (FAIL, "failed")])
+def test_a_job_goes_through_its_states_in_order(bench: Bench, code: str, last: str) -> None:
+    ended = bench.run(bench.applet(code))
+    assert states(ended) == ["runnable", "running", last]
+    times = [ended["created"], ended["startedRunning"], ended["stoppedRunning"], ended["modified"]]
+    assert times == sorted(times)
+
+
+def test_a_job_waits_for_an_input_that_is_not_closed(bench: Bench, copy: str) -> None:
+    file_id = bench.open_file()
+    job_id = bench.start(copy, {"text": link(file_id)})
+    bench.wait_for_state(job_id, "waiting_on_input")
+    file = dxpy.DXFile(file_id, project=bench.project, mode="a")
+    file.write("text")
+    file.close()
+    ended = bench.ended(job_id)
+    assert states(ended) == ["waiting_on_input", "runnable", "running", *states(ended)[3:]]
+    assert ended["output"]["characters"] == 4
+
+
+def test_a_job_waits_for_the_job_that_it_depends_on(bench: Bench) -> None:
+    first, release = bench.held_job()
+    second = bench.start(bench.applet(), dependsOn=[first])
+    bench.wait_for_state(second, "waiting_on_input")
+    release.touch()
+    ended = bench.ended(second)
+    assert states(ended) == ["waiting_on_input", "runnable", "running", "done"]
+    assert ended["startedRunning"] >= bench.describe(first)["stoppedRunning"]
+
+
+def test_a_job_waits_for_the_file_that_it_depends_on(bench: Bench) -> None:
+    file = dxpy.upload_string("text", folder=bench.folder, project=bench.project)
+    job_id = bench.start(bench.applet(), dependsOn=[file.get_id()])
+    assert states(bench.ended(job_id))[0] == "waiting_on_input"
+
+
+def test_a_job_fails_with_the_job_that_it_depends_on(bench: Bench) -> None:
+    first = bench.start(bench.applet(FAIL))
+    second = bench.run(bench.applet(), dependsOn=[first])
+    assert (second["state"], second["failureReason"]) == ("failed", "DependencyFailed")
+    assert first in second["failureMessage"]
+
+
+def test_missing_inputs_are_refused_before_the_job_starts(bench: Bench, copy: str) -> None:
+    printed = bench.dx("run", copy, "--input-json", "{}", "-y", status=3)
+    assert "text" in printed
+    unknown = json.dumps({"text": link(bench.file()), "colour": "red"})
+    printed = bench.dx("run", copy, "--input-json", unknown, "-y", status=3)
+    assert "colour" in printed
+    assert "InvalidInput" in printed
+
+
+def test_files_of_the_test_are_all_that_it_left_behind(bench: Bench, copy: str) -> None:
+    """The workspace and the worker of a job go with it."""
+    ended = bench.run(copy, {"text": link(bench.file("a.txt"))})
+    bench.log(ended["id"])  # to its end, which comes last
+    assert ended["workspace"] not in bench.platform.store.containers
+    assert not Path(bench.platform.root, "workers", ended["id"]).exists()
+    assert bench.dx("ls").split() == ["a.txt", "copy", "copy.txt"]

@@ -1,0 +1,228 @@
+"""Bytes: parts and their checks on the way in, ranges on the way out."""
+
+import hashlib
+from typing import Any
+from urllib.request import Request, urlopen
+
+import dxpy
+import pytest
+
+from stand_in.bench import Bench, error_of, refused, send
+
+MIB = 1024**2
+PART = 5 * MIB
+
+
+def md5(content: bytes) -> str:
+    return hashlib.md5(content, usedforsecurity=False).hexdigest()
+
+
+def announce(file_id: str, content: bytes, index: int = 1) -> dict[str, Any]:
+    """The URL for a part, with the headers that belong to it."""
+    part = {"index": index, "size": len(content), "md5": md5(content)}
+    return dict(dxpy.api.file_upload(file_id, part))
+
+
+def put(target: dict[str, Any], content: bytes) -> tuple[int, dict[str, Any]]:
+    headers = {**target["headers"], "Content-Length": str(len(content))}
+    return send("PUT", target["url"], content, headers)
+
+
+def upload(file_id: str, content: bytes, index: int = 1) -> None:
+    assert put(announce(file_id, content, index), content)[0] == 200
+
+
+def get(target: dict[str, Any], **headers: str) -> tuple[int, bytes]:
+    request = Request(target["url"], headers={**target["headers"], **headers})
+    with urlopen(request) as response:
+        return response.status, response.read()
+
+
+def test_parts_in_any_order_make_one_file(bench: Bench) -> None:
+    file_id = bench.open_file()
+    parts = {index: bytes([index]) * PART for index in (1, 2)} | {3: b"end"}
+    for index in (3, 1, 2):
+        upload(file_id, parts[index], index)
+    dxpy.api.file_close(file_id)
+    bench.wait_until_closed(file_id)
+    described = dxpy.describe(file_id, fields={"parts": True, "size": True})
+    assert described["size"] == 2 * PART + 3
+    assert described["parts"] == {
+        str(index): {"size": len(part), "md5": md5(part), "state": "complete"}
+        for index, part in parts.items()
+    }
+    with dxpy.open_dxfile(file_id, mode="rb") as file:
+        assert file.read() == b"".join(parts[index] for index in (1, 2, 3))
+
+
+def test_a_file_of_several_parts_goes_up_and_down(bench: Bench) -> None:
+    content = bytes(range(251)) * (12 * MIB // 251)
+    source = bench.local_file("big", content)
+    file = dxpy.upload_local_file(
+        str(source), project=bench.project, folder=bench.folder, write_buffer_size=PART
+    )
+    bench.wait_until_closed(file.get_id())
+    assert sorted(file.describe(fields={"parts": True})["parts"]) == ["1", "2", "3"]
+    dxpy.download_dxfile(file.get_id(), str(bench.local / "back"), chunksize=MIB)
+    assert (bench.local / "back").read_bytes() == content
+
+
+def test_a_part_may_be_sent_again_while_the_file_is_open(bench: Bench) -> None:
+    file_id = bench.open_file()
+    upload(file_id, b"first")
+    upload(file_id, b"second")
+    dxpy.api.file_close(file_id)
+    bench.wait_until_closed(file_id)
+    assert dxpy.DXFile(file_id).read() == "second"
+
+
+def test_a_part_that_is_not_what_was_announced_is_refused(bench: Bench) -> None:
+    file_id = bench.open_file()
+    assert error_of(put(announce(file_id, b"abc"), b"abd")) == (422, "InvalidInput")
+    assert error_of(put(announce(file_id, b"abc"), b"abcd")) == (422, "InvalidInput")
+    assert dxpy.describe(file_id, fields={"parts": True})["parts"]["1"]["state"] == "pending"
+    with refused("InvalidState", 422):
+        dxpy.api.file_close(file_id)
+    # Nothing of it is left.
+    assert list((bench.platform.store.root / file_id).iterdir()) == []
+
+
+def test_a_url_takes_one_part_once(bench: Bench) -> None:
+    file_id = bench.open_file()
+    target = announce(file_id, b"abc")
+    assert put(target, b"abc")[0] == 200
+    assert error_of(put(target, b"abc")) == (401, "PermissionDenied")
+
+
+def test_the_later_announcement_of_a_part_counts(bench: Bench) -> None:
+    file_id = bench.open_file()
+    early, late = announce(file_id, b"early"), announce(file_id, b"late")
+    assert error_of(put(early, b"early")) == (422, "InvalidState")
+    assert put(late, b"late")[0] == 200
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        {"index": 0, "size": 3, "md5": md5(b"abc")},
+        {"index": 10_001, "size": 3, "md5": md5(b"abc")},
+        {"index": "1", "size": 3, "md5": md5(b"abc")},
+        {"index": 1, "size": -1, "md5": md5(b"abc")},
+        {"index": 1, "size": 5 * 1024**3 + 1, "md5": md5(b"abc")},
+        {"index": 1, "size": "3", "md5": md5(b"abc")},
+        {"index": 1, "size": 3, "md5": "abc"},
+        {"index": 1, "size": 3},
+        {"index": 1, "md5": md5(b"abc")},
+    ],
+)
+def test_a_part_outside_the_limits_is_refused(bench: Bench, part: dict[str, Any]) -> None:
+    with refused("InvalidInput", 422):
+        dxpy.api.file_upload(bench.open_file(), part)
+
+
+def test_only_the_last_part_may_be_small(bench: Bench) -> None:
+    file_id = bench.open_file()
+    upload(file_id, b"small", 1)
+    upload(file_id, b"last", 2)
+    with refused("InvalidInput", 422, "5 MiB"):
+        dxpy.api.file_close(file_id)
+
+
+def test_a_file_without_a_part_cannot_be_closed(bench: Bench) -> None:
+    with refused("InvalidState", 422):
+        dxpy.api.file_close(bench.open_file())
+
+
+def test_a_closed_file_takes_no_part(bench: Bench) -> None:
+    file_id = bench.open_file()
+    late = announce(file_id, b"abc")
+    upload(file_id, b"abc")
+    dxpy.api.file_close(file_id)
+    with refused("InvalidState", 422, "not open"):
+        announce(file_id, b"abc", 2)
+    assert error_of(put(late, b"abc")) == (422, "InvalidState")
+
+
+def test_closing_again_changes_nothing(bench: Bench) -> None:
+    file_id = bench.open_file()
+    upload(file_id, b"abc")
+    dxpy.api.file_close(file_id)
+    dxpy.api.file_close(file_id)
+    bench.wait_until_closed(file_id)
+    dxpy.api.file_close(file_id)
+    assert dxpy.DXFile(file_id).read() == "abc"
+
+
+def test_a_part_for_a_removed_file_is_refused(bench: Bench) -> None:
+    file_id = bench.open_file()
+    target = announce(file_id, b"abc")
+    dxpy.api.project_remove_objects(bench.project, {"objects": [file_id]})
+    assert error_of(put(target, b"abc")) == (404, "ResourceNotFound")
+
+
+def test_only_a_closed_file_can_be_downloaded(bench: Bench) -> None:
+    file_id = bench.open_file()
+    with refused("InvalidState", 422, "open"):
+        dxpy.api.file_download(file_id)
+    upload(file_id, b"abc")
+    dxpy.api.file_close(file_id)
+    with refused("InvalidState", 422, "closing"):
+        dxpy.api.file_download(file_id)
+
+
+def test_a_download_from_a_project_without_the_file_is_refused(bench: Bench) -> None:
+    other = bench.another_project_with(bench.file())
+    with refused("ResourceNotFound", 404, other):
+        dxpy.api.file_download(bench.file(), {"project": other})
+
+
+@pytest.mark.parametrize(
+    ("range_", "expected"),
+    [("bytes=2-4", b"234"), ("bytes=7-", b"789"), ("bytes=-2", b"89"), ("bytes=8-100", b"89")],
+)
+def test_a_range_has_both_its_ends(bench: Bench, range_: str, expected: bytes) -> None:
+    target = dxpy.api.file_download(bench.file("digits", "0123456789"))
+    assert get(target, Range=range_) == (206, expected)
+    assert get(target) == (200, b"0123456789")
+
+
+def test_a_range_beyond_the_end_is_refused(bench: Bench) -> None:
+    target = dxpy.api.file_download(bench.file("digits", "0123456789"))
+    headers = {**target["headers"], "Range": "bytes=10-12"}
+    request = Request(target["url"], headers=headers)
+    with pytest.raises(OSError, match="416"):
+        urlopen(request)
+
+
+def test_a_download_needs_the_headers_that_came_with_its_url(bench: Bench) -> None:
+    target = dxpy.api.file_download(bench.file())
+    answer = send("GET", target["url"], None, {})
+    assert error_of(answer) == (401, "InvalidAuthentication")
+
+
+def test_a_preauthenticated_url_needs_nothing_else(bench: Bench) -> None:
+    target = dxpy.api.file_download(bench.file("a", "text"), {"preauthenticated": True})
+    assert target["headers"] == {}
+    assert get(target) == (200, b"text")
+
+
+def test_an_expired_or_foreign_url_is_refused(bench: Bench) -> None:
+    expired = dxpy.api.file_download(bench.file(), {"duration": 0})
+    answer = send("GET", expired["url"], None, expired["headers"])
+    assert error_of(answer) == (401, "PermissionDenied")
+    invented = f"{bench.platform.base_url}/F/D/invented/name"
+    assert error_of(send("GET", invented, None, {})) == (401, "PermissionDenied")
+
+
+def test_the_url_of_a_removed_file_is_refused(bench: Bench) -> None:
+    file_id = bench.file()
+    target = dxpy.api.file_download(file_id)
+    dxpy.api.project_remove_objects(bench.project, {"objects": [file_id]})
+    answer = send("GET", target["url"], None, target["headers"])
+    assert error_of(answer) == (404, "ResourceNotFound")
+
+
+def test_dx_make_download_url_gives_a_url_that_works(bench: Bench) -> None:
+    bench.file("a.txt", "text")
+    url = bench.dx("make_download_url", "a.txt")
+    assert get({"url": url, "headers": {}}) == (200, b"text")
