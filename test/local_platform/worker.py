@@ -81,6 +81,7 @@ class Worker:
         self.home = root / "home" / "dnanexus"
         self._assignment = assignment
         self._log = log
+        self._session: int | None = None
         self._killed = False
         self._lock = threading.Lock()
 
@@ -128,6 +129,7 @@ class Worker:
                     stderr=subprocess.PIPE,
                     start_new_session=True,
                 )
+                self._session = process.pid
             if self._killed:  # before there was a process
                 self.kill()
             assert process.stdout is not None and process.stderr is not None
@@ -153,7 +155,7 @@ class Worker:
         with self._lock:
             self._killed = True
             # A process that is about to start another one shows up in the next round.
-            while processes := list(_processes_of(self._assignment.job_id)):
+            while processes := list(_processes_of(self._assignment.job_id, self._session)):
                 for process in processes:
                     with contextlib.suppress(ProcessLookupError):
                         os.kill(process, signal.SIGKILL)
@@ -188,16 +190,22 @@ class Worker:
             self._log.write(record["msg"], source=record["source"], level=level)
 
 
-def _processes_of(job_id: str) -> Iterator[int]:
-    """The processes of a job, known by an environment variable that each of them inherits.
+def _processes_of(job_id: str, session: int | None) -> Iterator[int]:
+    """The living processes of a job: those in its session, or with its id in their environment.
 
-    Unlike a process group, nobody leaves this by starting a session of their own.
+    A child leaves the session by starting one of its own, and the environment by starting with an
+    empty one; hardly any does both.
     """
     mark = f"DX_JOB_ID={job_id}".encode()
-    for environment in Path("/proc").glob("[0-9]*/environ"):
+    for folder in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):  # ended meanwhile, or another user's
-            if mark in environment.read_bytes().split(b"\0"):
-                yield int(environment.parent.name)
+            # After the name in parentheses: state, parent, group, session.
+            state, _, _, its_session = (folder / "stat").read_text().rpartition(")")[2].split()[:4]
+            if state != "Z" and (
+                int(its_session) == session
+                or mark in (folder / "environ").read_bytes().split(b"\0")
+            ):
+                yield int(folder.name)
 
 
 def _provide(package: Mapping[str, str], bin_folder: Path) -> None:

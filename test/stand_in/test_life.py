@@ -11,8 +11,9 @@ import pytest
 from local_platform import LocalPlatform
 from stand_in.bench import NOTHING, Bench, error_of, is_running, send, wait_until
 
-# Starts a child, a grandchild in a session of its own that lost its parent, and one that does
-# not heed a polite request; tells their ids, and never ends.
+# Starts a child with a session of its own, one with an empty environment that does not heed a
+# polite request, and a grandchild with a session of its own that has lost its parent; tells their
+# ids, and never ends.
 FAMILY = """\
 import os, subprocess, sys, time
 sleep = [sys.executable, "-c", "import time; print('up', flush=True); time.sleep(3600)"]
@@ -21,8 +22,8 @@ deaf = [sys.executable, "-c", "import signal, time; signal.signal(15, signal.SIG
 lost = [sys.executable, "-c", "import subprocess, sys; p = subprocess.Popen(sys.argv[1:],"
         "start_new_session=True); print(p.pid, flush=True)", *sleep]
 ids = [os.getpid()]
-for command in (sleep, deaf):
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True)
+for command, how in ((sleep, {"start_new_session": True}), (deaf, {"env": {}})):
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, **how)
     process.stdout.readline()
     ids.append(process.pid)
 process = subprocess.Popen(lost, stdout=subprocess.PIPE)
