@@ -7,7 +7,7 @@ from pathlib import Path
 import dxpy
 import pytest
 
-from local_platform import LocalPlatform
+from local_platform import LocalPlatform, store
 from local_platform.__main__ import PROXIES
 from stand_in.bench import Bench
 
@@ -16,8 +16,16 @@ _numbers = count(1)
 
 @pytest.fixture(scope="session")
 def platform() -> Iterator[LocalPlatform]:
-    with LocalPlatform(jobs_at_once=4) as platform:
+    with pytest.MonkeyPatch.context() as patch, LocalPlatform(jobs_at_once=4) as platform:
+        # Most of these tests only need a file that is there.
+        patch.setattr(store, "CLOSING_SECONDS", 0.02)
         yield platform
+
+
+@pytest.fixture
+def slow_closing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files take so long to close that nobody misses it."""
+    monkeypatch.setattr(store, "CLOSING_SECONDS", 1)
 
 
 @pytest.fixture(scope="session")

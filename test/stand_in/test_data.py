@@ -213,6 +213,7 @@ def test_a_search_of_several_pages_finds_everything_once(bench: Bench) -> None:
     assert {result["id"] for result in found} == ids
 
 
+@pytest.mark.usefixtures("slow_closing")
 def test_a_file_takes_its_time_to_close(bench: Bench) -> None:
     file = dxpy.upload_string("text", folder=bench.folder, project=bench.project)
     assert file.describe()["state"] == "closing"

@@ -152,6 +152,7 @@ def test_what_a_job_made_and_did_not_give_out_is_gone(bench: Bench) -> None:
     assert ended["output"]["seen"]["id"] not in bench.platform.store.objects
 
 
+@pytest.mark.usefixtures("slow_closing")
 def test_a_job_waits_until_its_output_is_closed(bench: Bench) -> None:
     body = "return {'file': dxpy.dxlink(dxpy.upload_string('text'))}"
     ended = bench.run(bench.applet(script(body), outputs=FILE))

@@ -284,6 +284,7 @@ def test_a_job_waits_for_the_job_that_it_depends_on(bench: Bench) -> None:
     assert ended["startedRunning"] >= bench.describe(first)["stoppedRunning"]
 
 
+@pytest.mark.usefixtures("slow_closing")
 def test_a_job_waits_for_the_file_that_it_depends_on(bench: Bench) -> None:
     file = dxpy.upload_string("text", folder=bench.folder, project=bench.project)
     job_id = bench.start(bench.applet(), dependsOn=[file.get_id()])

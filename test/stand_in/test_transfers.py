@@ -160,6 +160,7 @@ def test_a_part_for_a_removed_file_is_refused(bench: Bench) -> None:
     assert error_of(put(target, b"abc")) == (404, "ResourceNotFound")
 
 
+@pytest.mark.usefixtures("slow_closing")
 def test_only_a_closed_file_can_be_downloaded(bench: Bench) -> None:
     file_id = bench.open_file()
     with refused("InvalidState", 422, "open"):
