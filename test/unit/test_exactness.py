@@ -21,16 +21,22 @@ UNMAPPED = 0x4
 CIGARS = [None, "1M", "10M", "3S5M", "2M40000N2M", "5I", "100000M"]
 
 
+# No record costs less: with tasks of this size every sequence is cut.
+TINY = 1e-6
+
+
 def indexed(bam: Path) -> IndexedBam:
     return IndexedBam(bam, Path(f"{bam}.bai"))
 
 
-def plan_of(bam: Path, *, seconds: float | None = None, by_length: bool = False) -> Plan:
+def plan_of(
+    bam: Path, *, seconds: float | None = None, shortest: int = 1, by_length: bool = False
+) -> Plan:
     _, contigs = read_files(indexed(bam))
     if by_length:
         contigs = {name: contig._replace(offsets=()) for name, contig in contigs.items()}
     regions = [Region(contig) for contig in contigs]
-    return plan_tasks(regions, contigs, cores=3, seconds=seconds, shortest=1)
+    return plan_tasks(regions, contigs, cores=3, seconds=seconds, shortest=shortest)
 
 
 def count(bam: Path, plan: Plan) -> list[int]:
@@ -100,15 +106,20 @@ def test_any_cut_of_any_bam_gives_what_single_calls_give(
 ) -> None:
     path = tmp_path_factory.mktemp("any") / "sample.bam"
     bam = write_bam(path, case.lengths, case.reads, csi=case.csi)
-    # A call costs 5 ms: a task of less makes every sequence a large one.
-    plan = plan_of(bam, seconds=parts and 5.1e-3 / parts, by_length=by_length)
+    if parts is None:
+        plan = plan_of(bam)
+    else:
+        # That is a single base where the sequences are short.
+        filled = [case.lengths[read.contig] for read in case.reads if read.contig]
+        shortest = max(1, max(filled, default=1) // parts)
+        plan = plan_of(bam, seconds=TINY, shortest=shortest, by_length=by_length)
     assert count(bam, plan) == count_one_by_one(bam, case.lengths)
 
 
 def test_windows_of_one_base_count_each_record_once(tmp_path: Path) -> None:
     reads = [Read("a", at, cigar) for at in range(9) for cigar in CIGARS]
     bam = write_bam(tmp_path, {"a": 8, "b": 8}, [Read("a", -1, "10M"), *reads, Read("b", 3)])
-    plan = plan_of(bam, seconds=1e-9, by_length=True)
+    plan = plan_of(bam, seconds=TINY, by_length=True)
     assert len([task for task in plan.tasks if isinstance(task, Call)]) == 16
     assert count(bam, plan) == count_one_by_one(bam, "ab") == [1 + len(reads), 1]
 
@@ -118,7 +129,7 @@ def test_windows_by_the_index_count_each_record_once(tmp_path: Path) -> None:
     reads = [Read("a", 4 * INTERVAL - 20_000 + 7 * n, "9000M") for n in range(4000)]
     reads += [Read("a", n * INTERVAL - 1, "2M") for n in range(1, 10)]
     bam = write_bam(tmp_path, {"a": 10 * INTERVAL}, reads)
-    plan = plan_of(bam, seconds=1e-3)
+    plan = plan_of(bam, seconds=TINY)
     starts = [task.window.start for task in plan.tasks if isinstance(task, Call) and task.window]
     assert len(starts) > 2
     assert all((start or 0) % INTERVAL == 0 for start in starts)

@@ -27,8 +27,14 @@ GROUP_REGION = 1e-6
 CALLS_PER_GROUP = 2
 # Where there are no statistics: 30 reads of 150 bases over each base.
 RECORDS_PER_BASE = 0.2
-# Enough for the last tasks to be small beside the whole, few enough to keep calls cheap.
-TASKS_PER_CORE = 4
+# A large task is a core's work for half of the time; a small one, with which the others fill up
+# what is left at the end, is an eighth of that. So much of a sequence goes into large ones. By
+# the schedules that `make bench` prints this takes a 30x genome on 96 cores 1.10 times as long
+# as total / cores, with 562 calls; tasks that are all alike take 1.26 times as long with 399
+# calls and 1.19 times with 781.
+LARGE_TASKS_PER_CORE = 2
+SMALL_TASKS_PER_LARGE = 8
+SHARE_IN_LARGE_TASKS = 0.75
 # What a task has to cost at least, in calls that read nothing, to be worth a call of its own.
 CALLS_PER_TASK = 2
 
@@ -122,11 +128,10 @@ def plan_tasks(
       is above some 30,000 records with a GRCh38 header, but above a million with 200,000
       sequences, where a call takes 0.24 s to read header and index. 2,120 small ones cost 0.05 s
       in one group instead of 19 s in as many calls.
-    - A large one that would take longer than a task should (an equal part of the whole for
-      TASKS_PER_CORE tasks on every core) is cut into windows of about equal size in the file,
-      which are about equal in records. Without windows chr1 alone, a twelfth of a genome, would
-      take as long as all the rest takes 12 cores. A window costs 5 % more than its records would
-      cost in the whole.
+    - A large one that would take longer than a task should is cut into windows, by their place
+      in the file, large ones first and small ones last. Without windows chr1 alone, a twelfth of
+      a genome, would take as long as all the rest takes 12 cores. A window costs 5 % more than
+      its records would cost in the whole.
     - A group is a run of neighbours. Two groups that take turns in the file cost 13 times as much
       as two halves, because each reads the blocks that the other one needs.
     - The most expensive task goes first, so that small ones fill up what is left at the end.
@@ -138,7 +143,7 @@ def plan_tasks(
         regions: whole reference sequences, in header order.
         contigs: what is known of each, by name.
         cores: that tasks run on at a time.
-        seconds: that a task should take at most; worked out if None.
+        seconds: that a large task should take at most; worked out if None.
         shortest: bases that a window has at least, where only the length says where to cut.
     """
     call = CALL + CALL_PER_CONTIG * len(contigs)
@@ -147,7 +152,11 @@ def plan_tasks(
     shared = {n: _cost_in_group(contigs[regions[n].contig]) for n in numbers}
     if seconds is None:
         total = sum(map(min, alone.values(), shared.values()))
-        seconds = max(total / (cores * TASKS_PER_CORE), CALLS_PER_TASK * call)
+        least = CALLS_PER_TASK * call
+        seconds = max(total / (cores * LARGE_TASKS_PER_CORE), least)
+    else:
+        least = 0.0
+    few = max(seconds / SMALL_TASKS_PER_LARGE, least)
 
     tasks: list[Task] = []
     small = []
@@ -157,10 +166,10 @@ def plan_tasks(
             small.append(number)
         else:
             contig, edges = contigs[region.contig], []
-            if fits_span(region.contig):
-                edges = _edges(contig, ceil(alone[number] / seconds), shortest)
+            if alone[number] > seconds and fits_span(region.contig):
+                edges = _edges(contig, _cuts(alone[number], seconds, few), shortest)
             tasks += _calls(number, region, contig, call, edges)
-    for run in _runs(small, shared, seconds):
+    for run in _runs(small, shared, few):
         members = {regions[number].contig: contigs[regions[number].contig] for number in run}
         if len(run) > CALLS_PER_GROUP:
             tasks.append(_group(run, members, call, sum(shared[number] for number in run)))
@@ -204,7 +213,18 @@ def _calls(
     return calls
 
 
-def _edges(contig: Contig, parts: int, shortest: int) -> list[tuple[int, float]]:
+def _cuts(cost: float, large: float, small: float) -> list[float]:
+    """Gives the shares of a cost at which to cut it into large parts and then small ones."""
+    first = round(cost * SHARE_IN_LARGE_TASKS / large)
+    rest = cost - first * large
+    parts = max(1, ceil(rest / small))
+    return [
+        *(number * large / cost for number in range(1, first + 1)),
+        *(1 - rest * (parts - number) / parts / cost for number in range(1, parts)),
+    ]
+
+
+def _edges(contig: Contig, cuts: Sequence[float], shortest: int) -> list[tuple[int, float]]:
     """Gives the positions between windows, each with the share of the records before it.
 
     By the index's offsets where there are some: depth is far from even in exomes, panels and
@@ -214,17 +234,20 @@ def _edges(contig: Contig, parts: int, shortest: int) -> list[tuple[int, float]]
     begin, end = next(filter(None, contig.offsets), 0), contig.offsets[-1] if contig.offsets else 0
     if begin < end:
         rising = list(accumulate(contig.offsets[:-1], max, initial=begin))[1:]
-        nearest = {
-            bisect_left(rising, begin + (end - begin) * part // parts) for part in range(1, parts)
-        }
+        found = {bisect_left(rising, begin + cut * (end - begin)) for cut in cuts}
         return [
             (number * INTERVAL, min(1.0, (rising[number] - begin) / (end - begin)))
-            for number in sorted(nearest)
+            for number in sorted(found)
             if 0 < number < len(rising)
         ]
-    parts = min(parts, contig.length // shortest)
-    positions = [contig.length * part // parts for part in range(1, parts)]
-    return [(position, position / contig.length) for position in positions]
+    edges = []
+    last = 0
+    for cut in cuts:
+        position = int(contig.length * cut)
+        if min(position - last, contig.length - position) >= shortest:
+            edges.append((position, cut))
+            last = position
+    return edges
 
 
 def _runs(
@@ -233,12 +256,12 @@ def _runs(
     """Cuts the small ones into runs that cost about the same, not much more than seconds."""
     total = sum(shared[number] for number in small)
     most = total / max(1, ceil(total / seconds))
-    first, spent = 0, 0.0
+    first, runs, spent = 0, 0, 0.0
     for end, number in enumerate(small, start=1):
         spent += shared[number]
-        if spent >= most:
+        if spent >= most * (runs + 1):
             yield small[first:end]
-            first, spent = end, 0.0
+            first, runs = end, runs + 1
     yield small[first:]
 
 
