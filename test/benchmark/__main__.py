@@ -1,0 +1,168 @@
+"""Measures the applet's counting beside other ways: `python -m benchmark`.
+
+The environment gives READS (6,000,000), ROUNDS (5), SEED (1), CORES (the machine's), and the folder
+that keeps the BAMs, BENCH (.bench in the project).
+"""
+
+import os
+import random
+import shutil
+import sys
+from pathlib import Path
+
+from benchmark.bams import bam_of_shape, human, reads_per_contig
+from benchmark.measure import Run, Way, cpu_of_children, run
+from benchmark.schedule import Costs, our_schedule, tutorial_schedule
+from readcount.inputs import IndexedBam
+from readcount.plan import Group
+from readcount.regions import Contig, Region, read_contigs
+from readcount.samtools import count_group, count_region
+
+READS = int(os.environ.get("READS") or 6_000_000)
+ROUNDS = int(os.environ.get("ROUNDS") or 5)
+SEED = int(os.environ.get("SEED") or 1)
+CORES = int(os.environ.get("CORES") or os.cpu_count() or 1)
+BENCH = Path(os.environ.get("BENCH") or Path(__file__).parents[2] / ".bench")
+
+TITLES = {
+    "human": "GRCh38-like header: 25 chromosomes, 3,341 decoy and HLA sequences with 1 % of reads",
+    "chromosomes": "25 sequences",
+    "contigs": "200,000 contigs",
+    "deep": "one deep sequence with 90 % of reads, most of them in a fifth of its length",
+}
+# Beyond this the tutorial's way takes hours.
+MOST_CONTIGS = 10_000
+SAMPLE = 40
+READS_OF_30X = 850_000_000
+
+
+def ways(bam: Path, contigs: int) -> list[Way]:
+    """The ways to count this BAM that are installed; the first is ours, the second samtools."""
+    python, cores, path = sys.executable, str(CORES), str(bam)
+    tutorial = [python, "-m", "benchmark.tutorial", path, cores]
+    made = [
+        Way("the applet's counting", [python, "-m", "benchmark.applet", path, cores]),
+        Way("samtools view -c", ["samtools", "view", "-c", path]),
+        Way(f"samtools view -@{cores} -c", ["samtools", "view", f"-@{cores}", "-c", path]),
+        Way(f"sambamba view -c -t {cores}", ["sambamba", "view", "-c", "-t", cores, path]),
+        Way(f"bgzip -dc -@{cores}", ["bgzip", "-dc", f"-@{cores}", path], keep=False),
+        Way("the tutorial's way", tutorial)
+        if contigs <= MOST_CONTIGS
+        else Way(
+            f"the tutorial's way, from {SAMPLE} calls",
+            [*tutorial, str(SAMPLE)],
+            keep=False,
+            scale=contigs / SAMPLE,
+        ),
+    ]
+    return [way for way in made if shutil.which(way.command[0])]
+
+
+def measure(bam: Path) -> list[Way]:
+    """Runs every way in turn, round after round, and compares what they counted."""
+    contigs = len(read_contigs(IndexedBam(bam, bam.name)))
+    measured = ways(bam, contigs)
+    for number in range(ROUNDS):
+        for way in measured:
+            way.runs.append(run(way.command, way.keep))
+            show_progress(f"{bam.name}: round {number + 1} of {ROUNDS}, {way.name}")
+    show_progress("")
+    ours = measured[0].runs[0].stdout
+    total = ours.rpartition(" ")[2]
+    for way in measured:
+        for done in way.runs:
+            if way.keep and done.stdout.strip() not in (ours, total):
+                raise SystemExit(f"{way.name} does not count what the applet counts in {bam}")
+    return measured
+
+
+def show(title: str, bam: Path, measured: list[Way]) -> None:
+    ours, samtools = measured[0], measured[1]
+    print(f"\n## {title}\n\n{bam.name}, {bam.stat().st_size / 1e6:,.0f} MB\n")
+    print("| way | wall, median (s) | least to most | ours is faster | CPU (s) | to samtools |")
+    print("| --- | ---: | ---: | ---: | ---: | ---: |")
+    for way in measured:
+        print(
+            f"| {way.name} | {way.wall:,.2f} | {min(way.walls):,.2f} to {max(way.walls):,.2f} "
+            f"| {way.wall / ours.wall:,.2f} times "
+            f"| {way.cpu:,.2f} | {way.cpu / samtools.cpu:,.2f} |"
+        )
+    print(f"\nAll counts agree. Memory of our parent process: {memory_of(ours.runs):,.0f} MB.")
+
+
+def memory_of(runs: list[Run]) -> float:
+    return max(int(done.stderr.split()[-1]) / 1e3 for done in runs)
+
+
+def measure_costs(path: Path) -> Costs:
+    """Measures what the plan's costs stand for, on chr1 and on a sequence without records."""
+    bam = IndexedBam(path, path.name)
+    contigs = read_contigs(bam)
+    empty = next(name for name, contig in contigs.items() if contig.records == 0)
+
+    def group_of(name: str) -> Group:
+        contig = contigs[name]
+        return Group((0,), (name,), (contig.length,), (contig.records or 0,), 0, 0)
+
+    records = contigs["chr1"].records or 1
+    everything = Region("chr1", start=0)
+    call = cpu_of_children(lambda: count_region(bam, Region(empty)))
+    group = cpu_of_children(lambda: count_group(bam, group_of(empty)))
+    whole = cpu_of_children(lambda: count_region(bam, Region("chr1")))
+    window = cpu_of_children(lambda: count_region(bam, everything, only_beginning=True))
+    grouped = cpu_of_children(lambda: count_group(bam, group_of("chr1")))
+    return Costs(
+        call=call,
+        tally=group - call,
+        record=(whole - call) / records,
+        window_record=(window - call) / records,
+        group_record=(grouped - group) / records,
+    )
+
+
+def show_schedules(costs: Costs) -> None:
+    lengths, shares = human(random.Random(SEED))
+    reads = reads_per_contig(shares, READS_OF_30X)
+    contigs = {name: Contig(length, reads.get(name, 0)) for name, length in lengths.items()}
+    print(f"\n## Schedule for a 30x human genome: {READS_OF_30X:,} reads of 150 bases\n")
+    print(
+        f"Costs measured in this run: {1e3 * costs.call:.1f} ms a call, "
+        f"{1e3 * costs.tally:.1f} ms more for a group; {1e6 * costs.record:.3f} us a record, "
+        f"{1e6 * costs.window_record:.3f} in a window, {1e6 * costs.group_record:.3f} in a group. "
+        "The ratio is to total / cores, where total is all records in one go on one core.\n"
+    )
+    print("| cores | tutorial: calls | makespan (s) | ratio | ours: calls | makespan (s) | ratio |")
+    print("| ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
+    for cores in (4, 8, 16, 32, 64, 96):
+        row = f"| {cores} "
+        for schedule in (tutorial_schedule, our_schedule):
+            made = schedule(contigs, cores, costs)
+            row += f"| {made.calls:,} | {made.makespan:,.1f} | {made.ratio:,.2f} "
+        print(row + "|", flush=True)
+
+
+def show_progress(message: str) -> None:
+    if sys.stderr.isatty():
+        print(f"\r\033[K{message}", end="", file=sys.stderr, flush=True)
+
+
+def main() -> None:
+    print(f"# Benchmark: {READS:,} reads, {CORES} cores, {ROUNDS} rounds, seed {SEED}")
+    missing = [tool for tool in ("samtools", "sambamba", "bgzip") if not shutil.which(tool)]
+    print(f"Missing: {', '.join(missing)}." if missing else "No tool is missing.")
+    if "samtools" in missing:
+        raise SystemExit("Nothing can be measured without samtools.")
+    bams = {
+        shape: bam_of_shape(
+            shape, min(READS, 1_000_000) if shape == "contigs" else READS, SEED, BENCH
+        )
+        for shape in TITLES
+    }
+    for shape, title in TITLES.items():
+        show(title, bams[shape], measure(bams[shape]))
+        sys.stdout.flush()
+    show_schedules(measure_costs(bams["human"]))
+
+
+if __name__ == "__main__":
+    main()

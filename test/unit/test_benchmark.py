@@ -1,0 +1,52 @@
+"""The benchmark's schedules are what so many cores would do."""
+
+import random
+
+import pytest
+
+from benchmark.bams import chromosomes, human, reads_per_contig
+from benchmark.schedule import (
+    Costs,
+    makespan,
+    map_batches,
+    our_schedule,
+    tutorial_schedule,
+)
+from readcount.regions import Contig
+
+COSTS = Costs(call=0.012, tally=0.01, record=0.4e-6, window_record=0.42e-6, group_record=0.65e-6)
+
+
+@pytest.mark.parametrize(
+    ("batches", "cores", "seconds"),
+    [([], 2, 0), ([3], 2, 3), ([3, 2, 2], 2, 4), ([2, 2, 3], 2, 5), ([1] * 5, 4, 2)],
+)
+def test_a_free_core_takes_the_next_batch(batches: list[float], cores: int, seconds: float) -> None:
+    assert makespan(batches, cores) == seconds
+
+
+def test_a_pool_maps_in_four_batches_a_process_in_order() -> None:
+    assert map_batches([1.0] * 5, 2) == [1] * 5
+    assert map_batches([5, 4, 3, 2, 1, 0, 0, 0, 0], 2) == [9, 5, 1, 0, 0]
+    assert len(map_batches([1.0] * 3366, 4)) == 16
+
+
+def test_reads_are_shared_out_to_the_last() -> None:
+    shares = {"a": 0.5, "b": 0.3, "c": 0.2}
+    assert reads_per_contig(shares, 11) == {"a": 6, "b": 3, "c": 2}
+
+
+def test_headers_are_like_those_of_grch38() -> None:
+    lengths, shares = human(random.Random(1))
+    assert (len(lengths), len(shares)) == (3366, 2145)
+    assert sum(shares.values()) == pytest.approx(1)
+    assert len(chromosomes(random.Random(1))[0]) == 25
+
+
+@pytest.mark.parametrize("cores", [4, 8, 16, 32, 64, 96])
+def test_a_genome_keeps_all_cores_busy(cores: int) -> None:
+    lengths, shares = human(random.Random(1))
+    reads = reads_per_contig(shares, 850_000_000)
+    contigs = {name: Contig(length, reads.get(name, 0)) for name, length in lengths.items()}
+    assert our_schedule(contigs, cores, COSTS).ratio < 1.15
+    assert tutorial_schedule(contigs, cores, COSTS).ratio > 3.5
