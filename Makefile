@@ -7,13 +7,13 @@ INSTALLED := $(VENV)/.installed
 EXAMPLE := .example/example.bam
 
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
-export PYTHONPATH := $(CURDIR)/test
+export PYTHONPATH := $(CURDIR)/test:$(CURDIR)/resources/home/dnanexus
 # Compiled files must not get into resources/, all of which goes into the applet's bundle.
 export PYTHONDONTWRITEBYTECODE := 1
-export BAM BAI PYTHON
+export BAM BAI PYTHON READS ROUNDS SEED CORES
 
 .DEFAULT_GOAL := applet
-.PHONY: applet help setup run shell test test-dnanexus lint format clean
+.PHONY: applet help setup run shell test test-dnanexus bench fuzz lint format clean
 
 applet:
 	@find resources -name __pycache__ -type d -prune -exec rm -rf {} +
@@ -40,6 +40,12 @@ test: $(INSTALLED) ## run the tests, end-to-end tests on a local platform among 
 test-dnanexus: $(INSTALLED) ## run the end-to-end tests in the project that dx has selected
 	@pytest -c test/pytest.ini test/end_to_end --dnanexus
 
+bench: $(INSTALLED) ## measure the counting beside other ways (READS=6000000 ROUNDS=5)
+	@python -m benchmark
+
+fuzz: $(INSTALLED) ## damage a BAM and its index N times, and look for wrong counts (N=1000 SEED=1)
+	@python -m fuzz $(or $(N),1000) $(or $(SEED),1)
+
 lint: $(INSTALLED) ## check style and types
 	ruff check
 	ruff format --check
@@ -50,4 +56,4 @@ format: $(INSTALLED) ## bring the code into its one format
 	ruff format
 
 clean: ## remove all that these goals have made
-	rm -rf $(VENV) $(dir $(EXAMPLE)) .pytest_cache .hypothesis .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(dir $(EXAMPLE)) .bench .fuzz .pytest_cache .hypothesis .mypy_cache .ruff_cache
