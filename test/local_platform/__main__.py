@@ -47,17 +47,27 @@ def serve(jobs_at_once: int) -> int:
 
 def execute(jobs_at_once: int, command: list[str]) -> int:
     """Run a command to its end; its exit status is ours."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    process: subprocess.Popen[bytes] | None = None
+    told_to_end = False
+
+    def end(*_: object) -> None:
+        nonlocal told_to_end
+        told_to_end = True
+        if process is not None:
+            process.terminate()
+
+    signal.signal(signal.SIGTERM, end)
     with LocalPlatform(jobs_at_once) as platform:
+        # An interrupt from the terminal reaches the command too, and the command decides. A
+        # function, since to ignore the signal would be inherited by the processes of jobs.
+        signal.signal(signal.SIGINT, lambda *_: None)
         try:
             process = subprocess.Popen(command, env=client_environment(platform, os.environ))
         except OSError as error:
             print(f"{command[0]}: {error.strerror}", file=sys.stderr)
             return 127
-        # An interrupt from the terminal reaches the command too, and the command decides. A
-        # function, since to ignore the signal would be inherited by the processes of jobs.
-        signal.signal(signal.SIGINT, lambda *_: None)
-        signal.signal(signal.SIGTERM, lambda *_: process.terminate())
+        if told_to_end:  # before `process` had a value
+            process.terminate()
         status = process.wait()
         return 128 - status if status < 0 else status
 

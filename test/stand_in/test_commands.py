@@ -1,11 +1,11 @@
 """`python -m local_platform serve` and `... exec -- COMMAND`."""
 
+import contextlib
 import os
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -53,7 +53,7 @@ def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, st
     }
 
 
-@contextmanager
+@contextlib.contextmanager
 def local_platform(
     arguments: Sequence[str], environment: dict[str, str]
 ) -> Iterator[subprocess.Popen[str]]:
@@ -64,12 +64,15 @@ def local_platform(
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        start_new_session=True,
     )
     try:
         yield process
     finally:
-        process.kill()
-        process.communicate()
+        # With the command that it runs, which holds the pipes too.
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate(timeout=HANG_SECONDS)
 
 
 def execute(environment: dict[str, str], *command: str) -> tuple[int | None, str]:
