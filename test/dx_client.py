@@ -3,7 +3,7 @@
 import json
 import secrets
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -68,13 +68,17 @@ class Applet:
     id: str
     build_log: str
 
-    def run(self, bam: Path, index: Path) -> Run:
-        """Upload a BAM and its index, run a job on them to its end, and look at all it left."""
+    def run(self, bam: Path, index: Path, before: Callable[[], object] = lambda: None) -> Run:
+        """Upload a BAM and its index, run a job on them to its end, and look at all it left.
+
+        What is to happen `before` the job starts happens when the files are there.
+        """
         dx, folder = self.dx, f"{self.dx.folder}/{secrets.token_hex(4)}"
         links = {
             "mappings_sorted_bam": dx.upload(bam, f"{folder}/in"),
             "mappings_sorted_bai": dx.upload(index, f"{folder}/in"),
         }
+        before()
         inputs = [part for name, link in links.items() for part in ("-i", f"{name}={link}")]
         job_id = dx.ok("run", self.id, *inputs, "--destination", f"{folder}/out", "--brief", "-y")
         log = dx("watch", "--no-timestamps", job_id)

@@ -21,22 +21,27 @@ APPLET = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="session")
+def platform(request: pytest.FixtureRequest) -> Iterator[LocalPlatform]:
+    """The local platform, for tests of what nobody can ask of a real one."""
+    if request.config.getoption("--dnanexus"):
+        pytest.skip("needs a local platform")
+    with LocalPlatform() as platform:
+        yield platform
+
+
+@pytest.fixture(scope="session")
 def dx(request: pytest.FixtureRequest) -> Iterator[Dx]:
     folder = f"/samtools_count_test_{secrets.token_hex(4)}"
     if request.config.getoption("--dnanexus"):
-        dx = Dx(dict(os.environ), folder)
-        if dx("whoami").returncode != 0:
-            pytest.exit("dx is not logged in: run 'dx login' and select a project.", 1)
-        try:
-            dx.ok("mkdir", "-p", folder)
-            yield dx
-        finally:
-            dx("rm", "-r", "-f", folder)
+        environment = dict(os.environ)
     else:
-        with LocalPlatform() as platform:
-            dx = Dx(client_environment(platform, os.environ), folder)
-            dx.ok("mkdir", "-p", folder)
-            yield dx
+        environment = client_environment(request.getfixturevalue("platform"), os.environ)
+    dx = Dx(environment, folder)
+    if dx("whoami").returncode != 0:
+        pytest.exit("dx is not logged in: run 'dx login' and select a project.", 1)
+    dx.ok("mkdir", "-p", folder)
+    yield dx
+    dx("rm", "-r", "-f", folder)
 
 
 @pytest.fixture(scope="session")

@@ -8,12 +8,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+from wsgiref.types import WSGIApplication
 
-import flask
 from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
 
 from .access import ADMINISTER, Caller
 from .errors import InvalidAuthentication
+from .faults import Faults
 from .ids import new_token
 from .jobs import Jobs
 from .server import make_app
@@ -35,7 +36,7 @@ class _Server(ThreadedWSGIServer):
 
     daemon_threads = False
 
-    def __init__(self, app: flask.Flask) -> None:
+    def __init__(self, app: WSGIApplication) -> None:
         self._connections: set[socket.socket] = set()
         super().__init__(HOST, 0, app, _Handler)
 
@@ -71,7 +72,8 @@ class LocalPlatform:
         self.store = Store(self.root / "files")
         self.transfers = Transfers()
         self.project = self.store.new_container("project", "local")
-        self._server = _Server(make_app(self))
+        self.faults = Faults(make_app(self))
+        self._server = _Server(self.faults)
         self.jobs = Jobs(self.store, self.root / "workers", self.api_environment(), jobs_at_once)
         self._thread = threading.Thread(target=self._server.serve_forever, name="api")
 

@@ -94,8 +94,12 @@ def make_app(platform: "LocalPlatform") -> flask.Flask:
         socket.send(json.dumps({"source": "SYSTEM", "msg": "END_LOG"}))
         # The client closes, which raises ConnectionClosed here; a server that closes first makes
         # dx report an error.
-        while True:
-            socket.receive()
+        try:
+            while True:
+                socket.receive()
+        finally:
+            # It answers the client's close, before anything else is written to the connection.
+            socket.thread.join()
 
     return app
 

@@ -1,0 +1,101 @@
+"""Counts come right through whatever dxpy can try again, and not at all through what it cannot."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from builders import make_bam
+from dx_client import Applet
+from local_platform import LocalPlatform
+from local_platform.faults import (
+    Fault,
+    answer,
+    corrupt,
+    cut,
+    lose_answer,
+    lose_request,
+    stall,
+)
+from oracle import expected_count_file
+
+ANY_FILE = r"/file-\w+"
+BYTES = r"/F/D/.*"
+PART = r"/upload/.*"
+
+BUSY = answer("503 Service Unavailable", ("Retry-After", "1"))
+BROKEN = answer("500 Internal Server Error")
+BAD_GATEWAY = answer("502 Bad Gateway", ("Content-Type", "text/html"), body=b"<html>502</html>")
+REFUSED = answer(
+    "422 Unprocessable Entity",
+    ("Content-Type", "application/json"),
+    body=b'{"error": {"type": "InvalidState", "message": "refused by the test"}}',
+)
+
+
+@pytest.fixture
+def bam(tmp_path: Path) -> Path:
+    return make_bam(tmp_path / "sample.bam", {"chr1": 3, "chr2": 0, "chrM": 2}, unplaced=1)
+
+
+@pytest.fixture(autouse=True)
+def no_fault_is_left(platform: LocalPlatform) -> Iterator[None]:
+    yield
+    platform.faults.clear()
+
+
+TRANSIENT: dict[str, tuple[str, Fault]] = {
+    "500 to a request": (ANY_FILE + "/download", BROKEN),
+    "502 to a request": (ANY_FILE + "/download", BAD_GATEWAY),
+    "503 to a request": ("/file/new", BUSY),
+    "a request is lost": (ANY_FILE + "/download", lose_request),
+    "an answer is lost": ("/file/new", lose_answer),
+    "an answer is cut": (ANY_FILE + "/download", cut),
+    "an answer takes long": (ANY_FILE + "/download", stall(2)),
+    "a download is refused for now": (BYTES, BUSY),
+    "a download is lost": (BYTES, lose_request),
+    "a download is cut": (BYTES, cut),
+    "a download has a wrong byte": (BYTES, corrupt),
+    "a part of an upload fails": (PART, BROKEN),
+    "a part of an upload is lost": (PART, lose_request),
+    "the answer to a part is lost": (PART, lose_answer),
+    "closing fails": (ANY_FILE + "/close", BROKEN),
+    "the answer to closing is lost": (ANY_FILE + "/close", lose_answer),
+}
+
+
+@pytest.mark.parametrize(("path", "fault"), TRANSIENT.values(), ids=TRANSIENT.keys())
+def test_a_fault_that_passes_changes_nothing(
+    applet: Applet, platform: LocalPlatform, bam: Path, path: str, fault: Fault
+) -> None:
+    injected = []
+    run = applet.run(
+        bam,
+        Path(f"{bam}.bai"),
+        before=lambda: injected.append(platform.faults.add(path, fault)),
+    )
+    assert injected[0].times == 0, "the fault never happened"
+    assert run.state == "done", run.log
+    assert run.produced == ["sample_count.txt"]
+    assert run.count_file == expected_count_file(bam)
+
+
+LASTING: dict[str, tuple[str, Fault, str]] = {
+    "downloads have wrong bytes": (BYTES, corrupt, "DXChecksumMismatchError"),
+    "a download is refused": (ANY_FILE + "/download", REFUSED, "refused by the test"),
+    "no file can be made": ("/file/new", REFUSED, "refused by the test"),
+    "no file can be closed": (ANY_FILE + "/close", REFUSED, "refused by the test"),
+}
+
+
+@pytest.mark.parametrize(("path", "fault", "words"), LASTING.values(), ids=LASTING.keys())
+def test_a_fault_that_lasts_fails_the_job_and_leaves_no_count_file(
+    applet: Applet, platform: LocalPlatform, bam: Path, path: str, fault: Fault, words: str
+) -> None:
+    run = applet.run(
+        bam, Path(f"{bam}.bai"), before=lambda: platform.faults.add(path, fault, times=1000)
+    )
+    assert run.state == "failed"
+    assert run.failure[0] == "AppInternalError"
+    assert words in run.failure[1]
+    assert run.produced == []

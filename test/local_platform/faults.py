@@ -1,0 +1,134 @@
+"""Faults on the way to the platform and back, for tests to ask for.
+
+    platform.faults.add(r"/F/D/.*", corrupt, times=1)
+
+makes the next answer to a download come with a wrong byte, and the one after that whole again.
+"""
+
+import contextlib
+import re
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import NoReturn
+from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+
+from werkzeug.wsgi import ClosingIterator
+
+# Has the application, the request and the way to begin an answer, and gives the answer's body.
+Fault = Callable[[WSGIApplication, WSGIEnvironment, StartResponse], Iterable[bytes]]
+
+
+@dataclass
+class Injection:
+    """A fault for requests whose path matches, `times` times more."""
+
+    path: re.Pattern[str]
+    fault: Fault
+    times: int
+
+
+class Faults:
+    """The application of a platform, with faults between it and its clients."""
+
+    def __init__(self, app: WSGIApplication) -> None:
+        self._app = app
+        self._lock = threading.Lock()
+        self._injections: list[Injection] = []
+
+    def add(self, path: str, fault: Fault, times: int = 1) -> Injection:
+        """Have a fault happen; what is given back tells how often it still will."""
+        injection = Injection(re.compile(path), fault, times)
+        with self._lock:
+            self._injections.append(injection)
+        return injection
+
+    def clear(self) -> None:
+        with self._lock:
+            self._injections.clear()
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        fault = self._fault_for(environ["PATH_INFO"])
+        if fault is None:
+            return self._app(environ, start_response)
+        return fault(self._app, environ, start_response)
+
+    def _fault_for(self, path: str) -> Fault | None:
+        with self._lock:
+            for injection in self._injections:
+                if injection.times > 0 and injection.path.fullmatch(path):
+                    injection.times -= 1
+                    return injection.fault
+        return None
+
+
+def answer(status: str, *headers: tuple[str, str], body: bytes = b"") -> Fault:
+    """The request is not handled, but answered so: `answer("503 Busy", ("Retry-After", "1"))`."""
+
+    def fault(
+        app: WSGIApplication, environ: WSGIEnvironment, start_response: StartResponse
+    ) -> Iterable[bytes]:
+        environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+        start_response(status, [("Content-Length", str(len(body))), *headers])
+        return [body]
+
+    return fault
+
+
+def stall(seconds: float) -> Fault:
+    """The answer takes its time."""
+
+    def fault(
+        app: WSGIApplication, environ: WSGIEnvironment, start_response: StartResponse
+    ) -> Iterable[bytes]:
+        time.sleep(seconds)
+        return app(environ, start_response)
+
+    return fault
+
+
+def lose_request(
+    app: WSGIApplication, environ: WSGIEnvironment, start_response: StartResponse
+) -> Iterable[bytes]:
+    """The connection ends before the request is handled."""
+    _reset(environ)
+
+
+def lose_answer(
+    app: WSGIApplication, environ: WSGIEnvironment, start_response: StartResponse
+) -> Iterable[bytes]:
+    """The connection ends after the request was handled."""
+    _whole(app(environ, start_response))
+    _reset(environ)
+
+
+def cut(
+    app: WSGIApplication, environ: WSGIEnvironment, start_response: StartResponse
+) -> Iterator[bytes]:
+    """The answer ends in the middle of its body."""
+    body = _whole(app(environ, start_response))
+    yield body[: len(body) // 2]
+    _reset(environ)
+
+
+def corrupt(
+    app: WSGIApplication, environ: WSGIEnvironment, start_response: StartResponse
+) -> Iterable[bytes]:
+    """A byte in the middle of the body is another."""
+    body = bytearray(_whole(app(environ, start_response)))
+    body[len(body) // 2] ^= 1
+    return [bytes(body)]
+
+
+def _whole(body: Iterable[bytes]) -> bytes:
+    with contextlib.closing(ClosingIterator(body)) as parts:
+        return b"".join(parts)
+
+
+def _reset(environ: WSGIEnvironment) -> NoReturn:
+    """End the connection here and now; what was not sent is never sent."""
+    connection: socket.socket = environ["werkzeug.socket"]
+    connection.shutdown(socket.SHUT_RDWR)
+    raise ConnectionResetError
