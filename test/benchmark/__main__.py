@@ -106,17 +106,14 @@ def measure_costs(path: Path) -> Costs:
         return Group((0,), (name,), (contig.length,), (contig.records or 0,), 0, 0)
 
     records = contigs["chr1"].records or 1
-    everything = Region("chr1", start=0)
     call = cpu_of_children(lambda: count_region(bam, Region(empty)))
     group = cpu_of_children(lambda: count_group(bam, group_of(empty)))
     whole = cpu_of_children(lambda: count_region(bam, Region("chr1")))
-    window = cpu_of_children(lambda: count_region(bam, everything, only_beginning=True))
     grouped = cpu_of_children(lambda: count_group(bam, group_of("chr1")))
     return Costs(
         call=call,
         tally=group - call,
         record=(whole - call) / records,
-        window_record=(window - call) / records,
         group_record=(grouped - group) / records,
     )
 
@@ -129,7 +126,7 @@ def show_schedules(costs: Costs) -> None:
     print(
         f"Costs measured in this run: {1e3 * costs.call:.1f} ms a call, "
         f"{1e3 * costs.tally:.1f} ms more for a group; {1e6 * costs.record:.3f} us a record, "
-        f"{1e6 * costs.window_record:.3f} in a window, {1e6 * costs.group_record:.3f} in a group. "
+        f"{1e6 * costs.group_record:.3f} in a group. "
         "The ratio is to total / cores, where total is all records in one go on one core.\n"
     )
     print("| cores | tutorial: calls | makespan (s) | ratio | ours: calls | makespan (s) | ratio |")

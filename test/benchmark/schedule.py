@@ -15,22 +15,19 @@ class Costs:
     Attributes:
         call: one `samtools view -c` of a region without records.
         tally: what a group costs beside its records, and beside one call.
-        record: each record of a whole sequence.
-        window_record: each record of a window.
+        record: each record of a call.
         group_record: each record of a group.
     """
 
     call: float
     tally: float
     record: float
-    window_record: float
     group_record: float
 
     def of_task(self, task: Task) -> float:
         if not isinstance(task, Call):
             return self.call + self.tally + self.group_record * task.records
-        whole = task.window is None or task.window.start is None
-        return self.call + (self.record if whole else self.window_record) * task.records
+        return self.call * task.calls + self.record * task.records
 
 
 @dataclass(frozen=True)
@@ -67,7 +64,8 @@ def map_batches(seconds: Sequence[float], cores: int) -> list[float]:
 def our_schedule(contigs: Mapping[str, Contig], cores: int, costs: Costs) -> Schedule:
     plan: Plan = plan_tasks([Region(contig) for contig in contigs], contigs, cores)
     seconds = [costs.of_task(task) for task in plan.tasks]
-    return _schedule(contigs, cores, costs, len(seconds), makespan(seconds, cores))
+    calls = sum(task.calls for task in plan.tasks)
+    return _schedule(contigs, cores, costs, calls, makespan(seconds, cores))
 
 
 def tutorial_schedule(contigs: Mapping[str, Contig], cores: int, costs: Costs) -> Schedule:

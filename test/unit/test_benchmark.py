@@ -14,7 +14,7 @@ from benchmark.schedule import (
 )
 from readcount.regions import Contig
 
-COSTS = Costs(call=0.012, tally=0.01, record=0.4e-6, window_record=0.42e-6, group_record=0.65e-6)
+COSTS = Costs(call=0.012, tally=0.01, record=0.4e-6, group_record=0.65e-6)
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ CIGARS = [None, "1M", "10M", "3S5M", "2M40000N2M", "5I", "100000M"]
 
 
 # No record costs less: with tasks of this size every sequence is cut.
-TINY = 1e-6
+TINY = 1e-8
 
 
 def indexed(bam: Path) -> IndexedBam:

@@ -9,7 +9,7 @@ from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
-from math import ceil, inf
+from math import ceil
 
 from readcount.index import INTERVAL
 from readcount.regions import Contig, Region, fits_bed, fits_span
@@ -17,9 +17,10 @@ from readcount.regions import Contig, Region, fits_bed, fits_span
 # To start samtools, and to read the header and the index, which grow with the sequences.
 CALL = 5e-3
 CALL_PER_CONTIG = 1.2e-6
-# `samtools view -c` of a whole sequence; of a window, where every record meets an expression.
+# `samtools view -c`.
 RECORD = 0.39e-6
-WINDOW_RECORD = 0.41e-6
+# A window takes two calls, but for the first of a sequence; see samtools.count_window.
+CALLS_PER_WINDOW = 2
 # Records and sequences of a group, which a second process tallies.
 GROUP_RECORD = 0.63e-6
 GROUP_REGION = 1e-6
@@ -28,12 +29,11 @@ CALLS_PER_GROUP = 2
 # Where there are no statistics: 30 reads of 150 bases over each base.
 RECORDS_PER_BASE = 0.2
 # A large task is a core's work for half of the time; a small one, with which the others fill up
-# what is left at the end, is an eighth of that. So much of a sequence goes into large ones. By
-# the schedules that `make bench` prints this takes a 30x genome on 96 cores 1.10 times as long
-# as total / cores, with 562 calls; tasks that are all alike take 1.26 times as long with 399
-# calls and 1.19 times with 781.
+# what is left at the end, is a sixth of that. So much of a sequence goes into large ones. By the
+# schedules that `make bench` prints a 30x genome on 96 cores then takes 1.09 times total / cores,
+# and with tasks that are all alike 1.21 times.
 LARGE_TASKS_PER_CORE = 2
-SMALL_TASKS_PER_LARGE = 8
+SMALL_TASKS_PER_LARGE = 6
 SHARE_IN_LARGE_TASKS = 0.75
 # What a task has to cost at least, in calls that read nothing, to be worth a call of its own.
 CALLS_PER_TASK = 2
@@ -41,7 +41,7 @@ CALLS_PER_TASK = 2
 
 @dataclass(frozen=True)
 class Call:
-    """One `samtools view -c`.
+    """One `samtools view -c`, or two for a window that is not the first.
 
     Attributes:
         number: place of the region in the list of regions, from 0.
@@ -62,6 +62,11 @@ class Call:
     def numbers(self) -> tuple[int, ...]:
         """The only number."""
         return (self.number,)
+
+    @property
+    def calls(self) -> int:
+        """How many calls it takes."""
+        return 1 if self.window is None or self.window.start is None else CALLS_PER_WINDOW
 
 
 @dataclass(frozen=True)
@@ -86,6 +91,11 @@ class Group:
     records: float
     seconds: float
 
+    @property
+    def calls(self) -> int:
+        """How many calls it takes that read the BAM."""
+        return 1
+
 
 Task = Call | Group
 
@@ -108,7 +118,7 @@ class Plan:
         return (
             f"{len(self.regions):,} regions, "
             f"{len(self.regions) - len(self.empty):,} with records; "
-            f"{len(self.tasks):,} samtools calls"
+            f"{sum(task.calls for task in self.tasks):,} samtools calls"
         )
 
 
@@ -125,13 +135,13 @@ def plan_tasks(
     - A sequence that has no records by the index is not looked at: a call costs 5 to 10 ms, and
       half of the 3,366 sequences in a usual GRCh38 header may be empty.
     - A sequence is large if its own `samtools view -c` costs less than its share of a group: that
-      is above some 30,000 records with a GRCh38 header, but above a million with 200,000
+      is above some 37,000 records with a GRCh38 header, but above a million with 200,000
       sequences, where a call takes 0.24 s to read header and index. 2,120 small ones cost 0.05 s
       in one group instead of 19 s in as many calls.
     - A large one that would take longer than a task should is cut into windows, by their place
       in the file, large ones first and small ones last. Without windows chr1 alone, a twelfth of
-      a genome, would take as long as all the rest takes 12 cores. A window costs 5 % more than
-      its records would cost in the whole.
+      a genome, would take as long as all the rest takes 12 cores. Windows that are all alike
+      would leave cores idle at the end for up to as long as one takes.
     - A group is a run of neighbours. Two groups that take turns in the file cost 13 times as much
       as two halves, because each reads the blocks that the other one needs.
     - The most expensive task goes first, so that small ones fill up what is left at the end.
@@ -147,37 +157,34 @@ def plan_tasks(
         shortest: bases that a window has at least, where only the length says where to cut.
     """
     call = CALL + CALL_PER_CONTIG * len(contigs)
-    numbers = [n for n, region in enumerate(regions) if contigs[region.contig].records != 0]
-    alone = {n: call + RECORD * _records(contigs[regions[n].contig]) for n in numbers}
-    shared = {n: _cost_in_group(contigs[regions[n].contig]) for n in numbers}
+    records = [_records(contigs[region.contig]) for region in regions]
+    least = 0.0
     if seconds is None:
-        total = sum(map(min, alone.values(), shared.values()))
         least = CALLS_PER_TASK * call
-        seconds = max(total / (cores * LARGE_TASKS_PER_CORE), least)
-    else:
-        least = 0.0
+        seconds = max(RECORD * sum(records) / (cores * LARGE_TASKS_PER_CORE), least)
     few = max(seconds / SMALL_TASKS_PER_LARGE, least)
+    most_in_group = min(call / (GROUP_RECORD - RECORD), seconds / GROUP_RECORD)
 
     tasks: list[Task] = []
-    small = []
-    for number in numbers:
-        region = regions[number]
-        if shared[number] < min(alone[number], seconds) and fits_bed(region.contig):
+    small: list[int] = []
+    empty: list[int] = []
+    for number, region in enumerate(regions):
+        contig = contigs[region.contig]
+        if contig.records == 0:
+            empty.append(number)
+        elif contig.records and contig.records < most_in_group and fits_bed(region.contig):
             small.append(number)
         else:
-            contig, edges = contigs[region.contig], []
-            if alone[number] > seconds and fits_span(region.contig):
-                edges = _edges(contig, _cuts(alone[number], seconds, few), shortest)
-            tasks += _calls(number, region, contig, call, edges)
-    for run in _runs(small, shared, few):
-        members = {regions[number].contig: contigs[regions[number].contig] for number in run}
+            cuts = _cuts(RECORD * records[number], seconds, few)
+            edges = _edges(contig, cuts, shortest) if fits_span(region.contig) else []
+            tasks += _calls(number, region, records[number], call, edges)
+    for run in _runs(small, records, few):
         if len(run) > CALLS_PER_GROUP:
-            tasks.append(_group(run, members, call, sum(shared[number] for number in run)))
+            tasks.append(_group(run, regions, contigs, call))
         else:
-            for number, contig in zip(run, members.values(), strict=True):
-                tasks += _calls(number, regions[number], contig, call, edges=[])
+            for number in run:
+                tasks += _calls(number, regions[number], records[number], call, edges=[])
     tasks.sort(key=lambda task: task.seconds, reverse=True)
-    empty = (n for n, region in enumerate(regions) if contigs[region.contig].records == 0)
     return Plan(regions, tuple(tasks), tuple(empty))
 
 
@@ -185,16 +192,10 @@ def _records(contig: Contig) -> float:
     return contig.length * RECORDS_PER_BASE if contig.records is None else contig.records
 
 
-def _cost_in_group(contig: Contig) -> float:
-    """What a sequence adds to the cost of a group, which is for those with statistics only."""
-    return inf if contig.records is None else GROUP_REGION + GROUP_RECORD * contig.records
-
-
 def _calls(
-    number: int, region: Region, contig: Contig, call: float, edges: Sequence[tuple[int, float]]
+    number: int, region: Region, records: float, call: float, edges: Sequence[tuple[int, float]]
 ) -> list[Task]:
-    """Gives the calls for a region, one for each window between edges."""
-    records = _records(contig)
+    """Gives the calls for a region, or for each window between edges."""
     if not edges:
         return [Call(number, region, records, call + RECORD * records)]
     bounds = [(None, 0.0), *edges, (None, 1.0)]
@@ -206,7 +207,7 @@ def _calls(
                 number,
                 region,
                 records=part,
-                seconds=call + (RECORD if start is None else WINDOW_RECORD) * part,
+                seconds=(1 if start is None else CALLS_PER_WINDOW) * call + RECORD * part,
                 window=Region(region.contig, start, end),
             )
         )
@@ -215,6 +216,8 @@ def _calls(
 
 def _cuts(cost: float, large: float, small: float) -> list[float]:
     """Gives the shares of a cost at which to cut it into large parts and then small ones."""
+    if cost <= large:
+        return []
     first = round(cost * SHARE_IN_LARGE_TASKS / large)
     rest = cost - first * large
     parts = max(1, ceil(rest / small))
@@ -251,29 +254,32 @@ def _edges(contig: Contig, cuts: Sequence[float], shortest: int) -> list[tuple[i
 
 
 def _runs(
-    small: Sequence[int], shared: Mapping[int, float], seconds: float
+    numbers: Sequence[int], records: Sequence[float], seconds: float
 ) -> Iterator[Sequence[int]]:
-    """Cuts the small ones into runs that cost about the same, not much more than seconds."""
-    total = sum(shared[number] for number in small)
+    """Cuts a list of small regions into runs that cost about the same, about seconds at most."""
+    costs = [GROUP_REGION + GROUP_RECORD * records[number] for number in numbers]
+    total = sum(costs)
     most = total / max(1, ceil(total / seconds))
     first, runs, spent = 0, 0, 0.0
-    for end, number in enumerate(small, start=1):
-        spent += shared[number]
+    for end, cost in enumerate(costs, start=1):
+        spent += cost
         if spent >= most * (runs + 1):
-            yield small[first:end]
+            yield numbers[first:end]
             first, runs = end, runs + 1
-    yield small[first:]
+    yield numbers[first:]
 
 
 def _group(
-    numbers: Sequence[int], members: Mapping[str, Contig], call: float, shared: float
+    numbers: Sequence[int], regions: Sequence[Region], contigs: Mapping[str, Contig], call: float
 ) -> Group:
-    in_index = tuple(contig.records or 0 for contig in members.values())
+    names = tuple(regions[number].contig for number in numbers)
+    in_index = tuple(contigs[name].records or 0 for name in names)
+    records = sum(in_index)
     return Group(
         numbers=tuple(numbers),
-        contigs=tuple(members),
-        lengths=tuple(contig.length for contig in members.values()),
+        contigs=names,
+        lengths=tuple(contigs[name].length for name in names),
         in_index=in_index,
-        records=sum(in_index),
-        seconds=CALLS_PER_GROUP * call + shared,
+        records=records,
+        seconds=CALLS_PER_GROUP * call + GROUP_REGION * len(names) + GROUP_RECORD * records,
     )

@@ -49,23 +49,36 @@ def run_task(bam: IndexedBam, numbered: tuple[int, Task]) -> TaskCounts:
     number, task = numbered
     if isinstance(task, Group):
         return TaskCounts(number, tuple(count_group(bam, task)))
-    window = task.window or task.region
-    return TaskCounts(number, (count_region(bam, window, window.start != task.region.start),))
+    return TaskCounts(number, (count_window(bam, task.region, task.window or task.region),))
 
 
-def count_region(bam: IndexedBam, region: Region, only_beginning: bool = False) -> int:
+def count_window(bam: IndexedBam, region: Region, window: Region) -> int:
+    """Counts the records of a region that begin in a window of it, raising as run_task does.
+
+    The region's first window also has those that only reach into the region. For the others, what
+    reaches in over the edge is counted by itself and taken off: that is a call that reads little,
+    while an expression that keeps them out costs a sixth of the time for each record.
+    """
+    records = count_region(bam, window)
+    if window.start is not None and window.start != region.start:
+        edge = Region(window.contig, window.start, window.start + 1)
+        records -= count_region(bam, edge, only_from_before=True)
+    return records
+
+
+def count_region(bam: IndexedBam, region: Region, only_from_before: bool = False) -> int:
     """Counts the records of one region with one `samtools view -c`; raises as run_task does.
 
     Args:
         bam: the BAM with its index.
-        region: a whole sequence, or a window.
-        only_beginning: leave out the records that begin before the region.
+        region: a whole sequence, or a span.
+        only_from_before: leave out the records that begin in the region.
     """
     options: list[str] = []
     bed = ""
-    if only_beginning and region.start is not None:
+    if only_from_before:
         # To samtools the first position is 1.
-        options += ["-e", f"pos >= {region.start + 1}"]
+        options += ["-e", f"pos <= {region.start or 0}"]
     if _needs_bed(region):
         options += ["-M", "-L", "-"]
         bed = _bed_line(region.contig, LAST_POSITION)
