@@ -1,5 +1,6 @@
 """BAM files for tests, each made of what its test cares about; the rest has defaults."""
 
+import subprocess
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -94,6 +95,26 @@ def write_bam(
         for number, read in enumerate(sorted(reads, key=place)):
             bam.write(_record(header, f"read{number}", read))
     pysam.index("-c" if csi else "-b", str(path), f"{path}.bai")
+    return path
+
+
+def make_big_bam(path: Path, contigs: int, reads: int) -> Path:
+    """Writes so many sequences with so many reads on the first, one more on the next, and so on.
+
+    Quickly: the reads are as short as they can be. The index is at the same path with .bai.
+    """
+    names = [f"chr{number}" for number in range(1, contigs + 1)]
+    command = ["samtools", "view", "-b", "-1", "-o", str(path), "-"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, text=True) as view:
+        assert view.stdin is not None
+        view.stdin.writelines(f"@SQ\tSN:{name}\tLN:{20 * (reads + contigs)}\n" for name in names)
+        for more, name in enumerate(names):
+            view.stdin.writelines(
+                f"r\t0\t{name}\t{1 + 20 * number}\t60\t50M\t*\t0\t0\t*\t*\n"
+                for number in range(reads + more)
+            )
+    assert view.returncode == 0
+    pysam.index(str(path))
     return path
 
 

@@ -5,10 +5,9 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
-import pysam
 import pytest
 
-from builders import Read, make_bam, write_bam
+from builders import Read, make_bam, make_big_bam, write_bam
 from dx_client import Applet, Dx
 from oracle import expected_count_file
 
@@ -92,21 +91,8 @@ def test_any_file_name_will_do(
 def test_a_million_reads_on_25_sequences_are_counted_to_the_last(
     applet: Applet, tmp_path: Path
 ) -> None:
-    bam = tmp_path / "million.bam"
-    contigs = [f"chr{number}" for number in range(1, 26)]
-    length, reads = 1_000_000, 40_000
-    with subprocess.Popen(
-        ["samtools", "view", "-b", "-1", "-o", str(bam), "-"], stdin=subprocess.PIPE, text=True
-    ) as view:
-        assert view.stdin is not None
-        view.stdin.writelines(f"@SQ\tSN:{contig}\tLN:{length}\n" for contig in contigs)
-        for number, contig in enumerate(contigs):
-            # Every sequence has a number of its own, so that no two can be mixed up.
-            view.stdin.writelines(
-                f"r\t0\t{contig}\t{1 + position * 20}\t60\t50M\t*\t0\t0\t*\t*\n"
-                for position in range(reads - 12 + number)
-            )
-    pysam.index(str(bam))
+    # Every sequence has a number of its own, so that no two can be mixed up.
+    bam = make_big_bam(tmp_path / "million.bam", contigs=25, reads=40_000 - 12)
 
     run = applet.run(bam, Path(f"{bam}.bai"))
 

@@ -59,20 +59,15 @@ def fuzz(number: int, seed: int, keep: Path) -> Counter[tuple[str, str, str]]:
     tally: Counter[tuple[str, str, str]] = Counter()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        pairs = [sample(folder / "some_unplaced.bam", UNPLACED), sample(folder / "none.bam", 0)]
+        samples = [sample(folder / "some_unplaced.bam", UNPLACED), sample(folder / "none.bam", 0)]
         for attempt in range(number):
             rng = random.Random(f"{seed}/{attempt}")
             mutation = rng.choice(list(MUTATIONS))
-            pair, expected = rng.choice(pairs)
-            damaged = MUTATIONS[mutation](pair, rng)
+            pair, expected = rng.choice(samples)
             place = folder / str(attempt)
-            place.mkdir()
-            bam = place / "damaged.bam"
-            bam.write_bytes(damaged.bam)
-            (place / "damaged.bam.bai").write_bytes(damaged.index)
-            for way, count in WAYS.items():
-                counts = count(bam)
-                what = REFUSED if counts is None else RIGHT if counts == expected else WRONG
+            bam = write_pair(MUTATIONS[mutation](pair, rng), place)
+            for way in WAYS:
+                what = classify(way, bam, expected)
                 tally[mutation, way, what] += 1
                 if (way, what) == (OURS, WRONG):
                     shutil.copytree(place, keep / f"{seed}-{attempt}-{mutation}")
@@ -80,12 +75,27 @@ def fuzz(number: int, seed: int, keep: Path) -> Counter[tuple[str, str, str]]:
     return tally
 
 
-def sample(bam: Path, unplaced: int) -> tuple[Pair, Counts]:
+def write_pair(pair: Pair, folder: Path) -> Path:
+    """Writes a BAM and its index into a new folder."""
+    folder.mkdir()
+    bam = folder / "damaged.bam"
+    bam.write_bytes(pair.bam)
+    Path(f"{bam}.bai").write_bytes(pair.index)
+    return bam
+
+
+def classify(way: str, bam: Path, expected: Counts) -> str:
+    """Counts a BAM in one of the WAYS, and says what came of it."""
+    counts = WAYS[way](bam)
+    return REFUSED if counts is None else RIGHT if counts == expected else WRONG
+
+
+def sample(bam: Path, unplaced: int, fewer: int = 0) -> tuple[Pair, Counts]:
     """A BAM with its index, and its counts as they are found without the index."""
     reads = [
         Read(contig, position=number * (CONTIGS[contig] - 100) // records)
         for contig, records in RECORDS.items()
-        for number in range(records)
+        for number in range(records - fewer)
     ]
     write_bam(bam, CONTIGS, [*reads, *[Read(None)] * unplaced])
     bam.write_bytes(bgzf.in_small_blocks(bam.read_bytes(), BLOCK_BYTES))

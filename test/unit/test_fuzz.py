@@ -1,0 +1,59 @@
+"""No damage to a BAM or its index gives a wrong count; `make fuzz` tries far more of it."""
+
+import random
+from pathlib import Path
+
+import pytest
+
+from fuzz import bgzf
+from fuzz.__main__ import OURS, REFUSED, RIGHT, WRONG, Counts, classify, fuzz, sample, write_pair
+from fuzz.mutations import MUTATIONS, Pair
+
+Sample = tuple[Pair, Counts]
+
+
+@pytest.fixture(scope="module", params=[0, 300], ids=["none unplaced", "some unplaced"])
+def whole(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Sample:
+    return sample(tmp_path_factory.mktemp("whole") / "whole.bam", unplaced=request.param)
+
+
+def test_what_is_whole_is_counted(whole: Sample, tmp_path: Path) -> None:
+    pair, expected = whole
+    assert classify(OURS, write_pair(pair, tmp_path / "whole"), expected) == RIGHT
+
+
+@pytest.mark.parametrize("name", MUTATIONS)
+def test_damage_is_noticed_or_changes_nothing(whole: Sample, tmp_path: Path, name: str) -> None:
+    pair, expected = whole
+    for attempt in range(2):
+        damaged = MUTATIONS[name](pair, random.Random(attempt))
+        bam = write_pair(damaged, tmp_path / str(attempt))
+        assert classify(OURS, bam, expected) != WRONG
+
+
+@pytest.mark.parametrize("end_put_back", [False, True])
+def test_no_cut_gives_a_count(whole: Sample, tmp_path: Path, end_put_back: bool) -> None:
+    """At the edges of blocks, beside them, and anywhere."""
+    pair, expected = whole
+    blocks = bgzf.starts(bgzf.split(pair.bam))
+    edges = [blocks[number][0] for number in (0, 1, 2, len(blocks) // 2, -2)]
+    for end in [*edges, edges[1] + 1, edges[3] - 1, edges[3] + 10, edges[4] - 5, edges[4] + 27]:
+        content = pair.bam[:end] + (bgzf.END_OF_FILE if end_put_back else b"")
+        bam = write_pair(Pair(content, pair.index), tmp_path / str(end))
+        what = classify(OURS, bam, expected)
+        # What is cut off behind the last placed record takes nothing from a count.
+        assert what == REFUSED or (what == RIGHT and end_put_back and end >= edges[4])
+
+
+def test_the_index_of_a_sibling_is_refused(tmp_path: Path) -> None:
+    """Made from the same header, of about as many reads: some offsets even decode."""
+    one, counts = sample(tmp_path / "one.bam", unplaced=0)
+    other, _ = sample(tmp_path / "other.bam", unplaced=0, fewer=7)
+    bam = write_pair(Pair(one.bam, other.index), tmp_path / "mixed")
+    assert classify(OURS, bam, counts) == REFUSED
+
+
+def test_the_tally_has_every_run(tmp_path: Path) -> None:
+    tally = fuzz(number=5, seed=1, keep=tmp_path)
+    assert sum(tally.values()) == 5 * 3
+    assert not [key for key in tally if key[1:] == (OURS, WRONG)]
