@@ -1,18 +1,11 @@
 """The commands of the README run as they stand there, and give what it shows."""
 
-import re
 import subprocess
 import sys
 from pathlib import Path
 
 from dx_client import Dx
-
-ROOT = Path(__file__).parents[2]
-
-
-def blocks(language: str) -> list[str]:
-    readme = (ROOT / "README.md").read_text()
-    return re.findall(rf"^```{language}\n(.*?)^```", readme, re.MULTILINE | re.DOTALL)
+from readme import ROOT, blocks
 
 
 def test_the_commands_work_one_after_the_other(dx: Dx, tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from readcount.counts import RegionCount
 from readcount.errors import MESSAGE_LENGTH, DiskSpaceError, InputError
 from readcount.inputs import IndexedBam
 from readcount.regions import Contig, Region
+from readme import is_in_the_table_of_errors
 
 READS = {"chr1": 3, "empty": 0, "chr2": 2}
 
@@ -30,6 +31,7 @@ def message_for(bam: IndexedBam) -> str:
         check_coverage(bam, header, contigs)
     message = str(refused.value)
     assert len(message) <= MESSAGE_LENGTH
+    assert is_in_the_table_of_errors(message, "AppError")
     return message
 
 
@@ -197,6 +199,7 @@ def test_counts_that_the_index_does_not_confirm_are_refused(
     ((name, records),) = wrong.items()
     assert f"says that {name} has {READS[name]} records" in str(refused.value)
     assert f"but sample.bam has {records} there" in str(refused.value)
+    assert is_in_the_table_of_errors(str(refused.value), "AppError")
 
 
 def test_records_at_position_0_are_in_the_index_but_in_no_region(tmp_path: Path) -> None:
@@ -219,5 +222,6 @@ def test_without_statistics_the_whole_file_is_read_to_check(tmp_path: Path) -> N
 
 def test_a_worker_without_room_for_the_inputs_says_so() -> None:
     check_disk(needed=10**9, free=10**9 + SPARE_BYTES)
-    with pytest.raises(DiskSpaceError, match=r"need 85\.0 GB of disk, and the worker has 3\.2 GB"):
+    with pytest.raises(DiskSpaceError, match=r"need 85\.0 GB of disk, .* has 3\.2 GB") as refused:
         check_disk(needed=85 * 10**9, free=3_200_000_000)
+    assert is_in_the_table_of_errors(str(refused.value), "AppInternalError")

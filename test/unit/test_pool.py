@@ -12,6 +12,7 @@ import pytest
 
 from readcount.errors import WorkerDiedError
 from readcount.pool import start_workers
+from readme import is_in_the_table_of_errors
 
 RESOURCES = Path(__file__).parents[2] / "resources" / "home" / "dnanexus"
 QUICK, LONG = 0.01, 3600
@@ -59,8 +60,9 @@ def test_a_worker_that_is_killed_at_work_ends_the_run(victim: int) -> None:
         assert next(results) == QUICK
         wait_for_sleepers(2)
         os.kill(workers.processes[victim].pid or 0, signal.SIGKILL)
-        with pytest.raises(WorkerDiedError, match="exit code -9"):
+        with pytest.raises(WorkerDiedError, match="exit code -9") as died:
             list(results)
+        assert is_in_the_table_of_errors(str(died.value), "AppInternalError")
     assert no_one_sleeps()
 
 

@@ -22,6 +22,7 @@ from readcount.inputs import IndexedBam
 from readcount.plan import Call, Group
 from readcount.regions import Contig, Region
 from readcount.samtools import RECOUNTED, count_region, run_task
+from readme import is_in_the_table_of_errors
 
 
 def indexed(bam: Path) -> IndexedBam:
@@ -230,6 +231,7 @@ def test_only_a_number_without_complaint_is_believed(
         count_region(indexed(tmp_path / "sample.bam"), Region("chr1"))
     assert str(caught.value).startswith("mappings_sorted_bam: sample.bam cannot be read at chr1;")
     assert words in str(caught.value)
+    assert is_in_the_table_of_errors(str(caught.value), "AppError")
     assert f"{tmp_path}/samtools view -c" in caught.value.details
 
 
@@ -245,8 +247,9 @@ def test_a_samtools_that_did_not_end_by_itself_is_not_the_users_fault(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str, words: str
 ) -> None:
     put_samtools_on_the_path(tmp_path, monkeypatch, script)
-    with pytest.raises(SamtoolsKilledError, match=words):
+    with pytest.raises(SamtoolsKilledError, match=words) as caught:
         count_region(indexed(tmp_path / "sample.bam"), Region("chr1"))
+    assert is_in_the_table_of_errors(str(caught.value), "AppInternalError")
 
 
 def test_messages_stay_short_whatever_they_have_to_name(
@@ -261,8 +264,9 @@ def test_messages_stay_short_whatever_they_have_to_name(
 
 def test_a_worker_without_samtools_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(MissingToolError, match="samtools is not installed"):
+    with pytest.raises(MissingToolError) as caught:
         count_region(indexed(tmp_path / "sample.bam"), Region("chr1"))
+    assert is_in_the_table_of_errors(str(caught.value), "AppInternalError")
 
 
 def test_an_error_survives_pickling() -> None:
