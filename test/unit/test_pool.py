@@ -15,7 +15,8 @@ from readcount.pool import start_workers
 from readme import is_in_the_table_of_errors
 
 RESOURCES = Path(__file__).parents[2] / "resources" / "home" / "dnanexus"
-QUICK, LONG = 0.01, 3600
+# A number of seconds that only this process sleeps.
+QUICK, LONG = 0.01, 3600 + os.getpid()
 
 
 def sleep(seconds: float) -> float:
