@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from builders import Read, make_bam, write_bam
-from readcount.index import INTERVAL, ContigIndex, IndexFormatError, read_index
+from readcount.index import INTERVAL, ContigIndex, IndexFormatError, index_of_one, read_index
 
 READS = {"chr1": 3, "empty": 0, "chr2": 2}
 STATISTICS = 37450
@@ -56,6 +56,19 @@ def test_a_bai_tells_where_the_records_lie(tmp_path: Path) -> None:
     assert len(chr1.offsets) == 5
     assert chr1.offsets[-1] >= starts[-1]
     assert chr2 == ContigIndex(records=0)
+
+
+def test_an_index_of_one_sequence_knows_it_as_the_whole_does(tmp_path: Path) -> None:
+    reads = [Read(name, at) for name in ("a", "b", "c") for at in (5, 3 * INTERVAL)]
+    index = bai_of(write_bam(tmp_path, dict.fromkeys("abcd", 2**20), reads))
+    whole = read_index(index)
+    for number, known in enumerate(whole[:3]):
+        assert known.entry is not None
+        (tmp_path / "one.bai").write_bytes(index_of_one(index, known.entry))
+        alone = read_index(tmp_path / "one.bai")
+        assert len(alone) == len(whole)
+        assert alone[number][:2] == known[:2]
+        assert all(other == ContigIndex(records=0) for other in alone if other != alone[number])
 
 
 def bai(*contigs: list[tuple[int, list[tuple[int, int]]]]) -> bytes:

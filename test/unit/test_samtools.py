@@ -11,6 +11,7 @@ import pytest
 
 from builders import Read, make_bam, write_bam
 from readcount import samtools
+from readcount.checks import read_files
 from readcount.counts import TaskCounts
 from readcount.errors import (
     MESSAGE_LENGTH,
@@ -122,6 +123,28 @@ def test_a_call_counts_its_region_or_its_window(tmp_path: Path) -> None:
         TaskCounts(2, (3,)),
         TaskCounts(3, (12,)),
     ]
+
+
+def test_a_call_with_an_index_of_its_own_counts_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads = [Read(name, at, "9000M") for name in ("chr1", "chr2") for at in range(0, 90_000, 700)]
+    bam = indexed(write_bam(tmp_path, {"chr1": 100_000, "chr2": 100_000}, reads))
+    entry = read_files(bam)[1]["chr2"].entry
+    chr2 = Region("chr2")
+    (tmp_path / "tmp").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
+    for window in (None, Region("chr2", end=50_000), Region("chr2", start=50_000)):
+        with_all, with_one = (
+            run_task(bam, (0, Call(0, chr2, records=0, seconds=0, window=window, entry=index)))
+            for index in (None, entry)
+        )
+        assert entry is not None
+        assert with_one == with_all
+    assert list((tmp_path / "tmp").iterdir()) == []
+    # It really is without the other sequence.
+    misled = Call(0, Region("chr1"), records=0, seconds=0, entry=entry)
+    assert run_task(bam, (0, misled)).records == (0,)
 
 
 def test_a_group_counts_each_of_its_sequences(tmp_path: Path) -> None:

@@ -27,6 +27,22 @@ class IndexFormatError(ValueError):
     """The index cannot be read to its end, or goes on behind it."""
 
 
+class Entry(NamedTuple):
+    """Where a BAI index has what it knows of a reference sequence.
+
+    Attributes:
+        contig: number of the sequence in the header, from 0.
+        contigs: how many there are.
+        start: offset of the entry in the index file.
+        stop: offset behind it.
+    """
+
+    contig: int
+    contigs: int
+    start: int
+    stop: int
+
+
 class ContigIndex(NamedTuple):
     """The index entry of one reference sequence; offsets are virtual file offsets.
 
@@ -36,12 +52,14 @@ class ContigIndex(NamedTuple):
             empty where the index does not say.
         begin: offset of the first record; None where the index does not say, or there is none.
         end: offset behind the last record; None like begin.
+        entry: where that is in a BAI index, if it is worth being read alone.
     """
 
     records: int | None = None
     offsets: tuple[int, ...] = ()
     begin: int | None = None
     end: int | None = None
+    entry: Entry | None = None
 
 
 def read_index(path: Path) -> list[ContigIndex]:
@@ -67,19 +85,33 @@ def read_index(path: Path) -> list[ContigIndex]:
     return entries
 
 
+def index_of_one(index: Path, entry: Entry) -> bytes:
+    """Gives a BAI index that has the entry of one reference sequence, as it is, and no other."""
+    nothing = bytes(2 * _COUNT.size)
+    with index.open("rb") as whole:
+        whole.seek(entry.start)
+        known = whole.read(entry.stop - entry.start)
+    before, after = entry.contig, entry.contigs - entry.contig - 1
+    return b"BAI\1" + _COUNT.pack(entry.contigs) + nothing * before + known + nothing * after
+
+
 def _read_bai(data: bytes) -> tuple[list[ContigIndex], int]:
     (contigs,) = _COUNT.unpack_from(data, 4)
     at = 8
     entries = []
-    for _ in range(contigs):
-        entry, at = _read_bins(data, at, _BAI_BIN, BAI_STATISTICS)
+    for contig in range(contigs):
+        start = at
+        known, at = _read_bins(data, at, _BAI_BIN, BAI_STATISTICS)
         (intervals,) = _COUNT.unpack_from(data, at)
         at += _COUNT.size
-        if intervals > 1 and entry.end is not None:
-            offsets = (*struct.unpack_from(f"<{intervals}Q", data, at), entry.end)
-            entry = entry._replace(offsets=offsets)
-        at += 8 * intervals
-        entries.append(entry)
+        stop = at + 8 * intervals
+        if intervals > 1 and known.end is not None:
+            known = known._replace(
+                offsets=(*struct.unpack_from(f"<{intervals}Q", data, at), known.end),
+                entry=Entry(contig, contigs, start, stop),
+            )
+        at = stop
+        entries.append(known)
     return entries, at
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import accumulate, pairwise
 from math import ceil
 
-from readcount.index import INTERVAL
+from readcount.index import INTERVAL, Entry
 from readcount.regions import Contig, Region, fits_bed, fits_span
 
 # To start samtools, and to read the header and the index, which grow with the sequences.
@@ -50,6 +50,7 @@ class Call:
         seconds: what it is expected to cost.
         window: the part; None for all of the region. Only records that begin in a window belong
             to it, but for the first one, to which all belong that reach into it.
+        entry: where the index has the sequence, if it is worth being read alone.
     """
 
     number: int
@@ -57,6 +58,7 @@ class Call:
     records: float
     seconds: float
     window: Region | None = None
+    entry: Entry | None = None
 
     @property
     def numbers(self) -> tuple[int, ...]:
@@ -177,13 +179,14 @@ def plan_tasks(
         else:
             cuts = _cuts(RECORD * records[number], seconds, few)
             edges = _edges(contig, cuts, shortest) if fits_span(region.contig) else []
-            tasks += _calls(number, region, records[number], call, edges)
+            tasks += _calls(number, region, contig, call, edges)
     for run in _runs(small, records, few):
         if len(run) > CALLS_PER_GROUP:
             tasks.append(_group(run, regions, contigs, call))
         else:
             for number in run:
-                tasks += _calls(number, regions[number], records[number], call, edges=[])
+                region = regions[number]
+                tasks += _calls(number, region, contigs[region.contig], call, edges=[])
     tasks.sort(key=lambda task: task.seconds, reverse=True)
     return Plan(regions, tuple(tasks), tuple(empty))
 
@@ -193,11 +196,12 @@ def _records(contig: Contig) -> float:
 
 
 def _calls(
-    number: int, region: Region, records: float, call: float, edges: Sequence[tuple[int, float]]
+    number: int, region: Region, contig: Contig, call: float, edges: Sequence[tuple[int, float]]
 ) -> list[Task]:
     """Gives the calls for a region, or for each window between edges."""
+    records = _records(contig)
     if not edges:
-        return [Call(number, region, records, call + RECORD * records)]
+        return [Call(number, region, records, call + RECORD * records, entry=contig.entry)]
     bounds = [(None, 0.0), *edges, (None, 1.0)]
     calls: list[Task] = []
     for (start, share_before), (end, share) in pairwise(bounds):
@@ -209,6 +213,7 @@ def _calls(
                 records=part,
                 seconds=(1 if start is None else CALLS_PER_WINDOW) * call + RECORD * part,
                 window=Region(region.contig, start, end),
+                entry=contig.entry,
             )
         )
     return calls

@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 import pysam
 
+from readcount.index import Entry
+
 _BED_NAME = re.compile(r"(?!(?:[.*]|track|browser)$)[^#\s]\S*")
 
 
@@ -60,6 +62,7 @@ class Contig(NamedTuple):
         offsets: see ContigIndex.
         begin: see ContigIndex.
         end: see ContigIndex.
+        entry: see ContigIndex.
     """
 
     length: int
@@ -67,6 +70,7 @@ class Contig(NamedTuple):
     offsets: tuple[int, ...] = ()
     begin: int | None = None
     end: int | None = None
+    entry: Entry | None = None
 
 
 class Header(NamedTuple):

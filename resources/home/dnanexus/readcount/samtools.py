@@ -7,6 +7,10 @@ import shutil
 import signal
 import subprocess
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
 
 from readcount.counts import TaskCounts
 from readcount.errors import (
@@ -17,8 +21,9 @@ from readcount.errors import (
     SamtoolsKilledError,
     shorten,
 )
+from readcount.index import index_of_one
 from readcount.inputs import IndexedBam
-from readcount.plan import Group, Task
+from readcount.plan import Call, Group, Task
 from readcount.regions import Region, fits_bed
 
 # The highest position in a BAM, where positions are 32-bit (SAM specification, section 4.2).
@@ -49,7 +54,9 @@ def run_task(bam: IndexedBam, numbered: tuple[int, Task]) -> TaskCounts:
     number, task = numbered
     if isinstance(task, Group):
         return TaskCounts(number, tuple(count_group(bam, task)))
-    return TaskCounts(number, (count_window(bam, task.region, task.window or task.region),))
+    with _with_own_index(bam, task) as alone:
+        records = count_window(alone, task.region, task.window or task.region)
+    return TaskCounts(number, (records,))
 
 
 def count_window(bam: IndexedBam, region: Region, window: Region) -> int:
@@ -167,7 +174,7 @@ def _tally(bam: IndexedBam, where: str, options: list[str], bed: str) -> dict[st
     """Gives the records on each reference sequence that has some, of those that view selects.
 
     The records go from `samtools view` to `samtools idxstats`, which counts whatever it reads
-    from a stream: a fifth of the time that lines of SAM text take to write and to split.
+    from a stream: half of the time that lines of SAM text take to write and to split.
     """
     view = [samtools_path(), "view", "-u", *options, bam.as_samtools()]
     idxstats = [samtools_path(), "idxstats", "-"]
@@ -209,6 +216,22 @@ def _tally(bam: IndexedBam, where: str, options: list[str], bed: str) -> dict[st
         except ValueError:
             raise _failure(bam, where, idxstats, tallying.returncode, line) from None
     return tally
+
+
+@contextmanager
+def _with_own_index(bam: IndexedBam, call: Call) -> Iterator[IndexedBam]:
+    """Gives the BAM with an index that has only the call's sequence, if there is such an entry.
+
+    To load the whole index takes up more than half of the 9 ms that a call costs before it reads
+    a record, and of the 27 ms with the index of a 30x genome.
+    """
+    if call.entry is None:
+        yield bam
+        return
+    with tempfile.NamedTemporaryFile(suffix=".bai") as alone:
+        alone.write(index_of_one(bam.index, call.entry))
+        alone.flush()
+        yield replace(bam, index=Path(alone.name))
 
 
 def _bed_line(contig: str, end: int) -> str:
