@@ -7,7 +7,9 @@ that keeps the BAMs, BENCH (.bench in the project).
 import os
 import random
 import shutil
+import statistics
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from benchmark.bams import bam_of_shape, human, reads_per_contig
@@ -15,9 +17,9 @@ from benchmark.measure import Run, Way, cpu_of_children, run
 from benchmark.schedule import Costs, our_schedule, tutorial_schedule
 from readcount.checks import read_files
 from readcount.inputs import downloaded
-from readcount.plan import Group
+from readcount.plan import Call, Group, plan_tasks
 from readcount.regions import Contig, Region, read_header
-from readcount.samtools import count_group, count_region
+from readcount.samtools import count_group, count_region, run_task
 
 READS = int(os.environ.get("READS") or 6_000_000)
 ROUNDS = int(os.environ.get("ROUNDS") or 5)
@@ -91,6 +93,30 @@ def show(title: str, bam: Path, measured: list[Way]) -> None:
     print(f"\nAll counts agree. Memory of our parent process: {memory_of(ours.runs):,.0f} MB.")
 
 
+def show_profile(path: Path, measured: list[Way]) -> None:
+    """Says where our CPU time goes that a single samtools does not need."""
+    bam = downloaded(str(path), f"{path}.bai")
+    _, contigs = read_files(bam)
+    plan = plan_tasks([Region(contig) for contig in contigs], contigs, CORES)
+    calls = [(0, task) for task in plan.tasks if isinstance(task, Call)]
+    groups = [(0, task) for task in plan.tasks if isinstance(task, Group)]
+
+    def nothing_of(call: Call) -> tuple[int, Call]:
+        return 0, replace(call, region=Region(call.region.contig, 0, 1), window=None)
+
+    def cpu_of(tasks: list[tuple[int, Call]] | list[tuple[int, Group]]) -> float:
+        return cpu_of_children(lambda: [run_task(bam, task) for task in tasks], times=3)
+
+    in_calls, in_groups = cpu_of(calls), cpu_of(groups)
+    to_start = cpu_of([nothing_of(task) for _, task in calls])
+    python = statistics.median(float(done.stderr.split()[-2]) for done in measured[0].runs)
+    print(
+        f"\nOf our CPU time the parent process, Python, takes {python:.2f} s. By themselves the "
+        f"calls, {len(calls)}, take {in_calls:.2f} s, of which {to_start:.2f} s to start and to "
+        f"read header and index; the groups, {len(groups)}, take {max(0, in_groups):.2f} s."
+    )
+
+
 def memory_of(runs: list[Run]) -> float:
     return max(int(done.stderr.split()[-1]) / 1e3 for done in runs)
 
@@ -157,7 +183,9 @@ def main() -> None:
         for shape in TITLES
     }
     for shape, title in TITLES.items():
-        show(title, bams[shape], measure(bams[shape]))
+        measured = measure(bams[shape])
+        show(title, bams[shape], measured)
+        show_profile(bams[shape], measured)
         sys.stdout.flush()
     show_schedules(measure_costs(bams["human"]))
 

@@ -1,10 +1,11 @@
 """Counts a BAM as the applet does, but for the platform: `python -m benchmark.applet BAM CORES`.
 
 The index lies beside the BAM, and the text of the count file goes to standard output; the parent's
-highest memory use, in kB, to standard error.
+own CPU seconds and its highest memory use, in kB, to standard error.
 """
 
 import sys
+import time
 from pathlib import Path
 
 from readcount.counting import count_regions
@@ -17,7 +18,7 @@ def main(bam: str, cores: int) -> None:
     with start_workers(cores) as workers:
         counts = count_regions(downloaded(bam, f"{bam}.bai"), workers, log=lambda line: None)
     sys.stdout.write(format_counts(counts))
-    print(highest_memory(), file=sys.stderr)
+    print(time.process_time(), highest_memory(), file=sys.stderr)
 
 
 def highest_memory() -> int:
