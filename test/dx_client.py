@@ -68,16 +68,16 @@ class Applet:
     id: str
     build_log: str
 
-    def run(self, bam: Path, index: Path, before: Callable[[], object] = lambda: None) -> Run:
+    def run(
+        self, bam: Path, index: Path | None, before: Callable[[], object] = lambda: None
+    ) -> Run:
         """Upload a BAM and its index, run a job on them to its end, and look at all it left.
 
         What is to happen `before` the job starts happens when the files are there.
         """
         dx, folder = self.dx, f"{self.dx.folder}/{secrets.token_hex(4)}"
-        links = {
-            "mappings_sorted_bam": dx.upload(bam, f"{folder}/in"),
-            "mappings_sorted_bai": dx.upload(index, f"{folder}/in"),
-        }
+        files = {"mappings_sorted_bam": bam, "mappings_sorted_bai": index}
+        links = {name: dx.upload(file, f"{folder}/in") for name, file in files.items() if file}
         before()
         inputs = [part for name, link in links.items() for part in ("-i", f"{name}={link}")]
         job_id = dx.ok("run", self.id, *inputs, "--destination", f"{folder}/out", "--brief", "-y")

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Builds the applet, uploads $BAM with its index ($BAI, or the one beside it), runs a job, follows
-# its log, and leaves the count file in the current folder. `dx` decides on which platform.
+# Builds the applet, uploads $BAM with its index ($BAI, or the one beside it, if any), runs a job,
+# follows its log, and leaves what it made in the current folder. `dx` decides on which platform.
 set -euo pipefail
 applet=$(realpath "$(dirname "$0")/..")
 
@@ -9,11 +9,13 @@ show() {
     "$@"
 }
 
-# The value in a description that is found by these keys, one inside the other.
+# The value in a description that is found by these keys, one inside the other; nothing if it has
+# none.
 field() {
     dx describe --json "$1" | python -c '
 import functools, json, sys
-print(functools.reduce(dict.__getitem__, sys.argv[1:], json.load(sys.stdin)))' "${@:2}"
+print(functools.reduce(lambda held, key: held.get(key, {}), sys.argv[1:], json.load(sys.stdin)) or "")
+' "${@:2}"
 }
 
 if [ ! -f "$BAM" ]; then
@@ -21,19 +23,20 @@ if [ ! -f "$BAM" ]; then
     exit 1
 fi
 if [ -z "${BAI:-}" ]; then
-    for BAI in "$BAM.bai" "${BAM%.*}.bai" ""; do
+    for BAI in {"$BAM","${BAM%.*}"}.{bai,csi} ""; do
         [ ! -f "$BAI" ] || break
     done
-fi
-if [ ! -f "$BAI" ]; then
-    echo "BAI: there is no index beside $BAM; 'samtools index' makes one, BAI=... names one" >&2
+elif [ ! -f "$BAI" ]; then
+    echo "BAI: there is no file $BAI" >&2
     exit 1
 fi
 
 show dx build -f "$applet"
-bam=$(show dx upload --brief "$(realpath "$BAM")")
-bai=$(show dx upload --brief "$(realpath "$BAI")")
-job=$(show dx run samtools_count -i mappings_sorted_bam="$bam" -i mappings_sorted_bai="$bai" -y --brief)
+inputs=(-i mappings_sorted_bam="$(show dx upload --brief "$(realpath "$BAM")")")
+if [ -n "$BAI" ]; then
+    inputs+=(-i mappings_sorted_bai="$(show dx upload --brief "$(realpath "$BAI")")")
+fi
+job=$(show dx run samtools_count "${inputs[@]}" -y --brief)
 if ! show dx watch "$job"; then
     printf '\n%s: %s\n' "$(field "$job" failureReason)" "$(field "$job" failureMessage)" >&2
     exit 1
@@ -41,5 +44,9 @@ fi
 count_file=$(field "$job" output count_file '$dnanexus_link')
 show dx download -f --no-progress "$count_file"
 name=$(field "$count_file" name)
+index_file=$(field "$job" output index_file '$dnanexus_link')
+if [ -n "$index_file" ]; then
+    show dx download -f --no-progress "$index_file"
+fi
 show cat -- "$name"
 printf '\n\nThe counts are in %s\n' "$name"

@@ -100,6 +100,45 @@ def test_a_million_reads_on_25_sequences_are_counted_to_the_last(
     assert run.count_file.endswith("Total reads: 1000000")
 
 
+@pytest.mark.parametrize(("length", "suffix"), [(1000, "bai"), (2**29 + 1, "csi")])
+def test_without_an_index_one_is_made_and_serves_the_next_time(
+    applet: Applet, tmp_path: Path, length: int, suffix: str
+) -> None:
+    reads = [Read("chr1", 5), Read("chr1", length - 20), Read("chr2", 5), Read(None)]
+    lengths = {"chr1": length, "empty": 100, "chr2": 100}
+    bam = write_bam(tmp_path / "my.bam", lengths, reads, csi=suffix == "csi")
+
+    run = applet.run(bam, None)
+
+    assert run.state == "done", run.log
+    assert run.produced == [f"my.bam.{suffix}", "my_count.txt"]
+    assert run.count_file == expected_count_file(bam)
+    assert f"no index was given: made a {suffix.upper()} in " in run.log
+
+    made = tmp_path / f"made.{suffix}"
+    applet.dx.ok("download", run.job["output"]["index_file"]["$dnanexus_link"], "-o", str(made))
+    again = applet.run(bam, made)
+
+    assert again.state == "done", again.log
+    assert again.produced == ["my_count.txt"]
+    assert again.count_file == run.count_file
+
+
+def test_an_unsorted_bam_is_refused_with_the_command_that_sorts_it(
+    applet: Applet, tmp_path: Path
+) -> None:
+    bam = make_bam(tmp_path / "sorted.bam", {"chr1": 30, "chr2": 5})
+    shuffled = tmp_path / "shuffled.bam"
+    subprocess.run(["samtools", "collate", "-o", shuffled, bam], check=True)
+
+    run = applet.run(shuffled, None)
+
+    reason, message = run.failure
+    assert (run.state, reason) == ("failed", "AppError")
+    assert "samtools sort -o sorted_shuffled.bam shuffled.bam" in message
+    assert run.produced == []
+
+
 def test_a_truncated_bam_fails_with_an_error_for_the_user(applet: Applet, tmp_path: Path) -> None:
     bam = make_bam(tmp_path / "cut.bam", {"chr1": 5000, "chr2": 5000})
     os.truncate(bam, bam.stat().st_size // 2)
@@ -134,7 +173,7 @@ def test_a_failing_samtools_is_quoted_in_its_own_words(applet: Applet, tmp_path:
 @pytest.mark.parametrize(
     ("inputs", "words"),
     [
-        (["-i", "mappings_sorted_bam={bam}"], "mappings_sorted_bai"),
+        (["-i", "mappings_sorted_bai={bam}"], "mappings_sorted_bam"),
         (["-i", "mappings_sorted_bam={bam}", "-i", "mappings_sorted_bay={bam}"], "_bay"),
     ],
     ids=["missing", "misspelt"],

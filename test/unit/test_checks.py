@@ -85,7 +85,10 @@ BAM_FAULTS: dict[str, tuple[Callable[[Path], object], str]] = {
         "is incomplete or damaged",
     ),
     "header": (spoil_the_header, "damaged"),
-    "by name": (sorted_by("queryname"), "its header says SO:queryname. Sort it with 'samtools"),
+    "by name": (
+        sorted_by("queryname"),
+        "its header says SO:queryname. Sort it with: samtools sort -o sorted_sample.bam sample.bam",
+    ),
     "unsorted": (sorted_by("unsorted"), "is not sorted by position"),
     "a name twice": (repeat_a_name, "has more than one reference sequence chr1"),
 }

@@ -27,6 +27,7 @@ class Job:
         """Starts in home, which stands for the worker's."""
         self.home = home
         self.uploaded: dict[str, str] = {}
+        self.indexes: dict[str, bytes] = {}
         self.inputs: dict[str, list[str]] = {}
         self.monkeypatch = monkeypatch
         monkeypatch.chdir(home)
@@ -38,7 +39,11 @@ class Job:
         return self.inputs
 
     def upload_local_file(self, filename: str, name: str) -> dxpy.DXFile:
-        self.uploaded[name] = Path(filename).read_bytes().decode()
+        content = Path(filename).read_bytes()
+        if name.endswith(".txt"):
+            self.uploaded[name] = content.decode()
+        else:
+            self.indexes[name] = content
         return dxpy.DXFile(LINK["$dnanexus_link"])
 
     def run(self, bam: Path, index: Path | None = None) -> dict[str, Any]:
@@ -47,6 +52,12 @@ class Job:
             "mappings_sorted_bai_path": [str(index or f"{bam}.bai")],
         }
         output: dict[str, Any] = samtools_count.main(LINK, LINK)
+        return output
+
+    def run_without_index(self, bam: Path) -> dict[str, Any]:
+        """What dxpy gives has nothing of an input that was not given."""
+        self.inputs = {"mappings_sorted_bam_path": [str(bam)]}
+        output: dict[str, Any] = samtools_count.main(LINK)
         return output
 
 
@@ -72,6 +83,26 @@ def test_the_counts_are_uploaded_and_linked(job: Job, tmp_path: Path) -> None:
     assert job.uploaded == {
         "ex1_count.txt": ("Region chr1: 3\nRegion chr2: 0\nRegion HLA-A*01:01: 2\nTotal reads: 5")
     }
+
+
+def test_an_index_that_was_made_is_uploaded_and_linked_too(job: Job, tmp_path: Path) -> None:
+    bam = make_bam(tmp_path / "ex1.bam", {"chr1": 3, "chr2": 0}, unplaced=4)
+    index = Path(f"{bam}.bai").read_bytes()
+    Path(f"{bam}.bai").unlink()
+
+    output = job.run_without_index(bam)
+
+    assert output == {"count_file": LINK, "index_file": LINK}
+    assert job.uploaded == {"ex1_count.txt": "Region chr1: 3\nRegion chr2: 0\nTotal reads: 3"}
+    assert job.indexes == {"ex1.bam.bai": index}
+
+
+def test_what_cannot_be_indexed_ends_the_job_and_uploads_nothing(job: Job, tmp_path: Path) -> None:
+    bam = make_bam(tmp_path, {"chr1": 3})
+    bam.write_bytes(bam.read_bytes()[:-20])
+    with pytest.raises(dxpy.AppError, match=r"mappings_sorted_bam: sample\.bam is incomplete"):
+        job.run_without_index(bam)
+    assert (job.uploaded, job.indexes) == ({}, {})
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,13 @@ from readcount.errors import INDEX_ANEW, MORE_STORAGE, DiskSpaceError, InputErro
 from readcount.index import ContigIndex, IndexFormatError, read_index
 from readcount.inputs import IndexedBam
 from readcount.regions import Contig, Header, read_header
-from readcount.samtools import disagreement, quickcheck, tally_all, tally_before_first_position
+from readcount.samtools import (
+    disagreement,
+    quickcheck,
+    sort_it,
+    tally_all,
+    tally_before_first_position,
+)
 
 # The refID of records without a place (SAM specification, section 4.2).
 UNPLACED = -1
@@ -56,6 +62,14 @@ def read_files(bam: IndexedBam) -> tuple[Header, dict[str, Contig]]:
     }
 
 
+def read_unindexed(bam: IndexedBam) -> Header:
+    """Reads the header of a file that has no index yet; raises InputError as read_files does."""
+    header, faults = _read_bam(bam)
+    if header is None:
+        raise InputError("\n".join(faults))
+    return header
+
+
 def _read_bam(bam: IndexedBam) -> tuple[Header | None, list[str]]:
     """Gives the header, or what is wrong."""
     field = f"mappings_sorted_bam: {bam.shown}"
@@ -74,8 +88,8 @@ def _read_bam(bam: IndexedBam) -> tuple[Header | None, list[str]]:
         return None, [f"{field} is damaged: its header cannot be read ({reason}). Upload it again."]
     if header.sort_order not in ("coordinate", "unknown"):
         return None, [
-            f"{field} is not sorted by position: its header says SO:{header.sort_order}. Sort it "
-            "with 'samtools sort', and index the result with 'samtools index'."
+            f"{field} is not sorted by position: its header says SO:{header.sort_order}. "
+            f"{sort_it(bam)}"
         ]
     repeated = [name for name, times in Counter(header.names).items() if times > 1]
     if repeated:

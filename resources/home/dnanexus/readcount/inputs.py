@@ -36,9 +36,12 @@ class IndexedBam:
         return shorten(self.index.name, SHOWN)
 
 
-def downloaded(bam: str, index: str) -> IndexedBam:
-    """Brings two downloaded files together."""
-    pair = IndexedBam(Path(bam).absolute(), Path(index).absolute())
+def downloaded(bam: str, index: str | None) -> IndexedBam:
+    """Brings two downloaded files together; without an index, the place is where it is to be."""
+    path = Path(bam).absolute()
+    if index is None:
+        return IndexedBam(path, Path(f"{path}.bai"))
+    pair = IndexedBam(path, Path(index).absolute())
     # htslib warns of an index that is older than its BAM, but the times of two downloads only
     # tell which came first.
     pair.index.touch()

@@ -15,6 +15,8 @@ from pathlib import Path
 from readcount.counts import TaskCounts
 from readcount.errors import (
     MORE_MEMORY,
+    MORE_STORAGE,
+    DiskSpaceError,
     InputError,
     MissingToolError,
     ReadCountError,
@@ -32,6 +34,11 @@ LAST_POSITION = 2**31 - 1
 MARGIN = 1 << 16
 # Sequences of a group that may have to be counted again, each by a call.
 RECOUNTED = 100
+# What `samtools index` says of records that are not in the order of the header.
+_NOT_SORTED = re.compile(
+    "Unsorted positions|Chromosome blocks not continuous|not in a single block at the end"
+)
+_CANNOT_WRITE = "failed to create or write index"
 _OUT_OF_MEMORY = re.compile("cannot allocate memory|out of memory", re.IGNORECASE)
 
 
@@ -168,6 +175,48 @@ def quickcheck(bam: IndexedBam) -> str:
         raise _failure(bam, "its beginning and end", command, ended.returncode, _text(ended.stderr))
     complaints = _text(ended.stderr) or f"exit status {ended.returncode}"
     return complaints if ended.returncode else ""
+
+
+def make_index(bam: IndexedBam, threads: int, csi: bool) -> None:
+    """Writes the index of a file to where it is to be: a CSI, or else a BAI.
+
+    Raises:
+        InputError: the file is not sorted by position, or cannot be read.
+        DiskSpaceError: the index cannot be written.
+        SamtoolsKilledError, MissingToolError: as in run_task.
+    """
+    # To samtools the number is that of threads beside the first.
+    command = [samtools_path(), "index", "-@", str(threads - 1), *(["-c"] if csi else [])]
+    command += [str(bam.path), str(bam.index)]
+    ended = subprocess.run(command, capture_output=True, check=False)
+    said = _text(ended.stderr)
+    if ended.returncode == 0 and not said:
+        return
+    details = f"{shlex.join(command)} said:\n{said}"
+    if _NOT_SORTED.search(said):
+        raise not_sorted(bam, details)
+    if _CANNOT_WRITE in said:
+        raise DiskSpaceError(
+            f"mappings_sorted_bam: the index of {bam.shown} cannot be written. {MORE_STORAGE}",
+            details,
+        )
+    raise _failure(bam, "some place, to index it", command, ended.returncode, said)
+
+
+def not_sorted(bam: IndexedBam, details: str = "") -> InputError:
+    """The error for a file without an index whose records are not in the order of the header."""
+    return InputError(
+        f"mappings_sorted_bam: {bam.shown} is not sorted by position, so it cannot be indexed. "
+        f"{sort_it(bam)}",
+        details,
+    )
+
+
+def sort_it(bam: IndexedBam) -> str:
+    """Says how to sort a file."""
+    name = bam.path.name
+    command = ["samtools", "sort", "-o", shorten(f"sorted_{name}", 80), shorten(name, 80)]
+    return f"Sort it with: {shlex.join(command)}"
 
 
 def _tally(bam: IndexedBam, where: str, options: list[str], bed: str) -> dict[str, int]:

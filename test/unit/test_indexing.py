@@ -1,0 +1,139 @@
+"""A file without an index gets one, and one that cannot have an index is refused."""
+
+import os
+import re
+import subprocess
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pysam
+import pytest
+
+from builders import Read, make_bam, write_bam
+from fuzz import bgzf
+from readcount.checks import check_coverage, read_files
+from readcount.errors import MESSAGE_LENGTH, DiskSpaceError, InputError, ReadCountError
+from readcount.indexing import LONGEST_IN_BAI, index_anew
+from readcount.inputs import IndexedBam, downloaded
+from readme import is_in_the_table_of_errors
+
+
+def without_index(bam: Path) -> IndexedBam:
+    """The file alone in a folder of its own."""
+    alone = bam.parent / "alone" / bam.name
+    alone.parent.mkdir()
+    return downloaded(str(bam.rename(alone)), None)
+
+
+def unsorted(path: Path, reads: Sequence[tuple[str | None, int]]) -> Path:
+    """Writes records in this order, under a header that does not tell."""
+    header = pysam.AlignmentHeader.from_text("@SQ\tSN:chr1\tLN:1000\n@SQ\tSN:chr2\tLN:1000\n")
+    with pysam.AlignmentFile(str(path), "wb", header=header) as bam:
+        for contig, position in reads:
+            record = pysam.AlignedSegment(header)
+            record.query_name = "read"
+            record.flag = 0 if contig else 4
+            if contig:
+                record.reference_name, record.reference_start = contig, position
+                record.cigarstring = "10M"
+            bam.write(record)
+    return path
+
+
+@pytest.mark.parametrize("cores", [1, 3])
+def test_the_index_is_the_one_that_samtools_makes(tmp_path: Path, cores: int) -> None:
+    made = make_bam(tmp_path, {"chr1": 300, "empty": 0, "chr2": 20}, unplaced=3)
+    expected = Path(f"{made}.bai").read_bytes()
+    log: list[str] = []
+    bam = index_anew(without_index(made), cores, log.append)
+    assert bam.index == Path(f"{bam.path}.bai")
+    assert bam.index.read_bytes() == expected
+    (line,) = log
+    words = rf"no index was given: made a BAI in [\d.]+ s with {cores} cores"
+    assert re.fullmatch(words, line)
+
+
+@pytest.mark.parametrize(
+    ("longest", "suffix"), [(LONGEST_IN_BAI, ".bai"), (LONGEST_IN_BAI + 1, ".csi")]
+)
+def test_a_sequence_that_no_bai_can_hold_gets_a_csi(
+    tmp_path: Path, longest: int, suffix: str
+) -> None:
+    reads = [Read("chr1", 5), Read("long", longest - 10)]
+    made = write_bam(tmp_path, {"chr1": 1000, "long": longest}, reads, csi=True)
+    bam = index_anew(without_index(made), 2, lambda line: None)
+    assert bam.index.suffix == suffix
+    header, contigs = read_files(bam)
+    check_coverage(bam, header, contigs)
+    assert [contig.records for contig in contigs.values()] == [1, 1]
+
+
+@pytest.mark.parametrize(
+    "reads",
+    [
+        [("chr1", 20), ("chr1", 10)],
+        [("chr1", 10), ("chr2", 10), ("chr1", 20)],
+        [("chr2", 10), ("chr1", 10)],
+        [("chr1", 10), (None, 0), ("chr2", 10)],
+    ],
+    ids=["positions", "sequences in turns", "sequences in another order", "unplaced before placed"],
+)
+def test_what_is_not_sorted_is_refused_with_the_command_that_sorts_it(
+    tmp_path: Path, reads: list[tuple[str | None, int]]
+) -> None:
+    bam = without_index(unsorted(tmp_path / "my sample.bam", reads))
+    with pytest.raises(InputError) as refused:
+        index_anew(bam, 2, lambda line: None)
+    message = str(refused.value)
+    command = "samtools sort -o 'sorted_my sample.bam' 'my sample.bam'"
+    assert message.endswith(f"Sort it with: {command}")
+    assert is_in_the_table_of_errors(message, "AppError")
+
+    subprocess.run(["bash", "-c", command], cwd=bam.path.parent, check=True)
+    index_anew(
+        IndexedBam(bam.path.with_name("sorted_my sample.bam"), bam.index), 2, lambda line: None
+    )
+
+
+def spoil_a_block(bam: Path) -> None:
+    blocks = bgzf.split(bam.read_bytes())
+    blocks[1] = blocks[1][:20] + bytes(len(blocks[1]) - 20)
+    bam.write_bytes(b"".join(blocks))
+
+
+FAULTS: dict[str, tuple[Callable[[Path], object], str]] = {
+    "cut": (lambda bam: os.truncate(bam, bam.stat().st_size // 2), "is incomplete or damaged"),
+    "a block": (spoil_a_block, "cannot be read at some place, to index it; samtools ended with"),
+    "not a BAM": (lambda bam: bam.write_bytes(b"@HD\tVN:1.6\n"), "is SAM text, not a BAM file"),
+}
+
+
+@pytest.mark.parametrize(("spoil", "words"), FAULTS.values(), ids=FAULTS.keys())
+def test_a_faulty_file_gets_no_index(
+    tmp_path: Path, spoil: Callable[[Path], object], words: str
+) -> None:
+    made = make_bam(tmp_path, {"chr1": 5000})
+    spoil(made)
+    bam = without_index(made)
+    with pytest.raises(InputError, match=words) as refused:
+        index_anew(bam, 2, lambda line: None)
+    assert str(refused.value).startswith("mappings_sorted_bam: sample.bam ")
+    assert is_in_the_table_of_errors(str(refused.value), "AppError")
+    assert not bam.index.exists()
+
+
+def test_a_disk_without_room_for_the_index_is_not_the_users_fault(tmp_path: Path) -> None:
+    bam = downloaded(str(make_bam(tmp_path, {"chr1": 5})), None)
+    bam.index.unlink()
+    nowhere = IndexedBam(bam.path, tmp_path / "no folder" / "sample.bam.bai")
+    with pytest.raises(DiskSpaceError, match="storage") as refused:
+        index_anew(nowhere, 2, lambda line: None)
+    assert is_in_the_table_of_errors(str(refused.value), "AppInternalError")
+
+
+def test_long_names_leave_the_message_short(tmp_path: Path) -> None:
+    path = tmp_path / f"{'it is ' * 40}.bam"
+    bam = without_index(unsorted(path, [("chr1", 20), ("chr1", 10)]))
+    with pytest.raises(ReadCountError) as refused:
+        index_anew(bam, 2, lambda line: None)
+    assert len(str(refused.value)) <= MESSAGE_LENGTH
