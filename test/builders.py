@@ -8,6 +8,8 @@ from pathlib import Path
 import pysam
 
 LENGTH = 10_000
+# Beyond this a CRAM is written without a reference.
+LONGEST_REFERENCE = 300_000
 
 
 @dataclass(frozen=True)
@@ -116,6 +118,32 @@ def make_big_bam(path: Path, contigs: int, reads: int) -> Path:
     assert view.returncode == 0
     pysam.index(str(path))
     return path
+
+
+def cram_of(bam: Path, *options: str) -> Path:
+    """Writes the records of a BAM as a CRAM beside it, and its index.
+
+    Nobody has the reference that it refers to: whoever does not need the bases must not ask.
+
+    Args:
+        bam: what make_bam or write_bam has written.
+        options: of samtools for the format: seqs_per_slice=2, ...
+    """
+    cram, reference = bam.with_suffix(".cram"), bam.with_suffix(".fa")
+    with pysam.AlignmentFile(str(bam), check_sq=False) as alignments:
+        lengths = dict(zip(alignments.references, alignments.lengths, strict=True))
+    if not lengths or max(lengths.values()) > LONGEST_REFERENCE:
+        options = (*options, "no_ref=1")
+    else:
+        bases = (f">{name}\n{'A' * length}\n" for name, length in lengths.items())
+        reference.write_text("".join(bases))
+        options = (*options, f"reference={reference}")
+    formats = [part for option in options for part in ("--output-fmt-option", option)]
+    subprocess.run(["samtools", "view", "-C", *formats, "-o", cram, bam], check=True)
+    subprocess.run(["samtools", "index", cram], check=True)
+    for path in (reference, Path(f"{reference}.fai")):
+        path.unlink(missing_ok=True)
+    return cram
 
 
 def _record(header: pysam.AlignmentHeader, name: str, read: Read) -> pysam.AlignedSegment:

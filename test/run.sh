@@ -23,7 +23,12 @@ if [ ! -f "$BAM" ]; then
     exit 1
 fi
 if [ -z "${BAI:-}" ]; then
-    for BAI in {"$BAM","${BAM%.*}"}.{bai,csi} ""; do
+    # sample.bai beside sample.cram is that of sample.bam.
+    case "$BAM" in
+        *.cram) beside=("$BAM.crai" "${BAM%.*}.crai") ;;
+        *) beside=("$BAM".{bai,csi} "${BAM%.*}".{bai,csi}) ;;
+    esac
+    for BAI in "${beside[@]}" ""; do
         [ ! -f "$BAI" ] || break
     done
 elif [ ! -f "$BAI" ]; then

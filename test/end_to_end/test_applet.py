@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from builders import Read, make_bam, make_big_bam, write_bam
+from builders import Read, cram_of, make_bam, make_big_bam, write_bam
 from dx_client import Applet, Dx
 from oracle import expected_count_file
 
@@ -122,6 +122,42 @@ def test_without_an_index_one_is_made_and_serves_the_next_time(
     assert again.state == "done", again.log
     assert again.produced == ["my_count.txt"]
     assert again.count_file == run.count_file
+
+
+@pytest.mark.parametrize("with_index", [True, False])
+def test_a_cram_is_counted_without_its_reference(
+    applet: Applet, tmp_path: Path, with_index: bool
+) -> None:
+    reads = {"chr1": 300, "empty": 0, "HLA-A*01:01": 2} | {f"decoy{n}": n for n in range(20)}
+    bam = make_bam(tmp_path / "sample.bam", reads, unplaced=7)
+    cram = cram_of(bam, "seqs_per_slice=50")
+
+    run = applet.run(cram, Path(f"{cram}.crai") if with_index else None)
+
+    assert run.state == "done", run.log
+    assert run.produced == [*([] if with_index else ["sample.cram.crai"]), "sample_count.txt"]
+    assert run.count_file == expected_count_file(bam)
+
+
+def test_what_a_file_is_goes_before_what_it_is_called(applet: Applet, tmp_path: Path) -> None:
+    bam = make_bam(tmp_path / "sample.bam", {"chr1": 30, "chr2": 5}, unplaced=7)
+    cram = cram_of(bam)
+    expected = expected_count_file(bam)
+    for file, name in (bam, "a.cram"), (cram, "b.bam"):
+        run = applet.run(file.rename(tmp_path / name), None)
+        assert run.state == "done", run.log
+        kind = "bai" if name == "a.cram" else "crai"
+        assert run.produced == [f"{name}.{kind}", f"{name[0]}_count.txt"]
+        assert run.count_file == expected
+
+
+def test_the_index_of_a_bam_is_refused_for_a_cram(applet: Applet, tmp_path: Path) -> None:
+    bam = make_bam(tmp_path / "sample.bam", {"chr1": 30})
+    run = applet.run(cram_of(bam), Path(f"{bam}.bai"))
+    reason, message = run.failure
+    assert (run.state, reason) == ("failed", "AppError")
+    assert "sample.bam.bai is a BAI index, not the index of a CRAM file" in message
+    assert run.produced == []
 
 
 def test_an_unsorted_bam_is_refused_with_the_command_that_sorts_it(

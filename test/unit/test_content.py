@@ -24,6 +24,9 @@ from readcount.content import kind_of
         (gzip.compress(b"BCF\2\2", mtime=0), "a BCF file"),
         (gzip.compress(b"TBI\1", mtime=0), "a tabix index"),
         (b"PK\3\4", "a file of an unknown kind"),
+        (b"0\t1\t2\t26\t5\t6\n", "a CRAI index"),
+        (gzip.compress(b"-1\t0\t1\t26\t5\t6\n"), "a CRAI index"),
+        (b"0\t1\t2\t26\t5\n", "a file of an unknown kind"),
     ],
 )
 def test_other_files_are_told_by_their_first_bytes(
@@ -47,3 +50,5 @@ def test_real_files_are_told_by_their_first_bytes(tmp_path: Path) -> None:
         "a CSI index",
     ]
     assert kind_of(cram) == "a CRAM file"
+    subprocess.run(["samtools", "index", cram], check=True)
+    assert kind_of(Path(f"{cram}.crai")) == "a CRAI index"

@@ -74,6 +74,9 @@ def test_without_regions_there_is_only_the_total() -> None:
     [
         ("sample.bam", "sample_count.txt"),
         ("a.bam.bam", "a.bam_count.txt"),
+        ("sample.cram", "sample_count.txt"),
+        ("a.bam.cram", "a.bam_count.txt"),
+        ("a.cram.bam", "a.cram_count.txt"),
         ("sample.sorted.bam", "sample.sorted_count.txt"),
         ("sample.BAM", "sample.BAM_count.txt"),
         ("sample", "sample_count.txt"),

@@ -1,6 +1,5 @@
 """However a BAM is cut, the counts are those of one `samtools view -c` per reference sequence."""
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -16,10 +15,7 @@ from readcount.inputs import IndexedBam
 from readcount.plan import Call, Group, Plan, plan_tasks
 from readcount.regions import Contig, Region
 from readcount.samtools import run_task
-
-UNMAPPED = 0x4
-CIGARS = [None, "1M", "10M", "3S5M", "2M40000N2M", "5I", "100000M"]
-
+from strategies import CIGARS, UNMAPPED, Case, cases
 
 # No record costs less: with tasks of this size every sequence is cut.
 TINY = 1e-8
@@ -43,60 +39,6 @@ def count(bam: Path, plan: Plan) -> list[int]:
     numbered = enumerate(plan.tasks)
     counted = [run_task(indexed(bam), task) for task in numbered]
     return [count.records for count in merge_counts(plan, counted)]
-
-
-@dataclass(frozen=True)
-class Case:
-    lengths: dict[str, int]
-    reads: list[Read]
-    csi: bool
-
-
-@st.composite
-def reads_on(draw: st.DrawFn, contig: str, length: int, last: int) -> list[Read]:
-    """Records on a sequence, over its end as well; last is the last position an index can have."""
-    near = st.integers(0, min(length + 5, last))
-    far = st.integers(0, min(length + 300_000, last))
-    edges = st.sampled_from([INTERVAL - 1, INTERVAL, 2 * INTERVAL, 2**29 - 1, 2**29, length - 1])
-    reads = st.builds(
-        Read,
-        contig=st.just(contig),
-        position=near | near | far | edges.filter(lambda at: at <= last),
-        cigar=st.sampled_from(CIGARS),
-        flag=st.sampled_from([0, UNMAPPED, 0x10, 0x100, 0x800]),
-    )
-    placed = [read for read in draw(st.lists(reads, max_size=12)) if reach(read) <= last]
-    # POS 0 means that there is no position. htslib makes no index if a sequence has two of them.
-    without_position = st.builds(
-        Read,
-        contig=st.just(contig),
-        position=st.just(-1),
-        cigar=st.sampled_from(CIGARS),
-        flag=st.sampled_from([0, UNMAPPED]),
-    )
-    return [*draw(st.lists(without_position, max_size=1)), *placed]
-
-
-def reach(read: Read) -> int:
-    return read.position + 110_000
-
-
-@st.composite
-def cases(draw: st.DrawFn) -> Case:
-    csi = draw(st.booleans())
-    sizes = st.integers(1, 8) | st.integers(1, 200_000)
-    if csi:
-        sizes |= st.integers(2**29, 2**30)
-    names = st.sampled_from(["chr1", "chr1:1-5", "HLA-A*01", "{chr1}", "a}", "#x", ".", "c,d"])
-    lengths = draw(st.dictionaries(names, sizes, min_size=1, max_size=3))
-    if csi:
-        # The longest sequence decides which positions the index can have.
-        lengths["long"] = 2**30
-    last = lengths.get("long", 2**29) - 1
-    reads = [
-        read for name, length in lengths.items() for read in draw(reads_on(name, length, last))
-    ]
-    return Case(lengths, [*reads, *draw(st.lists(st.just(Read(None)), max_size=2))], csi)
 
 
 @given(cases(), st.none() | st.integers(1, 8), st.booleans())

@@ -1,5 +1,6 @@
 """A file without an index gets one, and one that cannot have an index is refused."""
 
+import gzip
 import os
 import re
 import subprocess
@@ -9,7 +10,7 @@ from pathlib import Path
 import pysam
 import pytest
 
-from builders import Read, make_bam, write_bam
+from builders import Read, cram_of, make_bam, write_bam
 from fuzz import bgzf
 from readcount.checks import check_coverage, read_files
 from readcount.errors import MESSAGE_LENGTH, DiskSpaceError, InputError, ReadCountError
@@ -68,6 +69,34 @@ def test_a_sequence_that_no_bai_can_hold_gets_a_csi(
     assert [contig.records for contig in contigs.values()] == [1, 1]
 
 
+def test_a_cram_gets_a_crai(tmp_path: Path) -> None:
+    lengths = {"chr1": LONGEST_IN_BAI + 1}
+    cram = cram_of(write_bam(tmp_path, lengths, [Read("chr1", 7), Read(None)], csi=True))
+    expected = Path(f"{cram}.crai").read_bytes()
+    log: list[str] = []
+    bam = index_anew(without_index(cram), 2, log.append)
+    assert bam.index == Path(f"{bam.path}.crai")
+    assert gzip.decompress(bam.index.read_bytes()) == gzip.decompress(expected)
+    assert log[0].startswith("no index was given: made a CRAI in ")
+
+
+@pytest.mark.parametrize(
+    "reads",
+    [
+        [("chr1", 10), ("chr2", 10), ("chr1", 20)],
+        [("chr2", 10), ("chr1", 10)],
+        [("chr1", 10), (None, 0), ("chr2", 10)],
+    ],
+    ids=["sequences in turns", "sequences in another order", "unplaced before placed"],
+)
+def test_a_cram_that_is_not_sorted_is_refused(
+    tmp_path: Path, reads: list[tuple[str | None, int]]
+) -> None:
+    cram = cram_of(unsorted(tmp_path / "sample.bam", reads), "multi_seq_per_slice=0")
+    with pytest.raises(InputError, match=r"sort -o sorted_sample\.cram sample\.cram"):
+        index_anew(without_index(cram), 2, lambda line: None)
+
+
 @pytest.mark.parametrize(
     "reads",
     [
@@ -104,7 +133,10 @@ def spoil_a_block(bam: Path) -> None:
 FAULTS: dict[str, tuple[Callable[[Path], object], str]] = {
     "cut": (lambda bam: os.truncate(bam, bam.stat().st_size // 2), "is incomplete or damaged"),
     "a block": (spoil_a_block, "cannot be read at some place, to index it; samtools ended with"),
-    "not a BAM": (lambda bam: bam.write_bytes(b"@HD\tVN:1.6\n"), "is SAM text, not a BAM file"),
+    "not a BAM": (
+        lambda bam: bam.write_bytes(b"@HD\tVN:1.6\n"),
+        "is SAM text, not a BAM or CRAM file",
+    ),
 }
 
 

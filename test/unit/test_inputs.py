@@ -52,7 +52,8 @@ def test_an_index_that_came_before_its_bam_does_not_look_outdated(tmp_path: Path
 
 
 def test_messages_show_long_names_shortened(tmp_path: Path) -> None:
-    both = downloaded("a" * 200 + ".bam", str(make_bam(tmp_path, {"chr1": 1})))
+    bam = make_bam(tmp_path / ("a" * 200 + ".bam"), {"chr1": 1})
+    both = downloaded(str(bam), f"{bam}.bai")
     assert len(both.shown) <= 80
     assert both.shown.startswith("aaa")
     assert both.shown.endswith("a.bam")

@@ -11,13 +11,15 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from readcount.content import BAM, INDEXES, kind_of
+from readcount.content import BAM, BAM_INDEXES, CRAM, CRAM_INDEX, kind_of
 from readcount.counts import RegionCount
+from readcount.cram import ContainerError, cram_index, read_containers, read_crai
 from readcount.errors import INDEX_ANEW, MORE_STORAGE, DiskSpaceError, InputError, shorten
 from readcount.index import ContigIndex, IndexFormatError, read_index
 from readcount.inputs import IndexedBam
 from readcount.regions import Contig, Header, read_header
 from readcount.samtools import (
+    count_unplaced,
     disagreement,
     quickcheck,
     sort_it,
@@ -44,11 +46,11 @@ def read_files(bam: IndexedBam) -> tuple[Header, dict[str, Contig]]:
     """Reads what the header and the index say, each reference sequence by its name.
 
     Raises:
-        InputError: the files are not a BAM sorted by position and its index, or are damaged, or
-            do not belong together. All faults are named.
+        InputError: the files are not a BAM or CRAM sorted by position and its index, or are
+            damaged, or do not belong together. All faults are named.
     """
     header, bam_faults = _read_bam(bam)
-    entries, index_faults = _read_index(bam)
+    entries, index_faults = _read_crai(bam, header) if bam.cram else _read_index(bam)
     if header is None or entries is None:
         raise InputError("\n".join(bam_faults + index_faults))
     if len(entries) != len(header.names):
@@ -74,12 +76,12 @@ def _read_bam(bam: IndexedBam) -> tuple[Header | None, list[str]]:
     """Gives the header, or what is wrong."""
     field = f"mappings_sorted_bam: {bam.shown}"
     kind = kind_of(bam.path)
-    if kind != BAM:
-        return None, [f"{field} is {kind}, not a BAM file. Give a BAM sorted by position."]
+    if kind not in (BAM, CRAM):
+        return None, [f"{field} is {kind}, not a BAM or CRAM file. Give one sorted by position."]
     if quickcheck(bam):
         return None, [
             f"{field} is incomplete or damaged: it has not the header and the last block of a "
-            "whole BAM file. Upload it again."
+            f"whole {kind.split()[1]} file. Upload it again."
         ]
     try:
         header = read_header(bam.path)
@@ -105,12 +107,38 @@ def _read_index(bam: IndexedBam) -> tuple[list[ContigIndex] | None, list[str]]:
     """Gives the entries of the index, or what is wrong."""
     field = f"mappings_sorted_bai: {bam.index_shown}"
     kind = kind_of(bam.index)
-    if kind not in INDEXES:
+    if kind not in BAM_INDEXES:
         return None, [f"{field} is {kind}, not the index of a BAM file. {INDEX_ANEW}"]
     try:
         return read_index(bam.index), []
     except IndexFormatError as error:
         return None, [f"{field} is damaged: {error}. {INDEX_ANEW}"]
+
+
+def _read_crai(
+    bam: IndexedBam, header: Header | None
+) -> tuple[list[ContigIndex] | None, list[str]]:
+    """Gives the entries of the index of a CRAM, or what is wrong with it, or with the CRAM."""
+    field = f"mappings_sorted_bai: {bam.index_shown}"
+    kind = kind_of(bam.index)
+    # The index of a CRAM without records has no line to tell it by.
+    if kind not in (CRAM_INDEX, "a gzip-compressed file"):
+        return None, [f"{field} is {kind}, not the index of a CRAM file. {INDEX_ANEW}"]
+    try:
+        slices = read_crai(bam.index)
+    except IndexFormatError as error:
+        return None, [f"{field} is damaged: {error}. {INDEX_ANEW}"]
+    if header is None:
+        return None, []
+    try:
+        return cram_index(slices, read_containers(bam.path), len(header.names)), []
+    except ContainerError as error:
+        return None, [
+            f"mappings_sorted_bam: {bam.shown} is damaged: {error}. Upload it again, or give it "
+            "as a BAM."
+        ]
+    except IndexFormatError as error:
+        return None, [f"{field} was not made from {bam.shown}: {error}. {INDEX_ANEW}"]
 
 
 def check_coverage(bam: IndexedBam, header: Header, contigs: Mapping[str, Contig]) -> None:
@@ -119,9 +147,12 @@ def check_coverage(bam: IndexedBam, header: Header, contigs: Mapping[str, Contig
     A sequence that has no records by the index is never looked at, so that its count cannot show
     that the index is not the file's. But the records of a sorted file lie without a gap: what
     follows the last one of a sequence is the first one of the next that has some, and what
-    follows the last of all has no place. It is looked at only where the index leaves a gap.
+    follows the last of all has no place. It is looked at only where the index leaves a gap. The
+    containers of a CRAM tell what they hold, whatever the index says.
     """
-    at: int | None = header.end
+    if bam.cram:
+        return
+    at = header.end
     for number, (name, contig) in enumerate(contigs.items()):
         if contig.records == 0:
             continue
@@ -188,11 +219,46 @@ def check_counts(
     Raises:
         InputError: a count is not what it should be.
     """
+    if bam.cram:
+        return _check_cram_counts(bam, counts, contigs)
     with_statistics = all(contig.records is not None for contig in contigs.values())
     if with_statistics:
         expected = {name: contig.records or 0 for name, contig in contigs.items()}
     else:
         expected = tally_all(bam)
+    _require(bam, counts, expected)
+    if with_statistics:
+        return f"counts agree with the index of all {len(counts):,} regions"
+    return f"counts of all {len(counts):,} regions agree with reading the whole file"
+
+
+def _check_cram_counts(
+    bam: IndexedBam, counts: Sequence[RegionCount], contigs: Mapping[str, Contig]
+) -> str:
+    """Holds counts of all sequences of a CRAM against its containers; see check_counts.
+
+    A container holds records of one sequence, or of several small ones. How many each of those has
+    is not known, but what all of them have, together with the records that have no place.
+    """
+    known = {name: contig.records for name, contig in contigs.items() if contig.records is not None}
+    _require(bam, [count for count in counts if count.region.contig in known], known)
+    if len(known) == len(contigs):
+        return f"counts agree with the containers of all {len(counts):,} regions"
+    in_file = sum(container.records for container in read_containers(bam.path))
+    counted = sum(count.records for count in counts) + count_unplaced(bam)
+    if counted != in_file:
+        nowhere = tally_before_first_position(bam)
+        counted += sum(nowhere.get(name, 0) for name in contigs)
+    if counted != in_file:
+        raise disagreement(bam, "the whole file", counted, in_file)
+    return (
+        f"counts agree with the containers of {len(known):,} regions, and the sum of all "
+        f"{len(counts):,} and the unplaced ones with those of the file: {in_file:,} records"
+    )
+
+
+def _require(bam: IndexedBam, counts: Sequence[RegionCount], expected: Mapping[str, int]) -> None:
+    """Raises InputError for the first count that is not what it should be."""
     wrong = [count for count in counts if count.records != expected.get(count.region.contig, 0)]
     if wrong:
         nowhere = tally_before_first_position(bam)
@@ -200,6 +266,3 @@ def check_counts(
             name = count.region.contig
             if count.records != expected.get(name, 0) - nowhere.get(name, 0):
                 raise disagreement(bam, name, count.records, expected.get(name, 0))
-    if with_statistics:
-        return f"counts agree with the index of all {len(counts):,} regions"
-    return f"counts of all {len(counts):,} regions agree with reading the whole file"

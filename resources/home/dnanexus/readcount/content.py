@@ -1,5 +1,6 @@
 """What a file is, by its first bytes and not by its name."""
 
+import re
 import zlib
 from pathlib import Path
 
@@ -25,7 +26,11 @@ _COMPRESSED_BEGINNINGS = {
     b"@": "compressed SAM text",
 }
 BAM = "a BAM file"
-INDEXES = ("a BAI index", "a CSI index")
+CRAM = "a CRAM file"
+BAM_INDEXES = ("a BAI index", "a CSI index")
+CRAM_INDEX = "a CRAI index"
+# A line of six numbers for each slice.
+_CRAM_INDEX = re.compile(rb"(-?\d+\t){5}\d+\n")
 _BYTES = 1 << 16
 
 
@@ -35,10 +40,15 @@ def kind_of(path: Path) -> str:
         beginning = file.read(_BYTES)
     if not beginning:
         return "an empty file"
-    kind = _kind(beginning, _BEGINNINGS) or "a file of an unknown kind"
+    kind = _kind(beginning, _BEGINNINGS)
     if kind == "a gzip-compressed file":
-        return _kind(_inflate(beginning), _COMPRESSED_BEGINNINGS) or kind
-    return kind
+        beginning = _inflate(beginning)
+        return _kind(beginning, _COMPRESSED_BEGINNINGS) or _cram_index(beginning) or kind
+    return kind or _cram_index(beginning) or "a file of an unknown kind"
+
+
+def _cram_index(beginning: bytes) -> str | None:
+    return CRAM_INDEX if _CRAM_INDEX.match(beginning) else None
 
 
 def _kind(beginning: bytes, kinds: dict[bytes, str]) -> str | None:

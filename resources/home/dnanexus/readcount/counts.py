@@ -1,5 +1,6 @@
 """Counts, put together and written out."""
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -70,5 +71,5 @@ def format_counts(counts: Iterable[RegionCount]) -> str:
 
 
 def count_file_name(bam_name: str) -> str:
-    """Gives NAME_count.txt for NAME.bam, and <name>_count.txt for any other name."""
-    return f"{bam_name.removesuffix('.bam')}_count.txt"
+    """Gives NAME_count.txt for NAME.bam and NAME.cram, and <name>_count.txt for any other name."""
+    return re.sub(r"\.(bam|cram)\Z", "", bam_name) + "_count.txt"

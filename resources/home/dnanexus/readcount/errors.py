@@ -6,7 +6,7 @@ sentences and MESSAGE_LENGTH characters. What does not fit goes to `details`, fo
 
 MESSAGE_LENGTH = 500
 # What to do, where several errors call for the same.
-INDEX_ANEW = "Give the index that was made from this very BAM, or none: the applet then makes one."
+INDEX_ANEW = "Give the index that was made from this very file, or none: the applet then makes one."
 
 MORE_STORAGE = "Run the job on an instance type with more storage (--instance-type)."
 MORE_MEMORY = "Run the job on an instance type with more memory (--instance-type)."

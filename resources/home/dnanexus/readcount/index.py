@@ -53,6 +53,7 @@ class ContigIndex(NamedTuple):
         begin: offset of the first record; None where the index does not say, or there is none.
         end: offset behind the last record; None like begin.
         entry: where that is in a BAI index, if it is worth being read alone.
+        expected: records that it may have, where only the containers of a CRAM tell.
     """
 
     records: int | None = None
@@ -60,6 +61,7 @@ class ContigIndex(NamedTuple):
     begin: int | None = None
     end: int | None = None
     entry: Entry | None = None
+    expected: float | None = None
 
 
 def read_index(path: Path) -> list[ContigIndex]:

@@ -1,29 +1,39 @@
-"""The BAM and its index."""
+"""The BAM or CRAM and its index."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
+from readcount.content import CRAM, kind_of
 from readcount.errors import shorten
 
 # How much of a file's name a message shows.
 SHOWN = 80
+# All that decides whether a record counts: FLAG, RNAME, POS, MAPQ and CIGAR (SAM_FLAG, ... in
+# htslib/sam.h). Without the bases a CRAM is read without its reference, and faster.
+CRAM_FIELDS = 0x3E
 
 
 @dataclass(frozen=True)
 class IndexedBam:
-    """A BAM and its index, each under any name, in any folder.
+    """A BAM or CRAM and its index, each under any name, in any folder.
 
     Attributes:
         path: absolute path of the BAM; an absolute one does not begin with a dash.
-        index: absolute path of its BAI or CSI index.
+        index: absolute path of its BAI, CSI or CRAI index.
+        cram: whether it is a CRAM.
     """
 
     path: Path
     index: Path
+    cram: bool = False
 
     def as_samtools(self) -> str:
         """The two as one file name that samtools takes (samtools manual, "FILENAME")."""
         return f"{self.path}##idx##{self.index}"
+
+    def read_options(self) -> list[str]:
+        """What samtools needs to be told before it can read the file."""
+        return ["--input-fmt-option", f"required_fields={CRAM_FIELDS:#x}"] if self.cram else []
 
     @property
     def shown(self) -> str:
@@ -39,9 +49,10 @@ class IndexedBam:
 def downloaded(bam: str, index: str | None) -> IndexedBam:
     """Brings two downloaded files together; without an index, the place is where it is to be."""
     path = Path(bam).absolute()
+    cram = kind_of(path) == CRAM
     if index is None:
-        return IndexedBam(path, Path(f"{path}.bai"))
-    pair = IndexedBam(path, Path(index).absolute())
+        return IndexedBam(path, Path(f"{path}.{'crai' if cram else 'bai'}"), cram)
+    pair = IndexedBam(path, Path(index).absolute(), cram)
     # htslib warns of an index that is older than its BAM, but the times of two downloads only
     # tell which came first.
     pair.index.touch()

@@ -81,7 +81,7 @@ class Group:
         numbers: places of the regions in the list of regions, from 0.
         contigs: their names; neighbours in the file, as far as they have records at all.
         lengths: of each sequence, in bases.
-        in_index: the records that the index has for each.
+        in_index: the records that the index has for each; None where it does not say.
         records: how many are expected in all.
         seconds: what it is expected to cost.
     """
@@ -89,7 +89,7 @@ class Group:
     numbers: tuple[int, ...]
     contigs: tuple[str, ...]
     lengths: tuple[int, ...]
-    in_index: tuple[int, ...]
+    in_index: tuple[int | None, ...]
     records: float
     seconds: float
 
@@ -174,7 +174,7 @@ def plan_tasks(
         contig = contigs[region.contig]
         if contig.records == 0:
             empty.append(number)
-        elif contig.records and contig.records < most_in_group and fits_bed(region.contig):
+        elif _told(contig) and records[number] < most_in_group and fits_bed(region.contig):
             small.append(number)
         else:
             cuts = _cuts(RECORD * records[number], seconds, few)
@@ -192,7 +192,13 @@ def plan_tasks(
 
 
 def _records(contig: Contig) -> float:
-    return contig.length * RECORDS_PER_BASE if contig.records is None else contig.records
+    told = _told(contig)
+    return contig.length * RECORDS_PER_BASE if told is None else told
+
+
+def _told(contig: Contig) -> float | None:
+    """The records that the index has, or that the containers of a CRAM make likely."""
+    return contig.expected if contig.records is None else contig.records
 
 
 def _calls(
@@ -278,8 +284,8 @@ def _group(
     numbers: Sequence[int], regions: Sequence[Region], contigs: Mapping[str, Contig], call: float
 ) -> Group:
     names = tuple(regions[number].contig for number in numbers)
-    in_index = tuple(contigs[name].records or 0 for name in names)
-    records = sum(in_index)
+    in_index = tuple(contigs[name].records for name in names)
+    records = sum(_records(contigs[name]) for name in names)
     return Group(
         numbers=tuple(numbers),
         contigs=names,

@@ -63,6 +63,7 @@ class Contig(NamedTuple):
         begin: see ContigIndex.
         end: see ContigIndex.
         entry: see ContigIndex.
+        expected: see ContigIndex.
     """
 
     length: int
@@ -71,6 +72,7 @@ class Contig(NamedTuple):
     begin: int | None = None
     end: int | None = None
     entry: Entry | None = None
+    expected: float | None = None
 
 
 class Header(NamedTuple):
@@ -80,29 +82,32 @@ class Header(NamedTuple):
         names: of the reference sequences, from @SQ lines alone: SN: elsewhere is none.
         lengths: of each, in bases.
         sort_order: SO of the @HD line; "unknown", as the specification has it, where it is not.
-        end: virtual file offset of the first record.
+        end: virtual file offset of the first record of a BAM; None for a CRAM.
     """
 
     names: tuple[str, ...]
     lengths: tuple[int, ...]
     sort_order: str
-    end: int
+    end: int | None
 
 
 def read_header(path: Path) -> Header:
-    """Reads the header of a BAM.
+    """Reads the header of a BAM or CRAM.
 
     Raises:
         OSError, ValueError: it cannot be read.
     """
-    with pysam.AlignmentFile(str(path), "rb", check_sq=False) as alignments:
+    # Of an index that is not beside a CRAM, htslib says what looks like an error.
+    verbosity = pysam.set_verbosity(0)
+    with pysam.AlignmentFile(str(path), check_sq=False) as alignments:
+        pysam.set_verbosity(verbosity)
         first_line = str(alignments.header).partition("\n")[0].split("\t")
         order = next((field[3:] for field in first_line if field.startswith("SO:")), "unknown")
         return Header(
             names=alignments.references,
             lengths=alignments.lengths,
             sort_order=order if first_line[0] == "@HD" else "unknown",
-            end=alignments.tell(),
+            end=None if alignments.is_cram else alignments.tell(),
         )
 
 

@@ -96,16 +96,26 @@ def count_region(bam: IndexedBam, region: Region, only_from_before: bool = False
     if _needs_bed(region):
         options += ["-M", "-L", "-"]
         bed = _bed_line(region.contig, LAST_POSITION)
-    command = [samtools_path(), "view", "-c", *options, bam.as_samtools()]
+    command = [samtools_path(), "view", "-c", *bam.read_options(), *options, bam.as_samtools()]
     if not bed:
         command.append(region.as_samtools())
+    return _number(bam, str(region), command, bed)
 
+
+def count_unplaced(bam: IndexedBam) -> int:
+    """Counts the records that have no place; raises as run_task does."""
+    command = [samtools_path(), "view", "-c", *bam.read_options(), bam.as_samtools(), "*"]
+    return _number(bam, "records without a place", command, "")
+
+
+def _number(bam: IndexedBam, where: str, command: list[str], bed: str) -> int:
+    """Gives the number that a command prints, if nothing speaks against it."""
     ended = subprocess.run(command, input=bed.encode(), capture_output=True, check=False)
     answer, complaints = _text(ended.stdout), _text(ended.stderr)
     # Exit status 0 is not enough: samtools also gives it for a region that it does not know
     # (up to 1.16 at least) and for records before the place where a file was cut off.
     if ended.returncode != 0 or complaints or not answer.isdecimal():
-        raise _failure(bam, str(region), command, ended.returncode, complaints or answer)
+        raise _failure(bam, where, command, ended.returncode, complaints or answer)
     return int(answer)
 
 
@@ -122,7 +132,8 @@ def count_group(bam: IndexedBam, group: Group) -> list[int]:
         InputError: more than RECOUNTED sequences have not what the index says, or as run_task.
     """
     bed = "".join(
-        _bed_line(contig, length + MARGIN)
+        # The index of a CRAM has no bins.
+        _bed_line(contig, LAST_POSITION if bam.cram else length + MARGIN)
         for contig, length in zip(group.contigs, group.lengths, strict=True)
     )
     where = f"{group.contigs[0]} to {group.contigs[-1]}"
@@ -131,7 +142,7 @@ def count_group(bam: IndexedBam, group: Group) -> list[int]:
     recounted = 0
     for contig, in_index in zip(group.contigs, group.in_index, strict=True):
         records = tally.get(contig, 0)
-        if records != in_index:
+        if in_index is not None and records != in_index:
             recounted += 1
             if recounted > RECOUNTED:
                 raise disagreement(bam, contig, records, in_index)
@@ -158,7 +169,14 @@ def tally_before_first_position(bam: IndexedBam) -> dict[str, int]:
 
 
 def disagreement(bam: IndexedBam, contig: str, records: int, in_index: int) -> InputError:
-    """The error for a sequence that has not the records that the index says."""
+    """The error for a sequence that has not the records that the index says, or the containers."""
+    if bam.cram:
+        return InputError(
+            f"mappings_sorted_bai: by {bam.index_shown}, {shorten(contig, 60)} has {records:,} "
+            f"records, but the containers of {bam.shown} hold {in_index:,}. The index was made "
+            "from another file, or one of the two is damaged. Upload the CRAM again, and give no "
+            "index: the applet then makes one."
+        )
     return InputError(
         f"mappings_sorted_bai: {bam.index_shown} says that {shorten(contig, 60)} has "
         f"{in_index:,} records, but {bam.shown} has {records:,} there. The index was made from "
@@ -178,7 +196,7 @@ def quickcheck(bam: IndexedBam) -> str:
 
 
 def make_index(bam: IndexedBam, threads: int, csi: bool) -> None:
-    """Writes the index of a file to where it is to be: a CSI, or else a BAI.
+    """Writes the index of a file to where it is to be: a CSI, or else a BAI or CRAI.
 
     Raises:
         InputError: the file is not sorted by position, or cannot be read.
@@ -225,7 +243,7 @@ def _tally(bam: IndexedBam, where: str, options: list[str], bed: str) -> dict[st
     The records go from `samtools view` to `samtools idxstats`, which counts whatever it reads
     from a stream: half of the time that lines of SAM text take to write and to split.
     """
-    view = [samtools_path(), "view", "-u", *options, bam.as_samtools()]
+    view = [samtools_path(), "view", "-u", *bam.read_options(), *options, bam.as_samtools()]
     idxstats = [samtools_path(), "idxstats", "-"]
     with tempfile.TemporaryFile() as lines, tempfile.TemporaryFile() as view_stderr:
         lines.write(bed.encode())
@@ -318,7 +336,7 @@ def _failure(
     return InputError(
         f"mappings_sorted_bam: {bam.shown} cannot be read at {where}; samtools ended with exit "
         f"status {exit_status} and said: {first}. The file is damaged, or the index is not the one "
-        "made from it. Upload the BAM again, and an index made from it with 'samtools index'.",
+        "made from it. Upload the file again, and an index made from it with 'samtools index'.",
         details,
     )
 

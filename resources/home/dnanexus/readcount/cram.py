@@ -1,0 +1,228 @@
+"""What a CRAM file and its index say about where the records are, read without htslib.
+
+A .crai has a line for each slice and reference sequence, but no numbers of records. Those are in
+the headers of the containers that hold the slices, which are read here one after the other,
+without the index (CRAM specification, CRAMv3.tex beside SAMv1.tex: "Container header structure"
+and "Indexing"). Nothing here decides a count: that is samtools' part.
+"""
+
+import gzip
+import os
+import re
+import zlib
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+from readcount.index import INTERVAL, ContigIndex, IndexFormatError
+
+# The file definition, before the first container.
+DEFINITION_BYTES = 26
+# Versions whose containers are laid out as below.
+VERSIONS = (2, 3)
+# More in a container are a sign that it is none: htslib writes one slice unless told otherwise.
+MOST_SLICES = 100_000
+# Sequence, start and span have 32 bits, and what is in bytes has 64.
+_INDEX_LINE = re.compile(r"(-?\d{1,10})\t(-?\d{1,10})\t(-?\d{1,10})" + r"\t(\d{1,19})" * 3)
+# What stands for the number of a reference sequence.
+UNPLACED = -1
+SEVERAL = -2
+
+
+class ContainerError(ValueError):
+    """The containers of a CRAM file cannot be followed to its end."""
+
+
+class Container(NamedTuple):
+    """A container of records.
+
+    Attributes:
+        offset: where it begins in the file, in bytes.
+        contig: number of the reference sequence, or UNPLACED, or SEVERAL.
+        records: how many it holds.
+    """
+
+    offset: int
+    contig: int
+    records: int
+
+
+class Slice(NamedTuple):
+    """A line of a .crai: what a slice holds of one reference sequence.
+
+    Attributes:
+        contig: number of the reference sequence, or UNPLACED.
+        start: position of its first record, from 1.
+        span: bases from there on.
+        container: where its container begins in the file, in bytes.
+        offset: from the end of the container's header to the slice, in bytes.
+        size: of the slice, in bytes.
+    """
+
+    contig: int
+    start: int
+    span: int
+    container: int
+    offset: int
+    size: int
+
+
+def read_containers(path: Path) -> list[Container]:
+    """Gives the containers of a CRAM file; that of the header and the empty last one hold none.
+
+    Raises:
+        ContainerError: they cannot be followed to the end, or the version is not known.
+    """
+    containers = []
+    with path.open("rb") as file:
+        definition = file.read(DEFINITION_BYTES)
+        end = file.seek(0, os.SEEK_END)
+        if len(definition) < DEFINITION_BYTES or definition[4] not in VERSIONS:
+            raise ContainerError("it is of a version that is not known")
+        at = DEFINITION_BYTES
+        while at < end:
+            file.seek(at)
+            try:
+                container, length = _read_container(file, definition[4])
+            except EOFError as error:
+                raise ContainerError(f"no container begins at byte {at}") from error
+            containers.append(container)
+            at = file.tell() + length
+    if at != end:
+        raise ContainerError("its last container is not whole")
+    return containers
+
+
+def _read_container(file: BinaryIO, version: int) -> tuple[Container, int]:
+    """Reads the header of a container; gives it, and how many bytes follow.
+
+    Raises:
+        EOFError: here is none.
+    """
+    at = file.tell()
+    length = int.from_bytes(_read(file, 4), "little", signed=True)
+    contig, _, _, records = (_read_itf8(file) for _ in range(4))
+    # The number of the first record, and of bases, and of blocks.
+    if version == 2:
+        _read_itf8(file)
+    else:
+        _skip_ltf8(file)
+    _skip_ltf8(file)
+    _read_itf8(file)
+    slices = _read_itf8(file)
+    if length < 0 or records < 0 or not 0 <= slices <= MOST_SLICES:
+        raise EOFError
+    for _ in range(slices):
+        _read_itf8(file)
+    if version > 2:
+        # A checksum, which htslib looks at.
+        _read(file, 4)
+    return Container(at, contig, records), length
+
+
+def _read(file: BinaryIO, size: int) -> bytes:
+    data = file.read(size)
+    if len(data) < size:
+        raise EOFError
+    return data
+
+
+def _read_itf8(file: BinaryIO) -> int:
+    """Reads a signed number of 32 bits: its first byte begins with a 1 for each further byte."""
+    first = _read(file, 1)
+    more = min(4, _leading_ones(first))
+    data = first + _read(file, more)
+    if more == 4:
+        # Of the last byte only half counts.
+        value = (int.from_bytes(data[:4], "big") << 4 | data[4] & 0xF) & 0xFFFFFFFF
+    else:
+        value = int.from_bytes(data, "big") & ((1 << 7 * (1 + more)) - 1)
+    return value - (1 << 32) if value >> 31 else value
+
+
+def _skip_ltf8(file: BinaryIO) -> None:
+    """Passes over a number of 64 bits, which is like those of 32."""
+    _read(file, _leading_ones(_read(file, 1)))
+
+
+def _leading_ones(byte: bytes) -> int:
+    return 8 - (byte[0] ^ 0xFF).bit_length()
+
+
+def read_crai(path: Path) -> list[Slice]:
+    """Gives the lines of a .crai, which may be compressed or not.
+
+    Raises:
+        IndexFormatError: it is none, or is damaged.
+    """
+    data = path.read_bytes()
+    try:
+        text = (gzip.decompress(data) if data.startswith(b"\x1f\x8b") else data).decode("ascii")
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
+        raise IndexFormatError("it cannot be read to its end") from error
+    slices = []
+    for line in text.splitlines():
+        found = _INDEX_LINE.fullmatch(line)
+        if not found:
+            raise IndexFormatError("not every line has six numbers")
+        slices.append(Slice(*map(int, found.groups())))
+    return slices
+
+
+def cram_index(
+    slices: Iterable[Slice], containers: Iterable[Container], contigs: int
+) -> list[ContigIndex]:
+    """Gives what is known of each reference sequence, in header order.
+
+    How many records a sequence has is certain only where no container holds it and others.
+
+    Raises:
+        IndexFormatError: the index does not have the containers of the file.
+    """
+    by_container: dict[int, list[Slice]] = defaultdict(list)
+    by_contig: dict[int, list[Slice]] = defaultdict(list)
+    for part in slices:
+        by_container[part.container].append(part)
+        by_contig[part.contig].append(part)
+
+    certain: dict[int, int] = defaultdict(int)
+    shared: dict[int, float] = defaultdict(float)
+    for container in containers:
+        listed = {part.contig for part in by_container.pop(container.offset, [])}
+        if container.records == 0:
+            as_in_file = not listed
+        elif container.contig == SEVERAL:
+            as_in_file = bool(listed)
+            for contig in listed:
+                shared[contig] += container.records / len(listed)
+        else:
+            as_in_file = listed == {container.contig}
+            certain[container.contig] += container.records
+        if not as_in_file:
+            raise IndexFormatError(f"it does not have what the file has at byte {container.offset}")
+    if by_container:
+        raise IndexFormatError(f"the file has no container at byte {min(by_container)}")
+    if not by_contig.keys() <= set(range(UNPLACED, contigs)):
+        raise IndexFormatError("it has more reference sequences")
+
+    return [
+        ContigIndex(
+            records=None if contig in shared else certain[contig],
+            offsets=_offsets(sorted(by_contig[contig])),
+            expected=certain[contig] + shared[contig],
+        )
+        for contig in range(contigs)
+    ]
+
+
+def _offsets(slices: Sequence[Slice]) -> tuple[int, ...]:
+    """Gives where in the file each INTERVAL of a sequence begins, and the sequence ends."""
+    offsets: list[int] = []
+    for part in slices:
+        last = max(0, part.start - 2 + part.span) // INTERVAL
+        offsets += [part.container + part.offset] * (last + 1 - len(offsets))
+    if len(offsets) < 2:
+        return ()
+    end = slices[-1]
+    return (*offsets, end.container + end.offset + end.size)
