@@ -127,14 +127,15 @@ def cram_of(bam: Path, *options: str) -> Path:
 
     Args:
         bam: what make_bam or write_bam has written.
-        options: of samtools for the format: seqs_per_slice=2, ...
+        options: of samtools for the format: seqs_per_slice=2, ...; with no_ref=1 it refers to no
+            reference, which records far behind the end of their sequence need.
     """
     cram, reference = bam.with_suffix(".cram"), bam.with_suffix(".fa")
     with pysam.AlignmentFile(str(bam), check_sq=False) as alignments:
         lengths = dict(zip(alignments.references, alignments.lengths, strict=True))
     if not lengths or max(lengths.values()) > LONGEST_REFERENCE:
         options = (*options, "no_ref=1")
-    else:
+    if "no_ref=1" not in options:
         bases = (f">{name}\n{'A' * length}\n" for name, length in lengths.items())
         reference.write_text("".join(bases))
         options = (*options, f"reference={reference}")

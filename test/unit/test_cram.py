@@ -326,6 +326,7 @@ def test_any_cram_gives_what_its_bam_gives(
     bam = write_bam(tmp_path_factory.mktemp("any"), case.lengths, reads, csi=case.csi)
     cram = cram_of(
         bam,
+        "no_ref=1",
         f"version={version}",
         f"seqs_per_slice={per_slice}",
         f"slices_per_container={slices}",
