@@ -43,8 +43,9 @@ test-dnanexus: $(INSTALLED) ## run the end-to-end tests in the project that dx h
 bench: $(INSTALLED) ## measure the counting beside other ways (READS=6000000 ROUNDS=5)
 	@python -m benchmark
 
-fuzz: $(INSTALLED) ## damage a BAM and its index N times, and look for wrong counts (N=1000 SEED=1)
+fuzz: $(INSTALLED) ## damage a BAM, and a CRAM, N times, and look for wrong counts (N=1000 SEED=1)
 	@python -m fuzz $(or $(N),1000) $(or $(SEED),1)
+	@python -m fuzz $(or $(N),1000) $(or $(SEED),1) --cram
 
 lint: $(INSTALLED) ## check style and types
 	ruff check

@@ -140,7 +140,7 @@ def cram_of(bam: Path, *options: str) -> Path:
         reference.write_text("".join(bases))
         options = (*options, f"reference={reference}")
     formats = [part for option in options for part in ("--output-fmt-option", option)]
-    subprocess.run(["samtools", "view", "-C", *formats, "-o", cram, bam], check=True)
+    subprocess.run(["samtools", "view", "--no-PG", "-C", *formats, "-o", cram, bam], check=True)
     subprocess.run(["samtools", "index", cram], check=True)
     for path in (reference, Path(f"{reference}.fai")):
         path.unlink(missing_ok=True)

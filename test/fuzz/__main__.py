@@ -1,5 +1,6 @@
 """`python -m fuzz N SEED`: damages a BAM and its index N times, and classifies every run.
 
+With `--cram` it is a CRAM.
 Beside the applet's way of counting stand the tutorial's (a `samtools view -c` for each reference
 sequence, of which only the exit status is looked at) and `samtools idxstats`. A run is right if it
 gives the counts of the undamaged file, refused if it ends with an error, and else silently wrong.
@@ -17,8 +18,9 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from builders import Read, write_bam
+from builders import Read, cram_of, write_bam
 from fuzz import bgzf
+from fuzz.cram_mutations import CRAM_MUTATIONS
 from fuzz.mutations import MUTATIONS, Pair
 from oracle import count_by_rname
 from readcount.counting import count_regions
@@ -45,8 +47,9 @@ def main() -> int:
     parser.add_argument("number", type=int, help="how many damaged inputs to try")
     parser.add_argument("seed", type=int, help="what decides all chances")
     parser.add_argument("--keep", type=Path, default=Path(".fuzz"), help="where wrong ones go")
+    parser.add_argument("--cram", action="store_true", help="damage a CRAM instead of a BAM")
     arguments = parser.parse_args()
-    tally = fuzz(arguments.number, arguments.seed, arguments.keep)
+    tally = fuzz(arguments.number, arguments.seed, arguments.keep, arguments.cram)
     print(table(tally))
     wrong = sum(number for (_, way, what), number in tally.items() if (way, what) == (OURS, WRONG))
     if wrong:
@@ -54,18 +57,20 @@ def main() -> int:
     return 1 if wrong else 0
 
 
-def fuzz(number: int, seed: int, keep: Path) -> Counter[tuple[str, str, str]]:
+def fuzz(number: int, seed: int, keep: Path, cram: bool = False) -> Counter[tuple[str, str, str]]:
     """Gives how many runs ended how, by mutation, way of counting, and what came of it."""
     tally: Counter[tuple[str, str, str]] = Counter()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        samples = [sample(folder / "some_unplaced.bam", UNPLACED), sample(folder / "none.bam", 0)]
+        mutations = CRAM_MUTATIONS if cram else MUTATIONS
+        make = cram_sample if cram else sample
+        samples = [make(folder / "some_unplaced.bam", UNPLACED), make(folder / "none.bam", 0)]
         for attempt in range(number):
             rng = random.Random(f"{seed}/{attempt}")
-            mutation = rng.choice(list(MUTATIONS))
+            mutation = rng.choice(list(mutations))
             pair, expected = rng.choice(samples)
             place = folder / str(attempt)
-            bam = write_pair(MUTATIONS[mutation](pair, rng), place)
+            bam = write_pair(mutations[mutation](pair, rng), place, "crai" if cram else "bai")
             for way in WAYS:
                 what = classify(way, bam, expected)
                 tally[mutation, way, what] += 1
@@ -75,12 +80,12 @@ def fuzz(number: int, seed: int, keep: Path) -> Counter[tuple[str, str, str]]:
     return tally
 
 
-def write_pair(pair: Pair, folder: Path) -> Path:
-    """Writes a BAM and its index into a new folder."""
+def write_pair(pair: Pair, folder: Path, index: str = "bai") -> Path:
+    """Writes a BAM or CRAM, and its index with that suffix, into a new folder."""
     folder.mkdir()
     bam = folder / "damaged.bam"
     bam.write_bytes(pair.bam)
-    Path(f"{bam}.bai").write_bytes(pair.index)
+    Path(f"{bam}.{index}").write_bytes(pair.index)
     return bam
 
 
@@ -103,6 +108,13 @@ def sample(bam: Path, unplaced: int, fewer: int = 0) -> tuple[Pair, Counts]:
     tally = count_by_rname(bam)
     counts = {contig: tally[contig] for contig in CONTIGS}
     return Pair(bam.read_bytes(), Path(f"{bam}.bai").read_bytes()), counts
+
+
+def cram_sample(bam: Path, unplaced: int) -> tuple[Pair, Counts]:
+    """The records of a sample as a CRAM of many containers."""
+    _, counts = sample(bam, unplaced)
+    cram = cram_of(bam, "no_ref=1", "seqs_per_slice=300", "slices_per_container=2")
+    return Pair(cram.read_bytes(), Path(f"{cram}.crai").read_bytes()), counts
 
 
 def count_as_the_applet(bam: Path) -> Counts | None:
@@ -128,8 +140,9 @@ def _count(bam: Path, sender: Connection) -> None:
             alone = bam.parent / "in" / bam.name
             alone.parent.mkdir()
             alone.symlink_to(bam)
+            (index,) = bam.parent.glob(f"{bam.name}.*")
             counts = count_regions(
-                downloaded(str(alone), f"{bam}.bai"), workers, log=lambda line: None
+                downloaded(str(alone), str(index)), workers, log=lambda line: None
             )
     except ReadCountError:
         sender.send(None)
@@ -168,13 +181,14 @@ WAYS: dict[str, Callable[[Path], Counts | None]] = {
 def table(tally: Counter[tuple[str, str, str]]) -> str:
     """A line for each mutation: right, refused and silently wrong runs of each way."""
     kinds = (RIGHT, REFUSED, WRONG)
-    width = max(map(len, MUTATIONS))
+    mutations = sorted({mutation for mutation, _, _ in tally})
+    width = max(map(len, mutations))
     lines = [f"{'(right / refused / silently wrong)':{width}}" + "".join(f"{w:>18}" for w in WAYS)]
-    for mutation in [*MUTATIONS, "all"]:
+    for mutation in [*mutations, "all"]:
         line = f"{mutation:{width}}"
         for way in WAYS:
             numbers = [
-                sum(tally[name, way, kind] for name in MUTATIONS if mutation in (name, "all"))
+                sum(tally[name, way, kind] for name in mutations if mutation in (name, "all"))
                 for kind in kinds
             ]
             line += f"{' / '.join(map(str, numbers)):>18}"

@@ -10,7 +10,7 @@ from . import bgzf
 
 @dataclass(frozen=True)
 class Pair:
-    """The bytes of a BAM and of its BAI."""
+    """The bytes of a BAM and of its BAI, or of a CRAM and of its CRAI."""
 
     bam: bytes
     index: bytes
@@ -106,7 +106,7 @@ def bam_record_edited(pair: Pair, rng: random.Random) -> Pair:
     """One bit of the uncompressed data of a block is another."""
     blocks = bgzf.split(pair.bam)
     where = rng.choice(_record_blocks(pair.bam))
-    data = _flip(bgzf.unpack(blocks[where]), rng, 0, None)
+    data = flip(bgzf.unpack(blocks[where]), rng, 0, None)
     blocks[where] = bgzf.pack(data)
     return replace(pair, bam=b"".join(blocks))
 
@@ -122,35 +122,35 @@ def bam_other_of_same_header(pair: Pair, rng: random.Random) -> Pair:
 
 
 def index_bit_flipped_anywhere(pair: Pair, rng: random.Random) -> Pair:
-    return replace(pair, index=_flip(pair.index, rng, 0, None))
+    return replace(pair, index=flip(pair.index, rng, 0, None))
 
 
 def index_magic_flipped(pair: Pair, rng: random.Random) -> Pair:
-    return replace(pair, index=_flip(pair.index, rng, 0, 4))
+    return replace(pair, index=flip(pair.index, rng, 0, 4))
 
 
 def index_of_more_or_fewer_sequences(pair: Pair, rng: random.Random) -> Pair:
-    return replace(pair, index=_flip(pair.index, rng, 4, 8))
+    return replace(pair, index=flip(pair.index, rng, 4, 8))
 
 
 def index_offset_flipped(pair: Pair, rng: random.Random) -> Pair:
     at = rng.choice(_index_fields(pair.index).chunks)
-    return replace(pair, index=_flip(pair.index, rng, at, at + 8))
+    return replace(pair, index=flip(pair.index, rng, at, at + 8))
 
 
 def index_linear_offset_flipped(pair: Pair, rng: random.Random) -> Pair:
     at = rng.choice(_index_fields(pair.index).linear)
-    return replace(pair, index=_flip(pair.index, rng, at, at + 8))
+    return replace(pair, index=flip(pair.index, rng, at, at + 8))
 
 
 def index_bin_flipped(pair: Pair, rng: random.Random) -> Pair:
     at = rng.choice(_index_fields(pair.index).bins)
-    return replace(pair, index=_flip(pair.index, rng, at, at + 4))
+    return replace(pair, index=flip(pair.index, rng, at, at + 4))
 
 
 def index_count_flipped(pair: Pair, rng: random.Random) -> Pair:
     at = rng.choice(_index_fields(pair.index).counts)
-    return replace(pair, index=_flip(pair.index, rng, at, at + 8))
+    return replace(pair, index=flip(pair.index, rng, at, at + 8))
 
 
 def index_cut(pair: Pair, rng: random.Random) -> Pair:
@@ -216,11 +216,11 @@ def _flip_in_block(
 ) -> bytes:
     parts = bgzf.split(bam)
     where = rng.choice(blocks)
-    parts[where] = _flip(parts[where], rng, start, stop)
+    parts[where] = flip(parts[where], rng, start, stop)
     return b"".join(parts)
 
 
-def _flip(content: bytes, rng: random.Random, start: int, stop: int | None) -> bytes:
+def flip(content: bytes, rng: random.Random, start: int, stop: int | None) -> bytes:
     """One bit is another between two offsets, negative ones from the end."""
     at = rng.choice(range(len(content))[start:stop])
     return content[:at] + bytes([content[at] ^ 1 << rng.randrange(8)]) + content[at + 1 :]

@@ -6,7 +6,19 @@ from pathlib import Path
 import pytest
 
 from fuzz import bgzf
-from fuzz.__main__ import OURS, REFUSED, RIGHT, WRONG, Counts, classify, fuzz, sample, write_pair
+from fuzz.__main__ import (
+    OURS,
+    REFUSED,
+    RIGHT,
+    WRONG,
+    Counts,
+    classify,
+    cram_sample,
+    fuzz,
+    sample,
+    write_pair,
+)
+from fuzz.cram_mutations import CRAM_MUTATIONS, END_OF_FILE
 from fuzz.mutations import MUTATIONS, Pair
 
 Sample = tuple[Pair, Counts]
@@ -31,6 +43,28 @@ def test_damage_is_noticed_or_changes_nothing(whole: Sample, tmp_path: Path, nam
         assert classify(OURS, bam, expected) != WRONG
 
 
+@pytest.fixture(scope="module", params=[0, 300], ids=["none unplaced", "some unplaced"])
+def whole_cram(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Sample:
+    return cram_sample(tmp_path_factory.mktemp("whole") / "whole.bam", unplaced=request.param)
+
+
+def test_a_whole_cram_is_counted(whole_cram: Sample, tmp_path: Path) -> None:
+    pair, expected = whole_cram
+    assert pair.bam.endswith(END_OF_FILE)
+    assert classify(OURS, write_pair(pair, tmp_path / "whole", "crai"), expected) == RIGHT
+
+
+@pytest.mark.parametrize("name", CRAM_MUTATIONS)
+def test_damage_to_a_cram_is_noticed_or_changes_nothing(
+    whole_cram: Sample, tmp_path: Path, name: str
+) -> None:
+    pair, expected = whole_cram
+    for attempt in range(2):
+        damaged = CRAM_MUTATIONS[name](pair, random.Random(attempt))
+        cram = write_pair(damaged, tmp_path / str(attempt), "crai")
+        assert classify(OURS, cram, expected) != WRONG
+
+
 @pytest.mark.parametrize("end_put_back", [False, True])
 def test_no_cut_gives_a_count(whole: Sample, tmp_path: Path, end_put_back: bool) -> None:
     """At the edges of blocks, beside them, and anywhere."""
@@ -53,7 +87,8 @@ def test_the_index_of_a_sibling_is_refused(tmp_path: Path) -> None:
     assert classify(OURS, bam, counts) == REFUSED
 
 
-def test_the_tally_has_every_run(tmp_path: Path) -> None:
-    tally = fuzz(number=5, seed=1, keep=tmp_path)
+@pytest.mark.parametrize("cram", [False, True])
+def test_the_tally_has_every_run(tmp_path: Path, cram: bool) -> None:
+    tally = fuzz(number=5, seed=1, keep=tmp_path, cram=cram)
     assert sum(tally.values()) == 5 * 3
     assert not [key for key in tally if key[1:] == (OURS, WRONG)]

@@ -1,0 +1,173 @@
+"""What can befall a CRAM and its index, each as a function of the pair and of chance."""
+
+import gzip
+import random
+from collections.abc import Callable
+from dataclasses import replace
+from itertools import pairwise
+
+from .mutations import Mutation, Pair, flip
+
+# The container that marks the end of a file of version 3 (CRAM specification, "End of file").
+END_OF_FILE = bytes.fromhex(
+    "0f000000ffffffff0fe0454f4600000000010005bdd94f0001000606010001000100ee63014b"
+)
+# More than the beginning of a container, up to its first slice, takes.
+HEADER_BYTES = 30
+
+
+# The CRAM is cut
+
+
+def cram_cut_anywhere(pair: Pair, rng: random.Random) -> Pair:
+    return replace(pair, bam=pair.bam[: rng.randrange(len(pair.bam))])
+
+
+def cram_cut_between_containers(pair: Pair, rng: random.Random) -> Pair:
+    parts = _split(pair)
+    return replace(pair, bam=b"".join(parts[: rng.randrange(len(parts))]))
+
+
+def cram_cut_between_containers_with_end_put_back(pair: Pair, rng: random.Random) -> Pair:
+    return replace(pair, bam=cram_cut_between_containers(pair, rng).bam + END_OF_FILE)
+
+
+# Bits of the CRAM flip
+
+
+def cram_bit_flipped_anywhere(pair: Pair, rng: random.Random) -> Pair:
+    return replace(pair, bam=flip(pair.bam, rng, 0, None))
+
+
+def cram_bit_flipped_in_container_header(pair: Pair, rng: random.Random) -> Pair:
+    def damage(parts: list[bytes]) -> None:
+        where = rng.randrange(1, len(parts))
+        parts[where] = flip(parts[where], rng, 0, HEADER_BYTES)
+
+    return _with(pair, damage)
+
+
+def cram_stretch_zeroed(pair: Pair, rng: random.Random) -> Pair:
+    start = rng.randrange(len(pair.bam))
+    stop = min(len(pair.bam), start + rng.randint(1, 3000))
+    return replace(pair, bam=pair.bam[:start] + bytes(stop - start) + pair.bam[stop:])
+
+
+# Containers are shuffled about
+
+
+def cram_containers_swapped(pair: Pair, rng: random.Random) -> Pair:
+    def damage(parts: list[bytes]) -> None:
+        one, other = rng.sample(range(1, len(parts) - 1), 2)
+        parts[one], parts[other] = parts[other], parts[one]
+
+    return _with(pair, damage)
+
+
+def cram_container_lost(pair: Pair, rng: random.Random) -> Pair:
+    def damage(parts: list[bytes]) -> None:
+        del parts[rng.randrange(len(parts) - 1)]
+
+    return _with(pair, damage)
+
+
+def cram_container_doubled(pair: Pair, rng: random.Random) -> Pair:
+    def damage(parts: list[bytes]) -> None:
+        where = rng.randrange(len(parts) - 1)
+        parts.insert(where, parts[where])
+
+    return _with(pair, damage)
+
+
+def cram_garbage_appended(pair: Pair, rng: random.Random) -> Pair:
+    return replace(pair, bam=pair.bam + rng.randbytes(rng.randint(1, 1000)))
+
+
+def cram_garbage_before_end(pair: Pair, rng: random.Random) -> Pair:
+    return _with(pair, lambda parts: parts.insert(-1, rng.randbytes(rng.randint(1, 1000))))
+
+
+# The index
+
+
+def crai_bit_flipped_in_file(pair: Pair, rng: random.Random) -> Pair:
+    return replace(pair, index=flip(pair.index, rng, 0, None))
+
+
+def crai_bit_flipped_in_text(pair: Pair, rng: random.Random) -> Pair:
+    return _with_text(pair, lambda text: flip(text, rng, 0, None))
+
+
+def crai_number_changed(pair: Pair, rng: random.Random) -> Pair:
+    def change(lines: list[bytes]) -> None:
+        where = rng.randrange(len(lines))
+        numbers = lines[where].split()
+        column = rng.randrange(len(numbers))
+        near = int(numbers[column]) + rng.randint(-3, 3)
+        numbers[column] = str(rng.choice([0, 1, -1, near, rng.getrandbits(31)])).encode()
+        lines[where] = b"\t".join(numbers) + b"\n"
+
+    return _with_lines(pair, change)
+
+
+def crai_numbers_of_another_line(pair: Pair, rng: random.Random) -> Pair:
+    """A number that another line has is as plausible as can be."""
+
+    def change(lines: list[bytes]) -> None:
+        one, other = rng.sample(range(len(lines)), 2)
+        numbers, column = lines[one].split(), rng.randrange(6)
+        numbers[column] = lines[other].split()[column]
+        lines[one] = b"\t".join(numbers) + b"\n"
+
+    return _with_lines(pair, change)
+
+
+def crai_line_lost(pair: Pair, rng: random.Random) -> Pair:
+    return _with_lines(pair, lambda lines: lines.pop(rng.randrange(len(lines))))
+
+
+def crai_line_doubled(pair: Pair, rng: random.Random) -> Pair:
+    return _with_lines(pair, lambda lines: lines.insert(0, rng.choice(lines)))
+
+
+def crai_lines_shuffled(pair: Pair, rng: random.Random) -> Pair:
+    return _with_lines(pair, rng.shuffle)
+
+
+def crai_cut(pair: Pair, rng: random.Random) -> Pair:
+    return replace(pair, index=pair.index[: rng.randrange(len(pair.index))])
+
+
+def crai_text_cut(pair: Pair, rng: random.Random) -> Pair:
+    return _with_text(pair, lambda text: text[: rng.randrange(len(text))])
+
+
+CRAM_MUTATIONS: dict[str, Mutation] = {
+    name: function
+    for name, function in list(globals().items())
+    if name.startswith(("cram_", "crai_"))
+}
+
+
+def _split(pair: Pair) -> list[bytes]:
+    """The CRAM's header, its containers of records, and the end."""
+    lines = gzip.decompress(pair.index).splitlines()
+    begins = sorted({int(line.split()[3]) for line in lines})
+    edges = [0, *begins, len(pair.bam) - len(END_OF_FILE), len(pair.bam)]
+    return [pair.bam[start:stop] for start, stop in pairwise(edges)]
+
+
+def _with(pair: Pair, damage: Callable[[list[bytes]], object]) -> Pair:
+    parts = _split(pair)
+    damage(parts)
+    return replace(pair, bam=b"".join(parts))
+
+
+def _with_text(pair: Pair, change: Callable[[bytes], bytes]) -> Pair:
+    return replace(pair, index=gzip.compress(change(gzip.decompress(pair.index))))
+
+
+def _with_lines(pair: Pair, change: Callable[[list[bytes]], object]) -> Pair:
+    lines = gzip.decompress(pair.index).splitlines(keepends=True)
+    change(lines)
+    return replace(pair, index=gzip.compress(b"".join(lines)))
