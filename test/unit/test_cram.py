@@ -59,7 +59,7 @@ def write_lines(cram: Path, lines: Sequence[bytes]) -> None:
     Path(f"{cram}.crai").write_bytes(gzip.compress(b"".join(lines)))
 
 
-@pytest.mark.parametrize("version", ["2.1", "3.0", "3.1"])
+@pytest.mark.parametrize("version", ["3.0", "3.1"])
 @pytest.mark.parametrize(
     "more",
     [
@@ -265,6 +265,23 @@ def test_a_record_that_covers_nothing_is_no_reason_for_a_wrong_count(tmp_path: P
         counts_of(files(cram_of(bam)))
 
 
+def test_unplaced_records_that_samtools_does_not_find_do_not_make_a_count_wrong(
+    tmp_path: Path,
+) -> None:
+    """They are in slices of one kind and of the other, of which samtools 1.16 finds the latter."""
+    reads = [Read("chr1", 0, None, UNMAPPED)] * 11 + [Read(None)] * 2
+    bam = write_bam(tmp_path, {"chr1": 5}, reads)
+    cram = cram_of(bam, "version=3.1", "seqs_per_slice=1")
+    assert counts_of(files(cram))[0] == [11]
+
+
+def test_a_cram_of_another_version_is_refused(tmp_path: Path) -> None:
+    cram = cram_of(make_bam(tmp_path, READS), "version=2.1")
+    with pytest.raises(InputError, match="cannot be read as a CRAM: it is not of version 3") as bad:
+        counts_of(files(cram))
+    assert is_in_the_table_of_errors(str(bad.value), "AppError")
+
+
 @pytest.mark.parametrize("reads", [{}, {"chr1": 0}])
 @pytest.mark.parametrize("unplaced", [0, 3])
 def test_a_cram_without_placed_records_is_counted_too(
@@ -307,7 +324,7 @@ def test_numbers_are_as_the_specification_has_them(data: str, number: int) -> No
     assert _read_itf8(io.BytesIO(bytes.fromhex(data))) == number
 
 
-@given(cases(), st.integers(1, 8), st.integers(1, 3), st.sampled_from(["2.1", "3.0", "3.1"]))
+@given(cases(), st.integers(1, 8), st.integers(1, 3), st.sampled_from(["3.0", "3.1"]))
 def test_any_cram_gives_what_its_bam_gives(
     tmp_path_factory: pytest.TempPathFactory,
     case: Case,

@@ -19,8 +19,9 @@ from readcount.index import INTERVAL, ContigIndex, IndexFormatError
 
 # The file definition, before the first container.
 DEFINITION_BYTES = 26
-# Versions whose containers are laid out as below.
-VERSIONS = (2, 3)
+# The version whose containers are laid out as below. Those of version 2 are not, and in what htslib
+# writes of it the first one is not always as long as it says.
+VERSION = 3
 # More in a container are a sign that it is none: htslib writes one slice unless told otherwise.
 MOST_SLICES = 100_000
 # Sequence, start and span have 32 bits, and what is in bytes has 64.
@@ -72,19 +73,19 @@ def read_containers(path: Path) -> list[Container]:
     """Gives the containers of a CRAM file; that of the header and the empty last one hold none.
 
     Raises:
-        ContainerError: they cannot be followed to the end, or the version is not known.
+        ContainerError: they cannot be followed to the end, or are of another version.
     """
     containers = []
     with path.open("rb") as file:
         definition = file.read(DEFINITION_BYTES)
         end = file.seek(0, os.SEEK_END)
-        if len(definition) < DEFINITION_BYTES or definition[4] not in VERSIONS:
-            raise ContainerError("it is of a version that is not known")
+        if len(definition) < DEFINITION_BYTES or definition[4] != VERSION:
+            raise ContainerError(f"it is not of version {VERSION}")
         at = DEFINITION_BYTES
         while at < end:
             file.seek(at)
             try:
-                container, length = _read_container(file, definition[4])
+                container, length = _read_container(file)
             except EOFError as error:
                 raise ContainerError(f"no container begins at byte {at}") from error
             containers.append(container)
@@ -94,7 +95,7 @@ def read_containers(path: Path) -> list[Container]:
     return containers
 
 
-def _read_container(file: BinaryIO, version: int) -> tuple[Container, int]:
+def _read_container(file: BinaryIO) -> tuple[Container, int]:
     """Reads the header of a container; gives it, and how many bytes follow.
 
     Raises:
@@ -103,11 +104,8 @@ def _read_container(file: BinaryIO, version: int) -> tuple[Container, int]:
     at = file.tell()
     length = int.from_bytes(_read(file, 4), "little", signed=True)
     contig, _, _, records = (_read_itf8(file) for _ in range(4))
-    # The number of the first record, and of bases, and of blocks.
-    if version == 2:
-        _read_itf8(file)
-    else:
-        _skip_ltf8(file)
+    # The number of the first record, and how many bases and blocks there are.
+    _skip_ltf8(file)
     _skip_ltf8(file)
     _read_itf8(file)
     slices = _read_itf8(file)
@@ -115,9 +113,8 @@ def _read_container(file: BinaryIO, version: int) -> tuple[Container, int]:
         raise EOFError
     for _ in range(slices):
         _read_itf8(file)
-    if version > 2:
-        # A checksum, which htslib looks at.
-        _read(file, 4)
+    # A checksum, which htslib looks at.
+    _read(file, 4)
     return Container(at, contig, records), length
 
 

@@ -163,7 +163,8 @@ def tally_before_first_position(bam: IndexedBam) -> dict[str, int]:
     """Gives the records at position 0 that do not reach position 1, by reference sequence.
 
     They have a reference sequence, so they are in the statistics of the index, but no place on
-    it, so no region has them. Reads the whole file; raises as run_task does.
+    it, so no region has them. Records without a reference sequence are at position 0 too: those
+    are below `*`. Reads the whole file; raises as run_task does.
     """
     return _tally(bam, "position 0", ["-e", "pos == 0 && endpos < 1"], "")
 
