@@ -25,7 +25,7 @@ from readcount.content import kind_of
         (gzip.compress(b"TBI\1", mtime=0), "a tabix index"),
         (b"PK\3\4", "a file of an unknown kind"),
         (b"0\t1\t2\t26\t5\t6\n", "a CRAI index"),
-        (gzip.compress(b"-1\t0\t1\t26\t5\t6\n"), "a CRAI index"),
+        (gzip.compress(b"-1\t0\t1\t26\t5\t6\n", mtime=0), "a CRAI index"),
         (b"0\t1\t2\t26\t5\n", "a file of an unknown kind"),
     ],
 )

@@ -124,6 +124,16 @@ def test_small_sequences_share_a_call(tmp_path: Path) -> None:
     assert log[-1].endswith("unplaced ones with those of the file: 113 records")
 
 
+def test_small_sequences_with_records_far_behind_their_end_share_a_call(tmp_path: Path) -> None:
+    """Nothing tells how many they have, so they would not be counted again."""
+    names = [f"hla{number}" for number in range(4)]
+    reads = [Read(name, at) for name in names for at in (5, 300_000, 2_000_000)]
+    bam = write_bam(tmp_path, dict.fromkeys(names, 1000), reads)
+    counts, log = counts_of(files(cram_of(bam, "no_ref=1", ALL_TOGETHER)))
+    assert counts == [3, 3, 3, 3]
+    assert "1 samtools calls" in log[0]
+
+
 def test_windows_of_a_cram_count_each_record_once(tmp_path: Path) -> None:
     reads = [Read("a", 37 * n % (9 * INTERVAL), "9000M") for n in range(4000)]
     cram = files(cram_of(write_bam(tmp_path, {"a": 10 * INTERVAL}, reads), "seqs_per_slice=100"))

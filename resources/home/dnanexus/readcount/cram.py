@@ -219,7 +219,7 @@ def _offsets(slices: Sequence[Slice]) -> tuple[int, ...]:
     for part in slices:
         last = max(0, part.start - 2 + part.span) // INTERVAL
         offsets += [part.container + part.offset] * (last + 1 - len(offsets))
-    if len(offsets) < 2:
+    if not offsets:
         return ()
     end = slices[-1]
     return (*offsets, end.container + end.offset + end.size)

@@ -80,7 +80,7 @@ class Group:
     Attributes:
         numbers: places of the regions in the list of regions, from 0.
         contigs: their names; neighbours in the file, as far as they have records at all.
-        lengths: of each sequence, in bases.
+        lengths: of each sequence, in bases, or more if the index has records beyond.
         in_index: the records that the index has for each; None where it does not say.
         records: how many are expected in all.
         seconds: what it is expected to cost.
@@ -289,7 +289,9 @@ def _group(
     return Group(
         numbers=tuple(numbers),
         contigs=names,
-        lengths=tuple(contigs[name].length for name in names),
+        lengths=tuple(
+            max(contigs[name].length, INTERVAL * (len(contigs[name].offsets) - 1)) for name in names
+        ),
         in_index=in_index,
         records=records,
         seconds=CALLS_PER_GROUP * call + GROUP_REGION * len(names) + GROUP_RECORD * records,

@@ -132,8 +132,7 @@ def count_group(bam: IndexedBam, group: Group) -> list[int]:
         InputError: more than RECOUNTED sequences have not what the index says, or as run_task.
     """
     bed = "".join(
-        # The index of a CRAM has no bins.
-        _bed_line(contig, LAST_POSITION if bam.cram else length + MARGIN)
+        _bed_line(contig, length + MARGIN)
         for contig, length in zip(group.contigs, group.lengths, strict=True)
     )
     where = f"{group.contigs[0]} to {group.contigs[-1]}"
