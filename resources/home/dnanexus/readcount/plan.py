@@ -148,8 +148,8 @@ def plan_tasks(
       as two halves, because each reads the blocks that the other one needs.
     - The most expensive task goes first, so that small ones fill up what is left at the end.
 
-    Where the index does not say how many records there are, the length stands for them, and there
-    is no group: nothing would tell whether it had seen all records.
+    Where neither the index nor the containers of a CRAM say how many records there are, the length
+    stands for them, and there is no group: nothing would tell whether it had seen all records.
 
     Args:
         regions: whole reference sequences, in header order.
