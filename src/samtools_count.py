@@ -8,7 +8,7 @@ are in the package readcount, which the platform puts beside it in the worker's 
 import errno
 import multiprocessing
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,58 +17,107 @@ import dxpy
 
 from readcount.checks import check_disk
 from readcount.counting import count_regions
-from readcount.counts import count_file_name, format_counts
+from readcount.counts import (
+    check_output_prefix,
+    format_counts,
+    format_table,
+    name_without_suffix,
+)
 from readcount.errors import MORE_STORAGE, InputError, ReadCountError
 from readcount.indexing import index_anew
 from readcount.inputs import downloaded
 from readcount.pool import start_workers
+from readcount.selection import make_selection
+from readcount.targets import Targets
 
 DXLink = dict[str, Any]
 
 
 @dxpy.entry_point("main")
 def main(
-    mappings_sorted_bam: DXLink, mappings_sorted_bai: DXLink | None = None
-) -> dict[str, DXLink]:
-    """Counts every record that has a place on a reference sequence.
+    mappings_sorted_bam: DXLink,
+    mappings_sorted_bai: DXLink | None = None,
+    regions: Sequence[str] = (),
+    regions_bed: DXLink | None = None,
+    primary_chromosomes_only: bool = False,
+    include_unplaced: bool = False,
+    min_mapping_quality: int = 0,
+    require_flags: str = "",
+    exclude_flags: str = "",
+    read_groups: Sequence[str] = (),
+    output_prefix: str = "",
+) -> dict[str, Any]:
+    """Counts records by region: as a rule every one that has a place on a reference sequence.
 
-    The inputs are read by dxpy.download_all_inputs(), which takes them from the job itself.
+    The files are read by dxpy.download_all_inputs(), which takes them from the job itself.
 
     Args:
         mappings_sorted_bam: link to a coordinate-sorted BAM.
         mappings_sorted_bai: link to its index; without one it is made.
+        regions: see Targets, as for the next three; 1-based and inclusive.
+        regions_bed: link to a BED file; 0-based and half-open.
+        primary_chromosomes_only: whether to leave out regions elsewhere.
+        include_unplaced: whether to count what has no place, too.
+        min_mapping_quality: see Selection, as for the next three.
+        require_flags: number or names, for all of which a record needs the bits.
+        exclude_flags: number or names, for none of which it may have them.
+        read_groups: of which it has to be of one.
+        output_prefix: what names of outputs begin with, instead of the BAM's name.
 
     Returns:
-        A link to the uploaded count file, as "count_file", and to the index as "index_file" if it
-        was made here.
+        Links to the uploaded files: "count_file", "counts_table", and "index_file" if it was made
+        here; and "total_records".
 
     Raises:
         dxpy.AppError: an input is at fault, and whoever gave it can put it right.
         dxpy.AppInternalError: counting failed.
     """
-    # Transfers leave threads alive, and a fork beside threads can deadlock: the Pool comes first.
     cores = multiprocessing.cpu_count()
-    with platform_errors(), start_workers(cores) as workers:
-        files = [link for link in (mappings_sorted_bam, mappings_sorted_bai) if link]
-        check_disk(
-            needed=sum(size_of(link) for link in files),
-            free=shutil.disk_usage(Path.home()).free,
-        )
-        inputs = dxpy.download_all_inputs()
-        (bam_path,) = inputs["mappings_sorted_bam_path"]
-        (index_path,) = inputs.get("mappings_sorted_bai_path", [None])
-        bam = downloaded(bam_path, index_path)
-        if index_path is None:
-            bam = index_anew(bam, cores, log)
-        counts = count_regions(bam, workers, log)
+    with platform_errors():
+        selection = make_selection(min_mapping_quality, require_flags, exclude_flags, read_groups)
+        check_output_prefix(output_prefix)
+        # Transfers leave threads alive, and a fork beside threads can deadlock: the Pool comes
+        # first.
+        with start_workers(cores) as workers:
+            files = [
+                link for link in (mappings_sorted_bam, mappings_sorted_bai, regions_bed) if link
+            ]
+            check_disk(
+                needed=sum(size_of(link) for link in files),
+                free=shutil.disk_usage(Path.home()).free,
+            )
+            inputs = dxpy.download_all_inputs()
+            (bam_path,) = inputs["mappings_sorted_bam_path"]
+            (index_path,) = inputs.get("mappings_sorted_bai_path", [None])
+            (bed_path,) = inputs.get("regions_bed_path", [None])
+            bam = downloaded(bam_path, index_path)
+            if index_path is None:
+                bam = index_anew(bam, cores, log)
+            targets = Targets(
+                tuple(regions),
+                Path(bed_path) if bed_path else None,
+                primary_chromosomes_only,
+                include_unplaced,
+            )
+            counts = count_regions(bam, workers, log, targets, selection)
 
-    count_file = Path("counts.txt")
-    count_file.write_text(format_counts(counts), encoding="utf-8")
-
-    output = {"count_file": upload(count_file, count_file_name(bam.path.name))}
+    name = output_prefix or name_without_suffix(bam.path.name)
+    output: dict[str, Any] = {
+        "count_file": upload_text(format_counts(counts), f"{name}_count.txt"),
+        "counts_table": upload_text(format_table(counts), f"{name}_count.tsv"),
+        "total_records": counts.total,
+    }
     if index_path is None:
-        output["index_file"] = upload(bam.index, bam.index.name)
+        index_name = f"{output_prefix or bam.path.name}{bam.index.suffix}"
+        output["index_file"] = upload(bam.index, index_name)
     return output
+
+
+def upload_text(text: str, name: str) -> DXLink:
+    """Uploads a text as a file, and gives a link to it."""
+    path = Path("output.txt")
+    path.write_text(text, encoding="utf-8")
+    return upload(path, name)
 
 
 def upload(path: Path, name: str) -> DXLink:

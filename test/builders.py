@@ -21,12 +21,16 @@ class Read:
         position: leftmost base, 0-based.
         cigar: None for a record without CIGAR.
         flag: SAM flags; a record without a place is always unmapped.
+        mapping_quality: MAPQ.
+        read_group: its RG tag; None for a record without one.
     """
 
     contig: str | None
     position: int = 0
     cigar: str | None = "10M"
     flag: int = 0
+    mapping_quality: int = 60
+    read_group: str | None = None
 
 
 def make_bam(
@@ -150,6 +154,9 @@ def cram_of(bam: Path, *options: str) -> Path:
 def _record(header: pysam.AlignmentHeader, name: str, read: Read) -> pysam.AlignedSegment:
     record = pysam.AlignedSegment(header)
     record.query_name = name
+    record.mapping_quality = read.mapping_quality
+    if read.read_group is not None:
+        record.set_tag("RG", read.read_group)
     if read.contig is None:
         record.flag = read.flag | 4
     else:

@@ -50,6 +50,7 @@ class Run:
     log: str
     produced: list[str]
     count_file: str | None
+    table: str | None
 
     @property
     def state(self) -> str:
@@ -69,33 +70,46 @@ class Applet:
     build_log: str
 
     def run(
-        self, bam: Path, index: Path | None, before: Callable[[], object] = lambda: None
+        self,
+        bam: Path,
+        index: Path | None,
+        *options: str,
+        bed: Path | None = None,
+        before: Callable[[], object] = lambda: None,
     ) -> Run:
         """Upload a BAM and its index, run a job on them to its end, and look at all it left.
 
-        What is to happen `before` the job starts happens when the files are there.
+        The options are further inputs, as `name=value`. What is to happen `before` the job starts
+        happens when the files are there.
         """
         dx, folder = self.dx, f"{self.dx.folder}/{secrets.token_hex(4)}"
-        files = {"mappings_sorted_bam": bam, "mappings_sorted_bai": index}
+        files = {"mappings_sorted_bam": bam, "mappings_sorted_bai": index, "regions_bed": bed}
         links = {name: dx.upload(file, f"{folder}/in") for name, file in files.items() if file}
         before()
-        inputs = [part for name, link in links.items() for part in ("-i", f"{name}={link}")]
+        given = [f"{name}={link}" for name, link in links.items()] + [*options]
+        inputs = [part for value in given for part in ("-i", value)]
         job_id = dx.ok("run", self.id, *inputs, "--destination", f"{folder}/out", "--brief", "-y")
         log = dx("watch", "--no-timestamps", job_id)
         job = dx.describe(job_id)
         listing = dx("ls", f"{folder}/out")
-        output = (job["output"] or {}).get("count_file")
+        output = job["output"] or {}
         return Run(
             job=job,
             log=log.stdout,
             produced=listing.stdout.splitlines() if listing.returncode == 0 else [],
-            count_file=None if output is None else dx_cat(dx, output["$dnanexus_link"]),
+            count_file=text_of(dx, output.get("count_file")),
+            table=text_of(dx, output.get("counts_table")),
         )
 
 
-def dx_cat(dx: Dx, file_id: str) -> str:
+def text_of(dx: Dx, link: dict[str, str] | None) -> str | None:
     """Gives the text of a file to the byte: its last line may have no newline."""
+    if link is None:
+        return None
     done = subprocess.run(
-        ["dx", "cat", file_id], env=dict(dx.environment), capture_output=True, check=True
+        ["dx", "cat", link["$dnanexus_link"]],
+        env=dict(dx.environment),
+        capture_output=True,
+        check=True,
     )
     return done.stdout.decode()

@@ -19,6 +19,9 @@ PAIRS = 3_000
 UNPLACED_PAIRS = 60
 READ_LENGTH = 100
 FRAGMENT_LENGTH = (250, 450)
+LANES = ("lane1", "lane2")
+# One pair of so many is a duplicate.
+PAIRS_PER_DUPLICATE = 10
 SEED = 1
 
 
@@ -28,6 +31,7 @@ def main(bam: Path) -> None:
         {
             "HD": {"VN": "1.6", "SO": "coordinate"},
             "SQ": [{"SN": name, "LN": length} for name, length in CONTIGS.items()],
+            "RG": [{"ID": lane, "SM": "example"} for lane in LANES],
         }
     )
     # No read falls on the last sequence: it shows in the counts all the same.
@@ -39,6 +43,9 @@ def main(bam: Path) -> None:
         length = rng.randint(*FRAGMENT_LENGTH)
         start = rng.randrange(CONTIGS[contig] - length)
         records += pair(header, rng, f"read{number}", contig, start, start + length - READ_LENGTH)
+        for record in records[-2:]:
+            record.set_tag("RG", LANES[number % len(LANES)])
+            record.is_duplicate = number % PAIRS_PER_DUPLICATE == 0
     records.sort(key=lambda record: (record.reference_id, record.reference_start))
     for number in range(UNPLACED_PAIRS):
         records += unplaced_pair(header, rng, f"unplaced{number}")

@@ -6,9 +6,11 @@ A reference sequence named `*` cannot be told from no place that way; the SAM sp
 (section 1.4) gives that name to the latter.
 """
 
+import re
 import subprocess
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 
@@ -48,3 +50,47 @@ def _contigs(bam: Path) -> list[str]:
         if kind == "@SQ":
             contigs += [field[3:] for field in fields if field.startswith("SN:")]
     return contigs
+
+
+@dataclass(frozen=True)
+class Record:
+    """What decides whether a record counts, as its line of SAM text has it.
+
+    Attributes:
+        contig: RNAME.
+        start: POS, but 0-based.
+        end: behind the last position that CIGAR covers; a record covers one at least.
+        flag: FLAG.
+        mapping_quality: MAPQ.
+        read_group: of the RG tag.
+    """
+
+    contig: str
+    start: int
+    end: int
+    flag: int
+    mapping_quality: int
+    read_group: str | None
+
+
+def records_of(alignments: Path) -> list[Record]:
+    """Gives every record of a SAM or BAM file."""
+    lines = subprocess.check_output(["samtools", "view", str(alignments)]).decode().splitlines()
+    return [_record(line.split("\t")) for line in lines]
+
+
+def _record(fields: list[str]) -> Record:
+    flag, start = int(fields[1]), int(fields[3]) - 1
+    steps = re.findall(r"(\d+)([MIDNSHP=X])", fields[5])
+    covered = sum(int(number) for number, kind in steps if kind in "MDN=X")
+    if flag & 0x4:
+        covered = 0
+    groups = [field[5:] for field in fields[11:] if field.startswith("RG:Z:")]
+    return Record(
+        contig=fields[2],
+        start=start,
+        end=start + max(1, covered),
+        flag=flag,
+        mapping_quality=int(fields[4]),
+        read_group=groups[0] if groups else None,
+    )

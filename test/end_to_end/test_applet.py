@@ -21,7 +21,7 @@ def test_the_count_file_is_the_one_in_the_book(applet: Applet, tmp_path: Path) -
     run = applet.run(bam, Path(f"{bam}.bai"))
 
     assert run.state == "done"
-    assert run.produced == ["three_count.txt"]
+    assert run.produced == ["three_count.tsv", "three_count.txt"]
     assert run.count_file == (GOLDEN / "three_contigs_count.txt").read_text()
 
 
@@ -66,16 +66,16 @@ def test_the_counts_are_those_of_reading_the_whole_file(
 
 
 @pytest.mark.parametrize(
-    ("bam_name", "index_name", "count_file_name"),
+    ("bam_name", "index_name", "prefix"),
     [
-        ("SAMPLE.BAM", "SAMPLE.bai", "SAMPLE.BAM_count.txt"),
-        ("a b 'c' \"d\".bam", "a b 'c' \"d\".bam.bai", "a b 'c' \"d\"_count.txt"),
-        ("Müller-ゲノム.bam", "Müller.bai", "Müller-ゲノム_count.txt"),
-        ("-c.bam", "--index.bai", "-c_count.txt"),
+        ("SAMPLE.BAM", "SAMPLE.bai", "SAMPLE.BAM"),
+        ("a b 'c' \"d\".bam", "a b 'c' \"d\".bam.bai", "a b 'c' \"d\""),
+        ("Müller-ゲノム.bam", "Müller.bai", "Müller-ゲノム"),
+        ("-c.bam", "--index.bai", "-c"),
     ],
 )
 def test_any_file_name_will_do(
-    applet: Applet, tmp_path: Path, bam_name: str, index_name: str, count_file_name: str
+    applet: Applet, tmp_path: Path, bam_name: str, index_name: str, prefix: str
 ) -> None:
     bam = make_bam(tmp_path / "plain.bam", {"chr1": 2, "chr2": 1})
     index = Path(f"{bam}.bai").rename(tmp_path / index_name)
@@ -84,7 +84,7 @@ def test_any_file_name_will_do(
     run = applet.run(bam, index)
 
     assert run.state == "done", run.log
-    assert run.produced == [count_file_name]
+    assert run.produced == [f"{prefix}_count.tsv", f"{prefix}_count.txt"]
     assert run.count_file == expected_count_file(bam)
 
 
@@ -111,7 +111,7 @@ def test_without_an_index_one_is_made_and_serves_the_next_time(
     run = applet.run(bam, None)
 
     assert run.state == "done", run.log
-    assert run.produced == [f"my.bam.{suffix}", "my_count.txt"]
+    assert run.produced == [f"my.bam.{suffix}", "my_count.tsv", "my_count.txt"]
     assert run.count_file == expected_count_file(bam)
     assert f"no index was given: made a {suffix.upper()} in " in run.log
 
@@ -120,7 +120,7 @@ def test_without_an_index_one_is_made_and_serves_the_next_time(
     again = applet.run(bam, made)
 
     assert again.state == "done", again.log
-    assert again.produced == ["my_count.txt"]
+    assert again.produced == ["my_count.tsv", "my_count.txt"]
     assert again.count_file == run.count_file
 
 
@@ -135,7 +135,11 @@ def test_a_cram_is_counted_without_its_reference(
     run = applet.run(cram, Path(f"{cram}.crai") if with_index else None)
 
     assert run.state == "done", run.log
-    assert run.produced == [*([] if with_index else ["sample.cram.crai"]), "sample_count.txt"]
+    assert run.produced == [
+        *([] if with_index else ["sample.cram.crai"]),
+        "sample_count.tsv",
+        "sample_count.txt",
+    ]
     assert run.count_file == expected_count_file(bam)
 
 
@@ -147,7 +151,11 @@ def test_what_a_file_is_goes_before_what_it_is_called(applet: Applet, tmp_path: 
         run = applet.run(file.rename(tmp_path / name), None)
         assert run.state == "done", run.log
         kind = "bai" if name == "a.cram" else "crai"
-        assert run.produced == [f"{name}.{kind}", f"{name[0]}_count.txt"]
+        assert run.produced == [
+            f"{name}.{kind}",
+            f"{name[0]}_count.tsv",
+            f"{name[0]}_count.txt",
+        ]
         assert run.count_file == expected
 
 

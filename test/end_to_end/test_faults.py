@@ -76,7 +76,7 @@ def test_a_fault_that_passes_changes_nothing(
     )
     assert injected[0].times == 0, "the fault never happened"
     assert run.state == "done", run.log
-    assert run.produced == ["sample_count.txt"]
+    assert run.produced == ["sample_count.tsv", "sample_count.txt"]
     assert run.count_file == expected_count_file(bam)
 
 

@@ -1,5 +1,6 @@
 """The commands of the README run as they stand there, and give what it shows."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -20,7 +21,7 @@ def test_the_commands_work_one_after_the_other(dx: Dx, tmp_path: Path) -> None:
         inputs.replace("file-xxxx", bam_id).replace("file-yyyy", bai_id)
     )
     commands = [
-        script.replace("/sample.bam", f"{home}/sample.bam").replace("/counts", f"{home}/counts")
+        re.sub(r"(?<= |=)/(?=sample\.bam|counts|uploads)", f"{home}/", script)
         for script in blocks("sh")
     ]
     assert commands[0] == "dx build -f .\n"

@@ -147,7 +147,7 @@ def _count(bam: Path, sender: Connection) -> None:
     except ReadCountError:
         sender.send(None)
     else:
-        sender.send({count.region.contig: count.records for count in counts})
+        sender.send({count.region.contig: count.records for count in counts.regions})
 
 
 def count_as_the_tutorial(bam: Path) -> Counts | None:

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from readme import README, ROOT, section
+from readme import ROOT, blocks, section
 
 
 @pytest.mark.parametrize(("title", "spec"), [("Inputs", "inputSpec"), ("Output", "outputSpec")])
@@ -16,6 +16,6 @@ def test_the_tables_list_the_fields_of_dxapp_json(title: str, spec: str) -> None
 
 
 def test_the_commands_give_inputs_that_exist() -> None:
-    given = set(re.findall(r"-i ?(\w+)=", README))
+    given = set(re.findall(r"-i *'?(\w+)=", "".join(blocks("sh"))))
     fields = json.loads((ROOT / "dxapp.json").read_text())["inputSpec"]
     assert given == {field["name"] for field in fields}

@@ -21,7 +21,7 @@ def windows(plan: Plan) -> list[Region | None]:
 
 
 LARGE = Contig(length=1_000_000, records=40_000_000)
-SMALL = Contig(length=1_000, records=10)
+SMALL = Contig(length=1_000, records=10, reach=INTERVAL)
 
 
 def test_no_regions_give_no_tasks() -> None:
@@ -40,7 +40,7 @@ def test_small_sequences_share_a_call() -> None:
     (group,) = plan({f"hla{number}": SMALL for number in range(1000)}).tasks
     assert isinstance(group, Group)
     assert group.contigs[:2] == ("hla0", "hla1")
-    assert (len(group.contigs), group.lengths[0], group.in_index[0]) == (1000, 1000, 10)
+    assert (len(group.contigs), group.reaches[0], group.in_index[0]) == (1000, INTERVAL, 10)
 
 
 def test_two_sequences_do_not_make_a_group() -> None:
@@ -146,7 +146,7 @@ def test_every_base_of_every_sequence_is_counted_once(
     assert sorted([*tasks_of, *made.empty]) == list(range(len(contigs)))
     for number, name in enumerate(contigs):
         calls = [task for task in made.tasks if number in task.numbers]
-        if any(isinstance(task, Group) or task.window is None for task in calls):
+        if any(not isinstance(task, Call) or task.window is None for task in calls):
             assert len(calls) == 1
         elif calls:
             spans = [call.window for call in calls if isinstance(call, Call) and call.window]

@@ -105,7 +105,7 @@ def group_of(contigs: dict[str, Contig]) -> Group:
     return Group(
         numbers=tuple(range(len(contigs))),
         contigs=tuple(contigs),
-        lengths=tuple(contig.length for contig in contigs.values()),
+        reaches=tuple(contig.reach or contig.length for contig in contigs.values()),
         in_index=tuple(contig.records or 0 for contig in contigs.values()),
         records=0,
         seconds=0,

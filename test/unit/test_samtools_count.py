@@ -27,6 +27,7 @@ class Job:
         """Starts in home, which stands for the worker's."""
         self.home = home
         self.uploaded: dict[str, str] = {}
+        self.tables: dict[str, str] = {}
         self.indexes: dict[str, bytes] = {}
         self.inputs: dict[str, list[str]] = {}
         self.monkeypatch = monkeypatch
@@ -42,16 +43,18 @@ class Job:
         content = Path(filename).read_bytes()
         if name.endswith(".txt"):
             self.uploaded[name] = content.decode()
+        elif name.endswith(".tsv"):
+            self.tables[name] = content.decode()
         else:
             self.indexes[name] = content
         return dxpy.DXFile(LINK["$dnanexus_link"])
 
-    def run(self, bam: Path, index: Path | None = None) -> dict[str, Any]:
+    def run(self, bam: Path, index: Path | None = None, **options: Any) -> dict[str, Any]:
         self.inputs = {
             "mappings_sorted_bam_path": [str(bam)],
             "mappings_sorted_bai_path": [str(index or f"{bam}.bai")],
         }
-        output: dict[str, Any] = samtools_count.main(LINK, LINK)
+        output: dict[str, Any] = samtools_count.main(LINK, LINK, **options)
         return output
 
     def run_without_index(self, bam: Path) -> dict[str, Any]:
@@ -79,7 +82,7 @@ def test_the_counts_are_uploaded_and_linked(job: Job, tmp_path: Path) -> None:
 
     output = job.run(bam)
 
-    assert output == {"count_file": LINK}
+    assert output == {"count_file": LINK, "counts_table": LINK, "total_records": 5}
     assert job.uploaded == {
         "ex1_count.txt": ("Region chr1: 3\nRegion chr2: 0\nRegion HLA-A*01:01: 2\nTotal reads: 5")
     }
@@ -92,7 +95,7 @@ def test_an_index_that_was_made_is_uploaded_and_linked_too(job: Job, tmp_path: P
 
     output = job.run_without_index(bam)
 
-    assert output == {"count_file": LINK, "index_file": LINK}
+    assert (output["index_file"], output["total_records"]) == (LINK, 3)
     assert job.uploaded == {"ex1_count.txt": "Region chr1: 3\nRegion chr2: 0\nTotal reads: 3"}
     assert job.indexes == {"ex1.bam.bai": index}
 

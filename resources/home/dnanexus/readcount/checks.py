@@ -17,18 +17,19 @@ from readcount.cram import ContainerError, cram_index, read_containers, read_cra
 from readcount.errors import INDEX_ANEW, MORE_STORAGE, DiskSpaceError, InputError, shorten
 from readcount.index import ContigIndex, IndexFormatError, read_index
 from readcount.inputs import IndexedBam
-from readcount.regions import Contig, Header, read_header
+from readcount.regions import UNPLACED, Contig, Header, read_header
 from readcount.samtools import (
-    count_unplaced,
+    count_region,
     disagreement,
     quickcheck,
     sort_it,
     tally_all,
     tally_before_first_position,
 )
+from readcount.selection import EVERYTHING, Selection
 
 # The refID of records without a place (SAM specification, section 4.2).
-UNPLACED = -1
+NO_PLACE = -1
 # Room for what is written beside the inputs.
 SPARE_BYTES = 100 * 1000**2
 
@@ -160,7 +161,7 @@ def check_coverage(bam: IndexedBam, header: Header, contigs: Mapping[str, Contig
             _require_record(bam, header, at, number, f"the first record of {shorten(name, 60)}")
         at = contig.end
     if at is not None:
-        _require_record(bam, header, at, UNPLACED, "no record that has a place")
+        _require_record(bam, header, at, NO_PLACE, "no record that has a place")
 
 
 def _require_record(bam: IndexedBam, header: Header, at: int, number: int, expected: str) -> None:
@@ -175,7 +176,7 @@ def _require_record(bam: IndexedBam, header: Header, at: int, number: int, expec
             f"at virtual file offset {at}: {error}",
         ) from error
     if found != number:
-        there = "none" if found == UNPLACED else "a record of another reference sequence"
+        there = "none" if found == NO_PLACE else "a record of another reference sequence"
         if 0 <= found < len(header.names):
             there = f"a record of {shorten(header.names[found], 60)}"
         raise InputError(
@@ -185,7 +186,7 @@ def _require_record(bam: IndexedBam, header: Header, at: int, number: int, expec
 
 
 def _reference_at(path: Path, at: int) -> int:
-    """Gives the refID of the record at a virtual file offset; UNPLACED at the end of the file.
+    """Gives the refID of the record at a virtual file offset; NO_PLACE at the end of the file.
 
     Read without htslib, which a damaged record can make crash. A record begins with its size and
     its refID (SAM specification, sections 4.1.1 and 4.2).
@@ -199,19 +200,43 @@ def _reference_at(path: Path, at: int) -> int:
             data.seek(at & 0xFFFF)
             beginning = data.read(8)
     if not beginning:
-        return UNPLACED
+        return NO_PLACE
     if len(beginning) < 8:
         raise EOFError("the file ends within a record")
     return int.from_bytes(beginning[4:], "little", signed=True)
 
 
-def check_counts(
-    bam: IndexedBam, counts: Sequence[RegionCount], contigs: Mapping[str, Contig]
-) -> str:
-    """Holds counts of whole sequences against the index, or else against the whole file.
+def check_read_groups(bam: IndexedBam, header: Header, selection: Selection) -> None:
+    """Raises InputError for a read group that the header does not have."""
+    unknown = [name for name in selection.read_groups if name not in header.read_groups]
+    if unknown:
+        known = shorten(", ".join(header.read_groups) or "none", 160)
+        raise InputError(
+            f"read_groups: {bam.shown} has no read group {shorten(unknown[0], 60)}. Give the ID of "
+            f"an @RG line of its header; it has: {known}."
+        )
 
-    Where the index has no statistics (those of old samtools), or not for all sequences, every
-    record of the file is read once more, without the index.
+
+def check_counts(
+    bam: IndexedBam,
+    counts: Sequence[RegionCount],
+    contigs: Mapping[str, Contig],
+    selection: Selection = EVERYTHING,
+    unplaced: int | None = None,
+) -> list[str]:
+    """Holds counts against the index, or else against the whole file.
+
+    The index has how many records each whole sequence has, and how many have no place. Where it
+    has no such statistics (those of old samtools), or not for all sequences, every record of the
+    file is read once more, without the index. Of the records of a span, or of those of a
+    selection, nothing tells how many there should be, but that there are no more than of all.
+
+    Args:
+        bam: the BAM with its index.
+        counts: what was counted.
+        contigs: what is known of each reference sequence, by name.
+        selection: which records were counted.
+        unplaced: how many records without a place the index has, if it says.
 
     Returns:
         What was found to agree, for the log.
@@ -219,49 +244,89 @@ def check_counts(
     Raises:
         InputError: a count is not what it should be.
     """
-    if bam.cram:
-        return _check_cram_counts(bam, counts, contigs)
-    with_statistics = all(contig.records is not None for contig in contigs.values())
-    if with_statistics:
-        expected = {name: contig.records or 0 for name, contig in contigs.items()}
-    else:
-        expected = tally_all(bam)
-    _require(bam, counts, expected)
-    if with_statistics:
-        return f"counts agree with the index of all {len(counts):,} regions"
-    return f"counts of all {len(counts):,} regions agree with reading the whole file"
+    known = {name: contig.records for name, contig in contigs.items() if contig.records is not None}
+    if unplaced is not None:
+        known[UNPLACED.contig] = unplaced
+    for count in counts:
+        most = known.get(count.region.contig)
+        if most is not None and count.records > most:
+            raise disagreement(bam, str(count.region), count.records, most)
+
+    told = [count for count in counts if _no_span(count) and count.region.contig in known]
+    untold = [count for count in counts if count.region.whole and count.region.contig not in known]
+    source = "containers" if bam.cram else "index"
+    exact: list[RegionCount] = []
+    agreed = []
+    if told and selection.everything:
+        _require(bam, told, known, selection)
+        exact += told
+        agreed.append(f"counts agree with the {source} of {_all(told, counts)} regions")
+    if untold and not bam.cram:
+        _require(bam, untold, tally_all(bam, selection), selection)
+        exact += untold
+        agreed.append(f"counts of {_all(untold, counts)} regions agree with reading the whole file")
+    elif untold and selection.everything and _each_once(counts, contigs):
+        in_file = _require_sum(bam, counts)
+        exact += untold
+        agreed.append(
+            "the sum of all sequences and the unplaced records agrees with the containers of the "
+            f"file: {in_file:,} records"
+        )
+    if len(exact) < len(counts):
+        agreed.append(
+            f"counts of {len(counts) - len(exact):,} regions are at most what the {source} has; "
+            "nothing tells how many of those records were to be counted"
+        )
+    return agreed
 
 
-def _check_cram_counts(
-    bam: IndexedBam, counts: Sequence[RegionCount], contigs: Mapping[str, Contig]
-) -> str:
-    """Holds counts of all sequences of a CRAM against its containers; see check_counts.
+def _each_once(counts: Sequence[RegionCount], contigs: Mapping[str, Contig]) -> bool:
+    """Whether every record with a place is in one count."""
+    placed = [count.region for count in counts if count.region.placed]
+    return all(region.whole for region in placed) and sorted(
+        region.contig for region in placed
+    ) == sorted(contigs)
+
+
+def _no_span(count: RegionCount) -> bool:
+    return count.region.whole or not count.region.placed
+
+
+def _all(some: Sequence[RegionCount], counts: Sequence[RegionCount]) -> str:
+    return f"all {len(some):,}" if len(some) == len(counts) else f"{len(some):,}"
+
+
+def _require_sum(bam: IndexedBam, counts: Sequence[RegionCount]) -> int:
+    """Gives the records in the containers of a CRAM; raises InputError if they are not the counts.
 
     A container holds records of one sequence, or of several small ones. How many each of those has
-    is not known, but what all of them have, together with the records that have no place.
+    is not known, but what all sequences have, together with the records that have no place.
     """
-    known = {name: contig.records for name, contig in contigs.items() if contig.records is not None}
-    _require(bam, [count for count in counts if count.region.contig in known], known)
-    if len(known) == len(contigs):
-        return f"counts agree with the containers of all {len(counts):,} regions"
     in_file = sum(container.records for container in read_containers(bam.path))
     counted = sum(count.records for count in counts)
-    if counted + count_unplaced(bam) != in_file:
-        # samtools does not find all unplaced ones where their slices are of different kinds.
-        counted += sum(tally_before_first_position(bam).values())
-        if counted != in_file:
-            raise disagreement(bam, "the whole file", counted, in_file)
-    return (
-        f"counts agree with the containers of {len(known):,} regions, and the sum of all "
-        f"{len(counts):,} and the unplaced ones with those of the file: {in_file:,} records"
-    )
+    if all(count.region.placed for count in counts):
+        counted += count_region(bam, UNPLACED)
+    if counted != in_file:
+        # Not the unplaced records, all of which are at position 0.
+        nowhere = tally_before_first_position(bam)
+        counted += sum(
+            nowhere.get(count.region.contig, 0) for count in counts if count.region.placed
+        )
+    if counted != in_file:
+        raise disagreement(bam, "the whole file", counted, in_file)
+    return in_file
 
 
-def _require(bam: IndexedBam, counts: Sequence[RegionCount], expected: Mapping[str, int]) -> None:
-    """Raises InputError for the first count that is not what it should be."""
+def _require(
+    bam: IndexedBam,
+    counts: Sequence[RegionCount],
+    expected: Mapping[str, int],
+    selection: Selection,
+) -> None:
+    """Raises InputError for the first count of a sequence that is not what it should be."""
     wrong = [count for count in counts if count.records != expected.get(count.region.contig, 0)]
     if wrong:
-        nowhere = tally_before_first_position(bam)
+        nowhere = tally_before_first_position(bam, selection)
         for count in wrong:
             name = count.region.contig
             if count.records != expected.get(name, 0) - nowhere.get(name, 0):

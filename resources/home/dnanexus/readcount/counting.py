@@ -4,42 +4,60 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 
-from readcount.checks import check_counts, check_coverage, read_files
-from readcount.counts import RegionCount, TaskCounts, merge_counts
+from readcount.checks import check_counts, check_coverage, check_read_groups, read_files
+from readcount.counts import Counts, TaskCounts, merge_counts
+from readcount.index import read_unplaced
 from readcount.inputs import IndexedBam
 from readcount.plan import Task, plan_tasks
 from readcount.pool import Workers
-from readcount.regions import Region
 from readcount.samtools import run_task
+from readcount.selection import EVERYTHING, Selection
+from readcount.targets import EVERYWHERE, Targets, list_regions
 
 Log = Callable[[str], None]
 
 
-def count_regions(bam: IndexedBam, workers: Workers, log: Log) -> list[RegionCount]:
-    """Counts every record that has a place, for each reference sequence in header order.
+def count_regions(
+    bam: IndexedBam,
+    workers: Workers,
+    log: Log,
+    targets: Targets = EVERYWHERE,
+    selection: Selection = EVERYTHING,
+) -> Counts:
+    """Counts records by region: unless told otherwise, every record of each reference sequence.
 
     Args:
         bam: a sorted BAM with its index.
         workers: the processes to share the work.
         log: takes a line for the job's log.
+        targets: the regions to count; their order is that of the header, or as they were given.
+        selection: the records to count.
 
     Raises:
-        InputError: the BAM or its index is at fault, or they do not belong together.
+        InputError: the BAM or its index is at fault, or they do not belong together, or what is
+            asked for is not in them.
         ReadCountError: counting failed for another reason.
     """
     header, contigs = read_files(bam)
+    lengths = {name: contig.length for name, contig in contigs.items()}
+    regions = list_regions(targets, lengths)
+    check_read_groups(bam, header, selection)
     check_coverage(bam, header, contigs)
+    unplaced = read_unplaced(bam.index) if targets.include_unplaced and not bam.cram else None
     cores = len(workers.processes)
-    plan = plan_tasks([Region(contig) for contig in contigs], contigs, cores)
+    plan = plan_tasks(regions, contigs, cores, unplaced=unplaced or 0)
+    if not selection.everything:
+        log(f"counting records: {selection}")
     log(f"{cores} cores; {plan}")
 
     start = time.monotonic()
-    counted = workers.results(partial(run_task, bam), enumerate(plan.tasks))
+    counted = workers.results(partial(run_task, bam, selection=selection), enumerate(plan.tasks))
     counts = merge_counts(plan, _log_tenths(counted, plan.tasks, log))
     records, seconds = sum(count.records for count in counts), time.monotonic() - start
     log(f"counted {records:,} records of {bam.path.name} in {seconds:,.1f} s")
-    log(check_counts(bam, counts, contigs))
-    return counts
+    for agreed in check_counts(bam, counts, contigs, selection, unplaced):
+        log(agreed)
+    return Counts(counts, lengths)
 
 
 def _log_tenths(

@@ -1,11 +1,16 @@
 """Counts, put together and written out."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from readcount.errors import InputError, shorten
 from readcount.plan import Plan
 from readcount.regions import Region
+
+# Leaves room for what follows in a name of at most 255 bytes.
+LONGEST_PREFIX = 100
+_NOT_IN_A_NAME = re.compile(r"[/\x00-\x1f\x7f]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +32,24 @@ class TaskCounts:
 
     task: int
     records: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What was counted.
+
+    Attributes:
+        regions: a count for each, in the order of the output.
+        lengths: of the reference sequences in bases, by name.
+    """
+
+    regions: Sequence[RegionCount]
+    lengths: Mapping[str, int]
+
+    @property
+    def total(self) -> int:
+        """The sum over the regions; a record counts as often as regions that it reaches into."""
+        return sum(count.records for count in self.regions)
 
 
 def merge_counts(plan: Plan, counted: Iterable[TaskCounts]) -> list[RegionCount]:
@@ -56,20 +79,42 @@ def merge_counts(plan: Plan, counted: Iterable[TaskCounts]) -> list[RegionCount]
     return merged
 
 
-def format_counts(counts: Iterable[RegionCount]) -> str:
+def format_counts(counts: Counts) -> str:
     """Gives the text of the count file.
 
     One line `Region <name>: <count>` per region, in the order given, then `Total reads: <sum>`
-    with no newline after it. Records without a place are in no region and not in the total.
+    with no newline after it. Spans are 1-based and inclusive, as samtools writes them.
     """
-    total = 0
-    lines = []
-    for count in counts:
-        lines.append(f"Region {count.region}: {count.records}\n")
-        total += count.records
-    return "".join(lines) + f"Total reads: {total}"
+    lines = [f"Region {count.region}: {count.records}\n" for count in counts.regions]
+    return "".join(lines) + f"Total reads: {counts.total}"
 
 
-def count_file_name(bam_name: str) -> str:
-    """Gives NAME_count.txt for NAME.bam and NAME.cram, and <name>_count.txt for any other name."""
-    return re.sub(r"\.(bam|cram)\Z", "", bam_name) + "_count.txt"
+def format_table(counts: Counts) -> str:
+    """Gives the text of the table: tab-separated, a header, one row per region.
+
+    Positions are 0-based and half-open. A whole reference sequence ends with its length, also if
+    records lie beyond; records without a place are at `*`, from 0 to 0, as in `samtools idxstats`.
+    """
+    lines = ["region\tcontig\tstart\tend\tlength\trecords\n"]
+    for count in counts.regions:
+        region = count.region
+        start, end = region.start or 0, region.end or counts.lengths.get(region.contig, 0)
+        lines.append(
+            f"{region.name or region}\t{region.contig}\t{start}\t{end}\t{end - start}"
+            f"\t{count.records}\n"
+        )
+    return "".join(lines)
+
+
+def name_without_suffix(bam_name: str) -> str:
+    """Gives NAME for NAME.bam and NAME.cram; any other name stays as it is."""
+    return re.sub(r"\.(bam|cram)\Z", "", bam_name)
+
+
+def check_output_prefix(prefix: str) -> None:
+    """Raises InputError if names of files cannot begin so."""
+    if len(prefix) > LONGEST_PREFIX or _NOT_IN_A_NAME.search(prefix) or prefix != prefix.strip():
+        raise InputError(
+            f"output_prefix: {shorten(repr(prefix), 60)} cannot begin the name of a file. Give up "
+            f"to {LONGEST_PREFIX} letters without a slash, and without a blank at either end."
+        )

@@ -207,10 +207,26 @@ def cram_index(
         ContigIndex(
             records=None if contig in shared else certain[contig],
             offsets=_offsets(sorted(by_contig[contig])),
+            reach=_reach(by_contig[contig]),
             expected=certain[contig] + shared[contig],
         )
         for contig in range(contigs)
     ]
+
+
+def scatters_unplaced(slices: Iterable[Slice], containers: Iterable[Container]) -> bool:
+    """Whether a container that may hold several sequences holds records without a place.
+
+    samtools 1.16 does not find all of these if there are others, in containers of their own.
+    """
+    several = {container.offset for container in containers if container.contig == SEVERAL}
+    return any(part.contig == UNPLACED and part.container in several for part in slices)
+
+
+def _reach(slices: Iterable[Slice]) -> int:
+    """Gives a position, 0-based, that no record of a sequence reaches, by an INTERVAL or more."""
+    last = max((part.start - 1 + part.span for part in slices), default=0)
+    return (max(0, last) // INTERVAL + 2) * INTERVAL
 
 
 def _offsets(slices: Sequence[Slice]) -> tuple[int, ...]:

@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 # Positions that share an entry of a BAI's linear index (SAM specification, section 5.1.3).
 INTERVAL = 1 << 14
-# Not a bin but the place of the statistics (section 5.2).
-BAI_STATISTICS = 37450
+# Positions in the smallest bins, as a power of 2, and the levels above (section 5.1.1).
+BAI_SHIFT, BAI_DEPTH = 14, 5
 
 _COUNT = struct.Struct("<I")
 # Number of a bin and of its chunks; in a CSI index an offset lies between them.
@@ -52,6 +52,7 @@ class ContigIndex(NamedTuple):
             empty where the index does not say.
         begin: offset of the first record; None where the index does not say, or there is none.
         end: offset behind the last record; None like begin.
+        reach: a position, 0-based, that no record reaches; None where the index does not say.
         entry: where that is in a BAI index, if it is worth being read alone.
         expected: records that it may have, where only the containers of a CRAM tell.
     """
@@ -60,6 +61,7 @@ class ContigIndex(NamedTuple):
     offsets: tuple[int, ...] = ()
     begin: int | None = None
     end: int | None = None
+    reach: int | None = None
     entry: Entry | None = None
     expected: float | None = None
 
@@ -87,6 +89,20 @@ def read_index(path: Path) -> list[ContigIndex]:
     return entries
 
 
+def read_unplaced(path: Path) -> int | None:
+    """Gives the records without a place by a BAI or CSI index that read_index() has read.
+
+    None where it does not say: the number is the last thing in an index, and may be missing.
+    """
+    data = path.read_bytes()
+    if data.startswith(b"BAI\1"):
+        _, end = _read_bai(data)
+    else:
+        data = gzip.decompress(data)
+        _, end = _read_csi(data)
+    return int.from_bytes(data[end:], "little") if len(data) > end else None
+
+
 def index_of_one(index: Path, entry: Entry) -> bytes:
     """Gives a BAI index that has the entry of one reference sequence, as it is, and no other."""
     nothing = bytes(2 * _COUNT.size)
@@ -103,7 +119,7 @@ def _read_bai(data: bytes) -> tuple[list[ContigIndex], int]:
     entries = []
     for contig in range(contigs):
         start = at
-        known, at = _read_bins(data, at, _BAI_BIN, BAI_STATISTICS)
+        known, at = _read_bins(data, at, _BAI_BIN, BAI_SHIFT, BAI_DEPTH)
         (intervals,) = _COUNT.unpack_from(data, at)
         at += _COUNT.size
         stop = at + 8 * intervals
@@ -119,27 +135,35 @@ def _read_bai(data: bytes) -> tuple[list[ContigIndex], int]:
 
 def _read_csi(data: bytes) -> tuple[list[ContigIndex], int]:
     # See the CSI specification, which is CSIv1.tex beside SAMv1.tex.
-    _, depth, size = struct.unpack_from("<3i", data, 4)
+    shift, depth, size = struct.unpack_from("<3i", data, 4)
+    if not (0 <= shift <= 40 and 0 <= depth <= 10):
+        raise IndexFormatError("it has levels that no index has")
     at = 16 + size
     (contigs,) = _COUNT.unpack_from(data, at)
     at += _COUNT.size
-    bins = ((1 << 3 * (depth + 1)) - 1) // 7 if 0 <= depth <= 10 else 0
     entries = []
     for _ in range(contigs):
-        entry, at = _read_bins(data, at, _CSI_BIN, bins + 1)
+        entry, at = _read_bins(data, at, _CSI_BIN, shift, depth)
         entries.append(entry)
     return entries, at
 
 
 def _read_bins(
-    data: bytes, at: int, layout: struct.Struct, statistics: int
+    data: bytes, at: int, layout: struct.Struct, shift: int, depth: int
 ) -> tuple[ContigIndex, int]:
-    """Gives the entry but for its offsets, and the place after the bins."""
+    """Gives the entry but for its offsets, and the place after the bins.
+
+    The smallest bins, 1 << shift positions each, come last in number, behind depth levels of
+    larger ones. Behind all, one number is left out, and the next one is no bin but the place of
+    the statistics.
+    """
     (bins,) = _COUNT.unpack_from(data, at)
     at += _COUNT.size
     if bins == 0:
         return ContigIndex(records=0), at
     entry = ContigIndex()
+    first, statistics = _first_bin(depth), _first_bin(depth + 1) + 1
+    last, larger = 0, []
     size, unpack = layout.size, layout.unpack_from
     for _ in range(bins):
         number, chunks = unpack(data, at)
@@ -147,8 +171,24 @@ def _read_bins(
         if number == statistics and chunks == 2:
             begin, end, mapped, unmapped = _STATISTICS.unpack_from(data, at)
             entry = ContigIndex(mapped + unmapped, (), begin, end)
+        elif number < first:
+            larger.append(number)
+        elif number > last:
+            last = number
         at += 16 * chunks
     if entry.records == 0 and bins > 1:
         # An entry that contradicts itself is not a reason to leave the sequence out.
         entry = ContigIndex()
-    return entry, at
+    ends = [_end_of_bin(number, shift, depth) for number in larger]
+    return entry._replace(reach=max([0, (last - first + 1) << shift, *ends])), at
+
+
+def _first_bin(level: int) -> int:
+    """Gives the number of the first bin of a level; each bin has eight on the next level."""
+    return ((1 << 3 * level) - 1) // 7
+
+
+def _end_of_bin(number: int, shift: int, depth: int) -> int:
+    """Gives the position behind a bin."""
+    level = next(level for level in range(depth + 1) if number < _first_bin(level + 1))
+    return (number - _first_bin(level) + 1) << (shift + 3 * (depth - level))

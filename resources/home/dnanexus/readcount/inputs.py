@@ -11,6 +11,8 @@ SHOWN = 80
 # All that decides whether a record counts: FLAG, RNAME, POS, MAPQ and CIGAR (SAM_FLAG, ... in
 # htslib/sam.h). Without the bases a CRAM is read without its reference, and faster.
 CRAM_FIELDS = 0x3E
+# The read group, without the other tags, some of which need the bases (SAM_RGAUX).
+CRAM_READ_GROUP = 0x1000
 
 
 @dataclass(frozen=True)
@@ -31,9 +33,14 @@ class IndexedBam:
         """The two as one file name that samtools takes (samtools manual, "FILENAME")."""
         return f"{self.path}##idx##{self.index}"
 
-    def read_options(self) -> list[str]:
-        """What samtools needs to be told before it can read the file."""
-        return ["--input-fmt-option", f"required_fields={CRAM_FIELDS:#x}"] if self.cram else []
+    def read_options(self, read_group: bool = False) -> list[str]:
+        """What samtools needs to be told before it can read the file.
+
+        Args:
+            read_group: whether that of each record is needed, too.
+        """
+        fields = CRAM_FIELDS | (CRAM_READ_GROUP if read_group else 0)
+        return ["--input-fmt-option", f"required_fields={fields:#x}"] if self.cram else []
 
     @property
     def shown(self) -> str:

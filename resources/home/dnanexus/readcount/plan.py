@@ -5,14 +5,15 @@ Only their ratios matter: they decide what shares a call and what is cut, never 
 `make bench` measures them anew.
 """
 
-from bisect import bisect_left
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import accumulate, pairwise
+from itertools import pairwise
 from math import ceil
 
+from readcount.density import edges, expected_records, share_out, told_records
 from readcount.index import INTERVAL, Entry
-from readcount.regions import Contig, Region, fits_bed, fits_span
+from readcount.regions import LAST_POSITION, Contig, Region, fits_bed, fits_span
 
 # To start samtools, and to read the header and the index, which grow with the sequences.
 CALL = 5e-3
@@ -24,10 +25,11 @@ CALLS_PER_WINDOW = 2
 # Records and sequences of a group, which a second process tallies.
 GROUP_RECORD = 0.63e-6
 GROUP_REGION = 1e-6
+# Records and spans of a group of spans, whose ends Python looks up.
+SPAN_RECORD = 1.3e-6
+SPAN = 2e-5
 # A group takes two processes that both read the header.
 CALLS_PER_GROUP = 2
-# Where there are no statistics: 30 reads of 150 bases over each base.
-RECORDS_PER_BASE = 0.2
 # A large task is a core's work for half of the time; a small one, with which the others fill up
 # what is left at the end, is a sixth of that. So much of a sequence goes into large ones. By the
 # schedules that `make bench` prints a 30x genome on 96 cores then takes 1.09 times total / cores,
@@ -35,6 +37,8 @@ RECORDS_PER_BASE = 0.2
 LARGE_TASKS_PER_CORE = 2
 SMALL_TASKS_PER_LARGE = 6
 SHARE_IN_LARGE_TASKS = 0.75
+# Of what is no reference sequence nothing is known.
+UNKNOWN = Contig(0)
 # What a task has to cost at least, in calls that read nothing, to be worth a call of its own.
 CALLS_PER_TASK = 2
 
@@ -68,7 +72,8 @@ class Call:
     @property
     def calls(self) -> int:
         """How many calls it takes."""
-        return 1 if self.window is None or self.window.start is None else CALLS_PER_WINDOW
+        first = self.window is None or self.window.start == self.region.start
+        return 1 if first else CALLS_PER_WINDOW
 
 
 @dataclass(frozen=True)
@@ -80,7 +85,7 @@ class Group:
     Attributes:
         numbers: places of the regions in the list of regions, from 0.
         contigs: their names; neighbours in the file, as far as they have records at all.
-        lengths: of each sequence, in bases, or more if the index has records beyond.
+        reaches: a position that no record of the sequence reaches, for each.
         in_index: the records that the index has for each; None where it does not say.
         records: how many are expected in all.
         seconds: what it is expected to cost.
@@ -88,7 +93,7 @@ class Group:
 
     numbers: tuple[int, ...]
     contigs: tuple[str, ...]
-    lengths: tuple[int, ...]
+    reaches: tuple[int, ...]
     in_index: tuple[int | None, ...]
     records: float
     seconds: float
@@ -99,7 +104,33 @@ class Group:
         return 1
 
 
-Task = Call | Group
+@dataclass(frozen=True)
+class SpanGroup:
+    """Several spans that are counted in one pass over the records that lie in any of them.
+
+    Attributes:
+        numbers: places of the regions in the list of regions, from 0.
+        contigs: names of the reference sequences, one for each span.
+        starts: of each span, 0-based.
+        ends: of each span, the position behind it.
+        records: how many are expected in all.
+        seconds: what it is expected to cost.
+    """
+
+    numbers: tuple[int, ...]
+    contigs: tuple[str, ...]
+    starts: tuple[int, ...]
+    ends: tuple[int, ...]
+    records: float
+    seconds: float
+
+    @property
+    def calls(self) -> int:
+        """How many calls it takes that read the BAM."""
+        return 1
+
+
+Task = Call | Group | SpanGroup
 
 
 @dataclass(frozen=True)
@@ -129,6 +160,7 @@ def plan_tasks(
     contigs: Mapping[str, Contig],
     cores: int,
     *,
+    unplaced: int = 0,
     seconds: float | None = None,
     shortest: int = INTERVAL,
 ) -> Plan:
@@ -151,64 +183,102 @@ def plan_tasks(
     Where neither the index nor the containers of a CRAM say how many records there are, the length
     stands for them, and there is no group: nothing would tell whether it had seen all records.
 
+    Spans are treated alike, but for their groups: to find in Python which of the spans a record
+    reaches into costs three times as much as a call does for each record, so that a span of above
+    some 10,000 records gets calls of its own. Spans that share an INTERVAL of the index share
+    what it is expected to hold.
+
     Args:
-        regions: whole reference sequences, in header order.
+        regions: in any order, each a whole sequence, a span, or UNPLACED.
         contigs: what is known of each, by name.
         cores: that tasks run on at a time.
+        unplaced: records to expect without a place.
         seconds: that a large task should take at most; worked out if None.
         shortest: bases that a window has at least, where only the length says where to cut.
     """
     call = CALL + CALL_PER_CONTIG * len(contigs)
-    records = [_records(contigs[region.contig]) for region in regions]
+    records = _expected(regions, contigs, unplaced)
     least = 0.0
     if seconds is None:
         least = CALLS_PER_TASK * call
         seconds = max(RECORD * sum(records) / (cores * LARGE_TASKS_PER_CORE), least)
     few = max(seconds / SMALL_TASKS_PER_LARGE, least)
     most_in_group = min(call / (GROUP_RECORD - RECORD), seconds / GROUP_RECORD)
+    most_in_span = min(call / (SPAN_RECORD - RECORD), seconds / SPAN_RECORD)
 
     tasks: list[Task] = []
     small: list[int] = []
+    spans: list[int] = []
     empty: list[int] = []
     for number, region in enumerate(regions):
-        contig = contigs[region.contig]
+        contig = contigs[region.contig] if region.placed else UNKNOWN
         if contig.records == 0:
             empty.append(number)
-        elif _told(contig) and records[number] < most_in_group and fits_bed(region.contig):
+        elif _fits_group(region, contig) and records[number] < most_in_group:
             small.append(number)
+        elif _fits_span_group(region) and records[number] < most_in_span:
+            spans.append(number)
         else:
             cuts = _cuts(RECORD * records[number], seconds, few)
-            edges = _edges(contig, cuts, shortest) if fits_span(region.contig) else []
-            tasks += _calls(number, region, contig, call, edges)
-    for run in _runs(small, records, few):
-        if len(run) > CALLS_PER_GROUP:
-            tasks.append(_group(run, regions, contigs, call))
-        else:
-            for number in run:
-                region = regions[number]
-                tasks += _calls(number, region, contigs[region.contig], call, edges=[])
+            tasks += _calls(number, region, contig, records[number], call, cuts, shortest)
+
+    order = {name: number for number, name in enumerate(contigs)}
+    small.sort(key=lambda number: order[regions[number].contig])
+    spans.sort(key=lambda number: (order[regions[number].contig], regions[number].start or 0))
+    costs = [GROUP_REGION + GROUP_RECORD * records[number] for number in small]
+    span_costs = [SPAN + SPAN_RECORD * records[number] for number in spans]
+    for run in _runs(small, costs, few):
+        tasks += _group(run, regions, contigs, records, call)
+    for run in _runs(spans, span_costs, few):
+        tasks += _span_group(run, regions, contigs, records, call)
     tasks.sort(key=lambda task: task.seconds, reverse=True)
     return Plan(regions, tuple(tasks), tuple(empty))
 
 
-def _records(contig: Contig) -> float:
-    told = _told(contig)
-    return contig.length * RECORDS_PER_BASE if told is None else told
+def _expected(
+    regions: Sequence[Region], contigs: Mapping[str, Contig], unplaced: int
+) -> list[float]:
+    """Gives the records to expect of each region."""
+    records = [
+        expected_records(contigs[region.contig]) if region.placed else float(unplaced)
+        for region in regions
+    ]
+    spans: dict[str, list[int]] = defaultdict(list)
+    for number, region in enumerate(regions):
+        if region.placed and not region.whole:
+            spans[region.contig].append(number)
+    for contig, numbers in spans.items():
+        shares = share_out(contigs[contig], [regions[number] for number in numbers])
+        for number, share in zip(numbers, shares, strict=True):
+            records[number] = share
+    return records
 
 
-def _told(contig: Contig) -> float | None:
-    """The records that the index has, or that the containers of a CRAM make likely."""
-    return contig.expected if contig.records is None else contig.records
+def _fits_group(region: Region, contig: Contig) -> bool:
+    """Whether a group can tell whether it has seen all records of a region."""
+    return region.whole and told_records(contig) is not None and fits_bed(region.contig)
+
+
+def _fits_span_group(region: Region) -> bool:
+    # A span without an end would need a line of a BED file that has one.
+    return region.end is not None and fits_bed(region.contig)
 
 
 def _calls(
-    number: int, region: Region, contig: Contig, call: float, edges: Sequence[tuple[int, float]]
+    number: int,
+    region: Region,
+    contig: Contig,
+    records: float,
+    call: float,
+    cuts: Sequence[float],
+    shortest: int,
 ) -> list[Task]:
-    """Gives the calls for a region, or for each window between edges."""
-    records = _records(contig)
-    if not edges:
+    """Gives the calls for a region, or for each window of it."""
+    windows = bool(cuts) and region.placed and fits_span(region.contig)
+    between = edges(contig, region, cuts, shortest) if windows else []
+    if not between:
         return [Call(number, region, records, call + RECORD * records, entry=contig.entry)]
-    bounds = [(None, 0.0), *edges, (None, 1.0)]
+    bounds = [(region.start, 0.0), *between, (region.end, 1.0)]
     calls: list[Task] = []
     for (start, share_before), (end, share) in pairwise(bounds):
         part = records * (share - share_before)
@@ -217,7 +287,7 @@ def _calls(
                 number,
                 region,
                 records=part,
-                seconds=(1 if start is None else CALLS_PER_WINDOW) * call + RECORD * part,
+                seconds=(CALLS_PER_WINDOW if calls else 1) * call + RECORD * part,
                 window=Region(region.contig, start, end),
                 entry=contig.entry,
             )
@@ -238,37 +308,10 @@ def _cuts(cost: float, large: float, small: float) -> list[float]:
     ]
 
 
-def _edges(contig: Contig, cuts: Sequence[float], shortest: int) -> list[tuple[int, float]]:
-    """Gives the positions between windows, each with the share of the records before it.
-
-    By the index's offsets where there are some: depth is far from even in exomes, panels and
-    RNA. No edge lies within an INTERVAL, as a window that begins there has to read it from its
-    beginning. By length alone otherwise.
-    """
-    begin, end = next(filter(None, contig.offsets), 0), contig.offsets[-1] if contig.offsets else 0
-    if begin < end:
-        rising = list(accumulate(contig.offsets[:-1], max, initial=begin))[1:]
-        found = {bisect_left(rising, begin + cut * (end - begin)) for cut in cuts}
-        return [
-            (number * INTERVAL, min(1.0, (rising[number] - begin) / (end - begin)))
-            for number in sorted(found)
-            if 0 < number < len(rising)
-        ]
-    edges = []
-    last = 0
-    for cut in cuts:
-        position = int(contig.length * cut)
-        if min(position - last, contig.length - position) >= shortest:
-            edges.append((position, cut))
-            last = position
-    return edges
-
-
 def _runs(
-    numbers: Sequence[int], records: Sequence[float], seconds: float
+    numbers: Sequence[int], costs: Sequence[float], seconds: float
 ) -> Iterator[Sequence[int]]:
-    """Cuts a list of small regions into runs that cost about the same, about seconds at most."""
-    costs = [GROUP_REGION + GROUP_RECORD * records[number] for number in numbers]
+    """Cuts a list into runs that cost about the same, about seconds at most."""
     total = sum(costs)
     most = total / max(1, ceil(total / seconds))
     first, runs, spent = 0, 0, 0.0
@@ -281,18 +324,54 @@ def _runs(
 
 
 def _group(
-    numbers: Sequence[int], regions: Sequence[Region], contigs: Mapping[str, Contig], call: float
-) -> Group:
+    numbers: Sequence[int],
+    regions: Sequence[Region],
+    contigs: Mapping[str, Contig],
+    records: Sequence[float],
+    call: float,
+) -> list[Task]:
+    """Gives a group of whole sequences, or calls if they are too few."""
     names = tuple(regions[number].contig for number in numbers)
-    in_index = tuple(contigs[name].records for name in names)
-    records = sum(_records(contigs[name]) for name in names)
-    return Group(
+    if len(numbers) <= CALLS_PER_GROUP:
+        return [
+            task
+            for number, name in zip(numbers, names, strict=True)
+            for task in _calls(number, regions[number], contigs[name], records[number], call, [], 0)
+        ]
+    total = sum(records[number] for number in numbers)
+    group = Group(
         numbers=tuple(numbers),
         contigs=names,
-        lengths=tuple(
-            max(contigs[name].length, INTERVAL * (len(contigs[name].offsets) - 1)) for name in names
-        ),
-        in_index=in_index,
-        records=records,
-        seconds=CALLS_PER_GROUP * call + GROUP_REGION * len(names) + GROUP_RECORD * records,
+        reaches=tuple(_reach(contigs[name]) for name in names),
+        in_index=tuple(contigs[name].records for name in names),
+        records=total,
+        seconds=CALLS_PER_GROUP * call + GROUP_REGION * len(names) + GROUP_RECORD * total,
     )
+    return [group]
+
+
+def _reach(contig: Contig) -> int:
+    return LAST_POSITION if contig.reach is None else max(contig.length, contig.reach)
+
+
+def _span_group(
+    numbers: Sequence[int],
+    regions: Sequence[Region],
+    contigs: Mapping[str, Contig],
+    records: Sequence[float],
+    call: float,
+) -> list[Task]:
+    """Gives a group of spans, or nothing if there are none."""
+    if not numbers:
+        return []
+    spans = [regions[number] for number in numbers]
+    total = sum(records[number] for number in numbers)
+    group = SpanGroup(
+        numbers=tuple(numbers),
+        contigs=tuple(span.contig for span in spans),
+        starts=tuple(span.start or 0 for span in spans),
+        ends=tuple(span.end or 0 for span in spans),
+        records=total,
+        seconds=call + SPAN * len(spans) + SPAN_RECORD * total,
+    )
+    return [group]

@@ -9,6 +9,8 @@ import pysam
 
 from readcount.index import Entry
 
+# The highest position in a BAM, where positions are 32-bit (SAM specification, section 4.2).
+LAST_POSITION = 2**31 - 1
 _BED_NAME = re.compile(r"(?!(?:[.*]|track|browser)$)[^#\s]\S*")
 
 
@@ -21,6 +23,8 @@ class Region:
         start: first position; None for the beginning of the sequence.
         end: position after the last; None for everything from start on, even what lies beyond
             the length that the header gives.
+        name: what else it is called, in a BED file.
+        placed: false only for UNPLACED.
 
     Raises:
         ValueError: the span is empty or begins before the sequence.
@@ -29,6 +33,8 @@ class Region:
     contig: str
     start: int | None = None
     end: int | None = None
+    name: str = ""
+    placed: bool = True
 
     def __post_init__(self) -> None:
         first = self.start or 0
@@ -44,13 +50,24 @@ class Region:
         Without braces a colon in a name, which the SAM specification allows (section 1.2.1),
         may be read as the beginning of a span; see "Regions" in the samtools-view manual.
         """
+        if not self.placed:
+            return self.contig
         return f"{{{self.contig}}}{self._span()}"
 
+    @property
+    def whole(self) -> bool:
+        """Whether it is all of a reference sequence."""
+        return self.placed and self.start is None and self.end is None
+
     def _span(self) -> str:
-        """The positions as text, 1-based and inclusive; nothing for a whole sequence."""
+        """The positions as text, 1-based and inclusive; nothing if there are none."""
         if self.start is None and self.end is None:
             return ""
         return f":{(self.start or 0) + 1}-{'' if self.end is None else self.end}"
+
+
+# The records without a place, which are behind all others, by their name in samtools.
+UNPLACED = Region("*", placed=False)
 
 
 class Contig(NamedTuple):
@@ -62,6 +79,7 @@ class Contig(NamedTuple):
         offsets: see ContigIndex.
         begin: see ContigIndex.
         end: see ContigIndex.
+        reach: see ContigIndex.
         entry: see ContigIndex.
         expected: see ContigIndex.
     """
@@ -71,6 +89,7 @@ class Contig(NamedTuple):
     offsets: tuple[int, ...] = ()
     begin: int | None = None
     end: int | None = None
+    reach: int | None = None
     entry: Entry | None = None
     expected: float | None = None
 
@@ -83,12 +102,14 @@ class Header(NamedTuple):
         lengths: of each, in bases.
         sort_order: SO of the @HD line; "unknown", as the specification has it, where it is not.
         end: virtual file offset of the first record of a BAM; None for a CRAM.
+        read_groups: ID of each @RG line.
     """
 
     names: tuple[str, ...]
     lengths: tuple[int, ...]
     sort_order: str
     end: int | None
+    read_groups: tuple[str, ...] = ()
 
 
 def read_header(path: Path) -> Header:
@@ -101,13 +122,20 @@ def read_header(path: Path) -> Header:
     verbosity = pysam.set_verbosity(0)
     with pysam.AlignmentFile(str(path), check_sq=False) as alignments:
         pysam.set_verbosity(verbosity)
-        first_line = str(alignments.header).partition("\n")[0].split("\t")
-        order = next((field[3:] for field in first_line if field.startswith("SO:")), "unknown")
+        lines = [line.split("\t") for line in str(alignments.header).split("\n")]
+        order = next((field[3:] for field in lines[0] if field.startswith("SO:")), "unknown")
         return Header(
             names=alignments.references,
             lengths=alignments.lengths,
-            sort_order=order if first_line[0] == "@HD" else "unknown",
+            sort_order=order if lines[0][0] == "@HD" else "unknown",
             end=None if alignments.is_cram else alignments.tell(),
+            read_groups=tuple(
+                field[3:]
+                for line in lines
+                if line[0] == "@RG"
+                for field in line
+                if field.startswith("ID:")
+            ),
         )
 
 

@@ -11,8 +11,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import IO
 
 from readcount.counts import TaskCounts
+from readcount.cram import read_containers, read_crai, scatters_unplaced
 from readcount.errors import (
     MORE_MEMORY,
     MORE_STORAGE,
@@ -25,13 +27,11 @@ from readcount.errors import (
 )
 from readcount.index import index_of_one
 from readcount.inputs import IndexedBam
-from readcount.plan import Call, Group, Task
-from readcount.regions import Region, fits_bed
+from readcount.plan import Call, Group, SpanGroup, Task
+from readcount.regions import LAST_POSITION, Region, fits_bed
+from readcount.selection import EVERYTHING, Selection
+from readcount.spans import count_overlaps, read_records
 
-# The highest position in a BAM, where positions are 32-bit (SAM specification, section 4.2).
-LAST_POSITION = 2**31 - 1
-# How far behind the end of its sequence a record of a group may begin and be seen at once.
-MARGIN = 1 << 16
 # Sequences of a group that may have to be counted again, each by a call.
 RECOUNTED = 100
 # What `samtools index` says of records that are not in the order of the header.
@@ -39,19 +39,23 @@ _NOT_SORTED = re.compile(
     "Unsorted positions|Chromosome blocks not continuous|not in a single block at the end"
 )
 _CANNOT_WRITE = "failed to create or write index"
+_NO_SUCH_REGION = "specifies an invalid region or unknown reference"
 _OUT_OF_MEMORY = re.compile("cannot allocate memory|out of memory", re.IGNORECASE)
 
 
-def run_task(bam: IndexedBam, numbered: tuple[int, Task]) -> TaskCounts:
-    """Counts every record of the task's regions, or of the window that the task is.
+def run_task(
+    bam: IndexedBam, numbered: tuple[int, Task], selection: Selection = EVERYTHING
+) -> TaskCounts:
+    """Counts the records of the task's regions, or of the window that the task is.
 
-    Secondary, supplementary, duplicate and placed unmapped records count too; no flag and no
-    mapping quality is filtered by. A region gets what `samtools view -c` gives for it: that
-    leaves out records at position 0 that do not reach position 1.
+    Without a selection every record counts, secondary, supplementary, duplicate and placed
+    unmapped ones too. A region gets what `samtools view -c` gives for it: that leaves out records
+    at position 0 that do not reach position 1.
 
     Args:
         bam: the BAM with its index.
         numbered: the task, with its number in the plan.
+        selection: which records count.
 
     Raises:
         InputError: samtools failed, complained or gave no number.
@@ -60,34 +64,46 @@ def run_task(bam: IndexedBam, numbered: tuple[int, Task]) -> TaskCounts:
     """
     number, task = numbered
     if isinstance(task, Group):
-        return TaskCounts(number, tuple(count_group(bam, task)))
+        return TaskCounts(number, tuple(count_group(bam, task, selection)))
+    if isinstance(task, SpanGroup):
+        return TaskCounts(number, tuple(count_spans(bam, task, selection)))
     with _with_own_index(bam, task) as alone:
-        records = count_window(alone, task.region, task.window or task.region)
+        records = count_window(alone, task.region, task.window or task.region, selection)
     return TaskCounts(number, (records,))
 
 
-def count_window(bam: IndexedBam, region: Region, window: Region) -> int:
+def count_window(
+    bam: IndexedBam, region: Region, window: Region, selection: Selection = EVERYTHING
+) -> int:
     """Counts the records of a region that begin in a window of it, raising as run_task does.
 
     The region's first window also has those that only reach into the region. For the others, what
     reaches in over the edge is counted by itself and taken off: that is a call that reads little,
     while an expression that keeps them out costs a sixth of the time for each record.
     """
-    records = count_region(bam, window)
+    records = count_region(bam, window, selection)
     if window.start is not None and window.start != region.start:
         edge = Region(window.contig, window.start, window.start + 1)
-        records -= count_region(bam, edge, only_from_before=True)
+        records -= count_region(bam, edge, selection, only_from_before=True)
     return records
 
 
-def count_region(bam: IndexedBam, region: Region, only_from_before: bool = False) -> int:
+def count_region(
+    bam: IndexedBam,
+    region: Region,
+    selection: Selection = EVERYTHING,
+    only_from_before: bool = False,
+) -> int:
     """Counts the records of one region with one `samtools view -c`; raises as run_task does.
 
     Args:
         bam: the BAM with its index.
-        region: a whole sequence, or a span.
+        region: a whole sequence, a span, or UNPLACED.
+        selection: which records count.
         only_from_before: leave out the records that begin in the region.
     """
+    if not region.placed and bam.cram and _scatters_unplaced(bam):
+        return tally_all(bam, selection).get(region.contig, 0)
     options: list[str] = []
     bed = ""
     if only_from_before:
@@ -95,77 +111,88 @@ def count_region(bam: IndexedBam, region: Region, only_from_before: bool = False
         options += ["-e", f"pos <= {region.start or 0}"]
     if _needs_bed(region):
         options += ["-M", "-L", "-"]
-        bed = _bed_line(region.contig, LAST_POSITION)
-    command = [samtools_path(), "view", "-c", *bam.read_options(), *options, bam.as_samtools()]
+        bed = _bed_line(region.contig, region.start or 0, region.end or LAST_POSITION)
+    command = [samtools_path(), "view", "-c", *_which(bam, selection), *options, bam.as_samtools()]
     if not bed:
         command.append(region.as_samtools())
-    return _number(bam, str(region), command, bed)
 
-
-def count_unplaced(bam: IndexedBam) -> int:
-    """Counts the records that have no place; raises as run_task does."""
-    command = [samtools_path(), "view", "-c", *bam.read_options(), bam.as_samtools(), "*"]
-    return _number(bam, "records without a place", command, "")
-
-
-def _number(bam: IndexedBam, where: str, command: list[str], bed: str) -> int:
-    """Gives the number that a command prints, if nothing speaks against it."""
     ended = subprocess.run(command, input=bed.encode(), capture_output=True, check=False)
     answer, complaints = _text(ended.stdout), _text(ended.stderr)
+    if not region.placed and _NO_SUCH_REGION in complaints:
+        # By the index there are no records at all.
+        return tally_all(bam, selection).get(region.contig, 0)
     # Exit status 0 is not enough: samtools also gives it for a region that it does not know
     # (up to 1.16 at least) and for records before the place where a file was cut off.
     if ended.returncode != 0 or complaints or not answer.isdecimal():
-        raise _failure(bam, where, command, ended.returncode, complaints or answer)
+        raise _failure(bam, str(region), command, ended.returncode, complaints or answer)
     return int(answer)
 
 
-def count_group(bam: IndexedBam, group: Group) -> list[int]:
+def count_group(bam: IndexedBam, group: Group, selection: Selection = EVERYTHING) -> list[int]:
     """Counts the records of each sequence of a group, all in one pass.
 
     A line of a BED file makes samtools look up every bin of the index up to its end: 2 ms and
-    1 MB for each line if that is the last position possible. So a line ends soon after its
-    sequence, and a sequence whose count is not what the index says (a record lies far behind the
-    end, or at position 0) is counted again by a call of its own. Where that would be many, the
-    index is not the file's.
+    1 MB for each line if that is the last position possible. So a line ends where the index says
+    that no record reaches. If every record counts, a sequence whose count is not what the index
+    says (it has records at position 0) is counted again by a call of its own. Where that would be
+    many, the index is not the file's.
 
     Raises:
         InputError: more than RECOUNTED sequences have not what the index says, or as run_task.
     """
     bed = "".join(
-        _bed_line(contig, length + MARGIN)
-        for contig, length in zip(group.contigs, group.lengths, strict=True)
+        _bed_line(contig, 0, reach)
+        for contig, reach in zip(group.contigs, group.reaches, strict=True)
     )
     where = f"{group.contigs[0]} to {group.contigs[-1]}"
-    tally = _tally(bam, where, ["-M", "-L", "-"], bed)
-    counts = []
+    tally = _tally(bam, where, ["-M", "-L", "-"], bed, selection)
+    counts = [tally.get(contig, 0) for contig in group.contigs]
+    if not selection.everything:
+        return counts
     recounted = 0
-    for contig, in_index in zip(group.contigs, group.in_index, strict=True):
-        records = tally.get(contig, 0)
-        if in_index is not None and records != in_index:
+    for at, (contig, in_index) in enumerate(zip(group.contigs, group.in_index, strict=True)):
+        if in_index is not None and counts[at] != in_index:
             recounted += 1
             if recounted > RECOUNTED:
-                raise disagreement(bam, contig, records, in_index)
-            records = count_region(bam, Region(contig))
-        counts.append(records)
+                raise disagreement(bam, contig, counts[at], in_index)
+            counts[at] = count_region(bam, Region(contig))
     return counts
 
 
-def tally_all(bam: IndexedBam) -> dict[str, int]:
+def count_spans(bam: IndexedBam, group: SpanGroup, selection: Selection = EVERYTHING) -> list[int]:
+    """Counts the records that reach into each span of a group, all in one pass.
+
+    One call gives the records that lie in any of the spans, each once; which of them it reaches
+    into is looked up here. Raises as run_task does.
+    """
+    spans = list(zip(group.contigs, group.starts, group.ends, strict=True))
+    bed = "".join(_bed_line(*span) for span in spans)
+    where = f"{Region(*spans[0])} to {Region(*spans[-1])}"
+    with _selected(bam, where, ["-M", "-L", "-"], bed, selection) as records:
+        try:
+            return count_overlaps(read_records(records), spans)
+        except (OSError, ValueError) as error:
+            raise _failure(bam, where, ["samtools", "view"], 0, str(error)) from error
+
+
+def tally_all(bam: IndexedBam, selection: Selection = EVERYTHING) -> dict[str, int]:
     """Gives the records on each reference sequence that has some, without the index's help.
 
     Reads the whole file; raises as run_task does.
     """
-    return _tally(bam, "all of it", [], "")
+    return _tally(bam, "all of it", [], "", selection)
 
 
-def tally_before_first_position(bam: IndexedBam) -> dict[str, int]:
+def tally_before_first_position(
+    bam: IndexedBam, selection: Selection = EVERYTHING
+) -> dict[str, int]:
     """Gives the records at position 0 that do not reach position 1, by reference sequence.
 
     They have a reference sequence, so they are in the statistics of the index, but no place on
     it, so no region has them. Records without a reference sequence are at position 0 too: those
     are below `*`. Reads the whole file; raises as run_task does.
     """
-    return _tally(bam, "position 0", ["-e", "pos == 0 && endpos < 1"], "")
+    return _tally(bam, "position 0", ["-e", "pos == 0 && endpos < 1"], "", selection)
 
 
 def disagreement(bam: IndexedBam, contig: str, records: int, in_index: int) -> InputError:
@@ -237,52 +264,75 @@ def sort_it(bam: IndexedBam) -> str:
     return f"Sort it with: {shlex.join(command)}"
 
 
-def _tally(bam: IndexedBam, where: str, options: list[str], bed: str) -> dict[str, int]:
+def _tally(
+    bam: IndexedBam, where: str, options: list[str], bed: str, selection: Selection
+) -> dict[str, int]:
     """Gives the records on each reference sequence that has some, of those that view selects.
 
     The records go from `samtools view` to `samtools idxstats`, which counts whatever it reads
     from a stream: half of the time that lines of SAM text take to write and to split.
     """
-    view = [samtools_path(), "view", "-u", *bam.read_options(), *options, bam.as_samtools()]
-    idxstats = [samtools_path(), "idxstats", "-"]
-    with tempfile.TemporaryFile() as lines, tempfile.TemporaryFile() as view_stderr:
-        lines.write(bed.encode())
-        lines.seek(0)
-        with (
-            subprocess.Popen(
-                view, stdin=lines, stdout=subprocess.PIPE, stderr=view_stderr
-            ) as viewing,
-            subprocess.Popen(
-                idxstats, stdin=viewing.stdout, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-            ) as tallying,
-        ):
-            assert viewing.stdout is not None
-            # The reader's copy is left alone, so that view ends if idxstats does.
-            viewing.stdout.close()
-            answer, complaints = tallying.communicate()
-        view_stderr.seek(0)
-        view_complaints = view_stderr.read()
-
-    for command, exit_status, said in (
-        (view, viewing.returncode, _text(view_complaints)),
-        (idxstats, tallying.returncode, _text(_without_missing_index(complaints))),
-    ):
-        # If one of them fails, the other one's pipe breaks.
-        if said or exit_status not in (0, -signal.SIGPIPE):
-            raise _failure(bam, where, command, exit_status, said)
-    if viewing.returncode or tallying.returncode:
-        raise _failure(bam, where, view, viewing.returncode, "")
+    command = [samtools_path(), "idxstats", "-"]
+    with _selected(bam, where, options, bed, selection) as records:
+        ended = subprocess.run(command, stdin=records, capture_output=True, check=False)
+        said = _text(_without_missing_index(ended.stderr))
+        if said or ended.returncode:
+            raise _failure(bam, where, command, ended.returncode, said)
 
     tally = {}
-    for line in _text(answer).split("\n"):
+    for line in _text(ended.stdout).split("\n"):
         if not line or line.endswith("\t0\t0"):
             continue
         try:
             name, _, mapped, unmapped = line.split("\t")
             tally[name] = int(mapped) + int(unmapped)
         except ValueError:
-            raise _failure(bam, where, idxstats, tallying.returncode, line) from None
+            raise _failure(bam, where, command, ended.returncode, line) from None
     return tally
+
+
+def _which(bam: IndexedBam, selection: Selection) -> list[str]:
+    """The options of view for what to read of a record, and which records count."""
+    return [*bam.read_options(bool(selection.read_groups)), *selection.as_samtools()]
+
+
+@contextmanager
+def _selected(
+    bam: IndexedBam, where: str, options: list[str], bed: str, selection: Selection
+) -> Iterator[IO[bytes]]:
+    """Gives the records that `samtools view` selects, as a stream of BAM without compression.
+
+    Args:
+        bam: the BAM with its index.
+        where: what is read, for an error.
+        options: for view.
+        bed: what it gets on its standard input.
+        selection: which records.
+
+    Raises:
+        ReadCountError: view failed or complained, which then is the error even if what reads the
+            stream failed, too; or it was not read to its end.
+    """
+    command = [samtools_path(), "view", "-u", *_which(bam, selection), *options, bam.as_samtools()]
+    failed = None
+    with tempfile.TemporaryFile() as lines, tempfile.TemporaryFile() as stderr:
+        lines.write(bed.encode())
+        lines.seek(0)
+        with subprocess.Popen(command, stdin=lines, stdout=subprocess.PIPE, stderr=stderr) as view:
+            assert view.stdout is not None
+            try:
+                yield view.stdout
+            except ReadCountError as error:
+                failed = error
+        stderr.seek(0)
+        said = _text(stderr.read())
+    # If the reader fails, the pipe breaks.
+    if said or view.returncode not in (0, -signal.SIGPIPE):
+        raise _failure(bam, where, command, view.returncode, said) from failed
+    if failed:
+        raise failed
+    if view.returncode:
+        raise _failure(bam, where, command, view.returncode, said)
 
 
 @contextmanager
@@ -301,8 +351,12 @@ def _with_own_index(bam: IndexedBam, call: Call) -> Iterator[IndexedBam]:
         yield replace(bam, index=Path(alone.name))
 
 
-def _bed_line(contig: str, end: int) -> str:
-    return f"{contig}\t0\t{end}\n"
+def _bed_line(contig: str, start: int, end: int) -> str:
+    return f"{contig}\t{start}\t{end}\n"
+
+
+def _scatters_unplaced(cram: IndexedBam) -> bool:
+    return scatters_unplaced(read_crai(cram.index), read_containers(cram.path))
 
 
 def _without_missing_index(complaints: bytes) -> bytes:

@@ -1,0 +1,177 @@
+"""What a user may ask for, each through the real dx, and refused where it is wrong."""
+
+from pathlib import Path
+
+import pytest
+
+from builders import Read, cram_of, write_bam
+from dx_client import Applet
+
+LENGTHS = {"chr1": 10_000, "chr2": 5_000, "HLA-A*01:01": 300, "chrUn_decoy": 300}
+READS = [
+    Read("chr1", 0, "1000M", 0x63, 60, "lane1"),
+    Read("chr1", 100, "100M", 0x100, 60, "lane1"),
+    Read("chr1", 200, "100M", 0x800, 10, "lane2"),
+    Read("chr1", 5_000, "100M", 0x400, 19, "lane2"),
+    Read("chr2", 10, "50M", 0, 20, None),
+    Read("chr2", 10, None, 0x4, 0, "lane1"),
+    Read("HLA-A*01:01", 3, "10M", 0x10, 1, "lane1"),
+    Read("chrUn_decoy", 3, "10M"),
+    Read(None, flag=0x4),
+    Read(None, flag=0x404),
+]
+HEADER = ["@RG\tID:lane1\tSM:x", "@RG\tID:lane2\tSM:x"]
+ALL = {"chr1": 4, "chr2": 2, "HLA-A*01:01": 1, "chrUn_decoy": 1}
+
+
+def text(counts: dict[str, int]) -> str:
+    lines = [f"Region {region}: {records}\n" for region, records in counts.items()]
+    return "".join(lines) + f"Total reads: {sum(counts.values())}"
+
+
+@pytest.fixture(scope="module")
+def bam(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_bam(tmp_path_factory.mktemp("bam"), LENGTHS, READS, more_header=HEADER)
+
+
+CHOICES: dict[str, tuple[list[str], dict[str, int]]] = {
+    "min_mapping_quality": (
+        ["min_mapping_quality=20"],
+        {"chr1": 2, "chr2": 1, "HLA-A*01:01": 0, "chrUn_decoy": 1},
+    ),
+    "require_flags": (
+        ["require_flags=PROPER_PAIR,READ1"],
+        {"chr1": 1, "chr2": 0, "HLA-A*01:01": 0, "chrUn_decoy": 0},
+    ),
+    "exclude_flags": (
+        ["exclude_flags=secondary,SUPPLEMENTARY,dup"],
+        {"chr1": 1, "chr2": 2, "HLA-A*01:01": 1, "chrUn_decoy": 1},
+    ),
+    "exclude_flags as a number": (
+        ["exclude_flags=0x904"],
+        {"chr1": 2, "chr2": 1, "HLA-A*01:01": 1, "chrUn_decoy": 1},
+    ),
+    "read_groups": (
+        ["read_groups=lane1", "read_groups=lane2"],
+        {"chr1": 4, "chr2": 1, "HLA-A*01:01": 1, "chrUn_decoy": 0},
+    ),
+    "regions": (
+        ["regions=chr1:101-5,000", "regions={HLA-A*01:01}", "regions=chr2:-10", "regions=chr2:11"],
+        {"chr1:101-5000": 3, "HLA-A*01:01": 1, "chr2:1-10": 0, "chr2:11-": 2},
+    ),
+    "primary_chromosomes_only": (["primary_chromosomes_only=true"], {"chr1": 4, "chr2": 2}),
+    "include_unplaced": (["include_unplaced=true"], ALL | {"*": 2}),
+    "all together": (
+        [
+            "regions=chr1",
+            "regions=chrUn_decoy",
+            "primary_chromosomes_only=true",
+            "include_unplaced=true",
+            "exclude_flags=DUP",
+            "require_flags=0",
+        ],
+        {"chr1": 3, "*": 1},
+    ),
+    "the defaults": (
+        ["include_unplaced=false", "min_mapping_quality=0", "exclude_flags=", "output_prefix="],
+        ALL,
+    ),
+}
+
+
+@pytest.mark.parametrize(("options", "counts"), CHOICES.values(), ids=CHOICES.keys())
+def test_a_choice_changes_what_is_counted(
+    applet: Applet, bam: Path, options: list[str], counts: dict[str, int]
+) -> None:
+    run = applet.run(bam, Path(f"{bam}.bai"), *options)
+    assert run.state == "done", run.log
+    assert run.count_file == text(counts)
+    assert run.job["output"]["total_records"] == sum(counts.values())
+
+
+def test_a_bed_file_gives_regions_with_names(applet: Applet, bam: Path, tmp_path: Path) -> None:
+    bed = tmp_path / "exons.bed"
+    bed.write_text("#exons\nchr1\t0\t101\texon 1\nchr1\t50\t5001\nchr2\t60\t61\texon 3\t0\t+\n")
+    run = applet.run(bam, Path(f"{bam}.bai"), "regions=chr2", "output_prefix=my exons", bed=bed)
+    assert run.state == "done", run.log
+    assert run.produced == ["my exons_count.tsv", "my exons_count.txt"]
+    assert run.count_file == text({"chr2": 2, "chr1:1-101": 2, "chr1:51-5001": 4, "chr2:61-61": 0})
+    assert run.table == (
+        "region\tcontig\tstart\tend\tlength\trecords\n"
+        "chr2\tchr2\t0\t5000\t5000\t2\n"
+        "exon 1\tchr1\t0\t101\t101\t2\n"
+        "chr1:51-5001\tchr1\t50\t5001\t4951\t4\n"
+        "exon 3\tchr2\t60\t61\t1\t0\n"
+    )
+
+
+def test_an_index_that_was_made_is_named_after_the_prefix_too(applet: Applet, bam: Path) -> None:
+    run = applet.run(bam, None, "output_prefix=NA12878")
+    assert run.produced == ["NA12878.bai", "NA12878_count.tsv", "NA12878_count.txt"]
+
+
+def test_a_cram_gives_what_its_bam_gives(applet: Applet, bam: Path) -> None:
+    options, _ = CHOICES["all together"]
+    run = applet.run(cram_of(bam), None, *options, "read_groups=lane1", "regions=chr2:1-100")
+    assert run.state == "done", run.log
+    assert run.count_file == text({"chr1": 2, "chr2:1-100": 1, "*": 0})
+
+
+@pytest.mark.parametrize(
+    ("option", "words"),
+    [
+        ("min_mapping_quality=300", "min_mapping_quality: 300 is no mapping quality"),
+        ("require_flags=PAIRD", "require_flags: there is no flag 'PAIRD'"),
+        ("exclude_flags=70000", "exclude_flags: 70000 is too large"),
+        ("read_groups=lane3", "read_groups: sample.bam has no read group lane3"),
+        ("regions=chr9", "regions: 'chr9' is on chr9, and the BAM or CRAM has no such"),
+        ("regions=chr1:1-10001", "regions: 'chr1:1-10001' reaches beyond chr1"),
+        ("output_prefix=a/b", "output_prefix: 'a/b' cannot begin the name of a file"),
+    ],
+)
+def test_a_wrong_value_fails_the_job_and_leaves_nothing(
+    applet: Applet, bam: Path, option: str, words: str
+) -> None:
+    run = applet.run(bam, Path(f"{bam}.bai"), option)
+    reason, message = run.failure
+    assert (run.state, reason) == ("failed", "AppError")
+    assert words in message
+    assert run.produced == []
+
+
+def test_a_wrong_flag_is_refused_before_anything_is_downloaded(applet: Applet, bam: Path) -> None:
+    run = applet.run(bam, Path(f"{bam}.bai"), "exclude_flags=DUPLICATE")
+    assert "there is no flag 'DUPLICATE'" in run.failure[1]
+    assert "ownloading" not in run.log
+
+
+@pytest.mark.parametrize(
+    ("lines", "words"),
+    [
+        ("chr1\t0\t10\nchr1 5\n", "line 2, 'chr1 5', has fewer than three columns"),
+        ("chr1\t9\t9\n", "line 1, 'chr1 9 9', ends before it begins, or is empty"),
+        ("1\t0\t9\n", "line 1, '1 0 9', is on 1, and the BAM or CRAM has no such"),
+    ],
+)
+def test_a_wrong_line_of_a_bed_file_is_named(
+    applet: Applet, bam: Path, tmp_path: Path, lines: str, words: str
+) -> None:
+    bed = tmp_path / "x.bed"
+    bed.write_text(lines)
+    run = applet.run(bam, Path(f"{bam}.bai"), bed=bed)
+    reason, message = run.failure
+    assert (run.state, reason) == ("failed", "AppError")
+    assert f"regions_bed: x.bed, {words}" in message
+    assert run.produced == []
+
+
+@pytest.mark.parametrize(
+    "option", ["min_mapping_quality=high", "primary_chromosomes_only=perhaps", "regions_bed=chr1"]
+)
+def test_a_value_of_another_kind_is_refused_before_a_job_starts(
+    applet: Applet, bam: Path, option: str
+) -> None:
+    bam_id = applet.dx.upload(bam)
+    refused = applet.dx("run", applet.id, "-y", "-i", f"mappings_sorted_bam={bam_id}", "-i", option)
+    assert refused.returncode != 0
+    assert option.partition("=")[2] in refused.stderr

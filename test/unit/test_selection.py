@@ -1,0 +1,104 @@
+"""Filters are understood as samtools understands them, or refused before anything is read."""
+
+import subprocess
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from readcount.errors import MESSAGE_LENGTH, InputError
+from readcount.selection import EVERYTHING, FLAGS, Selection, make_selection, parse_flags
+from readme import is_in_the_table_of_errors
+
+
+def samtools_flags(text: str) -> int:
+    """Gives what samtools itself makes of it."""
+    printed = subprocess.check_output(["samtools", "flags", text], text=True)
+    return int(printed.split("\t")[0], 16)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *FLAGS,
+        "UNMAP,SECONDARY,SUPPLEMENTARY,DUP",
+        "secondary,Supplementary",
+        "0",
+        "2308",
+        "0x900",
+        "0X9ff",
+        "010",
+        "4095",
+    ],
+)
+def test_flags_are_what_samtools_makes_of_them(text: str) -> None:
+    assert parse_flags("require_flags", text) == samtools_flags(text)
+
+
+@given(st.lists(st.sampled_from([*FLAGS]), min_size=1))
+def test_names_of_flags_may_repeat_and_come_in_any_order(names: list[str]) -> None:
+    flags = parse_flags("exclude_flags", ",".join(names))
+    assert flags == sum({FLAGS[name] for name in names})
+
+
+def test_no_text_stands_for_no_flags() -> None:
+    assert parse_flags("require_flags", " ") == 0
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "UNMAPED",
+        "UNMAP,,DUP",
+        "UNMAP DUP",
+        "4,8",
+        "-4",
+        "08",
+        "0x",
+        "1e3",
+        "4.0",
+        "65536",
+        "ü",
+        ",",
+    ],
+)
+def test_what_is_no_flag_is_refused_by_name(text: str) -> None:
+    """Samtools 1.16 itself takes an unknown name for no filter at all."""
+    with pytest.raises(InputError, match=r"^exclude_flags: ") as refused:
+        parse_flags("exclude_flags", text)
+    assert is_in_the_table_of_errors(str(refused.value), "AppError")
+
+
+@pytest.mark.parametrize("quality", [-1, 256, 10**20])
+def test_what_is_no_mapping_quality_is_refused(quality: int) -> None:
+    with pytest.raises(InputError, match=rf"min_mapping_quality: {quality} is no") as refused:
+        make_selection(min_mapping_quality=quality)
+    assert is_in_the_table_of_errors(str(refused.value), "AppError")
+
+
+@pytest.mark.parametrize("name", ["", "a\tb", "ü", "a\n"])
+def test_what_cannot_be_a_read_group_is_refused(name: str) -> None:
+    with pytest.raises(InputError, match=r"read_groups: .* cannot be the name") as refused:
+        make_selection(read_groups=["fine", name])
+    assert is_in_the_table_of_errors(str(refused.value), "AppError")
+
+
+def test_messages_stay_short_whatever_was_given() -> None:
+    for wrong in ({"require_flags": "x" * 9999}, {"read_groups": ["\n" * 9999]}):
+        with pytest.raises(InputError) as refused:
+            make_selection(**wrong)
+        assert len(str(refused.value)) <= MESSAGE_LENGTH
+
+
+def test_without_filters_every_record_counts() -> None:
+    assert make_selection() == make_selection(0, "0", "", []) == EVERYTHING
+    assert (EVERYTHING.everything, EVERYTHING.as_samtools()) == (True, [])
+
+
+def test_the_log_says_which_records_count() -> None:
+    assert str(EVERYTHING) == "every record"
+    selection = Selection(20, 0x42, 0x9900, ("a", "b"))
+    assert str(selection) == (
+        "mapping quality 20 or more, with PROPER_PAIR,READ1, without SECONDARY,SUPPLEMENTARY,"
+        "0x9000, read group a or b"
+    )

@@ -1,0 +1,207 @@
+"""Regions are understood as samtools understands them, or refused with their place and text."""
+
+import gzip
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from builders import Read, write_bam
+from readcount.errors import MESSAGE_LENGTH, InputError
+from readcount.inputs import IndexedBam
+from readcount.regions import UNPLACED, Region
+from readcount.samtools import count_region
+from readcount.targets import (
+    EVERYWHERE,
+    Targets,
+    is_primary_chromosome,
+    list_regions,
+    parse_region,
+    read_bed,
+)
+from readme import is_in_the_table_of_errors
+
+LENGTHS = {
+    "chr1": 1000,
+    "chr2": 500,
+    "HLA-A*01:01": 300,
+    "chr1:1-100": 200,
+    "{b}": 100,
+    "a}b": 100,
+    "#}": 100,
+}
+
+
+@pytest.mark.parametrize(
+    ("text", "region"),
+    [
+        ("chr1", Region("chr1")),
+        (" chr1 ", Region("chr1")),
+        ("{chr1}", Region("chr1")),
+        ("chr1:11-20", Region("chr1", 10, 20)),
+        ("chr1:1-1,000", Region("chr1", 0, 1000)),
+        ("chr1:1,0-2,0", Region("chr1", 9, 20)),
+        ("chr1:500", Region("chr1", 499)),
+        ("chr1:500-", Region("chr1", 499)),
+        ("chr1:-20", Region("chr1", 0, 20)),
+        ("chr1:1000-1000", Region("chr1", 999, 1000)),
+        ("HLA-A*01:01", Region("HLA-A*01:01")),
+        ("HLA-A*01:01:5-6", Region("HLA-A*01:01", 4, 6)),
+        ("{HLA-A*01:01}:5-6", Region("HLA-A*01:01", 4, 6)),
+        ("{chr1:1-100}", Region("chr1:1-100")),
+        ("{chr1:1-100}:7-9", Region("chr1:1-100", 6, 9)),
+        ("{chr1}:1-100", Region("chr1", 0, 100)),
+        ("{{b}}", Region("{b}")),
+        ("{a}b}", Region("a}b")),
+        ("a}b:2-3", Region("a}b", 1, 3)),
+    ],
+)
+def test_a_region_is_what_samtools_makes_of_it(tmp_path: Path, text: str, region: Region) -> None:
+    assert parse_region(text, LENGTHS) == region
+    reads = [Read(name, at, "1M") for name, length in LENGTHS.items() for at in range(length)]
+    bam = write_bam(tmp_path, LENGTHS, reads)
+    asked = subprocess.check_output(["samtools", "view", "-c", str(bam), text.strip()])
+    if "}b:" not in text:
+        # Of a name with a brace samtools itself takes no span.
+        assert count_region(IndexedBam(bam, Path(f"{bam}.bai")), region) == int(asked)
+
+
+@pytest.mark.parametrize(
+    ("text", "wrong"),
+    [
+        ("chr3", "has no such reference sequence. It has chr1, chr2, HLA-A*01:01 and 4 more"),
+        ("1:5-6", "has no such reference sequence, but it has chr1"),
+        (
+            "chr1:1-100",
+            "also a span of another one. Put the name in braces: {chr1:1-100} or {chr1}",
+        ),
+        ("chr1:0-5", "begins at 0, but positions in a region count from 1"),
+        ("chr1:9-8", "ends before it begins"),
+        ("chr1:1-1001", "reaches beyond chr1, which is 1,000 bases long"),
+        ("chr1:1001", "reaches beyond chr1, which is 1,000 bases long"),
+        ("chr1:", "has a span that cannot be understood"),
+        ("chr1:-", "has a span that cannot be understood"),
+        ("chr1:a-b", "has a span that cannot be understood"),
+        ("chr1:1-2-3", "has a span that cannot be understood"),
+        ("chr1:1.5", "has a span that cannot be understood"),
+        ("{chr1}5", "has no such reference sequence"),
+        ("", "has no such reference sequence"),
+        (".", "has no such reference sequence"),
+        ("*", "is no region of the genome. Use include_unplaced instead"),
+        ("#}:1-2", "takes only the whole"),
+        ("x" * 9999, "has no such reference sequence"),
+    ],
+)
+def test_what_is_no_region_is_refused_with_its_text(text: str, wrong: str) -> None:
+    with pytest.raises(InputError) as refused:
+        parse_region(text, LENGTHS)
+    message = str(refused.value)
+    assert message.startswith(f"regions: '{text[:20]}")
+    assert wrong in message
+    assert len(message) <= MESSAGE_LENGTH
+    assert is_in_the_table_of_errors(message, "AppError")
+
+
+BED = (
+    "track name=x\nbrowser hide all\n# a comment\n\n"
+    "chr1\t0\t10\texon 1\t0\t+\r\nchr2 4 5\nchr1\t0\t10\nHLA-A*01:01\t299\t300\t\n"
+)
+INTERVALS = [
+    Region("chr1", 0, 10, name="exon 1"),
+    Region("chr2", 4, 5),
+    Region("chr1", 0, 10),
+    Region("HLA-A*01:01", 299, 300),
+]
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+def test_each_interval_is_a_region_in_the_order_of_the_file(
+    tmp_path: Path, compressed: bool
+) -> None:
+    bed = tmp_path / "x.bed"
+    bed.write_bytes(gzip.compress(BED.encode()) if compressed else BED.encode())
+    assert read_bed(bed, LENGTHS) == INTERVALS
+
+
+@pytest.mark.parametrize(
+    ("line", "wrong"),
+    [
+        ("chr1\t5", "has fewer than three columns"),
+        ("chr1", "has fewer than three columns"),
+        ("chr1\tx\t9", "has no whole numbers from 0"),
+        ("chr1\t-1\t9", "has no whole numbers from 0"),
+        ("chr1\t1.5\t9", "has no whole numbers from 0"),
+        ("chr1\t9\t8", "ends before it begins, or is empty"),
+        ("chr1\t9\t9", "ends before it begins, or is empty"),
+        ("chr1\t9\t1001", "reaches beyond chr1, which is 1,000 bases long"),
+        ("chr3\t9\t10", "has no such reference sequence"),
+        ("2\t9\t10", "but it has chr2"),
+        ("chr1:1-5", "has fewer than three columns"),
+    ],
+)
+def test_a_line_that_is_no_interval_is_refused_with_number_and_text(
+    tmp_path: Path, line: str, wrong: str
+) -> None:
+    bed = tmp_path / "x.bed"
+    bed.write_text(f"# first\nchr1\t1\t2\n{line}\nchr1\t1\t2\n")
+    with pytest.raises(InputError, match=r"^regions_bed: x\.bed, line 3, ") as refused:
+        read_bed(bed, LENGTHS)
+    assert f"'{line}'".replace("\t", " ") in str(refused.value)
+    assert wrong in str(refused.value)
+    assert is_in_the_table_of_errors(str(refused.value), "AppError")
+
+
+@pytest.mark.parametrize(
+    ("content", "wrong"),
+    [
+        (b"", "has no interval"),
+        (b"# nothing\n", "has no interval"),
+        (b"\xff\xfe\0", "is not a text file"),
+        (gzip.compress(BED.encode(), mtime=0)[:-9], "is damaged or incomplete"),
+    ],
+    ids=["empty", "only a comment", "binary", "cut off"],
+)
+def test_what_is_no_bed_file_is_refused(tmp_path: Path, content: bytes, wrong: str) -> None:
+    bed = tmp_path / "x.bed"
+    bed.write_bytes(content)
+    with pytest.raises(InputError, match=rf"^regions_bed: x\.bed {wrong}") as refused:
+        read_bed(bed, LENGTHS)
+    assert is_in_the_table_of_errors(str(refused.value), "AppError")
+
+
+@pytest.mark.parametrize("name", ["chr1", "22", "chrX", "Y", "chrM", "MT", "chrMT", "10"])
+def test_primary_chromosomes_are_known_with_and_without_chr(name: str) -> None:
+    assert is_primary_chromosome(name)
+
+
+@pytest.mark.parametrize(
+    "name", ["chr0", "23", "chr1_random", "chrUn", "Chr1", "x", "01", "chr1\n", "NC_000001.11"]
+)
+def test_nothing_else_is_a_primary_chromosome(name: str) -> None:
+    assert not is_primary_chromosome(name)
+
+
+def test_without_targets_every_sequence_is_a_region() -> None:
+    assert list_regions(EVERYWHERE, LENGTHS) == [Region(name) for name in LENGTHS]
+
+
+def test_named_regions_come_first_then_the_bed_file_then_what_has_no_place(tmp_path: Path) -> None:
+    bed = tmp_path / "x.bed"
+    bed.write_text(BED)
+    targets = Targets(("chr2:1-5", "chr1"), bed, include_unplaced=True)
+    named = [Region("chr2", 0, 5), Region("chr1")]
+    assert list_regions(targets, LENGTHS) == [*named, *INTERVALS, UNPLACED]
+
+
+def test_regions_elsewhere_are_left_out_of_primary_chromosomes() -> None:
+    only = Targets(primary_chromosomes_only=True, include_unplaced=True)
+    assert list_regions(only, LENGTHS) == [Region("chr1"), Region("chr2"), UNPLACED]
+
+
+def test_a_file_without_primary_chromosomes_is_refused() -> None:
+    only = Targets(primary_chromosomes_only=True, include_unplaced=True)
+    with pytest.raises(
+        InputError, match=r"primary_chromosomes_only: .* NC_1, b, c and 1"
+    ) as refused:
+        list_regions(only, {"NC_1": 5, "b": 1, "c": 1, "d": 1})
+    assert is_in_the_table_of_errors(str(refused.value), "AppError")
