@@ -15,7 +15,7 @@ from typing import Any
 from .errors import InvalidInput, InvalidState, PlatformError, ResourceNotFound
 from .ids import new_id, new_token
 from .logs import JobLog
-from .specs import check_values, links_in
+from .specs import Reference, check_values, links_in, references_in, resolved
 from .store import DataObject, Store, now_ms
 from .worker import Assignment, DependencyUnsatisfiable, Worker
 
@@ -218,13 +218,51 @@ class Jobs:
     def _wait_for_inputs(self, job: Job) -> None:
         needed = [link.id for link in links_in(job.input)] + job.depends_on
         with self._store.changed:
-            if not self._are_ready(needed):
-                self._enter(job, "waiting_on_input")
-                self._wait(job, lambda: self._are_ready(needed))
-            for name in job.depends_on:
-                if name in self.by_id and self.by_id[name].state != "done":
-                    raise JobFailed("DependencyFailed", f"{name} was a job dependency but failed")
+            self._wait_for(job, "waiting_on_input", job.input, needed, "DependencyUnsatisfiable")
+            try:
+                job.input = self._resolved(job.input)
+                if "inputSpec" in job.applet.spec:
+                    check_values(job.applet.spec["inputSpec"], job.input)
+                self._take_in(job)
+            except PlatformError as error:
+                raise JobFailed("InputError", str(error)) from error
             self._enter(job, "runnable")
+
+    def _wait_for(
+        self, job: Job, state: str, values: Mapping[str, Any], ids: Iterable[str], reason: str
+    ) -> None:
+        """Wait, in the given state, for what values refer to and for jobs and objects.
+
+        Raises JobFailed, with the reason, as soon as one of the jobs has not done its work.
+        """
+        needed = [*ids, *(reference.job for reference in references_in(values))]
+        jobs = [self.by_id[name] for name in needed if name in self.by_id]
+
+        def lost() -> list[str]:
+            return [other.id for other in jobs if other.is_final and other.state != "done"]
+
+        if not self._are_ready(needed):
+            self._enter(job, state)
+            self._wait(job, lambda: bool(lost()) or self._are_ready(needed))
+        for name in lost():
+            raise JobFailed(reason, f"{name} was a job dependency but failed")
+
+    def _resolved(self, values: dict[str, Any]) -> dict[str, Any]:
+        """The values without references. Raises InvalidInput for one to nothing."""
+
+        def value_of(reference: Reference) -> Any:
+            return reference.value_in(self.by_id[reference.job].output or {})
+
+        return dict(resolved(values, value_of))
+
+    def _take_in(self, job: Job) -> None:
+        """Put what other jobs have given out into the workspace, unless it is in the project."""
+        sources = {self.by_id[reference.job].project for reference in references_in(job.run_input)}
+        for link in links_in(job.input):
+            item = self._store.find_object(link.id)
+            if not {job.project, job.workspace} & set(item.placements):
+                source = next(name for name in item.placements if name in sources)
+                self._store.clone(item, source, job.workspace, "/")
 
     def _run(self, job: Job) -> dict[str, Any]:
         """Run the job on a worker; what it says is its output."""
@@ -273,13 +311,15 @@ class Jobs:
 
     def _deliver(self, job: Job, output: dict[str, Any]) -> None:
         """Put the output into the project, once it is checked and its files are closed."""
-        ids = [link.id for link in links_in(output)]
         try:
             with self._store.changed:
                 self._check_output(job, output)
-                if not self._are_ready(ids):
-                    self._enter(job, "waiting_on_output")
-                    self._wait(job, lambda: self._are_ready(ids))
+                ids = [link.id for link in links_in(output)]
+                self._wait_for(job, "waiting_on_output", output, ids, "OutputError")
+                if any(references_in(output)):
+                    output = self._resolved(output)
+                    self._check_output(job, output)
+                    ids = [link.id for link in links_in(output)]
                 if job.is_terminating:
                     raise JobTerminated
                 for item in map(self._store.find_object, ids):
@@ -293,6 +333,9 @@ class Jobs:
     def _check_output(self, job: Job, output: Mapping[str, Any]) -> None:
         if "outputSpec" in job.applet.spec:
             check_values(job.applet.spec["outputSpec"], output)
+        for reference in references_in(output):
+            if reference.job not in self.by_id:
+                raise InvalidInput(f"{reference.job} could not be found")
         for link in links_in(output):
             item = self._store.find_object(link.id)
             if not {job.workspace, job.project} & set(item.placements):

@@ -17,7 +17,7 @@ from .describe import REGION, choose_fields, describe_container, describe_object
 from .errors import InvalidInput, InvalidState, InvalidType, PermissionDenied, ResourceNotFound
 from .ids import class_of, new_id
 from .jobs import DEFAULT_INSTANCE_TYPE, Job, describe_job, new_job
-from .specs import check_spec, check_values, links_in, with_defaults
+from .specs import check_spec, check_values, links_in, references_in, with_defaults
 from .store import Container, DataObject, Part, Placement, normal_folder, now_ms
 from .transfers import DEFAULT_DURATION_SECONDS, Upload
 
@@ -86,10 +86,11 @@ class Call:
                 return container_id
         raise PermissionDenied(f"{level} permission required for {data_object.id}")
 
-    def job(self) -> Job:
-        job = self.platform.jobs.by_id.get(self.target)
+    def job(self, job_id: str | None = None) -> Job:
+        """The job that the call is about, or another. Raises ResourceNotFound."""
+        job = self.platform.jobs.by_id.get(job_id or self.target)
         if job is None:
-            raise ResourceNotFound(f'"{self.target}" could not be found')
+            raise ResourceNotFound(f'"{job_id or self.target}" could not be found')
         self.caller.require(VIEW, job.project)
         return job
 
@@ -473,8 +474,12 @@ def applet_run(call: Call) -> Answer:
     sources = {link.id: _input_source(call, link.id, link.project) for link in links_in(original)}
     depends_on = call.strings("dependsOn")
     for name in depends_on:
-        if name not in call.platform.jobs.by_id:
+        if class_of(name) == "job":
+            call.job(name)
+        else:
             call.visible_container(call.platform.store.find_object(name))
+    for reference in references_in(original):
+        call.job(reference.job)
     priority = call.optional("priority", "normal")
     if priority not in _PRIORITIES:
         raise InvalidInput(f"priority is one of {', '.join(_PRIORITIES)}")

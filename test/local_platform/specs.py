@@ -4,9 +4,9 @@ https://documentation.dnanexus.com/developer/api/running-analyses/io-and-run-spe
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from .errors import InvalidInput
 from .ids import class_of
@@ -24,6 +24,7 @@ FIELD_KEYS = {
     *("group", "label", "help"),
 }
 _FIELD_NAME = re.compile(r"[a-zA-Z_][0-9a-zA-Z_]*")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -46,17 +47,79 @@ def link_of(value: object) -> Link | None:
     return None
 
 
+@dataclass(frozen=True)
+class Reference:
+    """A job-based object reference: what will be in a field of a job's output."""
+
+    job: str
+    field: str
+    index: int | None = None
+
+    def value_in(self, output: Mapping[str, Any]) -> Any:
+        """What it stands for. Raises InvalidInput where the output has no such value."""
+        value = output.get(self.field)
+        if self.index is None and value is not None:
+            return value
+        if self.index is not None and isinstance(value, list) and self.index < len(value):
+            return value[self.index]
+        place = self.field if self.index is None else f"{self.field}.{self.index}"
+        raise InvalidInput(f"the output of {self.job} has no {place}")
+
+
+def reference_of(value: object) -> Reference | None:
+    """The reference that a value is, or None where it is something else."""
+    if not isinstance(value, dict) or set(value) != {"$dnanexus_link"}:
+        return None
+    match value["$dnanexus_link"]:
+        case {"job": str(job), "field": str(field), **rest} if not rest:
+            return Reference(job, field)
+        case {"job": str(job), "field": str(field), "index": int(index), **rest} if not rest:
+            return Reference(job, field, index) if index >= 0 else None
+    return None
+
+
 def links_in(value: object) -> Iterator[Link]:
     """Every link in a value, however deep."""
-    link = link_of(value)
-    if link is not None:
-        yield link
+    return _found(link_of, value)
+
+
+def references_in(value: object) -> Iterator[Reference]:
+    """Every reference in a value, however deep."""
+    return _found(reference_of, value)
+
+
+def _found(kind: Callable[[object], T | None], value: object) -> Iterator[T]:
+    item = kind(value)
+    if item is not None:
+        yield item
     elif isinstance(value, dict):
         for part in value.values():
-            yield from links_in(part)
+            yield from _found(kind, part)
     elif isinstance(value, list):
         for part in value:
-            yield from links_in(part)
+            yield from _found(kind, part)
+
+
+def resolved(value: Any, value_of: Callable[[Reference], Any]) -> Any:
+    """A value with what each reference in it stands for in the reference's place.
+
+    An array that stands in an array becomes part of it, as the platform flattens them.
+    """
+    reference = reference_of(value)
+    if reference is not None:
+        return value_of(reference)
+    if isinstance(value, dict):
+        return {key: resolved(part, value_of) for key, part in value.items()}
+    if isinstance(value, list):
+        parts: list[Any] = []
+        for part in value:
+            new = resolved(part, value_of)
+            if reference_of(part) is not None and isinstance(new, list):
+                parts += new
+            else:
+                parts.append(new)
+        return parts
+    return value
 
 
 def check_spec(fields: Sequence[Mapping[str, Any]]) -> None:
@@ -93,6 +156,7 @@ def with_defaults(fields: Sequence[Mapping[str, Any]], given: Mapping[str, Any])
 def check_values(fields: Sequence[Mapping[str, Any]], values: Mapping[str, Any]) -> None:
     """Hold an input or output against its specification.
 
+    What a reference stands for is seen only when it is resolved; it may be anything until then.
     Raises InvalidInput: a required field is missing, a field is not declared, a value is not of
     its field's class or not among its choices.
     """
@@ -109,6 +173,8 @@ def check_values(fields: Sequence[Mapping[str, Any]], values: Mapping[str, Any])
 
 def _check_value(field: Mapping[str, Any], value: object) -> None:
     class_: str = field["class"]
+    if reference_of(value) is not None:
+        return
     if class_.startswith("array:"):
         if not isinstance(value, list):
             raise InvalidInput(f"i/o value for {field['name']} is not an array")
@@ -116,6 +182,8 @@ def _check_value(field: Mapping[str, Any], value: object) -> None:
     else:
         items, item_class = [value], class_
     for item in items:
+        if reference_of(item) is not None:
+            continue
         if item_class in DATA_OBJECT_CLASSES:
             link = link_of(item)
             if link is None:

@@ -36,6 +36,17 @@ while not os.path.exists(release):
     time.sleep(0.01)
 print("released", flush=True)
 """
+# An applet that finds fault with its input.
+FAIL = """\
+import dxpy
+
+@dxpy.entry_point("main")
+def main():
+    print("about to fail")
+    raise dxpy.AppError("the input is not what it should be")
+
+dxpy.run()
+"""
 RELEASE_INPUT: Fields = [{"name": "release", "class": "string"}]
 
 
@@ -248,6 +259,17 @@ def refused(type_: str, status: int, words: str = "") -> Iterator[None]:
 
 def link(object_id: str, project: str | None = None) -> dict[str, Any]:
     return dict(dxpy.dxlink(object_id, project))
+
+
+def output_of(job_id: str, field: str, index: int | None = None) -> dict[str, Any]:
+    """A reference to what will be in a field of a job's output."""
+    reference: dict[str, Any] = {"job": job_id, "field": field}
+    return {"$dnanexus_link": reference | ({} if index is None else {"index": index})}
+
+
+def states(description: Mapping[str, Any]) -> list[str]:
+    """The states that a job went through."""
+    return [transition["newState"] for transition in description["stateTransitions"]]
 
 
 def wait_until(condition: Callable[[], bool]) -> None:

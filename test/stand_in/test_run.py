@@ -8,7 +8,7 @@ import dxpy
 import pytest
 import websocket
 
-from stand_in.bench import HANG_SECONDS, NOTHING, Bench, Fields, link
+from stand_in.bench import FAIL, HANG_SECONDS, NOTHING, Bench, Fields, link, states
 
 # Writes what it read, so that a test sees which file it was.
 COPY = """\
@@ -34,16 +34,6 @@ COPY_INPUTS: Fields = [
     {"name": "times", "class": "int", "default": 1, "help": "How often."},
 ]
 COPY_OUTPUTS: Fields = [{"name": "copy", "class": "file"}, {"name": "characters", "class": "int"}]
-FAIL = """\
-import dxpy
-
-@dxpy.entry_point("main")
-def main():
-    print("about to fail")
-    raise dxpy.AppError("the input is not what it should be")
-
-dxpy.run()
-"""
 
 
 @pytest.fixture
@@ -248,12 +238,6 @@ def test_wait_waits_for_the_end_of_a_job(bench: Bench) -> None:
     assert bench.describe(job_id)["state"] == "done"
 
 
-def states(description: dict[str, object]) -> list[str]:
-    transitions = description["stateTransitions"]
-    assert isinstance(transitions, list)
-    return [transition["newState"] for transition in transitions]
-
-
 @pytest.mark.parametrize(("code", "last"), [(NOTHING, "done"), (FAIL, "failed")])
 def test_a_job_goes_through_its_states_in_order(bench: Bench, code: str, last: str) -> None:
     ended = bench.run(bench.applet(code))
@@ -272,30 +256,6 @@ def test_a_job_waits_for_an_input_that_is_not_closed(bench: Bench, copy: str) ->
     ended = bench.ended(job_id)
     assert states(ended) == ["waiting_on_input", "runnable", "running", *states(ended)[3:]]
     assert ended["output"]["characters"] == 4
-
-
-def test_a_job_waits_for_the_job_that_it_depends_on(bench: Bench) -> None:
-    first, release = bench.held_job()
-    second = bench.start(bench.applet(), dependsOn=[first])
-    bench.wait_for_state(second, "waiting_on_input")
-    release.touch()
-    ended = bench.ended(second)
-    assert states(ended) == ["waiting_on_input", "runnable", "running", "done"]
-    assert ended["startedRunning"] >= bench.describe(first)["stoppedRunning"]
-
-
-@pytest.mark.usefixtures("slow_closing")
-def test_a_job_waits_for_the_file_that_it_depends_on(bench: Bench) -> None:
-    file = dxpy.upload_string("text", folder=bench.folder, project=bench.project)
-    job_id = bench.start(bench.applet(), dependsOn=[file.get_id()])
-    assert states(bench.ended(job_id))[0] == "waiting_on_input"
-
-
-def test_a_job_fails_with_the_job_that_it_depends_on(bench: Bench) -> None:
-    first = bench.start(bench.applet(FAIL))
-    second = bench.run(bench.applet(), dependsOn=[first])
-    assert (second["state"], second["failureReason"]) == ("failed", "DependencyFailed")
-    assert first in second["failureMessage"]
 
 
 def test_missing_inputs_are_refused_before_the_job_starts(bench: Bench, copy: str) -> None:
