@@ -4,6 +4,7 @@ https://documentation.dnanexus.com/developer/api/running-analyses/job-lifecycle
 """
 
 import contextlib
+import copy
 import json
 import subprocess
 import threading
@@ -15,19 +16,25 @@ from typing import Any
 from .errors import InvalidInput, InvalidState, PlatformError, ResourceNotFound
 from .ids import new_id, new_token
 from .logs import JobLog
+from .restarts import may_restart
 from .specs import Reference, check_values, links_in, references_in, resolved
 from .store import DataObject, Store, now_ms
 from .worker import Assignment, DependencyUnsatisfiable, Worker
 
 FINAL_STATES = ("done", "failed", "terminated")
-# Which state may follow which.
+# Which state may follow which. `restarted` is the last one of a try that another one follows.
 STEPS = {
     "idle": ("waiting_on_input", "runnable", "failed", "terminating"),
     "waiting_on_input": ("runnable", "failed", "terminating"),
     "runnable": ("running", "failed", "terminating"),
-    "running": ("waiting_on_output", "done", "failed", "terminating"),
-    "waiting_on_output": ("done", "failed", "terminating"),
+    "running": ("waiting_on_output", "done", "restarted", "failed", "terminating"),
+    "waiting_on_output": ("done", "restarted", "failed", "terminating"),
     "terminating": ("terminated",),
+}
+# How a job's worker may get lost, in the words of the documentation.
+WORKER_LOSSES = {
+    "UnresponsiveWorker": "The machine running the job became unresponsive",
+    "SpotInstanceInterruption": "The machine running the job was reclaimed by the cloud provider",
 }
 DEFAULT_TIMEOUT_SECONDS = 30 * 24 * 3600
 DEFAULT_INSTANCE_TYPE = "mem1_ssd1_v2_x4"
@@ -35,7 +42,7 @@ DEFAULT_INSTANCE_TYPE = "mem1_ssd1_v2_x4"
 
 @dataclass
 class Job:
-    """A job and all that its description tells."""
+    """A job and all that its description tells; what differs between its tries is the latest's."""
 
     id: str
     name: str
@@ -54,17 +61,26 @@ class Job:
     properties: dict[str, str]
     details: object
     depends_on: list[str]
+    execution_policy: Mapping[str, Any]
     log: JobLog
+    earlier_tries: list["Job"] = field(default_factory=list)
     token: str = field(default_factory=new_token, repr=False)
     state: str = "idle"
     transitions: list[dict[str, Any]] = field(default_factory=list)
     created: int = field(default_factory=now_ms)
+    try_created: int = field(default_factory=now_ms)
     modified: int = field(default_factory=now_ms)
     started_running: int | None = None
     stopped_running: int | None = None
     output: dict[str, Any] | None = None
     failure: tuple[str, str] | None = None
     worker: Worker | None = None
+    # For which of WORKER_LOSSES it has no worker any more.
+    lost_for: str | None = None
+
+    @property
+    def try_number(self) -> int:
+        return len(self.earlier_tries)
 
     @property
     def is_final(self) -> bool:
@@ -85,6 +101,18 @@ class Job:
         elif self.state == "running":
             self.stopped_running = self.modified
         self.state = state
+
+    def begin_next_try(self, workspace: str) -> "Job":
+        """Start from the beginning, with nothing of the try before, which is given back."""
+        self.become("restarted")
+        earlier = copy.copy(self)
+        self.earlier_tries = [*self.earlier_tries, earlier]
+        self.workspace = workspace
+        self.log, self.token = JobLog(self.id), new_token()
+        self.state, self.transitions, self.try_created = "idle", [], now_ms()
+        self.started_running = self.stopped_running = None
+        self.failure = self.worker = self.lost_for = None
+        return earlier
 
 
 class JobFailed(Exception):
@@ -135,6 +163,15 @@ class Jobs:
                 job.worker.kill()
             self._store.changed.notify_all()
 
+    def lose_worker(self, job_id: str, reason: str = "UnresponsiveWorker") -> None:
+        """Let the worker of a running job be gone, for one of WORKER_LOSSES: for tests to ask."""
+        with self._store.changed:
+            job = self.by_id[job_id]
+            if job.state != "running" or job.worker is None:
+                raise ValueError(f"{job_id} has no worker")
+            job.lost_for = reason
+            job.worker.kill()
+
     def stop_all(self) -> None:
         """Terminate every job, take no new one, and wait until all have ended."""
         with self._store.changed:
@@ -149,9 +186,14 @@ class Jobs:
     def _live(self, job: Job) -> None:
         try:
             self._wait_for_inputs(job)
-            with self._slot(job):
-                output = self._run(job)
-            self._deliver(job, output)
+            while True:
+                try:
+                    with self._slot(job):
+                        output = self._run(job)
+                    self._deliver(job, output)
+                    break
+                except JobFailed as failure:
+                    self._clean_up(self._restart(job, failure))
         except JobTerminated:
             self._end_early(job)
         except JobFailed as failure:
@@ -160,12 +202,36 @@ class Jobs:
             self._end_early(job, ("JMInternalError", f"{type(error).__name__}: {error}"))
             raise
         finally:
-            with self._store.changed:
-                self._store.remove_container(job.workspace)
-                self._store.changed.notify_all()
-            if job.worker is not None:
-                job.worker.remove()
-            job.log.end()
+            self._clean_up(job)
+
+    def _clean_up(self, job: Job) -> None:
+        """Remove what a try of a job had for itself."""
+        with self._store.changed:
+            self._store.remove_container(job.workspace)
+            self._store.changed.notify_all()
+        if job.worker is not None:
+            job.worker.remove()
+        job.log.end()
+
+    def _restart(self, job: Job, failure: JobFailed) -> Job:
+        """Let a job that failed begin again, and give back the try that failed.
+
+        Raises the failure where the job's policy allows no other try, and JobTerminated.
+        """
+        with self._store.changed:
+            if job.is_terminating:
+                raise JobTerminated
+            reasons = [earlier.failure[0] for earlier in job.earlier_tries if earlier.failure]
+            if not may_restart(job.execution_policy, failure.reason, reasons):
+                raise failure
+            job.failure = (failure.reason, str(failure))
+            earlier = job.begin_next_try(self.new_workspace())
+            # The inputs stay; what the try before has made goes with its workspace.
+            for item in (self._store.find_object(link.id) for link in links_in(job.input)):
+                if earlier.workspace in item.placements:
+                    self._store.clone(item, earlier.workspace, job.workspace, "/")
+            self._enter(job, "runnable")
+            return earlier
 
     def _end_early(self, job: Job, failure: tuple[str, str] | None = None) -> None:
         with self._store.changed:
@@ -264,7 +330,7 @@ class Jobs:
                 source = next(name for name in item.placements if name in sources)
                 self._store.clone(item, source, job.workspace, "/")
 
-    def _run(self, job: Job) -> dict[str, Any]:
+    def _run(self, job: Job) -> Any:
         """Run the job on a worker; what it says is its output."""
         timeout = _timeout_seconds(job.applet.spec["runSpec"], job.function)
         try:
@@ -281,10 +347,8 @@ class Jobs:
             raise JobFailed(
                 "JobTimeoutExceeded", f"The job ran longer than its timeout of {timeout:g} seconds"
             ) from error
-        if outcome.error is not None:
+        if job.lost_for is None and outcome.error is not None:
             raise JobFailed(*outcome.error)
-        if not isinstance(outcome.output, dict):
-            raise JobFailed("OutputError", "job_output.json does not hold a JSON object")
         return outcome.output
 
     def _assignment(self, job: Job) -> Assignment:
@@ -309,10 +373,14 @@ class Jobs:
             },
         )
 
-    def _deliver(self, job: Job, output: dict[str, Any]) -> None:
+    def _deliver(self, job: Job, output: Any) -> None:
         """Put the output into the project, once it is checked and its files are closed."""
         try:
             with self._store.changed:
+                if job.lost_for is not None:
+                    raise JobFailed(job.lost_for, WORKER_LOSSES[job.lost_for])
+                if not isinstance(output, dict):
+                    raise JobFailed("OutputError", "job_output.json does not hold a JSON object")
                 self._check_output(job, output)
                 ids = [link.id for link in links_in(output)]
                 self._wait_for(job, "waiting_on_output", output, ids, "OutputError")
@@ -364,6 +432,7 @@ def describe_job(job: Job, region: str) -> dict[str, Any]:
     """Every field of a job's description."""
     described: dict[str, Any] = {
         "id": job.id,
+        "try": job.try_number,
         "class": "job",
         "name": job.name,
         "executable": job.applet.id,
@@ -379,12 +448,14 @@ def describe_job(job: Job, region: str) -> dict[str, Any]:
         "rootExecution": job.id,
         "originJob": job.id,
         "parentJob": None,
+        "parentJobTry": None,
         "parentAnalysis": None,
         "analysis": None,
         "stage": None,
         "state": job.state,
         "stateTransitions": job.transitions,
         "created": job.created,
+        "tryCreated": job.try_created,
         "modified": job.modified,
         "instanceType": job.instance_type,
         "systemRequirements": {"*": {"instanceType": job.instance_type}},
@@ -407,5 +478,10 @@ def describe_job(job: Job, region: str) -> dict[str, Any]:
             described["stoppedRunning"] = job.stopped_running
     if job.failure is not None:
         described["failureReason"], described["failureMessage"] = job.failure
-        described["failureFrom"] = {"id": job.id, "name": job.name, "executable": job.applet.id}
+        described["failureFrom"] = {
+            "id": job.id,
+            "try": job.try_number,
+            "name": job.name,
+            "executable": job.applet.id,
+        }
     return described

@@ -17,6 +17,7 @@ from .describe import REGION, choose_fields, describe_container, describe_object
 from .errors import InvalidInput, InvalidState, InvalidType, PermissionDenied, ResourceNotFound
 from .ids import class_of, new_id
 from .jobs import DEFAULT_INSTANCE_TYPE, Job, describe_job, new_job
+from .restarts import check_policy
 from .specs import check_spec, check_values, links_in, references_in, with_defaults
 from .store import Container, DataObject, Part, Placement, normal_folder, now_ms
 from .transfers import DEFAULT_DURATION_SECONDS, Upload
@@ -87,12 +88,18 @@ class Call:
         raise PermissionDenied(f"{level} permission required for {data_object.id}")
 
     def job(self, job_id: str | None = None) -> Job:
-        """The job that the call is about, or another. Raises ResourceNotFound."""
+        """The job that the call is about, at its latest try or that of the body; or another job.
+
+        Raises ResourceNotFound, PermissionDenied.
+        """
         job = self.platform.jobs.by_id.get(job_id or self.target)
         if job is None:
             raise ResourceNotFound(f'"{job_id or self.target}" could not be found')
         self.caller.require(VIEW, job.project)
-        return job
+        wanted = job.try_number if job_id else self.optional("try", job.try_number)
+        if not 0 <= wanted <= job.try_number:
+            raise ResourceNotFound(f"{job.id} has no try {wanted}")
+        return [*job.earlier_tries, job][wanted]
 
 
 Handler = Callable[[Call], Answer]
@@ -187,14 +194,20 @@ def system_describe_data_objects(call: Call) -> Answer:
 
 def system_find_executions(call: Call) -> Answer:
     is_wanted = search.matches(call.body, search.EXECUTION_CONDITIONS)
+    include_restarted = call.optional("includeRestarted", False)
     described = (
         describe_job(job, REGION)
-        for job in reversed(call.platform.jobs.by_id.values())
+        for latest in reversed(call.platform.jobs.by_id.values())
+        for job in (latest, *(reversed(latest.earlier_tries) if include_restarted else ()))
         if call.caller.may(VIEW, job.project)
     )
-    found = (item for item in described if is_wanted(item))
     return search.page(
-        ({"id": item["id"], **_described(item, call.body)} for item in found), call.body
+        (
+            {"id": item["id"], "try": item["try"], **_described(item, call.body)}
+            for item in described
+            if is_wanted(item)
+        ),
+        call.body,
     )
 
 
@@ -453,6 +466,7 @@ def applet_new(call: Call) -> Answer:
     for key in ("inputSpec", "outputSpec"):
         check_spec(call.optional(key, []))
     _instance_type(run_spec)
+    check_policy(run_spec.get("executionPolicy", {}))
     for link in links_in(run_spec.get("bundledDepends", [])):
         bundle = call.platform.store.find_object(link.id)
         call.visible_container(bundle)
@@ -483,6 +497,9 @@ def applet_run(call: Call) -> Answer:
     priority = call.optional("priority", "normal")
     if priority not in _PRIORITIES:
         raise InvalidInput(f"priority is one of {', '.join(_PRIORITIES)}")
+    policy: dict[str, Any] = call.optional("executionPolicy", {})
+    check_policy(policy)
+    call.optional("detach", False)  # for a job that a job starts, which this platform has not
     job = new_job(
         call.platform.jobs,
         name=call.optional("name", "") or spec.get("title") or spec["name"],
@@ -500,6 +517,7 @@ def applet_run(call: Call) -> Answer:
         properties=_properties(call.optional("properties", {})),
         details=body.get("details", {}),
         depends_on=depends_on,
+        execution_policy=policy or spec["runSpec"].get("executionPolicy", {}),
     )
     for object_id, source in sources.items():
         if source != project.id:

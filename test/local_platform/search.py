@@ -45,14 +45,18 @@ def page(results: Iterable[dict[str, Any]], query: Mapping[str, Any]) -> dict[st
     """One page of results: from `starting` on, at most `limit`, and where the next one starts."""
     found, start = list(results), query.get("starting")
     if start is not None:
-        ids = [result["id"] for result in found]
-        found = found[ids.index(start["id"]) :] if start["id"] in ids else []
+        keys = [_key(result) for result in found]
+        found = found[keys.index(start) :] if start in keys else []
     limit = query.get("limit", 1000)
-    following = found[limit]["id"] if len(found) > limit else None
-    return {
-        "results": found[:limit],
-        "next": None if following is None else {"id": following},
-    }
+    following = _key(found[limit]) if len(found) > limit else None
+    return {"results": found[:limit], "next": following}
+
+
+def _key(result: Mapping[str, Any]) -> dict[str, Any]:
+    """What makes a result unlike any other: an object may be in several projects, a job be tried
+    several times.
+    """
+    return {key: result[key] for key in ("id", "project", "try") if key in result}
 
 
 def _equals(field: str) -> Callable[[Any], Condition]:

@@ -181,6 +181,11 @@ class Bench:
         with changed:
             assert changed.wait_for(lambda: job.state in states, HANG_SECONDS), job.state
 
+    def wait_for_try(self, job_id: str, number: int) -> None:
+        job, changed = self.job(job_id), self.platform.store.changed
+        with changed:
+            assert changed.wait_for(lambda: job.try_number == number, HANG_SECONDS)
+
     def wait_for_line(self, job_id: str, message: str) -> None:
         """Wait until a running job has said something."""
         for line in self.job(job_id).log.follow(recent=1000, wait=True):
