@@ -30,7 +30,7 @@ class Caller:
     def created_by(self) -> dict[str, str]:
         if self.job is None:
             return {"user": self.user}
-        return {"user": self.user, "job": self.job.id, "executable": self.job.applet.id}
+        return {"user": self.user, "job": self.job.id, "executable": self.job.executable.id}
 
     def may(self, level: str, container_id: str) -> bool:
         granted = self.access.get(container_id)

@@ -11,12 +11,17 @@ class PlatformError(Exception):
 
     status = HTTPStatus.INTERNAL_SERVER_ERROR
 
+    def __init__(self, message: str, details: object = None) -> None:
+        super().__init__(message)
+        self.details = details
+
     @property
     def type(self) -> str:
         return type(self).__name__
 
-    def as_json(self) -> dict[str, dict[str, str]]:
-        return {"error": {"type": self.type, "message": str(self)}}
+    def as_json(self) -> dict[str, dict[str, object]]:
+        error: dict[str, object] = {"type": self.type, "message": str(self)}
+        return {"error": error if self.details is None else {**error, "details": self.details}}
 
 
 class InternalError(PlatformError):

@@ -11,16 +11,18 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
+from .analyses import Analysis
 from .errors import InvalidInput, InvalidState, PlatformError, ResourceNotFound
-from .ids import new_id, new_token
+from .ids import class_of, new_token
 from .logs import JobLog
 from .restarts import may_restart
-from .specs import Reference, check_values, links_in, references_in, resolved
-from .store import DataObject, Store, now_ms
+from .specs import Reference, check_values, links_in, reference_of, references_in, replaced
+from .store import Store, now_ms
 from .worker import Assignment, DependencyUnsatisfiable, Worker
 
+EXECUTION_CLASSES = ("job", "analysis")
 FINAL_STATES = ("done", "failed", "terminated")
 # Which state may follow which. `restarted` is the last one of a try that another one follows.
 STEPS = {
@@ -40,21 +42,45 @@ DEFAULT_TIMEOUT_SECONDS = 30 * 24 * 3600
 DEFAULT_INSTANCE_TYPE = "mem1_ssd1_v2_x4"
 
 
+class Execution(Protocol):
+    """A job, or an analysis that is made of jobs."""
+
+    id: str
+    project: str
+
+    @property
+    def state(self) -> str: ...
+    @property
+    def is_final(self) -> bool: ...
+    @property
+    def output(self) -> dict[str, Any] | None: ...
+
+
+@dataclass(frozen=True)
+class Executable:
+    """An applet, or an app with the applet that it was made of: what a job runs."""
+
+    id: str
+    applet_id: str
+    spec: Mapping[str, Any]
+
+
 @dataclass
 class Job:
     """A job and all that its description tells; what differs between its tries is the latest's."""
 
     id: str
     name: str
-    applet: DataObject
+    executable: Executable
     function: str
     project: str
     folder: str
-    workspace: str
     user: str
     original_input: dict[str, Any]
     run_input: dict[str, Any]
     input: dict[str, Any]
+    # From which container each object of the input is taken.
+    sources: Mapping[str, str]
     instance_type: str
     priority: str
     tags: list[str]
@@ -62,8 +88,13 @@ class Job:
     details: object
     depends_on: list[str]
     execution_policy: Mapping[str, Any]
-    log: JobLog
+    # Where it is a stage of an analysis: their ids.
+    analysis: str | None = None
+    stage: str | None = None
     earlier_tries: list["Job"] = field(default_factory=list)
+    # Given to it when it begins:
+    log: JobLog = field(init=False)
+    workspace: str = field(init=False, default="")
     token: str = field(default_factory=new_token, repr=False)
     state: str = "idle"
     transitions: list[dict[str, Any]] = field(default_factory=list)
@@ -102,13 +133,16 @@ class Job:
             self.stopped_running = self.modified
         self.state = state
 
-    def begin_next_try(self, workspace: str) -> "Job":
+    def begin(self, workspace: str) -> None:
+        """Get what belongs to a try."""
+        self.workspace, self.log, self.token = workspace, JobLog(self.id), new_token()
+
+    def begin_again(self, workspace: str) -> "Job":
         """Start from the beginning, with nothing of the try before, which is given back."""
         self.become("restarted")
         earlier = copy.copy(self)
         self.earlier_tries = [*self.earlier_tries, earlier]
-        self.workspace = workspace
-        self.log, self.token = JobLog(self.id), new_token()
+        self.begin(workspace)
         self.state, self.transitions, self.try_created = "idle", [], now_ms()
         self.started_running = self.stopped_running = None
         self.failure = self.worker = self.lost_for = None
@@ -133,6 +167,7 @@ class Jobs:
     def __init__(self, store: Store, root: Path, server: Mapping[str, str], at_once: int) -> None:
         """`server` is the part of a job's environment that says where the API is."""
         self.by_id: dict[str, Job] = {}
+        self.analyses: dict[str, Analysis] = {}
         self._store = store
         self._root = root
         self._server = server
@@ -141,14 +176,27 @@ class Jobs:
         self._stopped = False
 
     def create(self, job: Job) -> None:
-        """Begin a job; its inputs are in its workspace already."""
+        """Begin a job, with its input in a workspace of its own unless it lies in the project."""
         with self._store.changed:
             if self._stopped:
                 raise InvalidState("this local platform is being stopped")
+            job.begin(self.new_workspace())
+            for object_id, source in job.sources.items():
+                if source != job.project:
+                    item = self._store.find_object(object_id)
+                    self._store.clone(item, source, job.workspace, "/")
             self.by_id[job.id] = job
             thread = threading.Thread(target=self._live, args=[job], name=job.id)
             self._threads.append(thread)
             thread.start()
+
+    def execution(self, execution_id: str) -> Execution:
+        """A job or an analysis. Raises ResourceNotFound."""
+        execution: Execution | None = self.by_id.get(execution_id)
+        execution = execution or self.analyses.get(execution_id)
+        if execution is None:
+            raise ResourceNotFound(f'"{execution_id}" could not be found')
+        return execution
 
     def new_workspace(self) -> str:
         return self._store.new_container("container", "Temporary workspace").id
@@ -225,7 +273,7 @@ class Jobs:
             if not may_restart(job.execution_policy, failure.reason, reasons):
                 raise failure
             job.failure = (failure.reason, str(failure))
-            earlier = job.begin_next_try(self.new_workspace())
+            earlier = job.begin_again(self.new_workspace())
             # The inputs stay; what the try before has made goes with its workspace.
             for item in (self._store.find_object(link.id) for link in links_in(job.input)):
                 if earlier.workspace in item.placements:
@@ -273,8 +321,8 @@ class Jobs:
         """Whether all these jobs have ended and all these objects are closed."""
 
         def is_ready(name: str) -> bool:
-            if name in self.by_id:
-                return self.by_id[name].is_final
+            if class_of(name) in EXECUTION_CLASSES:
+                return self.execution(name).is_final
             # What was removed will not change any more.
             item = self._store.objects.get(name)
             return item is None or item.state == "closed"
@@ -287,8 +335,8 @@ class Jobs:
             self._wait_for(job, "waiting_on_input", job.input, needed, "DependencyUnsatisfiable")
             try:
                 job.input = self._resolved(job.input)
-                if "inputSpec" in job.applet.spec:
-                    check_values(job.applet.spec["inputSpec"], job.input)
+                if "inputSpec" in job.executable.spec:
+                    check_values(job.executable.spec["inputSpec"], job.input)
                 self._take_in(job)
             except PlatformError as error:
                 raise JobFailed("InputError", str(error)) from error
@@ -301,11 +349,13 @@ class Jobs:
 
         Raises JobFailed, with the reason, as soon as one of the jobs has not done its work.
         """
-        needed = [*ids, *(reference.job for reference in references_in(values))]
-        jobs = [self.by_id[name] for name in needed if name in self.by_id]
+        needed = [*ids, *(reference.execution for reference in references_in(values))]
+        executions = [
+            self.execution(name) for name in needed if class_of(name) in EXECUTION_CLASSES
+        ]
 
         def lost() -> list[str]:
-            return [other.id for other in jobs if other.is_final and other.state != "done"]
+            return [other.id for other in executions if other.is_final and other.state != "done"]
 
         if not self._are_ready(needed):
             self._enter(job, state)
@@ -317,13 +367,16 @@ class Jobs:
         """The values without references. Raises InvalidInput for one to nothing."""
 
         def value_of(reference: Reference) -> Any:
-            return reference.value_in(self.by_id[reference.job].output or {})
+            return reference.value_in(self.execution(reference.execution).output or {})
 
-        return dict(resolved(values, value_of))
+        return dict(replaced(values, reference_of, value_of))
 
     def _take_in(self, job: Job) -> None:
         """Put what other jobs have given out into the workspace, unless it is in the project."""
-        sources = {self.by_id[reference.job].project for reference in references_in(job.run_input)}
+        sources = {
+            self.execution(reference.execution).project
+            for reference in references_in(job.original_input)
+        }
         for link in links_in(job.input):
             item = self._store.find_object(link.id)
             if not {job.project, job.workspace} & set(item.placements):
@@ -332,7 +385,7 @@ class Jobs:
 
     def _run(self, job: Job) -> Any:
         """Run the job on a worker; what it says is its output."""
-        timeout = _timeout_seconds(job.applet.spec["runSpec"], job.function)
+        timeout = _timeout_seconds(job.executable.spec["runSpec"], job.function)
         try:
             with self._store.changed:
                 worker = Worker(self._root / job.id, self._assignment(job), job.log)
@@ -352,7 +405,7 @@ class Jobs:
         return outcome.output
 
     def _assignment(self, job: Job) -> Assignment:
-        spec = job.applet.spec["runSpec"]
+        spec = job.executable.spec["runSpec"]
         security = {"auth_token_type": "Bearer", "auth_token": job.token}
         return Assignment(
             job_id=job.id,
@@ -399,23 +452,16 @@ class Jobs:
             raise JobFailed("OutputError", str(error)) from error
 
     def _check_output(self, job: Job, output: Mapping[str, Any]) -> None:
-        if "outputSpec" in job.applet.spec:
-            check_values(job.applet.spec["outputSpec"], output)
+        if "outputSpec" in job.executable.spec:
+            check_values(job.executable.spec["outputSpec"], output)
         for reference in references_in(output):
-            if reference.job not in self.by_id:
-                raise InvalidInput(f"{reference.job} could not be found")
+            self.execution(reference.execution)
         for link in links_in(output):
             item = self._store.find_object(link.id)
             if not {job.workspace, job.project} & set(item.placements):
                 raise InvalidInput(f"{link.id} is not in the job's workspace")
             if item.state == "open":
                 raise InvalidInput(f"{link.id} is open, and was never closed")
-
-
-def new_job(jobs: Jobs, **fields: Any) -> Job:
-    """A job with an id, a log and an empty workspace of its own."""
-    job_id = new_id("job")
-    return Job(id=job_id, log=JobLog(job_id), workspace=jobs.new_workspace(), **fields)
 
 
 def _timeout_seconds(run_spec: Mapping[str, Any], function: str) -> float:
@@ -435,23 +481,22 @@ def describe_job(job: Job, region: str) -> dict[str, Any]:
         "try": job.try_number,
         "class": "job",
         "name": job.name,
-        "executable": job.applet.id,
-        "executableName": job.applet.spec["name"],
-        "applet": job.applet.id,
+        "executable": job.executable.id,
+        "executableName": job.executable.spec["name"],
+        "applet": job.executable.applet_id,
         "function": job.function,
         "project": job.project,
         "folder": job.folder,
-        "workspace": job.workspace,
         "region": region,
         "billTo": job.user,
         "launchedBy": job.user,
-        "rootExecution": job.id,
+        "rootExecution": job.analysis or job.id,
         "originJob": job.id,
         "parentJob": None,
         "parentJobTry": None,
-        "parentAnalysis": None,
-        "analysis": None,
-        "stage": None,
+        "parentAnalysis": job.analysis,
+        "analysis": job.analysis,
+        "stage": job.stage,
         "state": job.state,
         "stateTransitions": job.transitions,
         "created": job.created,
@@ -472,6 +517,8 @@ def describe_job(job: Job, region: str) -> dict[str, Any]:
         "totalPrice": 0,
         "delayWorkspaceDestruction": False,
     }
+    if job.workspace:  # which a dry run has not
+        described["workspace"] = job.workspace
     if job.started_running is not None:
         described["startedRunning"] = job.started_running
         if job.stopped_running is not None:
@@ -482,6 +529,6 @@ def describe_job(job: Job, region: str) -> dict[str, Any]:
             "id": job.id,
             "try": job.try_number,
             "name": job.name,
-            "executable": job.applet.id,
+            "executable": job.executable.id,
         }
     return described

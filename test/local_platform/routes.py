@@ -7,100 +7,22 @@ link the page of the documentation; it takes a Call and gives back the answer.
 import copy
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any
 from urllib.parse import quote
 
-from . import search
-from .access import CONTRIBUTE, VIEW, Caller
+from . import search, workflows
+from .access import CONTRIBUTE, VIEW
+from .analyses import Analysis, describe_analysis
+from .calls import Answer, Call, string_values
 from .describe import REGION, choose_fields, describe_container, describe_object
-from .errors import InvalidInput, InvalidState, InvalidType, PermissionDenied, ResourceNotFound
-from .ids import class_of, new_id
-from .jobs import DEFAULT_INSTANCE_TYPE, Job, describe_job, new_job
+from .errors import InvalidInput, InvalidState, InvalidType, ResourceNotFound
+from .ids import class_of
+from .jobs import EXECUTION_CLASSES, Job, describe_job
 from .restarts import check_policy
-from .specs import check_spec, check_values, links_in, references_in, with_defaults
-from .store import Container, DataObject, Part, Placement, normal_folder, now_ms
+from .runs import instance_type, run
+from .specs import check_spec, links_in
+from .store import Container, DataObject, Part, Placement, now_ms
 from .transfers import DEFAULT_DURATION_SECONDS, Upload
-
-if TYPE_CHECKING:
-    from .platform import LocalPlatform
-
-Answer = dict[str, Any]
-T = TypeVar("T")
-
-_INSTANCE_TYPE = re.compile(r"mem[1-4]_(ssd|hdd)[12](_gpu|_v[2-4])?_x[0-9]+")
-_PRIORITIES = ("low", "normal", "high")
-
-
-@dataclass(frozen=True)
-class Call:
-    """A request: who calls, on which object or handle, with what."""
-
-    platform: "LocalPlatform"
-    caller: Caller
-    target: str
-    body: dict[str, Any]
-
-    def required(self, key: str, kind: type[T]) -> T:
-        """The value of a key of the body. Raises InvalidInput: missing, or of another type."""
-        if key not in self.body:
-            raise InvalidInput(f"the key {key} is required")
-        value = self.body[key]
-        # A JSON true is a Python int too.
-        if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
-            raise InvalidInput(f"the key {key} cannot be {value!r}")
-        return value
-
-    def optional(self, key: str, default: T) -> T:
-        """The value of a key, which is of the default's type, or the default."""
-        return self.required(key, type(default)) if key in self.body else default
-
-    def strings(self, key: str) -> list[str]:
-        """An array of strings without repetitions; an empty one where the key is missing."""
-        values: list[Any] = self.optional(key, [])
-        if not all(isinstance(value, str) for value in values):
-            raise InvalidInput(f"the key {key} is not an array of strings")
-        return list(dict.fromkeys(values))
-
-    def container(self, level: str = VIEW, container_id: str | None = None) -> Container:
-        """The container that the call is about. Raises ResourceNotFound, PermissionDenied."""
-        container = self.platform.store.container(container_id or self.target)
-        self.caller.require(level, container.id)
-        return container
-
-    def placement(self, level: str = VIEW) -> tuple[DataObject, str]:
-        """The object that the call is about, and the container through which it is seen.
-
-        The body's `project` is a hint that an object elsewhere does not have to follow. Raises
-        ResourceNotFound, and PermissionDenied where the caller sees it in no container.
-        """
-        data_object = self.platform.store.find_object(self.target)
-        hint = self.body.get("project")
-        if isinstance(hint, str) and hint in data_object.placements:
-            self.caller.require(level, hint)
-            return data_object, hint
-        return data_object, self.visible_container(data_object, level)
-
-    def visible_container(self, data_object: DataObject, level: str = VIEW) -> str:
-        for container_id in data_object.placements:
-            if self.caller.may(level, container_id):
-                return container_id
-        raise PermissionDenied(f"{level} permission required for {data_object.id}")
-
-    def job(self, job_id: str | None = None) -> Job:
-        """The job that the call is about, at its latest try or that of the body; or another job.
-
-        Raises ResourceNotFound, PermissionDenied.
-        """
-        job = self.platform.jobs.by_id.get(job_id or self.target)
-        if job is None:
-            raise ResourceNotFound(f'"{job_id or self.target}" could not be found')
-        self.caller.require(VIEW, job.project)
-        wanted = job.try_number if job_id else self.optional("try", job.try_number)
-        if not 0 <= wanted <= job.try_number:
-            raise ResourceNotFound(f"{job.id} has no try {wanted}")
-        return [*job.earlier_tries, job][wanted]
-
 
 Handler = Callable[[Call], Answer]
 
@@ -146,7 +68,7 @@ def system_find_data_objects(call: Call) -> Answer:
     def found() -> Iterator[Answer]:
         for container_id in containers:
             for data_object in store.in_container(container_id):
-                item = describe_object(data_object, container_id)
+                item = _describe_object(call, data_object, container_id)
                 if is_wanted(item):
                     yield {
                         "id": item["id"],
@@ -170,7 +92,7 @@ def system_resolve_data_objects(call: Call) -> Answer:
         return [
             {"id": item["id"], "project": container.id, **_described(item, call.body)}
             for item in (
-                describe_object(data_object, container.id)
+                _describe_object(call, data_object, container.id)
                 for data_object in call.platform.store.in_container(container.id)
             )
             if is_wanted(item)
@@ -187,23 +109,26 @@ def system_describe_data_objects(call: Call) -> Answer:
         body = {**call.body.get("classDescribeOptions", {}).get("*", {}), **options}
         part = Call(call.platform, call.caller, wanted["id"], {"project": wanted.get("project")})
         data_object, container_id = part.placement()
-        return {"describe": choose_fields(describe_object(data_object, container_id), body)}
+        return {"describe": choose_fields(_describe_object(call, data_object, container_id), body)}
 
     return {"results": [describe(wanted) for wanted in call.required("objects", list)]}
 
 
 def system_find_executions(call: Call) -> Answer:
     is_wanted = search.matches(call.body, search.EXECUTION_CONDITIONS)
-    include_restarted = call.optional("includeRestarted", False)
+    include_restarted, jobs = call.optional("includeRestarted", False), call.platform.jobs
+    executions: list[Job | Analysis] = [*jobs.analyses.values()]
+    for job in jobs.by_id.values():
+        executions += [*job.earlier_tries, job] if include_restarted else [job]
+    executions.sort(key=lambda execution: execution.created)
     described = (
-        describe_job(job, REGION)
-        for latest in reversed(call.platform.jobs.by_id.values())
-        for job in (latest, *(reversed(latest.earlier_tries) if include_restarted else ()))
-        if call.caller.may(VIEW, job.project)
+        _describe_execution(execution)
+        for execution in reversed(executions)
+        if call.caller.may(VIEW, execution.project)
     )
     return search.page(
         (
-            {"id": item["id"], "try": item["try"], **_described(item, call.body)}
+            {key: item[key] for key in ("id", "try") if key in item} | _described(item, call.body)
             for item in described
             if is_wanted(item)
         ),
@@ -218,6 +143,20 @@ def system_find_nothing(call: Call) -> Answer:
 
 def app_describe(call: Call) -> Answer:
     raise ResourceNotFound(f'"{call.target}" could not be found')
+
+
+def _describe_object(call: Call, data_object: DataObject, container_id: str) -> Answer:
+    described = describe_object(data_object, container_id)
+    if data_object.class_ == "workflow":
+        described |= workflows.describe_workflow(call, data_object)
+    return described
+
+
+def _describe_execution(execution: Job | Analysis) -> Answer:
+    if isinstance(execution, Job):
+        return describe_job(execution, REGION)
+    stages = {stage: describe_job(job, REGION) for stage, job in execution.jobs.items()}
+    return describe_analysis(execution, stages, REGION)
 
 
 def _described(item: Answer, body: Mapping[str, Any]) -> Answer:
@@ -258,7 +197,7 @@ def project_list_folder(call: Call) -> Answer:
         answer["objects"] = [
             {"id": item["id"], **_described(item, body)}
             for item in (
-                describe_object(data_object, container.id)
+                _describe_object(call, data_object, container.id)
                 for data_object in store.in_container(container.id)
             )
             if item["folder"] == folder and (body.get("includeHidden") or not item["hidden"])
@@ -317,7 +256,7 @@ def project_remove_objects(call: Call) -> Answer:
 
 def object_describe(call: Call) -> Answer:
     data_object, container_id = call.placement()
-    return choose_fields(describe_object(data_object, container_id), call.body)
+    return choose_fields(_describe_object(call, data_object, container_id), call.body)
 
 
 def object_get_details(call: Call) -> Answer:
@@ -343,15 +282,8 @@ def object_set_properties(call: Call) -> Answer:
     labels, changed = _labels(call), call.required("properties", dict)
     kept = {key: value for key, value in labels.properties.items() if key not in changed}
     new = {key: value for key, value in changed.items() if value is not None}
-    labels.properties = kept | _properties(new)
+    labels.properties = kept | string_values(new)
     return {"id": call.target}
-
-
-def _properties(given: Mapping[str, Any]) -> dict[str, str]:
-    for key, value in given.items():
-        if not isinstance(value, str):
-            raise InvalidInput(f"the property {key} is not a string")
-    return dict(given)
 
 
 def _change_tags(call: Call, add: bool) -> Answer:
@@ -369,13 +301,13 @@ def _placement(call: Call) -> Placement:
     return placement
 
 
-def _labels(call: Call) -> Placement | Job | Container:
-    """What carries the tags and properties: a job, a container, or an object's placement."""
-    if class_of(call.target) == "job":
-        job = call.job()
-        if call.caller.job is not job:
-            call.caller.require(CONTRIBUTE, job.project)
-        return job
+def _labels(call: Call) -> Placement | Job | Analysis | Container:
+    """What carries the tags and properties: an execution, a container, an object's placement."""
+    if class_of(call.target) in EXECUTION_CLASSES:
+        execution = call.execution()
+        if call.caller.job is not execution:
+            call.caller.require(CONTRIBUTE, execution.project)
+        return execution
     if class_of(call.target) in ("project", "container"):
         return call.container(CONTRIBUTE)
     return _placement(call)
@@ -385,7 +317,7 @@ def _labels(call: Call) -> Placement | Job | Container:
 
 
 def file_new(call: Call) -> Answer:
-    data_object = _new_object(call, "file")
+    data_object = call.new_object("file")
     data_object.media = call.optional("media", "application/octet-stream")
     return {"id": data_object.id}
 
@@ -428,28 +360,6 @@ def file_download(call: Call) -> Answer:
     }
 
 
-def _new_object(call: Call, class_: str) -> DataObject:
-    container = call.container(CONTRIBUTE, call.required("project", str))
-    data_object = DataObject(
-        new_id(class_),
-        class_,
-        call.caller.created_by,
-        hidden=call.optional("hidden", False),
-        types=call.strings("types"),
-        details=call.optional("details", {}),
-    )
-    placement = Placement(
-        normal_folder(call.optional("folder", "/")),
-        call.optional("name", "") or data_object.id,
-        call.strings("tags"),
-        _properties(call.optional("properties", {})),
-    )
-    call.platform.store.add_object(
-        data_object, container, placement, parents=call.optional("parents", False)
-    )
-    return data_object
-
-
 # Applets
 
 
@@ -465,109 +375,50 @@ def applet_new(call: Call) -> Answer:
         raise InvalidInput("this local platform has no interpreter but python3")
     for key in ("inputSpec", "outputSpec"):
         check_spec(call.optional(key, []))
-    _instance_type(run_spec)
+    instance_type(run_spec)
     check_policy(run_spec.get("executionPolicy", {}))
     for link in links_in(run_spec.get("bundledDepends", [])):
         bundle = call.platform.store.find_object(link.id)
         call.visible_container(bundle)
         call.platform.store.content(bundle)  # refused unless it is closed
-    data_object = _new_object(call, "applet")
+    data_object = call.new_object("applet")
     data_object.spec = copy.deepcopy(body)
     data_object.state = "closed"
     return {"id": data_object.id}
 
 
 def applet_run(call: Call) -> Answer:
-    data_object, _ = call.placement()
-    spec, body = data_object.spec, call.body
-    project = call.container(CONTRIBUTE, call.required("project", str))
-    given: dict[str, Any] = call.optional("input", {})
-    if "inputSpec" in spec:
-        check_values(spec["inputSpec"], given)
-    original = with_defaults(spec.get("inputSpec", []), given)
-    sources = {link.id: _input_source(call, link.id, link.project) for link in links_in(original)}
-    depends_on = call.strings("dependsOn")
-    for name in depends_on:
-        if class_of(name) == "job":
-            call.job(name)
-        else:
-            call.visible_container(call.platform.store.find_object(name))
-    for reference in references_in(original):
-        call.job(reference.job)
-    priority = call.optional("priority", "normal")
-    if priority not in _PRIORITIES:
-        raise InvalidInput(f"priority is one of {', '.join(_PRIORITIES)}")
-    policy: dict[str, Any] = call.optional("executionPolicy", {})
-    check_policy(policy)
-    call.optional("detach", False)  # for a job that a job starts, which this platform has not
-    job = new_job(
-        call.platform.jobs,
-        name=call.optional("name", "") or spec.get("title") or spec["name"],
-        applet=data_object,
-        function="main",
-        project=project.id,
-        folder=normal_folder(call.optional("folder", "/")),
-        user=call.caller.user,
-        original_input=original,
-        run_input=given,
-        input=original,
-        instance_type=_instance_type(body, spec["runSpec"]),
-        priority=priority,
-        tags=call.strings("tags"),
-        properties=_properties(call.optional("properties", {})),
-        details=body.get("details", {}),
-        depends_on=depends_on,
-        execution_policy=policy or spec["runSpec"].get("executionPolicy", {}),
-    )
-    for object_id, source in sources.items():
-        if source != project.id:
-            call.platform.store.clone(
-                call.platform.store.find_object(object_id), source, job.workspace, "/"
-            )
-    call.platform.jobs.create(job)
-    return {"id": job.id}
+    return {"id": run(call, call.executable(call.target)).id}
 
 
-def _input_source(call: Call, object_id: str, project: str | None) -> str:
-    """The container from which a job takes an input object. Raises ResourceNotFound."""
-    store = call.platform.store
-    if project is not None:
-        store.object_in(object_id, project)
-        call.caller.require(VIEW, project)
-        return project
-    return call.visible_container(store.find_object(object_id))
+# Jobs and analyses
 
 
-def _instance_type(*sources: Mapping[str, Any]) -> str:
-    """The instance type that the first of the sources asks for which asks for one."""
-    for source in sources:
-        requirements = source.get("systemRequirements", {})
-        entry = requirements.get("main", requirements.get("*", {}))
-        if "instanceType" in entry:
-            instance_type = str(entry["instanceType"])
-            if not _INSTANCE_TYPE.fullmatch(instance_type):
-                raise InvalidInput(f"the instance type {instance_type} is not supported")
-            return instance_type
-    return DEFAULT_INSTANCE_TYPE
+def execution_describe(call: Call) -> Answer:
+    return choose_fields(_describe_execution(call.execution()), call.body, on_request=())
 
 
-# Jobs
+def execution_terminate(call: Call) -> Answer:
+    execution = call.execution()
+    call.caller.require(CONTRIBUTE, execution.project)
+    if execution.is_final:
+        raise InvalidState(f"{execution.id} is in the {execution.state} state")
+    if isinstance(execution, Job):
+        call.platform.jobs.terminate(execution)
+    else:
+        execution.is_terminated = True
+        for job in execution.jobs.values():
+            call.platform.jobs.terminate(job)
+    return {"id": execution.id}
 
 
-def job_describe(call: Call) -> Answer:
-    return choose_fields(describe_job(call.job(), REGION), call.body, on_request=())
+def workflow_dry_run(call: Call) -> Answer:
+    """What a run would be; this platform never takes a stage's output from an earlier run."""
+    return _describe_execution(workflows.prepare_analysis(call))
 
 
-def job_terminate(call: Call) -> Answer:
-    job = call.job()
-    call.caller.require(CONTRIBUTE, job.project)
-    if job.is_final:
-        raise InvalidState(f"{job.id} is in the {job.state} state")
-    call.platform.jobs.terminate(job)
-    return {"id": job.id}
-
-
-# A name in braces is an id of that class; `object` is one of any class of data object.
+# A name in braces is an id of that class; `object` is one of any class of data object, and
+# `execution` one of a job or an analysis.
 ROUTES: dict[str, Handler] = {
     "/system/whoami": system_whoami,
     "/system/findProjects": system_find_projects,
@@ -602,17 +453,27 @@ ROUTES: dict[str, Handler] = {
     "/{file}/download": file_download,
     "/applet/new": applet_new,
     "/{applet}/run": applet_run,
-    "/{job}/describe": job_describe,
-    "/{job}/addTags": object_add_tags,
-    "/{job}/removeTags": object_remove_tags,
-    "/{job}/setProperties": object_set_properties,
-    "/{job}/terminate": job_terminate,
+    "/workflow/new": workflows.workflow_new,
+    "/{workflow}/addStage": workflows.workflow_add_stage,
+    "/{workflow}/removeStage": workflows.workflow_remove_stage,
+    "/{workflow}/moveStage": workflows.workflow_move_stage,
+    "/{workflow}/update": workflows.workflow_update,
+    "/{workflow}/updateStageExecutable": workflows.workflow_update_stage_executable,
+    "/{workflow}/close": workflows.workflow_close,
+    "/{workflow}/run": workflows.workflow_run,
+    "/{workflow}/dryRun": workflow_dry_run,
+    "/{execution}/describe": execution_describe,
+    "/{execution}/addTags": object_add_tags,
+    "/{execution}/removeTags": object_remove_tags,
+    "/{execution}/setProperties": object_set_properties,
+    "/{execution}/terminate": execution_terminate,
 }
 
 _ID = "[0-9A-Za-z]{24}"
 _TARGETS = {
     "container": f"(?:project|container)-{_ID}",
-    "object": f"(?:file|applet)-{_ID}",
+    "object": f"(?:file|applet|workflow)-{_ID}",
+    "execution": f"(?:job|analysis)-{_ID}",
     # Users and apps go by names, which may hold anything.
     "user": r"user-[\w.]+",
     "app": "app-.+",

@@ -9,6 +9,7 @@ import flask_sock
 import simple_websocket
 from werkzeug.exceptions import HTTPException, RequestedRangeNotSatisfiable
 
+from .calls import Call
 from .errors import (
     InternalError,
     InvalidAuthentication,
@@ -17,7 +18,7 @@ from .errors import (
     PlatformError,
     ResourceNotFound,
 )
-from .routes import Call, find_route
+from .routes import find_route
 
 if TYPE_CHECKING:
     from .platform import LocalPlatform

@@ -49,9 +49,9 @@ def link_of(value: object) -> Link | None:
 
 @dataclass(frozen=True)
 class Reference:
-    """A job-based object reference: what will be in a field of a job's output."""
+    """A job-based object reference: what will be in a field of the output of a job or analysis."""
 
-    job: str
+    execution: str
     field: str
     index: int | None = None
 
@@ -63,7 +63,12 @@ class Reference:
         if self.index is not None and isinstance(value, list) and self.index < len(value):
             return value[self.index]
         place = self.field if self.index is None else f"{self.field}.{self.index}"
-        raise InvalidInput(f"the output of {self.job} has no {place}")
+        raise InvalidInput(f"the output of {self.execution} has no {place}")
+
+    def as_json(self) -> dict[str, Any]:
+        target: dict[str, Any] = {class_of(self.execution) or "": self.execution}
+        target["field"] = self.field
+        return {"$dnanexus_link": target | ({} if self.index is None else {"index": self.index})}
 
 
 def reference_of(value: object) -> Reference | None:
@@ -71,50 +76,83 @@ def reference_of(value: object) -> Reference | None:
     if not isinstance(value, dict) or set(value) != {"$dnanexus_link"}:
         return None
     match value["$dnanexus_link"]:
-        case {"job": str(job), "field": str(field), **rest} if not rest:
-            return Reference(job, field)
-        case {"job": str(job), "field": str(field), "index": int(index), **rest} if not rest:
-            return Reference(job, field, index) if index >= 0 else None
+        case {"job": str(name), "field": str(field), **rest}:
+            pass
+        case {"analysis": str(name), "field": str(field), **rest}:
+            pass
+        case _:
+            return None
+    index = rest.pop("index", None)
+    if rest or not (index is None or (type(index) is int and index >= 0)):
+        return None
+    return Reference(name, field, index)
+
+
+@dataclass(frozen=True)
+class StageLink:
+    """A link inside a workflow: to an output or an input of a stage, or to the workflow's input.
+
+    One of the three fields is set; the workflow's own input has no stage.
+    """
+
+    stage: str = ""
+    output: str = ""
+    input: str = ""
+    workflow_input: str = ""
+
+
+def stage_link_of(value: object) -> StageLink | None:
+    """The link inside a workflow that a value is, or None where it is something else."""
+    if not isinstance(value, dict) or set(value) != {"$dnanexus_link"}:
+        return None
+    match value["$dnanexus_link"]:
+        case {"stage": str(stage), "outputField": str(field), **rest} if not rest:
+            return StageLink(stage, output=field)
+        case {"stage": str(stage), "inputField": str(field), **rest} if not rest:
+            return StageLink(stage, input=field)
+        case {"workflowInputField": str(field), **rest} if not rest:
+            return StageLink(workflow_input=field)
     return None
 
 
 def links_in(value: object) -> Iterator[Link]:
     """Every link in a value, however deep."""
-    return _found(link_of, value)
+    return found_in(value, link_of)
 
 
 def references_in(value: object) -> Iterator[Reference]:
     """Every reference in a value, however deep."""
-    return _found(reference_of, value)
+    return found_in(value, reference_of)
 
 
-def _found(kind: Callable[[object], T | None], value: object) -> Iterator[T]:
+def found_in(value: object, kind: Callable[[object], T | None]) -> Iterator[T]:
+    """Every link of a kind in a value, however deep."""
     item = kind(value)
     if item is not None:
         yield item
     elif isinstance(value, dict):
         for part in value.values():
-            yield from _found(kind, part)
+            yield from found_in(part, kind)
     elif isinstance(value, list):
         for part in value:
-            yield from _found(kind, part)
+            yield from found_in(part, kind)
 
 
-def resolved(value: Any, value_of: Callable[[Reference], Any]) -> Any:
-    """A value with what each reference in it stands for in the reference's place.
+def replaced(value: Any, kind: Callable[[object], T | None], value_of: Callable[[T], Any]) -> Any:
+    """A value with what each link of a kind stands for in the link's place.
 
     An array that stands in an array becomes part of it, as the platform flattens them.
     """
-    reference = reference_of(value)
-    if reference is not None:
-        return value_of(reference)
+    item = kind(value)
+    if item is not None:
+        return value_of(item)
     if isinstance(value, dict):
-        return {key: resolved(part, value_of) for key, part in value.items()}
+        return {key: replaced(part, kind, value_of) for key, part in value.items()}
     if isinstance(value, list):
         parts: list[Any] = []
         for part in value:
-            new = resolved(part, value_of)
-            if reference_of(part) is not None and isinstance(new, list):
+            new = replaced(part, kind, value_of)
+            if kind(part) is not None and isinstance(new, list):
                 parts += new
             else:
                 parts.append(new)
@@ -144,7 +182,7 @@ def check_spec(fields: Sequence[Mapping[str, Any]]) -> None:
         if unknown:
             raise InvalidInput(f"spec: field {name} has unknown keys {sorted(unknown)}")
         if "default" in field:
-            _check_value(field, field["default"])
+            _check_value(field, field["default"], lambda value: None)
 
 
 def with_defaults(fields: Sequence[Mapping[str, Any]], given: Mapping[str, Any]) -> dict[str, Any]:
@@ -153,10 +191,17 @@ def with_defaults(fields: Sequence[Mapping[str, Any]], given: Mapping[str, Any])
     return {**defaults, **given}
 
 
-def check_values(fields: Sequence[Mapping[str, Any]], values: Mapping[str, Any]) -> None:
+Pending = Callable[[object], object | None]
+
+
+def check_values(
+    fields: Sequence[Mapping[str, Any]],
+    values: Mapping[str, Any],
+    pending: Pending = reference_of,
+) -> None:
     """Hold an input or output against its specification.
 
-    What a reference stands for is seen only when it is resolved; it may be anything until then.
+    A value that `pending` knows stands for one that will be there later, and may be anything.
     Raises InvalidInput: a required field is missing, a field is not declared, a value is not of
     its field's class or not among its choices.
     """
@@ -166,14 +211,14 @@ def check_values(fields: Sequence[Mapping[str, Any]], values: Mapping[str, Any])
             raise InvalidInput(f"i/o value for fieldname {name!r} is not in the specification")
     for name, field in by_name.items():
         if name in values:
-            _check_value(field, values[name])
+            _check_value(field, values[name], pending)
         elif not field.get("optional") and "default" not in field:
             raise InvalidInput(f"i/o value for fieldname {name!r} is required but was not given")
 
 
-def _check_value(field: Mapping[str, Any], value: object) -> None:
+def _check_value(field: Mapping[str, Any], value: object, pending: Pending) -> None:
     class_: str = field["class"]
-    if reference_of(value) is not None:
+    if pending(value) is not None:
         return
     if class_.startswith("array:"):
         if not isinstance(value, list):
@@ -182,7 +227,7 @@ def _check_value(field: Mapping[str, Any], value: object) -> None:
     else:
         items, item_class = [value], class_
     for item in items:
-        if reference_of(item) is not None:
+        if pending(item) is not None:
             continue
         if item_class in DATA_OBJECT_CLASSES:
             link = link_of(item)

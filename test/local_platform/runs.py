@@ -1,0 +1,118 @@
+"""Jobs and analyses, from what is asked for to the point where they can begin."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from .access import CONTRIBUTE, VIEW
+from .calls import Call
+from .errors import InvalidInput
+from .ids import class_of, new_id
+from .jobs import DEFAULT_INSTANCE_TYPE, EXECUTION_CLASSES, Executable, Job
+from .restarts import check_policy
+from .specs import check_values, links_in, references_in, with_defaults
+from .store import normal_folder
+
+_INSTANCE_TYPE = re.compile(r"mem[1-4]_(ssd|hdd)[12](_gpu|_v[2-4])?_x[0-9]+")
+_PRIORITIES = ("low", "normal", "high")
+
+
+def prepare_job(
+    call: Call,
+    executable: Executable,
+    given: dict[str, Any],
+    *requirements: Mapping[str, Any],
+    siblings: Mapping[str, Job] | None = None,
+    **fields: Any,
+) -> Job:
+    """A job as the call asks for it, all of which is checked, and which has not begun.
+
+    Of `requirements`, the first counts that tells an instance type, and the executable's own come
+    last. `siblings` are jobs that begin with this one. `fields` are those of the Job that do not
+    follow from the call.
+    """
+    spec = executable.spec
+    if "inputSpec" in spec:
+        check_values(spec["inputSpec"], given)
+    original = with_defaults(spec.get("inputSpec", []), given)
+    for reference in references_in(original):
+        if reference.execution not in (siblings or {}):
+            call.execution(reference.execution)
+    policy = call.mapping("executionPolicy")
+    check_policy(policy)
+    return Job(
+        **{
+            "id": new_id("job"),
+            "name": spec.get("title") or spec["name"],
+            "executable": executable,
+            "function": "main",
+            "user": call.caller.user,
+            "original_input": original,
+            "run_input": given,
+            "input": original,
+            "sources": {
+                link.id: _source(call, link.id, link.project) for link in links_in(original)
+            },
+            "instance_type": instance_type(*requirements, spec["runSpec"]),
+            "execution_policy": policy or spec["runSpec"].get("executionPolicy", {}),
+            **fields,
+        }
+    )
+
+
+def common_fields(call: Call) -> dict[str, Any]:
+    """What a call tells of a job or an analysis alike."""
+    call.optional("detach", False)  # for what a job runs; a user's runs depend on nothing
+    priority = call.optional("priority", "normal")
+    if priority not in _PRIORITIES:
+        raise InvalidInput(f"priority is one of {', '.join(_PRIORITIES)}")
+    return {
+        "project": call.container(CONTRIBUTE, call.required("project", str)).id,
+        "priority": priority,
+        "tags": call.strings("tags"),
+        "properties": call.properties(),
+        "details": call.body.get("details", {}),
+    }
+
+
+def run(call: Call, executable: Executable) -> Job:
+    """Begin the job of an applet or app that a call asks for."""
+    depends_on = call.strings("dependsOn")
+    for name in depends_on:
+        if class_of(name) in EXECUTION_CLASSES:
+            call.execution(name)
+        else:
+            call.visible_container(call.platform.store.find_object(name))
+    fields = {
+        **common_fields(call),
+        "folder": normal_folder(call.optional("folder", "/")),
+        "depends_on": depends_on,
+    }
+    if call.optional("name", ""):
+        fields["name"] = call.body["name"]
+    job = prepare_job(call, executable, call.mapping("input"), call.body, **fields)
+    call.platform.jobs.create(job)
+    return job
+
+
+def _source(call: Call, object_id: str, project: str | None) -> str:
+    """The container from which a job takes an input object. Raises ResourceNotFound."""
+    store = call.platform.store
+    if project is not None:
+        store.object_in(object_id, project)
+        call.caller.require(VIEW, project)
+        return project
+    return call.visible_container(store.find_object(object_id))
+
+
+def instance_type(*sources: Mapping[str, Any]) -> str:
+    """The instance type that the first of the sources asks for which asks for one."""
+    for source in sources:
+        requirements = source.get("systemRequirements", {})
+        entry = requirements.get("main", requirements.get("*", {}))
+        if "instanceType" in entry:
+            instance_type = str(entry["instanceType"])
+            if not _INSTANCE_TYPE.fullmatch(instance_type):
+                raise InvalidInput(f"the instance type {instance_type} is not supported")
+            return instance_type
+    return DEFAULT_INSTANCE_TYPE
