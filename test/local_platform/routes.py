@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 from urllib.parse import quote
 
-from . import search, workflows
+from . import batches, search, workflows
 from .access import CONTRIBUTE, VIEW
 from .analyses import Analysis, describe_analysis
 from .calls import Answer, Call, string_values
@@ -428,6 +428,7 @@ ROUTES: dict[str, Handler] = {
     "/system/findExecutions": system_find_executions,
     "/system/findApps": system_find_nothing,
     "/system/findGlobalWorkflows": system_find_nothing,
+    "/system/generateBatchInputs": batches.system_generate_batch_inputs,
     "/{user}/describe": user_describe,
     "/{app}/describe": app_describe,
     "/{globalworkflow}/describe": app_describe,
@@ -453,6 +454,7 @@ ROUTES: dict[str, Handler] = {
     "/{file}/download": file_download,
     "/applet/new": applet_new,
     "/{applet}/run": applet_run,
+    "/{applet}/validateBatch": batches.executable_validate_batch,
     "/workflow/new": workflows.workflow_new,
     "/{workflow}/addStage": workflows.workflow_add_stage,
     "/{workflow}/removeStage": workflows.workflow_remove_stage,
@@ -462,6 +464,7 @@ ROUTES: dict[str, Handler] = {
     "/{workflow}/close": workflows.workflow_close,
     "/{workflow}/run": workflows.workflow_run,
     "/{workflow}/dryRun": workflow_dry_run,
+    "/{workflow}/validateBatch": batches.executable_validate_batch,
     "/{execution}/describe": execution_describe,
     "/{execution}/addTags": object_add_tags,
     "/{execution}/removeTags": object_remove_tags,
