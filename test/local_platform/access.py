@@ -23,8 +23,9 @@ class Caller:
 
     @classmethod
     def of_job(cls, job: Job) -> "Caller":
-        """A job owns its workspace, and an applet's job may only view the project."""
-        return cls(job.user, job, {job.project: VIEW, job.workspace: ADMINISTER})
+        """A job owns its workspace. An applet's may view the project, an app's what the app has."""
+        visible = job.executable.container or job.project
+        return cls(job.user, job, {visible: VIEW, job.workspace: ADMINISTER})
 
     @property
     def created_by(self) -> dict[str, str]:

@@ -17,8 +17,8 @@ from .workflows import describe_workflow
 def system_generate_batch_inputs(call: Call) -> Answer:
     """Files of a folder, by what the first group of each input's pattern matches in their names.
 
-    A pattern may match anywhere in a name: `(.*).bam` finds x.bam.bai too. A row whose files are not all
-    there, or not only one for each input, has an `error`.
+    A pattern may match anywhere in a name: `(.*).bam` finds x.bam.bai too. A row that has not
+    one file for each input has an `error`.
     """
     store = call.platform.store
     container = call.container(container_id=call.required("project", str))

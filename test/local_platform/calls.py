@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from .access import CONTRIBUTE, VIEW, Caller
 from .analyses import Analysis
+from .apps import App, find_app
 from .errors import InvalidInput, PermissionDenied, ResourceNotFound
 from .ids import class_of, new_id
 from .jobs import Executable, Job
@@ -79,11 +80,18 @@ class Call:
 
     def executable(self, executable_id: str) -> Executable:
         """What a job can run. Raises ResourceNotFound, PermissionDenied, InvalidInput."""
+        if executable_id.startswith("app-"):
+            app = self.app(executable_id)
+            return Executable(app.id, app.applet_id, app.spec, app.container)
         if class_of(executable_id) != "applet":
-            raise InvalidInput(f"{executable_id} is not an applet")
+            raise InvalidInput(f"{executable_id} is not an applet or app")
         applet = self.platform.store.find_object(executable_id)
         self.visible_container(applet)
         return Executable(applet.id, applet.id, applet.spec)
+
+    def app(self, target: str | None = None) -> App:
+        """The app that the call is about, or another one. Raises ResourceNotFound."""
+        return find_app(self.platform.apps, target or self.target)
 
     def execution(self, execution_id: str | None = None) -> Job | Analysis:
         """The job or analysis that the call is about, or another one."""
@@ -101,7 +109,8 @@ class Call:
         job = self.platform.jobs.by_id.get(job_id or self.target)
         if job is None:
             raise ResourceNotFound(f'"{job_id or self.target}" could not be found')
-        self.caller.require(VIEW, job.project)
+        if self.caller.job is not job:
+            self.caller.require(VIEW, job.project)
         wanted = job.try_number if job_id else self.optional("try", job.try_number)
         if not 0 <= wanted <= job.try_number:
             raise ResourceNotFound(f"{job.id} has no try {wanted}")

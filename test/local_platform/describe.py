@@ -32,6 +32,35 @@ def choose_fields(
     return {name: value for name, value in described.items() if name in wanted | {"id"}}
 
 
+def describe_result(item: Mapping[str, Any], body: Mapping[str, Any]) -> dict[str, Any]:
+    """The `describe` key of a result of a search, where the search asks for it."""
+    options = body.get("describe")
+    if not options:
+        return {}
+    options = options if isinstance(options, dict) else {}
+    if options.get("io") is False:
+        item = {key: value for key, value in item.items() if key not in _IO_FIELDS}
+    return {"describe": choose_fields(item, options)}
+
+
+_IO_FIELDS = {"input", "originalInput", "runInput", "output"}
+
+
+def public_run_spec(spec: Mapping[str, Any]) -> dict[str, Any]:
+    """The run specification of an applet or app, without the code."""
+    return {key: value for key, value in spec["runSpec"].items() if key != "code"}
+
+
+def whole_run_spec(spec: Mapping[str, Any]) -> dict[str, Any]:
+    """The run specification with all that is needed to build the same again."""
+    run_spec = spec["runSpec"]
+    return {
+        **run_spec,
+        "bundledDependsByRegion": {REGION: run_spec.get("bundledDepends", [])},
+        "systemRequirementsByRegion": {REGION: run_spec.get("systemRequirements", {})},
+    }
+
+
 def describe_container(store: Store, container: Container, user: str) -> dict[str, Any]:
     objects = list(store.in_container(container.id))
     return {
@@ -94,9 +123,7 @@ def describe_object(data_object: DataObject, container_id: str) -> dict[str, Any
             described["size"] = data_object.size
     if data_object.class_ == "applet":
         spec = data_object.spec
-        described["runSpec"] = {
-            key: value for key, value in spec["runSpec"].items() if key != "code"
-        }
+        described["runSpec"] = public_run_spec(spec)
         for key in ("title", "summary", "description", "developerNotes", "dxapi", "access"):
             described[key] = spec.get(key, {} if key == "access" else "")
         for key in ("inputSpec", "outputSpec"):

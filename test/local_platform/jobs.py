@@ -63,6 +63,8 @@ class Executable:
     id: str
     applet_id: str
     spec: Mapping[str, Any]
+    # Where an app has what it is made of. Its jobs see this, and not the project.
+    container: str | None = None
 
 
 @dataclass
@@ -112,6 +114,11 @@ class Job:
     @property
     def try_number(self) -> int:
         return len(self.earlier_tries)
+
+    @property
+    def readable(self) -> set[str]:
+        """The containers in which its inputs may lie."""
+        return {self.workspace} if self.executable.container else {self.workspace, self.project}
 
     @property
     def is_final(self) -> bool:
@@ -176,13 +183,13 @@ class Jobs:
         self._stopped = False
 
     def create(self, job: Job) -> None:
-        """Begin a job, with its input in a workspace of its own unless it lies in the project."""
+        """Begin a job, with its input in a workspace of its own unless it can be read in place."""
         with self._store.changed:
             if self._stopped:
                 raise InvalidState("this local platform is being stopped")
             job.begin(self.new_workspace())
             for object_id, source in job.sources.items():
-                if source != job.project:
+                if source not in job.readable:
                     item = self._store.find_object(object_id)
                     self._store.clone(item, source, job.workspace, "/")
             self.by_id[job.id] = job
@@ -372,14 +379,14 @@ class Jobs:
         return dict(replaced(values, reference_of, value_of))
 
     def _take_in(self, job: Job) -> None:
-        """Put what other jobs have given out into the workspace, unless it is in the project."""
+        """Put what other jobs have given out into the workspace, unless it can be read in place."""
         sources = {
             self.execution(reference.execution).project
             for reference in references_in(job.original_input)
         }
         for link in links_in(job.input):
             item = self._store.find_object(link.id)
-            if not {job.project, job.workspace} & set(item.placements):
+            if not job.readable & set(item.placements):
                 source = next(name for name in item.placements if name in sources)
                 self._store.clone(item, source, job.workspace, "/")
 
@@ -407,6 +414,7 @@ class Jobs:
     def _assignment(self, job: Job) -> Assignment:
         spec = job.executable.spec["runSpec"]
         security = {"auth_token_type": "Bearer", "auth_token": job.token}
+        resources = job.executable.container
         return Assignment(
             job_id=job.id,
             code=spec["code"],
@@ -423,6 +431,7 @@ class Jobs:
                 "DX_WORKSPACE_ID": job.workspace,
                 "DX_PROJECT_CONTEXT_ID": job.project,
                 "DX_SECURITY_CONTEXT": json.dumps(security),
+                **({} if resources is None else {"DX_RESOURCES_ID": resources}),
             },
         )
 
@@ -517,6 +526,8 @@ def describe_job(job: Job, region: str) -> dict[str, Any]:
         "totalPrice": 0,
         "delayWorkspaceDestruction": False,
     }
+    if job.executable.container is not None:
+        described |= {"app": job.executable.id, "resources": job.executable.container}
     if job.workspace:  # which a dry run has not
         described["workspace"] = job.workspace
     if job.started_running is not None:

@@ -12,7 +12,8 @@ from wsgiref.types import WSGIApplication
 
 from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
 
-from .access import ADMINISTER, Caller
+from .access import ADMINISTER, VIEW, Caller
+from .apps import App
 from .errors import InvalidAuthentication
 from .faults import Faults
 from .ids import new_token
@@ -72,6 +73,9 @@ class LocalPlatform:
         self.store = Store(self.root / "files")
         self.transfers = Transfers()
         self.project = self.store.new_container("project", "local")
+        # Those of the user.
+        self.projects = [self.project.id]
+        self.apps: dict[str, App] = {}
         self.faults = Faults(make_app(self))
         self._server = _Server(self.faults)
         self.jobs = Jobs(self.store, self.root / "workers", self.api_environment(), jobs_at_once)
@@ -108,7 +112,9 @@ class LocalPlatform:
         Raises InvalidAuthentication for any other.
         """
         if token == self.user_token:
-            return Caller(USER, None, {self.project.id: ADMINISTER})
+            of_apps = (app.container for app in self.apps.values())
+            access = dict.fromkeys(self.projects, ADMINISTER) | dict.fromkeys(of_apps, VIEW)
+            return Caller(USER, None, access)
         with self.store.changed:
             for job in self.jobs.by_id.values():
                 if job.token == token and not job.is_final:

@@ -10,11 +10,18 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 from urllib.parse import quote
 
-from . import batches, search, workflows
-from .access import CONTRIBUTE, VIEW
+from . import app_routes, batches, search, workflows
+from .access import ADMINISTER, CONTRIBUTE, VIEW
 from .analyses import Analysis, describe_analysis
 from .calls import Answer, Call, string_values
-from .describe import REGION, choose_fields, describe_container, describe_object
+from .describe import (
+    REGION,
+    choose_fields,
+    describe_container,
+    describe_object,
+    describe_result,
+    whole_run_spec,
+)
 from .errors import InvalidInput, InvalidState, InvalidType, ResourceNotFound
 from .ids import class_of
 from .jobs import EXECUTION_CLASSES, Job, describe_job
@@ -37,8 +44,16 @@ def system_whoami(call: Call) -> Answer:
 def user_describe(call: Call) -> Answer:
     if call.target != call.caller.user:
         raise ResourceNotFound(f'"{call.target}" could not be found')
-    handle = call.target.removeprefix("user-")
-    return {"id": call.target, "class": "user", "handle": handle, "first": "Local", "last": "User"}
+    described = {
+        "id": call.target,
+        "class": "user",
+        "handle": call.target.removeprefix("user-"),
+        "first": "Local",
+        "last": "User",
+        "billTo": call.target,
+        "permittedRegions": [REGION],
+    }
+    return choose_fields(described, call.body)
 
 
 def system_find_projects(call: Call) -> Answer:
@@ -51,7 +66,7 @@ def system_find_projects(call: Call) -> Answer:
     is_wanted = search.matches(call.body, search.PROJECT_CONDITIONS)
     return search.page(
         (
-            {"id": item["id"], "level": item["level"], **_described(item, call.body)}
+            {"id": item["id"], "level": item["level"], **describe_result(item, call.body)}
             for item in described
             if is_wanted(item)
         ),
@@ -73,7 +88,7 @@ def system_find_data_objects(call: Call) -> Answer:
                     yield {
                         "id": item["id"],
                         "project": container_id,
-                        **_described(item, call.body),
+                        **describe_result(item, call.body),
                     }
 
     # The newest first, as the platform gives them.
@@ -90,7 +105,7 @@ def system_resolve_data_objects(call: Call) -> Answer:
         }
         is_wanted = search.matches(query, search.OBJECT_CONDITIONS)
         return [
-            {"id": item["id"], "project": container.id, **_described(item, call.body)}
+            {"id": item["id"], "project": container.id, **describe_result(item, call.body)}
             for item in (
                 _describe_object(call, data_object, container.id)
                 for data_object in call.platform.store.in_container(container.id)
@@ -128,7 +143,8 @@ def system_find_executions(call: Call) -> Answer:
     )
     return search.page(
         (
-            {key: item[key] for key in ("id", "try") if key in item} | _described(item, call.body)
+            {key: item[key] for key in ("id", "try") if key in item}
+            | describe_result(item, call.body)
             for item in described
             if is_wanted(item)
         ),
@@ -136,12 +152,12 @@ def system_find_executions(call: Call) -> Answer:
     )
 
 
-def system_find_nothing(call: Call) -> Answer:
-    """Apps and global workflows: this platform has none."""
+def system_find_global_workflows(call: Call) -> Answer:
+    """This platform has none."""
     return {"results": [], "next": None}
 
 
-def app_describe(call: Call) -> Answer:
+def globalworkflow_describe(call: Call) -> Answer:
     raise ResourceNotFound(f'"{call.target}" could not be found')
 
 
@@ -159,21 +175,24 @@ def _describe_execution(execution: Job | Analysis) -> Answer:
     return describe_analysis(execution, stages, REGION)
 
 
-def _described(item: Answer, body: Mapping[str, Any]) -> Answer:
-    """The `describe` key of a result of a search, where the search asks for it."""
-    options = body.get("describe")
-    if not options:
-        return {}
-    options = options if isinstance(options, dict) else {}
-    if options.get("io") is False:
-        item = {key: value for key, value in item.items() if key not in _IO_FIELDS}
-    return {"describe": choose_fields(item, options)}
-
-
-_IO_FIELDS = {"input", "originalInput", "runInput", "output"}
-
-
 # Projects and workspaces
+
+
+def project_new(call: Call) -> Answer:
+    if call.body.get("region", REGION) != REGION:
+        raise InvalidInput(f"this local platform is in {REGION} only")
+    container = call.platform.store.new_container("project", call.required("name", str))
+    call.platform.projects.append(container.id)
+    return {"id": container.id}
+
+
+def project_destroy(call: Call) -> Answer:
+    container, platform = call.container(ADMINISTER), call.platform
+    if any(job.project == container.id for job in platform.jobs.by_id.values() if not job.is_final):
+        raise InvalidState(f"jobs are still running in {container.id}")
+    platform.store.remove_container(container.id)
+    platform.projects.remove(container.id)
+    return {"id": container.id}
 
 
 def project_describe(call: Call) -> Answer:
@@ -195,7 +214,7 @@ def project_list_folder(call: Call) -> Answer:
         )
     if only in ("all", "objects"):
         answer["objects"] = [
-            {"id": item["id"], **_described(item, body)}
+            {"id": item["id"], **describe_result(item, body)}
             for item in (
                 _describe_object(call, data_object, container.id)
                 for data_object in store.in_container(container.id)
@@ -387,6 +406,12 @@ def applet_new(call: Call) -> Answer:
     return {"id": data_object.id}
 
 
+def applet_get(call: Call) -> Answer:
+    """All that is needed to build the applet anew: the code, too."""
+    applet, container_id = call.placement()
+    return describe_object(applet, container_id) | {"runSpec": whole_run_spec(applet.spec)}
+
+
 def applet_run(call: Call) -> Answer:
     return {"id": run(call, call.executable(call.target)).id}
 
@@ -426,12 +451,13 @@ ROUTES: dict[str, Handler] = {
     "/system/resolveDataObjects": system_resolve_data_objects,
     "/system/describeDataObjects": system_describe_data_objects,
     "/system/findExecutions": system_find_executions,
-    "/system/findApps": system_find_nothing,
-    "/system/findGlobalWorkflows": system_find_nothing,
+    "/system/findApps": app_routes.system_find_apps,
+    "/system/findGlobalWorkflows": system_find_global_workflows,
     "/system/generateBatchInputs": batches.system_generate_batch_inputs,
     "/{user}/describe": user_describe,
-    "/{app}/describe": app_describe,
-    "/{globalworkflow}/describe": app_describe,
+    "/{globalworkflow}/describe": globalworkflow_describe,
+    "/project/new": project_new,
+    "/{project}/destroy": project_destroy,
     "/{container}/describe": project_describe,
     "/{container}/listFolder": project_list_folder,
     "/{container}/newFolder": project_new_folder,
@@ -453,8 +479,23 @@ ROUTES: dict[str, Handler] = {
     "/{file}/close": file_close,
     "/{file}/download": file_download,
     "/applet/new": applet_new,
+    "/{applet}/get": applet_get,
     "/{applet}/run": applet_run,
     "/{applet}/validateBatch": batches.executable_validate_batch,
+    "/app/new": app_routes.app_new,
+    "/{app}/update": app_routes.app_update,
+    "/{app}/publish": app_routes.app_publish,
+    "/{app}/describe": app_routes.app_describe,
+    "/{app}/get": app_routes.app_get,
+    "/{app}/addTags": app_routes.app_add_tags,
+    "/{app}/listCategories": app_routes.app_list_categories,
+    "/{app}/addCategories": app_routes.app_add_categories,
+    "/{app}/removeCategories": app_routes.app_remove_categories,
+    "/{app}/listAuthorizedUsers": app_routes.app_list_authorized_users,
+    "/{app}/addAuthorizedUsers": app_routes.app_add_authorized_users,
+    "/{app}/removeAuthorizedUsers": app_routes.app_remove_authorized_users,
+    "/{app}/run": app_routes.app_run,
+    "/{app}/validateBatch": batches.executable_validate_batch,
     "/workflow/new": workflows.workflow_new,
     "/{workflow}/addStage": workflows.workflow_add_stage,
     "/{workflow}/removeStage": workflows.workflow_remove_stage,

@@ -37,7 +37,7 @@ def matches(query: Mapping[str, Any], conditions: Mapping[str, Any]) -> Conditio
 
 SHAPE_KEYS = {
     *("describe", "limit", "starting", "level", "sortBy"),
-    *("includeSubjobs", "includeRestarted", "explicitPermission"),
+    *("allVersions", "includeSubjobs", "includeRestarted", "explicitPermission"),
 }
 
 
@@ -181,4 +181,15 @@ PROJECT_CONDITIONS: Mapping[str, Callable[[Any], Condition]] = {
     "name": _name,
     "tags": _tags,
     "properties": _properties,
+}
+
+APP_CONDITIONS: Mapping[str, Callable[[Any], Condition]] = {
+    "id": _one_of("id"),
+    "name": _name,
+    "category": lambda wanted: lambda described: wanted in described["categories"],
+    "published": lambda wanted: lambda described: ("published" in described) == wanted,
+    "billTo": _equals("billTo"),
+    "createdBy": _equals("createdBy"),
+    "created": _within("created"),
+    "modified": _within("modified"),
 }

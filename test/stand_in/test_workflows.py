@@ -392,7 +392,7 @@ def test_only_the_latest_version_is_edited(bench: Bench, join: str) -> None:
         ({"id": "one"}, "already"),
         ({"id": "1"}, "not a valid stage id"),
         ({"executable": "applet-" + "0" * 24}, "could not be found"),
-        ({"executable": "join"}, "not an applet"),
+        ({"executable": "join"}, "not an applet or app"),
         ({"input": {"colour": "red"}}, "colour"),
         ({"input": {"word": 1}}, "not of class string"),
         ({"input": ["word"]}, "input"),
