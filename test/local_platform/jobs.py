@@ -90,6 +90,7 @@ class Job:
     details: object
     depends_on: list[str]
     execution_policy: Mapping[str, Any]
+    timeout_policy: Mapping[str, Any]
     # Where it is a stage of an analysis: their ids.
     analysis: str | None = None
     stage: str | None = None
@@ -392,7 +393,7 @@ class Jobs:
 
     def _run(self, job: Job) -> Any:
         """Run the job on a worker; what it says is its output."""
-        timeout = _timeout_seconds(job.executable.spec["runSpec"], job.function)
+        timeout = _timeout_seconds(job.timeout_policy, job.function)
         try:
             with self._store.changed:
                 worker = Worker(self._root / job.id, self._assignment(job), job.log)
@@ -473,8 +474,7 @@ class Jobs:
                 raise InvalidInput(f"{link.id} is open, and was never closed")
 
 
-def _timeout_seconds(run_spec: Mapping[str, Any], function: str) -> float:
-    policy = run_spec.get("timeoutPolicy", {})
+def _timeout_seconds(policy: Mapping[str, Any], function: str) -> float:
     limit = policy.get(function, policy.get("*"))
     if limit is None:
         return DEFAULT_TIMEOUT_SECONDS

@@ -54,6 +54,10 @@ def prepare_job(
                 link.id: _source(call, link.id, link.project) for link in links_in(original)
             },
             "instance_type": instance_type(*requirements, spec["runSpec"]),
+            "timeout_policy": {
+                **spec["runSpec"].get("timeoutPolicy", {}),
+                **call.mapping("timeoutPolicyByExecutable").get(executable.id, {}),
+            },
             "execution_policy": policy or spec["runSpec"].get("executionPolicy", {}),
             **fields,
         }

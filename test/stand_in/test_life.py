@@ -9,7 +9,16 @@ import dxpy
 import pytest
 
 from local_platform import LocalPlatform
-from stand_in.bench import NOTHING, Bench, error_of, is_running, send, wait_until
+from stand_in.bench import (
+    NOTHING,
+    RELEASE_INPUT,
+    UNTIL_RELEASED,
+    Bench,
+    error_of,
+    is_running,
+    send,
+    wait_until,
+)
 
 # Starts a child with a session of its own, one with an empty environment that does not heed a
 # polite request, and a grandchild with a session of its own that has lost its parent; tells their
@@ -65,6 +74,13 @@ def test_a_job_that_takes_too_long_fails_and_leaves_no_process(bench: Bench) -> 
     assert (ended["state"], ended["failureReason"]) == ("failed", "JobTimeoutExceeded")
     assert "6 seconds" in ended["failureMessage"]
     assert not any(map(is_running, family))
+
+
+def test_a_run_may_have_a_timeout_of_its_own(bench: Bench) -> None:
+    applet = bench.applet(UNTIL_RELEASED, RELEASE_INPUT, timeoutPolicy={"*": {"days": 1}})
+    policy = {"timeoutPolicyByExecutable": {applet: {"main": {"minutes": 0.01}}}}
+    ended = bench.run(applet, {"release": str(bench.local / "never")}, **policy)
+    assert (ended["state"], ended["failureReason"]) == ("failed", "JobTimeoutExceeded")
 
 
 def test_what_a_job_left_running_ends_with_it(bench: Bench) -> None:

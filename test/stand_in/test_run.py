@@ -81,6 +81,7 @@ def test_run_passes_its_options_on(bench: Bench, copy: str) -> None:
         *("--name", "three copies", "--folder", f"{bench.folder}/results"),
         *("--instance-type", "mem1_ssd1_v2_x2", "--priority", "low"),
         *("--tag", "a", "--tag", "b", "--property", "k=v"),
+        *("--detach", "--cost-limit", "1"),
     ]
     ended = bench.ended(bench.dx(*arguments))
     expected = {
@@ -90,11 +91,16 @@ def test_run_passes_its_options_on(bench: Bench, copy: str) -> None:
         "priority": "low",
         "tags": ["a", "b"],
         "properties": {"k": "v"},
+        "totalPrice": 0,
         "runInput": {"text": link(file_id), "times": 3},
         "state": "done",
     }
     assert {key: ended[key] for key in expected} == expected
     assert bench.dx("cat", "results/copy.txt") == "text" * 3
+
+
+def test_a_job_keeps_the_details_that_it_was_given(bench: Bench) -> None:
+    assert bench.run(bench.applet(), details={"lane": [1]})["details"] == {"lane": [1]}
 
 
 def test_run_without_options_takes_the_applets_own(bench: Bench) -> None:
