@@ -14,9 +14,10 @@ def section(title: str) -> str:
     return rest.partition("\n## ")[0]
 
 
-def blocks(language: str) -> list[str]:
-    """The code blocks of a language, in the order of the page."""
-    return re.findall(rf"^```{language}\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+def blocks(language: str, title: str | None = None) -> list[str]:
+    """The code blocks of a language, in the order of the page, or those below one heading."""
+    text = README if title is None else section(title)
+    return re.findall(rf"^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
 
 
 def is_in_the_table_of_errors(message: str, kind: str) -> bool:

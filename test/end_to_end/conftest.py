@@ -45,14 +45,20 @@ def dx(request: pytest.FixtureRequest) -> Iterator[Dx]:
 
 
 @pytest.fixture(scope="session")
-def applet(dx: Dx, tmp_path_factory: pytest.TempPathFactory) -> Applet:
-    """The applet, built from a copy whose folder has the applet's name."""
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the applet's files, in a folder that has the applet's name."""
     source = tmp_path_factory.mktemp("build") / "samtools_count"
     source.mkdir()
     for name in ("dxapp.json", "Makefile", "README.md"):
         shutil.copy(APPLET / name, source)
     for name in ("src", "resources"):
         shutil.copytree(APPLET / name, source / name)
+    return source
+
+
+@pytest.fixture(scope="session")
+def applet(dx: Dx, source: Path) -> Applet:
+    """The applet, built from that copy."""
     done = dx("build", "--destination", f"{dx.folder}/", str(source))
     assert done.returncode == 0, done.stderr
     answer = json.loads(done.stdout.splitlines()[-1])

@@ -1,42 +1,176 @@
 """The commands of the README run as they stand there, and give what it shows."""
 
-import re
+import json
+import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
-from dx_client import Dx
+import pysam
+import pytest
+
+from dx_client import Applet, Dx
+from local_platform import LocalPlatform
+from local_platform.__main__ import client_environment
+from oracle import expected_count_file
 from readme import ROOT, blocks
 
 
-def test_the_commands_work_one_after_the_other(dx: Dx, tmp_path: Path) -> None:
-    """All in one folder of the project, which stands for its root, with the files they name."""
-    home = f"{dx.folder}/readme"
-    dx = Dx({**dx.environment, "DX_CLI_WD": home}, home)
-    bam = tmp_path / "sample.bam"
-    subprocess.run([sys.executable, ROOT / "test" / "example.py", bam], check=True)
-    bam_id, bai_id = dx.upload(bam), dx.upload(Path(f"{bam}.bai"))
-    (inputs,) = blocks("json")
-    (tmp_path / "inputs.json").write_text(
-        inputs.replace("file-xxxx", bam_id).replace("file-yyyy", bai_id)
-    )
-    commands = [
-        re.sub(r"(?<= |=)/(?=sample\.bam|counts|uploads)", f"{home}/", script)
-        for script in blocks("sh")
-    ]
-    assert commands[0] == "dx build -f .\n"
+@dataclass(frozen=True)
+class Reader:
+    """Somebody who follows the README, in a folder of the project that stands for its root."""
 
-    for number, script in enumerate(commands):
+    dx: Dx
+    folder: Path
+
+    def run(self, script: str, cwd: Path | None = None) -> str:
+        """Run commands as they stand there; gives what they print."""
+        for path in ("/sample.bam", "/samples", "/counts", "/batch", "/uploads"):
+            script = script.replace(f" {path}", f" {self.dx.folder}{path}")
+            script = script.replace(f"={path}", f"={self.dx.folder}{path}")
         done = subprocess.run(
             ["bash", "-e", "-c", script],
-            cwd=ROOT if number == 0 else tmp_path,
-            env=dict(dx.environment),
+            cwd=cwd or self.folder,
+            env=dict(self.dx.environment),
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
             check=False,
         )
         assert done.returncode == 0, f"{script}\n{done.stdout}\n{done.stderr}"
+        return done.stdout
 
-    shown = next(text for text in blocks("text") if text.startswith("Region"))
-    assert (tmp_path / "sample_count.txt").read_text() == shown.rstrip("\n")
+    def example(self, name: str = "sample.bam") -> Path:
+        """The README's example, as a local file with its index."""
+        bam = self.folder / name
+        subprocess.run([sys.executable, ROOT / "test" / "example.py", bam], check=True)
+        return bam
+
+
+@pytest.fixture
+def reader(dx: Dx, tmp_path: Path, request: pytest.FixtureRequest) -> Reader:
+    home = f"{dx.folder}/{request.node.name}"
+    dx.ok("mkdir", "-p", home)
+    return Reader(Dx({**dx.environment, "DX_CLI_WD": home}, home), tmp_path)
+
+
+SHOWN = next(text for text in blocks("text") if text.startswith("Region")).rstrip("\n")
+
+
+def test_the_commands_work_one_after_the_other(reader: Reader) -> None:
+    dx, bam = reader.dx, reader.example()
+    bam_id, bai_id = dx.upload(bam), dx.upload(Path(f"{bam}.bai"))
+    (inputs,) = blocks("json")
+    (reader.folder / "inputs.json").write_text(
+        inputs.replace("file-xxxx", bam_id).replace("file-yyyy", bai_id)
+    )
+    build, *commands = blocks("sh", "Running it")
+    assert build == "dx build -f .\n"
+    reader.run(build, cwd=ROOT)
+    for script in commands:
+        reader.run(script)
+    assert (reader.folder / "sample_count.txt").read_text() == SHOWN
+
+
+def test_the_workflow_sorts_counts_and_checks(reader: Reader) -> None:
+    dx, bam = reader.dx, reader.example()
+    unsorted = reader.folder / "unsorted.bam"
+    pysam.sort("-n", "-o", str(unsorted), str(bam))
+    dx.upload(unsorted)
+    build, make, run, fail, without = blocks("sh", "In a workflow")
+    reader.run("dx build -f .", cwd=ROOT)
+    reader.run(build, cwd=ROOT)
+    reader.run(make)
+    assert SHOWN in reader.run(run)
+    printed = reader.run(fail)
+    analysis_id = next(word for word in printed.split() if word.startswith("analysis-"))
+    analysis = dx.describe(analysis_id)
+    jobs = {stage["id"]: stage["execution"] for stage in analysis["stages"]}
+    assert (analysis["state"], jobs["count"]["state"]) == ("failed", "done")
+    assert jobs["check"]["failureReason"] == "AppError"
+    assert "has 6000 reads in all, fewer than 1000000" in jobs["check"]["failureMessage"]
+    reader.run(without)
+    assert dx.ok("cat", f"{dx.folder}/counts/again/unsorted.sorted_count.txt") == SHOWN
+
+
+def test_a_batch_has_a_job_and_a_folder_for_each_sample(reader: Reader) -> None:
+    dx, bam = reader.dx, reader.example()
+    reader.run("dx build -f .", cwd=ROOT)
+    for name in ("one", "two"):
+        for end in (".bam", ".bam.bai"):
+            file_id = dx.upload(Path(f"{bam.with_suffix('')}{end}"), f"{dx.folder}/samples")
+            dx.ok("mv", file_id, f"{dx.folder}/samples/{name}{end}")
+    (script,) = blocks("sh", "Many samples")
+    printed = reader.run(script)
+    dx.ok("wait", *printed.splitlines()[-1].split(","))
+    for name in ("one", "two"):
+        assert dx.ok("cat", f"{dx.folder}/batch/{name}/{name}_count.txt") == SHOWN
+
+
+def test_the_python_of_the_readme_prints_the_counts(reader: Reader, applet: Applet) -> None:
+    dx, bam = reader.dx, reader.example()
+    (script,) = blocks("python", "From Python")
+    for placeholder, value in (
+        ("applet-xxxx", applet.id),
+        ("file-xxxx", dx.upload(bam)),
+        ("file-yyyy", dx.upload(Path(f"{bam}.bai"))),
+        ("/counts", f"{dx.folder}/counts"),
+    ):
+        assert placeholder in script
+        script = script.replace(placeholder, value)
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        env={**os.environ, **dx.environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout == f"{SHOWN}\n", done.stderr
+    assert dx.ok("ls", f"{dx.folder}/counts") == "sample_count.txt"
+
+
+# The app. Its name is not in a project: it would be in the way of the other tests' applet, and
+# nobody can take an app off a real platform again.
+
+
+@pytest.fixture
+def on_its_own(tmp_path: Path) -> Iterator[Reader]:
+    with LocalPlatform() as platform:
+        yield Reader(Dx(client_environment(platform, os.environ), ""), tmp_path)
+
+
+def test_the_app_is_built_without_a_warning_and_run(on_its_own: Reader, source: Path) -> None:
+    reader, bam = on_its_own, on_its_own.example()
+    for path in (bam, Path(f"{bam}.bai")):
+        reader.dx.upload(path)
+    build, get = blocks("sh", "As an app")
+    done = subprocess.run(
+        ["bash", "-e", "-c", build],
+        cwd=source,
+        env={**reader.dx.environment, "PWD": str(source)},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "WARNING" not in done.stdout + done.stderr
+    assert reader.dx.ok("cat", "/counts/sample_count.txt") == SHOWN
+    described = reader.dx.describe("app-samtools_count")
+    dxapp = json.loads((ROOT / "dxapp.json").read_text())
+    for key in ("name", "title", "summary", "version", "categories", "details"):
+        assert described[key] == dxapp[key]
+    assert described["description"] == (ROOT / "README.md").read_text()
+
+    reader.run("dx build .", cwd=source)
+    reader.run(get)
+    again = reader.folder / "samtools_count"
+    reader.dx.ok("mkdir", "/again")
+    applet_id = json.loads(reader.dx.ok("build", "-d", "/again/", str(again)))["id"]
+    for path in (source / "resources").rglob("*.py"):
+        assert (again / path.relative_to(source)).read_bytes() == path.read_bytes()
+    applet = Applet(reader.dx, applet_id, "")
+    run = applet.run(bam, Path(f"{bam}.bai"))
+    assert run.count_file == expected_count_file(bam)

@@ -62,13 +62,12 @@ class Call:
     def placement(self, level: str = VIEW) -> tuple[DataObject, str]:
         """The object that the call is about, and the container through which it is seen.
 
-        The body's `project` is a hint that an object elsewhere does not have to follow. Raises
+        The body's `project` is a hint, for an object that the caller can see there. Raises
         ResourceNotFound, and PermissionDenied where the caller sees it in no container.
         """
         data_object = self.platform.store.find_object(self.target)
         hint = self.body.get("project")
-        if isinstance(hint, str) and hint in data_object.placements:
-            self.caller.require(level, hint)
+        if hint in data_object.placements and self.caller.may(level, str(hint)):
             return data_object, hint
         return data_object, self.visible_container(data_object, level)
 

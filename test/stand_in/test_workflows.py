@@ -135,7 +135,9 @@ def test_dx_waits_for_an_analysis_and_fails_with_it(bench: Bench, wait: str) -> 
 
 
 def test_dx_watches_the_job_of_a_stage_but_no_analysis(bench: Bench, join: str) -> None:
-    analysis_id = run(bench, new_workflow(bench, stage("only", join, word="a")))
+    new_workflow(bench, stage("only", join, word="a"))
+    # It starts the analysis, and follows nothing.
+    analysis_id = bench.dx("run", "chain", "-y", "--brief", "--watch")
     job_id = jobs_of(ended(bench, analysis_id))["only"]["id"]
     assert bench.dx("watch", job_id, "--get-stdout") == "joining a"
     assert "does not look like" in bench.dx("watch", analysis_id, status=1)

@@ -1,0 +1,142 @@
+"""The applet among other jobs: what it gives out, and which of its tries gives it out."""
+
+import subprocess
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+
+import pytest
+
+from builders import make_bam
+from dx_client import Applet, Dx
+from local_platform import LocalPlatform
+from local_platform.jobs import Job
+from oracle import expected_count_file
+
+SAMPLES = 50
+
+
+@pytest.fixture
+def bam(tmp_path: Path) -> Path:
+    return make_bam(tmp_path / "sample.bam", {"chr1": 3, "chr2": 0, "chrM": 2}, unplaced=1)
+
+
+def outputs(dx: Dx, job: dict[str, Any]) -> dict[str, object]:
+    """The values of a job's output; those of files are their names and bytes."""
+
+    def value(given: Any) -> object:
+        if not isinstance(given, dict):
+            return given
+        file_id = given["$dnanexus_link"]
+        done = subprocess.run(
+            ["dx", "cat", file_id], env=dict(dx.environment), capture_output=True, check=True
+        )
+        return dx.describe(file_id)["name"], done.stdout
+
+    return {name: value(given) for name, given in job["output"].items()}
+
+
+def test_two_runs_give_out_the_same_bytes(applet: Applet, bam: Path) -> None:
+    first, second = (applet.run(bam, Path(f"{bam}.bai")) for _ in range(2))
+    assert first.job["id"] != second.job["id"]
+    assert outputs(applet.dx, first.job) == outputs(applet.dx, second.job)
+
+
+def test_a_job_whose_sorted_bam_never_comes_fails_with_the_one_before(
+    applet: Applet, dx: Dx, tmp_path: Path
+) -> None:
+    source = Path(__file__).parent / "sort_and_index"
+    dx.ok("build", "-f", "-d", f"{dx.folder}/", str(source))
+    not_bam = tmp_path / "text.bam"
+    not_bam.write_text("no BAM\n")
+    sort = dx.ok(
+        *("run", f"{dx.folder}/sort_and_index", f"-imappings_bam={dx.upload(not_bam)}"),
+        *("--brief", "-y"),
+    )
+    inputs = [f"-imappings_sorted_{end}={sort}:sorted_{end}" for end in ("bam", "bai")]
+    job_id = dx.ok("run", applet.id, *inputs, "--brief", "-y")
+    assert dx("wait", job_id).returncode != 0
+    job = dx.describe(job_id)
+    assert (job["state"], job["failureReason"]) == ("failed", "DependencyUnsatisfiable")
+    assert sort in job["failureMessage"]
+
+
+# A worker is lost at the worst time: when the count file is there.
+
+
+def test_a_job_that_lost_its_worker_gives_out_what_its_second_try_made(
+    applet: Applet, platform: LocalPlatform, bam: Path
+) -> None:
+    lost = []
+
+    def lose_the_worker(
+        app: WSGIApplication, environ: WSGIEnvironment, start_response: StartResponse
+    ) -> Iterable[bytes]:
+        answer = app(environ, start_response)
+        (job_id,) = (job.id for job in platform.jobs.by_id.values() if job.state == "running")
+        platform.jobs.lose_worker(job_id)
+        lost.append(environ["PATH_INFO"].split("/")[1])
+        return answer
+
+    run = applet.run(
+        bam,
+        Path(f"{bam}.bai"),
+        before=lambda: platform.faults.add(r"/file-\w+/close", lose_the_worker),
+    )
+    assert (run.state, run.job["try"]) == ("done", 1)
+    assert run.produced == ["sample_count.txt"]
+    assert run.count_file == expected_count_file(bam)
+    (file_of_first_try,) = lost
+    assert run.job["output"]["count_file"]["$dnanexus_link"] != file_of_first_try
+    assert file_of_first_try not in platform.store.objects
+
+
+# A batch: more jobs than run at once.
+
+
+def test_a_batch_counts_fifty_samples_several_at_a_time(
+    applet: Applet, platform: LocalPlatform, dx: Dx, tmp_path: Path
+) -> None:
+    samples = tmp_path / "samples"
+    samples.mkdir()
+    bams = [
+        make_bam(samples / f"s{number:02}.bam", {"chr1": number, "chr2": 1})
+        for number in range(SAMPLES)
+    ]
+    folder = f"{dx.folder}/samples"
+    dx.ok("mkdir", folder)
+    dx.ok("upload", "--brief", "--path", f"{folder}/", *map(str, sorted(samples.iterdir())))
+
+    table = tmp_path / "batch"
+    patterns = ["-imappings_sorted_bam=(.*).bam$", "-imappings_sorted_bai=(.*).bam.bai$"]
+    dx.ok("generate_batch_inputs", "--path", folder, *patterns, "-o", str(table))
+    arguments = ["--batch-tsv", f"{table}.0000.tsv", "--batch-folders", "--brief", "-y"]
+    out = f"{dx.folder}/batch"
+    jobs = dx.ok("run", applet.id, *arguments, "--destination", out).split(",")
+    assert len(jobs) == SAMPLES
+    dx.ok("wait", *jobs)
+
+    local = tmp_path / "out"
+    local.mkdir()
+    dx.ok("download", "-r", out, "-o", str(local))
+    for bam in bams:
+        name = bam.stem
+        count_file = local / "batch" / name / f"{name}_count.txt"
+        assert count_file.read_text() == expected_count_file(bam)
+    described = [platform.jobs.by_id[job_id] for job_id in jobs]
+    assert [job.properties["batch-id"] for job in described] == [bam.stem for bam in bams]
+    assert most_at_once(described) == 2
+
+
+def most_at_once(jobs: Iterable[Job]) -> int:
+    """How many of the jobs were running at the time when most were."""
+    changes = []
+    for job in jobs:
+        assert job.started_running is not None and job.stopped_running is not None
+        changes += [(job.started_running, 1), (job.stopped_running, -1)]
+    running = most = 0
+    for _, change in sorted(changes):
+        running += change
+        most = max(most, running)
+    return most
