@@ -74,21 +74,29 @@ def test_a_job_that_lost_its_worker_gives_out_what_its_second_try_made(
         app: WSGIApplication, environ: WSGIEnvironment, start_response: StartResponse
     ) -> Iterable[bytes]:
         answer = app(environ, start_response)
-        (job_id,) = (job.id for job in platform.jobs.by_id.values() if job.state == "running")
-        platform.jobs.lose_worker(job_id)
-        lost.append(environ["PATH_INFO"].split("/")[1])
+        file = platform.store.find_object(environ["PATH_INFO"].split("/")[1])
+        lost.append(file.id)
+        platform.jobs.lose_worker(file.created_by["job"])
         return answer
 
-    run = applet.run(
-        bam,
-        Path(f"{bam}.bai"),
-        before=lambda: platform.faults.add(r"/file-\w+/close", lose_the_worker),
+    dx, out = applet.dx, f"{applet.dx.folder}/lost"
+    inputs = [
+        *("-i", f"mappings_sorted_bam={dx.upload(bam)}"),
+        *("-i", f"mappings_sorted_bai={dx.upload(Path(f'{bam}.bai'))}"),
+    ]
+    platform.faults.add(r"/file-\w+/close", lose_the_worker)
+    job_id = dx.ok("run", applet.id, *inputs, "--destination", out, "--brief", "-y")
+    # Following the log of the first try would end with that.
+    dx.ok("wait", job_id)
+    job = dx.describe(job_id)
+    assert (job["state"], job["try"]) == ("done", 1)
+    assert dx.ok("ls", out) == "sample_count.txt"
+    assert outputs(dx, job)["count_file"] == (
+        "sample_count.txt",
+        expected_count_file(bam).encode(),
     )
-    assert (run.state, run.job["try"]) == ("done", 1)
-    assert run.produced == ["sample_count.txt"]
-    assert run.count_file == expected_count_file(bam)
     (file_of_first_try,) = lost
-    assert run.job["output"]["count_file"]["$dnanexus_link"] != file_of_first_try
+    assert job["output"]["count_file"]["$dnanexus_link"] != file_of_first_try
     assert file_of_first_try not in platform.store.objects
 
 

@@ -42,12 +42,17 @@ def start_and_hold(applet: Applet, inputs: list[str]) -> tuple[str, psutil.Proce
     job_id = applet.dx.ok("run", applet.id, *inputs, "--brief", "-y")
     deadline = time.monotonic() + HANG_SECONDS
     while time.monotonic() < deadline:
-        for process in processes_of(job_id):
+        for process in psutil.process_iter():
             try:
-                if process.name() == "samtools" and "view" in process.cmdline():
+                # The name first: it takes long to look into every process's environment.
+                if (
+                    process.name() == "samtools"
+                    and "view" in process.cmdline()
+                    and process.environ().get("DX_JOB_ID") == job_id
+                ):
                     process.suspend()
                     return job_id, process
-            except psutil.Error:
+            except psutil.Error:  # gone, or a zombie
                 continue
     raise AssertionError(f"no samtools was seen in {job_id}")
 
