@@ -62,6 +62,21 @@ def test_a_job_whose_sorted_bam_never_comes_fails_with_the_one_before(
     assert sort in job["failureMessage"]
 
 
+@pytest.mark.parametrize(
+    ("inputs", "reads"), [(["-iat_least=5"], 5), (["-iat_least=6", "-itotal_records=7"], 7)]
+)
+def test_the_applet_behind_takes_the_total_that_it_is_given_or_reads_it(
+    dx: Dx, tmp_path: Path, inputs: list[str], reads: int
+) -> None:
+    source = Path(__file__).parent / "enough_reads"
+    dx.ok("build", "-f", "-d", f"{dx.folder}/", str(source))
+    count_file = tmp_path / "sample_count.txt"
+    count_file.write_text("Region chr1: 5\nTotal reads: 5")
+    inputs = [f"-icount_file={dx.upload(count_file)}", *inputs]
+    job_id = dx.ok("run", f"{dx.folder}/enough_reads", *inputs, "--wait", "--brief", "-y")
+    assert dx.describe(job_id)["output"] == {"reads": reads}
+
+
 # A worker is lost at the worst time: when the count file is there.
 
 

@@ -144,6 +144,15 @@ def test_an_app_is_a_stage(bench: Bench, source: Path, name: str) -> None:
     assert bench.dx("cat", "said.txt") == "hello stage"
 
 
+def test_a_batch_of_an_app(bench: Bench, source: Path, name: str) -> None:
+    build(bench, source)
+    bench.file("a.txt", "one of a batch")
+    bench.dx("generate_batch_inputs", "-itext=(.*).txt$")
+    arguments = ["--batch-tsv", "dx_batch.0000.tsv", "-y", "--brief"]
+    assert bench.ended(bench.dx("run", f"app-{name}", *arguments))["name"] == f"{name}-a"
+    assert bench.dx("cat", "said.txt") == "hello one of a batch"
+
+
 def test_dx_run_does_not_choose_between_an_app_and_an_applet(
     bench: Bench, source: Path, name: str
 ) -> None:
