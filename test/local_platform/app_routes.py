@@ -11,11 +11,11 @@ from . import search
 from .apps import TEXTS, App, describe_app
 from .calls import Answer, Call
 from .describe import REGION, choose_fields, describe_result, whole_run_spec
-from .errors import InvalidInput, InvalidState
+from .errors import InvalidInput, InvalidState, PermissionDenied
 from .ids import new_id
 from .runs import run
 from .specs import links_in
-from .store import now_ms
+from .store import DataObject, now_ms
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
 _VERSION = re.compile(r"(0|[1-9]\d*)(\.(0|[1-9]\d*)){2}(-[-.0-9A-Za-z]+)?(\+[-.0-9A-Za-z]+)?")
@@ -25,6 +25,7 @@ _FROM_APPLET = ("dxapi", "inputSpec", "outputSpec", "runSpec")
 
 
 def app_new(call: Call) -> Answer:
+    _require_developer(call)
     name, version = call.required("name", str), call.required("version", str)
     if not _NAME.fullmatch(name):
         raise InvalidInput(f"{name!r} is not a valid name of an app")
@@ -33,6 +34,7 @@ def app_new(call: Call) -> Answer:
     for app in call.platform.apps.values():
         if app.name == name and version in (app.version, *app.tags):
             raise InvalidInput("Specified name and version conflict with an existing alias")
+    applet = _applet(call)
     app = App(
         id=new_id("app"),
         name=name,
@@ -42,26 +44,47 @@ def app_new(call: Call) -> Answer:
         applet_id="",
         spec={},
     )
-    _set_content(call, app)
+    _set_content(call, app, applet)
     call.platform.apps[app.id] = app
     return {"id": app.id}
 
 
 def app_update(call: Call) -> Answer:
     """Give a version that was not published another content."""
-    app = call.app()
+    app = _own_app(call)
     if app.published is not None:
         raise InvalidState(f"{app.id} has been published")
-    _set_content(call, app)
+    _set_content(call, app, _applet(call))
     return {"id": app.id}
 
 
-def _set_content(call: Call, app: App) -> None:
+def _require_developer(call: Call) -> None:
+    # A job would need to be given access as a developer.
+    if call.caller.job is not None:
+        raise PermissionDenied("developer access required")
+
+
+def _own_app(call: Call) -> App:
+    """The app that the call is about to change."""
+    _require_developer(call)
+    return call.app()
+
+
+def _applet(call: Call) -> DataObject:
+    """The applet that an app is to be made of."""
     regions = call.required("regionalOptions", dict)
     if set(regions) != {REGION} or not isinstance(regions[REGION].get("applet"), str):
         raise InvalidInput(f"regionalOptions need an applet for {REGION}, and no other region")
+    applet = call.platform.store.find_object(regions[REGION]["applet"])
+    call.visible_container(applet)
+    for key in ("inputSpec", "outputSpec"):
+        if key not in applet.spec:
+            raise InvalidInput(f"{applet.id} has no {key}, which an app needs")
+    return applet
+
+
+def _set_content(call: Call, app: App, applet: DataObject) -> None:
     store = call.platform.store
-    applet = store.find_object(regions[REGION]["applet"])
     bundles = links_in(applet.spec["runSpec"].get("bundledDepends", []))
     # The project that it was built in may go: what the app is made of is the app's own.
     for item in (applet, *(store.find_object(link.id) for link in bundles)):
@@ -73,7 +96,7 @@ def _set_content(call: Call, app: App) -> None:
 
 
 def app_publish(call: Call) -> Answer:
-    app = call.app()
+    app = _own_app(call)
     if app.published is not None:
         raise InvalidState(f"{app.id} has been published")
     app.published = now_ms()
@@ -83,7 +106,7 @@ def app_publish(call: Call) -> Answer:
 
 
 def app_add_tags(call: Call) -> Answer:
-    app = call.app()
+    app = _own_app(call)
     _move_tags(call, app, call.strings("tags"))
     return {"id": app.id}
 
@@ -123,7 +146,7 @@ def app_remove_authorized_users(call: Call) -> Answer:
 def _change(
     call: Call, key: str, attribute: str, change: Callable[[set[str], set[str]], set[str]]
 ) -> Answer:
-    app = call.app()
+    app = _own_app(call)
     new = change(set(getattr(app, attribute)), set(call.strings(key)))
     setattr(app, attribute, sorted(new))
     return {"id": app.id}

@@ -23,8 +23,12 @@ def main(text):
         dxpy.DXProject(os.environ["DX_PROJECT_CONTEXT_ID"]).list_folder("/")
     except dxpy.DXAPIError as error:
         seen = error.name
+    try:
+        dxpy.api.app_publish(dxpy.describe(dxpy.JOB_ID)["app"])
+    except dxpy.DXAPIError as error:
+        seen += ", " + error.name
     file = dxpy.upload_string(greeting.TEXT + words, name="said.txt")
-    return {"said": dxpy.dxlink(file), "project": seen}
+    return {"said": dxpy.dxlink(file), "refused": seen}
 
 dxpy.run()
 """
@@ -50,7 +54,7 @@ def source(bench: Bench, name: str) -> Path:
         "inputSpec": [{"name": "text", "class": "file", "patterns": ["*.txt"]}],
         "outputSpec": [
             {"name": "said", "class": "file"},
-            {"name": "project", "class": "string"},
+            {"name": "refused", "class": "string"},
         ],
         "runSpec": {
             "interpreter": "python3",
@@ -86,9 +90,9 @@ def test_an_app_is_built_and_run_by_name(bench: Bench, source: Path, name: str) 
     app_id = json.loads(output)["id"]
     text = bench.file("words.txt", "world")
     job_id = bench.dx("run", f"app-{name}", f"-itext={text}", "-y", "--brief", "--wait")
-    # A job of an app does not see the project.
+    # A job of an app neither sees the project nor changes apps.
     output = bench.describe(job_id)["output"]
-    assert output["project"] == "PermissionDenied"
+    assert output["refused"] == "PermissionDenied, PermissionDenied"
     assert bench.dx("cat", "said.txt") == "hello world"
     described = bench.describe(job_id)
     assert (described["app"], described["executable"]) == (app_id, app_id)
@@ -183,7 +187,7 @@ def test_an_applet_without_authorized_users_is_built_with_a_warning(
 def test_an_app_with_a_fault_is_refused(
     bench: Bench, name: str, fields: dict[str, Any], words: str
 ) -> None:
-    applet = bench.applet()
+    applet, without_specs = bench.applet(inputs=[], outputs=[]), bench.applet()
     body = {
         "name": name,
         "version": "1.0.0",
@@ -191,6 +195,8 @@ def test_an_app_with_a_fault_is_refused(
     }
     with refused("InvalidInput", 422, words):
         dxpy.api.app_new({**body, **fields})
+    with refused("InvalidInput", 422, "no inputSpec"):
+        dxpy.api.app_new({**body, "regionalOptions": {"aws:us-east-1": {"applet": without_specs}}})
     dxpy.api.app_new(body)
     with refused("InvalidInput", 422, "conflict"):
         dxpy.api.app_new(body)
