@@ -15,7 +15,7 @@ from dx_client import Applet, Dx
 from local_platform import LocalPlatform
 from local_platform.__main__ import client_environment
 from oracle import expected_count_file
-from readme import ROOT, blocks
+from readme import README, ROOT, blocks
 
 
 @dataclass(frozen=True)
@@ -128,7 +128,10 @@ def test_the_python_of_the_readme_prints_the_counts(reader: Reader, applet: Appl
         check=False,
     )
     assert done.stdout == f"{SHOWN}\n", done.stderr
-    assert dx.ok("ls", f"{dx.folder}/counts") == "sample_count.txt"
+    assert dx.ok("ls", f"{dx.folder}/counts").splitlines() == [
+        "sample_count.tsv",
+        "sample_count.txt",
+    ]
 
 
 # The app. Its name is not in a project: it would be in the way of the other tests' applet, and
@@ -165,3 +168,8 @@ def test_the_app_is_built_without_a_warning_and_run(on_its_own: Reader, source: 
     applet = Applet(reader.dx, applet_id, "")
     run = applet.run(bam, Path(f"{bam}.bai"))
     assert run.count_file == expected_count_file(bam)
+
+
+def test_what_the_readme_shows_of_the_form_is_what_the_form_says(dx: Dx, applet: Applet) -> None:
+    _, _, fields = dx.ok("run", applet.id, "--help").partition("Inputs:\n")
+    assert fields in README
