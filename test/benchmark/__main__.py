@@ -6,13 +6,14 @@ that keeps the BAMs, BENCH (.bench in the project).
 
 import os
 import random
+import re
 import shutil
 import statistics
 import sys
 from dataclasses import replace
 from pathlib import Path
 
-from benchmark.bams import bam_of_shape, human, reads_per_contig
+from benchmark.bams import bam_of_shape, bed_of_exons, human, reads_per_contig
 from benchmark.measure import Run, Way, cpu_of_children, run
 from benchmark.schedule import Costs, our_schedule, tutorial_schedule
 from readcount.checks import read_files
@@ -61,22 +62,44 @@ def ways(bam: Path, contigs: int) -> list[Way]:
     return [way for way in made if shutil.which(way.command[0])]
 
 
-def measure(bam: Path) -> list[Way]:
+def ways_for_spans(bam: Path, bed: Path) -> list[Way]:
+    """The ways to count the intervals of a BED file that are installed; the first is ours."""
+    python, cores, path = sys.executable, str(CORES), str(bam)
+    intervals = len(bed.read_text().splitlines())
+    sample = [python, "-m", "benchmark.tutorial", path, cores, str(SAMPLE), str(bed)]
+    made = [
+        Way("the applet's counting", [python, "-m", "benchmark.applet", path, cores, str(bed)]),
+        Way("samtools bedcov -c", ["samtools", "bedcov", "-c", str(bed), path]),
+        Way("bedtools multicov", ["bedtools", "multicov", "-bams", path, "-bed", str(bed)]),
+        Way(
+            f"a call per interval, from {SAMPLE} calls",
+            sample,
+            keep=False,
+            scale=intervals / SAMPLE,
+        ),
+    ]
+    return [way for way in made if shutil.which(way.command[0])]
+
+
+def measure(bam: Path, measured: list[Way]) -> list[Way]:
     """Runs every way in turn, round after round, and compares what they counted."""
-    contigs = len(read_header(bam).names)
-    measured = ways(bam, contigs)
     for number in range(ROUNDS):
         for way in measured:
             way.runs.append(run(way.command, way.keep))
             show_progress(f"{bam.name}: round {number + 1} of {ROUNDS}, {way.name}")
     show_progress("")
-    ours = measured[0].runs[0].stdout
-    total = ours.rpartition(" ")[2]
+    counts = totals(measured[0].runs[0].stdout)
     for way in measured:
         for done in way.runs:
-            if way.keep and done.stdout.strip() not in (ours, total):
+            if way.keep and totals(done.stdout) not in (counts, counts[-1:]):
                 raise SystemExit(f"{way.name} does not count what the applet counts in {bam}")
     return measured
+
+
+def totals(text: str) -> list[int]:
+    """Gives the counts on the lines of a way, and their sum; bedcov and multicov print no sum."""
+    counts = [int(re.split(r"[ \t]", line)[-1]) for line in text.splitlines()]
+    return [*counts, sum(counts)] if "\t" in text else counts
 
 
 def show(title: str, bam: Path, measured: list[Way]) -> None:
@@ -172,7 +195,9 @@ def show_progress(message: str) -> None:
 
 def main() -> None:
     print(f"# Benchmark: {READS:,} reads, {CORES} cores, {ROUNDS} rounds, seed {SEED}")
-    missing = [tool for tool in ("samtools", "sambamba", "bgzip") if not shutil.which(tool)]
+    missing = [
+        tool for tool in ("samtools", "sambamba", "bgzip", "bedtools") if not shutil.which(tool)
+    ]
     print(f"Missing: {', '.join(missing)}." if missing else "No tool is missing.")
     if "samtools" in missing:
         raise SystemExit("Nothing can be measured without samtools.")
@@ -183,10 +208,14 @@ def main() -> None:
         for shape in TITLES
     }
     for shape, title in TITLES.items():
-        measured = measure(bams[shape])
+        bam = bams[shape]
+        measured = measure(bam, ways(bam, len(read_header(bam).names)))
         show(title, bams[shape], measured)
         show_profile(bams[shape], measured)
         sys.stdout.flush()
+    exome = bam_of_shape("exome", READS, SEED, BENCH)
+    bed = bed_of_exons(BENCH)
+    show("The exons of an exome as a BED file", exome, measure(exome, ways_for_spans(exome, bed)))
     show_schedules(measure_costs(bams["human"]))
 
 

@@ -1,4 +1,6 @@
-"""Counts a BAM as the applet does, but for the platform: `python -m benchmark.applet BAM CORES`.
+"""Counts a BAM as the applet does, but for the platform.
+
+`python -m benchmark.applet BAM CORES [BED]` counts reference sequences, or a BED file's regions.
 
 The index lies beside the BAM, and the text of the count file goes to standard output; the parent's
 own CPU seconds and its highest memory use, in kB, to standard error.
@@ -12,11 +14,13 @@ from readcount.counting import count_regions
 from readcount.counts import format_counts
 from readcount.inputs import downloaded
 from readcount.pool import start_workers
+from readcount.targets import Targets
 
 
-def main(bam: str, cores: int) -> None:
+def main(bam: str, cores: int, bed: str | None = None) -> None:
+    files, targets = downloaded(bam, f"{bam}.bai"), Targets(bed=Path(bed) if bed else None)
     with start_workers(cores) as workers:
-        counts = count_regions(downloaded(bam, f"{bam}.bai"), workers, log=lambda line: None)
+        counts = count_regions(files, workers, lambda line: None, targets)
     sys.stdout.write(format_counts(counts))
     print(time.process_time(), highest_memory(), file=sys.stderr)
 
@@ -28,4 +32,4 @@ def highest_memory() -> int:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]))
+    main(sys.argv[1], int(sys.argv[2]), *sys.argv[3:])

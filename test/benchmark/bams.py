@@ -36,6 +36,8 @@ CHROMOSOMES = {
     "chrM": 16_569,
 }
 READ_LENGTH = 150
+GENES = 10_000
+EXONS_PER_GENE = 10
 POOL = 1 << 22
 BATCH = 10_000
 
@@ -96,6 +98,42 @@ def peaked(rng: random.Random, length: int, reads: int) -> list[int]:
     )
 
 
+def exons(length: int) -> list[tuple[int, int]]:
+    """The targets of an exome on a chromosome, 0-based and half-open: ten to a gene."""
+    rng = random.Random(f"exons {length}")
+    genes = round(GENES * length / sum(CHROMOSOMES.values()))
+    starts = [rng.randrange(max(1, length - 40_000)) for _ in range(genes)]
+    firsts = [gene + 3_000 * number for gene in starts for number in range(EXONS_PER_GENE)]
+    return sorted(
+        (first, first + rng.randint(60, 300)) for first in firsts if first + 300 <= length
+    )
+
+
+def captured(rng: random.Random, length: int, reads: int) -> list[int]:
+    """Four fifths of the reads on or beside an exon."""
+    targets = exons(length)
+    on_target = rng.choices(targets, k=reads * 4 // 5) if targets else []
+    last = max(1, length - READ_LENGTH)
+    return sorted(
+        [min(last, max(0, rng.randrange(start - 100, end))) for start, end in on_target]
+        + rng.choices(range(last), k=reads - len(on_target))
+    )
+
+
+def bed_of_exons(folder: Path) -> Path:
+    """Gives a BED file of the targets; written if it is not there yet."""
+    path = folder / "exons.bed"
+    if not path.exists():
+        path.write_text(
+            "".join(
+                f"{name}\t{start}\t{end}\n"
+                for name, length in CHROMOSOMES.items()
+                for start, end in exons(length)
+            )
+        )
+    return path
+
+
 SHAPES: dict[
     str, tuple[Callable[[random.Random], tuple[dict[str, int], dict[str, float]]], Depth]
 ] = {
@@ -103,6 +141,7 @@ SHAPES: dict[
     "chromosomes": (chromosomes, even),
     "contigs": (contigs, even),
     "deep": (deep, peaked),
+    "exome": (chromosomes, captured),
 }
 
 

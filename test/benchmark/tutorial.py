@@ -1,15 +1,17 @@
-"""Counts a BAM as the tutorial applet does: `python -m benchmark.tutorial BAM CORES [SAMPLE]`.
+"""Counts a BAM as the tutorial does: `python -m benchmark.tutorial BAM CORES [SAMPLE [BED]]`.
 
 One `samtools view -c` for each reference sequence of the header, through Pool.map. With SAMPLE it
-makes only so many calls, for sequences from all over the header, and prints no counts.
+makes only so many calls, for sequences from all over the header, or for intervals from all over a
+BED file, and prints no counts.
 """
 
 import multiprocessing
 import subprocess
 import sys
+from pathlib import Path
 
 
-def main(bam: str, cores: int, sample: int | None = None) -> None:
+def main(bam: str, cores: str, sample: str = "0", bed: str = "") -> None:
     header = subprocess.check_output(["samtools", "view", "-H", bam], text=True)
     regions = [
         field.removeprefix("SN:")
@@ -18,11 +20,14 @@ def main(bam: str, cores: int, sample: int | None = None) -> None:
         for field in line.split("\t")
         if field.startswith("SN:")
     ]
-    if sample:
-        regions = regions[:: len(regions) // sample][:sample]
-    with multiprocessing.get_context("fork").Pool(processes=cores) as pool:
+    if bed:
+        intervals = [line.split("\t") for line in Path(bed).read_text().splitlines()]
+        regions = [f"{name}:{int(start) + 1}-{end}" for name, start, end in intervals]
+    if int(sample):
+        regions = regions[:: len(regions) // int(sample)][: int(sample)]
+    with multiprocessing.get_context("fork").Pool(processes=int(cores)) as pool:
         counts = pool.map(count, [["samtools", "view", "-c", bam, region] for region in regions])
-    if not sample:
+    if not int(sample):
         for region, records in zip(regions, counts, strict=True):
             print(f"Region {region}: {records}")
         print(f"Total reads: {sum(counts)}", end="")
@@ -33,4 +38,4 @@ def count(command: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]), *map(int, sys.argv[3:]))
+    main(*sys.argv[1:])
