@@ -1,9 +1,11 @@
 """`python -m fuzz N SEED`: damages a BAM and its index N times, and classifies every run.
 
-With `--cram` it is a CRAM.
+With `--cram` it is a CRAM. With `--filtered` or `--spans` the index has no number for what is
+counted: records of a selection, to which all of them belong, or thirds of the sequences.
 Beside the applet's way of counting stand the tutorial's (a `samtools view -c` for each reference
 sequence, of which only the exit status is looked at) and `samtools idxstats`. A run is right if it
 gives the counts of the undamaged file, refused if it ends with an error, and else silently wrong.
+`samtools idxstats` knows only whole sequences.
 """
 
 import argparse
@@ -15,8 +17,11 @@ import sys
 import tempfile
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
+
+import pysam
 
 from builders import Read, cram_of, write_bam
 from fuzz import bgzf
@@ -27,6 +32,9 @@ from readcount.counting import count_regions
 from readcount.errors import ReadCountError
 from readcount.inputs import downloaded
 from readcount.pool import start_workers
+from readcount.regions import Region
+from readcount.selection import EVERYTHING, Selection
+from readcount.targets import EVERYWHERE, Targets
 
 # Neighbours with many and few records, some without any, and one that is large enough for windows.
 CONTIGS = {"chr1": 400_000, "chr2": 200_000, "empty1": 1_000, "HLA-A*01:01": 3_000}
@@ -39,6 +47,30 @@ UNPLACED = 300
 BLOCK_BYTES = 12_000
 
 Counts = dict[str, int]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What to count of a damaged file."""
+
+    regions: tuple[Region, ...]
+    targets: Targets = EVERYWHERE
+    selection: Selection = EVERYTHING
+
+
+def thirds() -> tuple[Region, ...]:
+    """Three spans of each reference sequence, side by side."""
+    return tuple(
+        Region(contig, number * length // 3, (number + 1) * length // 3)
+        for contig, length in CONTIGS.items()
+        for number in range(3)
+    )
+
+
+WHOLE = Choice(tuple(map(Region, CONTIGS)))
+# No record of a sample has an unmapped mate.
+FILTERED = Choice(WHOLE.regions, selection=Selection(exclude_flags=0x8))
+SPANS = Choice(thirds(), Targets(tuple(region.as_samtools() for region in thirds())))
 RIGHT, REFUSED, WRONG = "right", "refused", "silently wrong"
 
 
@@ -48,8 +80,12 @@ def main() -> int:
     parser.add_argument("seed", type=int, help="what decides all chances")
     parser.add_argument("--keep", type=Path, default=Path(".fuzz"), help="where wrong ones go")
     parser.add_argument("--cram", action="store_true", help="damage a CRAM instead of a BAM")
+    chosen = parser.add_mutually_exclusive_group()
+    for option, choice in {"--filtered": FILTERED, "--spans": SPANS}.items():
+        chosen.add_argument(option, action="store_const", const=choice, dest="choice")
+    parser.set_defaults(choice=WHOLE)
     arguments = parser.parse_args()
-    tally = fuzz(arguments.number, arguments.seed, arguments.keep, arguments.cram)
+    tally = fuzz(**vars(arguments))
     print(table(tally))
     wrong = sum(number for (_, way, what), number in tally.items() if (way, what) == (OURS, WRONG))
     if wrong:
@@ -57,14 +93,19 @@ def main() -> int:
     return 1 if wrong else 0
 
 
-def fuzz(number: int, seed: int, keep: Path, cram: bool = False) -> Counter[tuple[str, str, str]]:
+def fuzz(
+    number: int, seed: int, keep: Path, cram: bool = False, choice: Choice = WHOLE
+) -> Counter[tuple[str, str, str]]:
     """Gives how many runs ended how, by mutation, way of counting, and what came of it."""
     tally: Counter[tuple[str, str, str]] = Counter()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         mutations = CRAM_MUTATIONS if cram else MUTATIONS
         make = cram_sample if cram else sample
-        samples = [make(folder / "some_unplaced.bam", UNPLACED), make(folder / "none.bam", 0)]
+        samples = [
+            make(folder / "some_unplaced.bam", UNPLACED, choice=choice),
+            make(folder / "none.bam", 0, choice=choice),
+        ]
         for attempt in range(number):
             rng = random.Random(f"{seed}/{attempt}")
             mutation = rng.choice(list(mutations))
@@ -72,7 +113,9 @@ def fuzz(number: int, seed: int, keep: Path, cram: bool = False) -> Counter[tupl
             place = folder / str(attempt)
             bam = write_pair(mutations[mutation](pair, rng), place, "crai" if cram else "bai")
             for way in WAYS:
-                what = classify(way, bam, expected)
+                if way == IDXSTATS and choice is not WHOLE:
+                    continue
+                what = classify(way, bam, expected, choice)
                 tally[mutation, way, what] += 1
                 if (way, what) == (OURS, WRONG):
                     shutil.copytree(place, keep / f"{seed}-{attempt}-{mutation}")
@@ -89,13 +132,13 @@ def write_pair(pair: Pair, folder: Path, index: str = "bai") -> Path:
     return bam
 
 
-def classify(way: str, bam: Path, expected: Counts) -> str:
+def classify(way: str, bam: Path, expected: Counts, choice: Choice = WHOLE) -> str:
     """Counts a BAM in one of the WAYS, and says what came of it."""
-    counts = WAYS[way](bam)
+    counts = WAYS[way](bam, choice)
     return REFUSED if counts is None else RIGHT if counts == expected else WRONG
 
 
-def sample(bam: Path, unplaced: int, fewer: int = 0) -> tuple[Pair, Counts]:
+def sample(bam: Path, unplaced: int, fewer: int = 0, choice: Choice = WHOLE) -> tuple[Pair, Counts]:
     """A BAM with its index, and its counts as they are found without the index."""
     reads = [
         Read(contig, position=number * (CONTIGS[contig] - 100) // records)
@@ -105,22 +148,37 @@ def sample(bam: Path, unplaced: int, fewer: int = 0) -> tuple[Pair, Counts]:
     write_bam(bam, CONTIGS, [*reads, *[Read(None)] * unplaced])
     bam.write_bytes(bgzf.in_small_blocks(bam.read_bytes(), BLOCK_BYTES))
     subprocess.run(["samtools", "index", str(bam)], check=True)
-    tally = count_by_rname(bam)
-    counts = {contig: tally[contig] for contig in CONTIGS}
+    if choice is SPANS:
+        with pysam.AlignmentFile(str(bam)) as alignments:
+            placed = [
+                (record.reference_name, record.reference_start, record.reference_end or 0)
+                for record in alignments
+                if record.reference_name
+            ]
+        spans = [(span.contig, span.start or 0, span.end or 0) for span in choice.regions]
+        counts = {
+            str(region): sum(
+                contig == name and begin < end and behind > start for name, begin, behind in placed
+            )
+            for region, (contig, start, end) in zip(choice.regions, spans, strict=True)
+        }
+    else:
+        tally = count_by_rname(bam)
+        counts = {contig: tally[contig] for contig in CONTIGS}
     return Pair(bam.read_bytes(), Path(f"{bam}.bai").read_bytes()), counts
 
 
-def cram_sample(bam: Path, unplaced: int) -> tuple[Pair, Counts]:
+def cram_sample(bam: Path, unplaced: int, choice: Choice = WHOLE) -> tuple[Pair, Counts]:
     """The records of a sample as a CRAM of many containers."""
-    _, counts = sample(bam, unplaced)
+    _, counts = sample(bam, unplaced, choice=choice)
     cram = cram_of(bam, "no_ref=1", "seqs_per_slice=300", "slices_per_container=2")
     return Pair(cram.read_bytes(), Path(f"{cram}.crai").read_bytes()), counts
 
 
-def count_as_the_applet(bam: Path) -> Counts | None:
+def count_as_the_applet(bam: Path, choice: Choice = WHOLE) -> Counts | None:
     """In a process of its own, as a job is: pysam does not survive hundreds of damaged files."""
     receiver, sender = multiprocessing.Pipe(duplex=False)
-    job = multiprocessing.get_context("fork").Process(target=_count, args=[bam, sender])
+    job = multiprocessing.get_context("fork").Process(target=_count, args=[bam, choice, sender])
     job.start()
     sender.close()
     try:
@@ -132,7 +190,7 @@ def count_as_the_applet(bam: Path) -> Counts | None:
     return counts
 
 
-def _count(bam: Path, sender: Connection) -> None:
+def _count(bam: Path, choice: Choice, sender: Connection) -> None:
     try:
         with start_workers(2) as workers:
             # Apart, as they are in a job: pysam loads an index that it finds beside a BAM, and may
@@ -142,27 +200,33 @@ def _count(bam: Path, sender: Connection) -> None:
             alone.symlink_to(bam)
             (index,) = bam.parent.glob(f"{bam.name}.*")
             counts = count_regions(
-                downloaded(str(alone), str(index)), workers, log=lambda line: None
+                downloaded(str(alone), str(index)),
+                workers,
+                log=lambda line: None,
+                targets=choice.targets,
+                selection=choice.selection,
             )
     except ReadCountError:
         sender.send(None)
     else:
-        sender.send({count.region.contig: count.records for count in counts.regions})
+        sender.send({str(count.region): count.records for count in counts.regions})
 
 
-def count_as_the_tutorial(bam: Path) -> Counts | None:
+def count_as_the_tutorial(bam: Path, choice: Choice = WHOLE) -> Counts | None:
     counts = {}
-    for contig in CONTIGS:
+    flags = ["-F", str(choice.selection.exclude_flags)]
+    for region in choice.regions:
+        name = region.contig if region.whole else region.as_samtools()
         call = subprocess.run(
-            ["samtools", "view", "-c", str(bam), contig], capture_output=True, check=False
+            ["samtools", "view", "-c", *flags, str(bam), name], capture_output=True, check=False
         )
         if call.returncode != 0:
             return None
-        counts[contig] = int(call.stdout)
+        counts[str(region)] = int(call.stdout)
     return counts
 
 
-def count_as_idxstats(bam: Path) -> Counts | None:
+def count_as_idxstats(bam: Path, choice: Choice = WHOLE) -> Counts | None:
     call = subprocess.run(["samtools", "idxstats", str(bam)], capture_output=True, check=False)
     if call.returncode != 0:
         return None
@@ -170,11 +234,11 @@ def count_as_idxstats(bam: Path) -> Counts | None:
     return {name: int(mapped) + int(unmapped) for name, _, mapped, unmapped in rows if name != "*"}
 
 
-OURS = "this applet"
-WAYS: dict[str, Callable[[Path], Counts | None]] = {
+OURS, IDXSTATS = "this applet", "idxstats"
+WAYS: dict[str, Callable[[Path, Choice], Counts | None]] = {
     OURS: count_as_the_applet,
     "the tutorial": count_as_the_tutorial,
-    "idxstats": count_as_idxstats,
+    IDXSTATS: count_as_idxstats,
 }
 
 

@@ -7,10 +7,13 @@ import pytest
 
 from fuzz import bgzf
 from fuzz.__main__ import (
+    FILTERED,
     OURS,
     REFUSED,
     RIGHT,
+    SPANS,
     WRONG,
+    Choice,
     Counts,
     classify,
     cram_sample,
@@ -85,6 +88,16 @@ def test_the_index_of_a_sibling_is_refused(tmp_path: Path) -> None:
     other, _ = sample(tmp_path / "other.bam", unplaced=0, fewer=7)
     bam = write_pair(Pair(one.bam, other.index), tmp_path / "mixed")
     assert classify(OURS, bam, counts) == REFUSED
+
+
+@pytest.mark.parametrize("name", MUTATIONS)
+@pytest.mark.parametrize("choice", [FILTERED, SPANS], ids=["filtered", "spans"])
+def test_damage_is_noticed_where_no_statistics_tell(
+    tmp_path: Path, choice: Choice, name: str
+) -> None:
+    pair, expected = sample(tmp_path / "whole.bam", unplaced=0, choice=choice)
+    damaged = MUTATIONS[name](pair, random.Random(1))
+    assert classify(OURS, write_pair(damaged, tmp_path / "1"), expected, choice) != WRONG
 
 
 @pytest.mark.parametrize("cram", [False, True])

@@ -17,7 +17,7 @@ from readcount.cram import ContainerError, cram_index, read_containers, read_cra
 from readcount.errors import INDEX_ANEW, MORE_STORAGE, DiskSpaceError, InputError, shorten
 from readcount.index import ContigIndex, IndexFormatError, read_index
 from readcount.inputs import IndexedBam
-from readcount.regions import UNPLACED, Contig, Header, read_header
+from readcount.regions import UNPLACED, Contig, Header, Region, read_header
 from readcount.samtools import (
     count_region,
     disagreement,
@@ -278,6 +278,24 @@ def check_counts(
             "nothing tells how many of those records were to be counted"
         )
     return agreed
+
+
+def not_held(
+    bam: IndexedBam,
+    counts: Sequence[RegionCount],
+    contigs: Mapping[str, Contig],
+    selection: Selection,
+) -> list[Region]:
+    """Gives the regions of a BAM whose counts check_counts() cannot hold to a number."""
+    if bam.cram:
+        return []
+    regions = [count.region for count in counts]
+    return [
+        region
+        for region in regions
+        if not (region.whole and (selection.everything or contigs[region.contig].records is None))
+        and (region.placed or not selection.everything)
+    ]
 
 
 def _each_once(counts: Sequence[RegionCount], contigs: Mapping[str, Contig]) -> bool:

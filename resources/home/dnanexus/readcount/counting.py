@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 
-from readcount.checks import check_counts, check_coverage, check_read_groups, read_files
+from readcount.checks import check_counts, check_coverage, check_read_groups, not_held, read_files
 from readcount.counts import Counts, TaskCounts, merge_counts
 from readcount.index import read_unplaced
 from readcount.inputs import IndexedBam
@@ -12,6 +12,7 @@ from readcount.plan import Task, plan_tasks
 from readcount.pool import Workers
 from readcount.samtools import run_task
 from readcount.selection import EVERYTHING, Selection
+from readcount.structure import check_structure
 from readcount.targets import EVERYWHERE, Targets, list_regions
 
 Log = Callable[[str], None]
@@ -57,6 +58,8 @@ def count_regions(
     log(f"counted {records:,} records of {bam.path.name} in {seconds:,.1f} s")
     for agreed in check_counts(bam, counts, contigs, selection, unplaced):
         log(agreed)
+    if regions := not_held(bam, counts, contigs, selection):
+        log(check_structure(bam, regions, contigs, workers))
     return Counts(counts, lengths)
 
 

@@ -8,6 +8,7 @@ and the checks need both. Nothing here decides a count: that is samtools' part.
 import gzip
 import struct
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,6 +21,7 @@ _COUNT = struct.Struct("<I")
 # Number of a bin and of its chunks; in a CSI index an offset lies between them.
 _BAI_BIN = struct.Struct("<II")
 _CSI_BIN = struct.Struct("<I8xI")
+_CSI_PLACE = struct.Struct("<IQI")
 _STATISTICS = struct.Struct("<QQQQ")
 
 
@@ -66,6 +68,25 @@ class ContigIndex(NamedTuple):
     expected: float | None = None
 
 
+class Bins(NamedTuple):
+    """All that an index has of where the records of one reference sequence are.
+
+    Attributes:
+        shift: positions in the smallest bins, as a power of 2.
+        depth: levels above these.
+        bins: number, the CSI offset of the first record that reaches into it (0 in a BAI), and
+            begin and end of each chunk, one after the other.
+        linear: offsets of the linear index of a BAI, as they are.
+        bounds: begin and end of its records by the statistics; None where there are none.
+    """
+
+    shift: int
+    depth: int
+    bins: list[tuple[int, int, tuple[int, ...]]]
+    linear: tuple[int, ...]
+    bounds: tuple[int, int] | None
+
+
 def read_index(path: Path) -> list[ContigIndex]:
     """Gives the entries of a BAI or CSI index, in header order.
 
@@ -101,6 +122,47 @@ def read_unplaced(path: Path) -> int | None:
         data = gzip.decompress(data)
         _, end = _read_csi(data)
     return int.from_bytes(data[end:], "little") if len(data) > end else None
+
+
+def read_bins(path: Path) -> list[Bins]:
+    """Gives what a BAI or CSI index that read_index() has read holds, in header order."""
+    data = path.read_bytes()
+    if data.startswith(b"BAI\1"):
+        return list(_all_bins(data, 4, _BAI_BIN, BAI_SHIFT, BAI_DEPTH))
+    data = gzip.decompress(data)
+    shift, depth, size = struct.unpack_from("<3i", data, 4)
+    return list(_all_bins(data, 16 + size, _CSI_PLACE, shift, depth))
+
+
+def _all_bins(
+    data: bytes, at: int, layout: struct.Struct, shift: int, depth: int
+) -> Iterator[Bins]:
+    (contigs,) = _COUNT.unpack_from(data, at)
+    at += _COUNT.size
+    statistics = _first_bin(depth + 1) + 1
+    places = [struct.Struct(f"<{2 * chunks}Q").unpack_from for chunks in range(9)]
+    for _ in range(contigs):
+        bins: list[tuple[int, int, tuple[int, ...]]] = []
+        bounds: tuple[int, int] | None = None
+        (number_of_bins,) = _COUNT.unpack_from(data, at)
+        at += _COUNT.size
+        for _ in range(number_of_bins):
+            number, *loffset, chunks = layout.unpack_from(data, at)
+            at += layout.size
+            if number == statistics and chunks == 2:
+                bounds = places[1](data, at)
+            else:
+                few = chunks < len(places)
+                unpack = places[chunks] if few else struct.Struct(f"<{2 * chunks}Q").unpack_from
+                bins.append((number, loffset[0] if loffset else 0, unpack(data, at)))
+            at += 16 * chunks
+        linear: tuple[int, ...] = ()
+        if layout is _BAI_BIN:
+            (intervals,) = _COUNT.unpack_from(data, at)
+            at += _COUNT.size
+            linear = struct.unpack_from(f"<{intervals}Q", data, at)
+            at += 8 * intervals
+        yield Bins(shift, depth, bins, linear, bounds)
 
 
 def index_of_one(index: Path, entry: Entry) -> bytes:
