@@ -45,6 +45,8 @@ bench: $(INSTALLED) ## measure the counting beside other ways (READS=6000000 ROU
 
 fuzz: $(INSTALLED) ## damage a BAM, and a CRAM, N times, and look for wrong counts (N=1000 SEED=1)
 	@python -m fuzz $(or $(N),1000) $(or $(SEED),1)
+	@python -m fuzz $(or $(N),1000) $(or $(SEED),1) --filtered
+	@python -m fuzz $(or $(N),1000) $(or $(SEED),1) --spans
 	@python -m fuzz $(or $(N),1000) $(or $(SEED),1) --cram
 
 lint: $(INSTALLED) ## check style and types

@@ -251,7 +251,7 @@ def check_structure(
         behind = max((contig.end or 0 for contig in contigs.values()), default=0)
         offsets.append((behind, bam.path.stat().st_size << 16))
     ranges = merge_ranges(offsets)
-    named = sorted({offset for bins in by_name.values() for offset in _offsets(bins)})
+    named = _offsets(by_name.values())
     size = sum(end - begin >> 16 for begin, end in ranges)
     parts = cut_between(ranges, named, size / (PARTS_PER_CORE * len(workers.processes)))
     try:
@@ -268,10 +268,19 @@ def check_structure(
     )
 
 
-def _offsets(bins: Bins) -> Iterator[int]:
-    yield from chain.from_iterable(chunks for _, _, chunks in bins.bins)
-    yield from filter(None, bins.linear)
-    yield from filter(None, (low for _, low, _ in bins.bins))
+def _offsets(entries: Iterable[Bins]) -> list[int]:
+    """Gives all offsets that the entries name, rising; of those in a block only the last."""
+    offsets: list[int] = []
+    for bins in entries:
+        # Most of them rise, so that there is little to sort.
+        offsets += bins.linear
+        offsets += map(itemgetter(1), bins.bins)
+        offsets += chain.from_iterable(map(itemgetter(2), bins.bins))
+    offsets.sort()
+    last = {offset >> 16: offset for offset in offsets}
+    # 0 says that there is none.
+    last.pop(0, None)
+    return list(last.values())
 
 
 def _places_of(bam: IndexedBam, name: str, bins: Bins) -> Places | None:
