@@ -1,5 +1,6 @@
 """An index and a BAM that do not hold together are found out, and no good ones are refused."""
 
+import gzip
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -8,8 +9,9 @@ from pathlib import Path
 import pysam
 import pytest
 from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from builders import Read, write_bam
+from builders import Read, cram_of, write_bam
 from fuzz import bgzf
 from oracle import count_one_by_one
 from readcount.checks import read_files
@@ -18,7 +20,7 @@ from readcount.errors import MESSAGE_LENGTH, InputError
 from readcount.index import INTERVAL, Bins, read_bins
 from readcount.inputs import IndexedBam
 from readcount.pool import Workers, start_workers
-from readcount.regions import UNPLACED, Region
+from readcount.regions import UNPLACED, Contig, Region
 from readcount.selection import EVERYTHING, Selection
 from readcount.structure import (
     BlockError,
@@ -56,6 +58,28 @@ def test_no_index_that_samtools_writes_is_refused(
     bam = write_bam(path, case.lengths, case.reads, csi=case.csi)
     spans = [Region(name, 0, length) for name, length in case.lengths.items()]
     assert check(bam, [*map(Region, case.lengths), *spans, UNPLACED], workers)
+
+
+@given(case=cases(), slices=st.integers(1, 3))
+@settings(max_examples=20, deadline=None)
+def test_no_index_of_a_cram_is_refused_but_out_of_order(
+    tmp_path_factory: pytest.TempPathFactory, workers: Workers, case: Case, slices: int
+) -> None:
+    path = tmp_path_factory.mktemp("any") / "sample.bam"
+    # samtools indexes no CRAM in which a mapped record has no position.
+    reads = [read for read in case.reads if read.position >= 0 or read.contig is None]
+    bam = write_bam(path, case.lengths, reads, csi=case.csi)
+    cram = cram_of(bam, "no_ref=1", "seqs_per_slice=2", f"slices_per_container={slices}")
+    index = Path(f"{cram}.crai")
+    contigs = dict.fromkeys(case.lengths, Contig(1))
+    given = IndexedBam(cram, index, cram=True)
+    assert "in their order" in check_structure(given, [], contigs, workers)
+    lines = gzip.decompress(index.read_bytes())
+    if lines:
+        index.write_bytes(gzip.compress(lines + lines))
+        with pytest.raises(InputError, match="contradicts itself at") as refused:
+            check_structure(given, [], contigs, workers)
+        assert is_in_the_table_of_errors(str(refused.value), "AppError")
 
 
 @given(case=cases())

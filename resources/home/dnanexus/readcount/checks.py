@@ -286,15 +286,19 @@ def not_held(
     contigs: Mapping[str, Contig],
     selection: Selection,
 ) -> list[Region]:
-    """Gives the regions of a BAM whose counts check_counts() cannot hold to a number."""
-    if bam.cram:
-        return []
+    """Gives the regions whose counts check_counts() cannot hold to a number of their own."""
     regions = [count.region for count in counts]
+    if selection.everything:
+        return [
+            region
+            for region in regions
+            if region.placed
+            and (not region.whole or (bam.cram and contigs[region.contig].records is None))
+        ]
     return [
         region
         for region in regions
-        if not (region.whole and (selection.everything or contigs[region.contig].records is None))
-        and (region.placed or not selection.everything)
+        if bam.cram or not region.whole or contigs[region.contig].records is not None
     ]
 
 

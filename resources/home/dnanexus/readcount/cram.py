@@ -214,6 +214,20 @@ def cram_index(
     ]
 
 
+def out_of_order(slices: Iterable[Slice]) -> int | None:
+    """Gives the first reference sequence whose lines do not follow the file; None if all do.
+
+    htslib looks slices up as if they did, and passes over some without a word if not.
+    """
+    last: dict[int, tuple[int, int]] = {}
+    for part in slices:
+        place = part.container, part.offset
+        if place <= last.get(part.contig, (-1, -1)):
+            return part.contig
+        last[part.contig] = place
+    return None
+
+
 def scatters_unplaced(slices: Iterable[Slice], containers: Iterable[Container]) -> bool:
     """Whether a container that may hold several sequences holds records without a place.
 

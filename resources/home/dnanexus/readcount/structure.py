@@ -15,11 +15,12 @@ from operator import gt, itemgetter
 from pathlib import Path
 from typing import NamedTuple
 
+from readcount.cram import out_of_order, read_crai
 from readcount.errors import INDEX_ANEW, InputError, shorten
 from readcount.index import Bins, read_bins
 from readcount.inputs import IndexedBam
 from readcount.pool import Workers
-from readcount.regions import Contig, Region
+from readcount.regions import UNPLACED, Contig, Region
 
 # The start of a BGZF block: gzip's magic and flags, its time and system, and the only extra field
 # that htslib takes, with the size of the block less 1 (SAM specification, section 4.1).
@@ -229,7 +230,8 @@ def check_structure(
 ) -> str:
     """Holds the index of a BAM against itself, and the blocks of the BAM against the index.
 
-    Only of the sequences that the regions are on, and where the regions lie in the file.
+    The containers of a CRAM have been held against its index before; here it is their order. Else
+    only of the sequences that the regions are on, and where the regions lie in the file.
 
     Returns:
         What was found to agree, for the log.
@@ -237,6 +239,8 @@ def check_structure(
     Raises:
         InputError: they do not hold together.
     """
+    if bam.cram:
+        return _check_lines(bam, list(contigs))
     wanted = {region.contig for region in regions if region.placed}
     by_name = {
         name: bins
@@ -283,11 +287,23 @@ def _offsets(entries: Iterable[Bins]) -> list[int]:
     return list(last.values())
 
 
+def _check_lines(cram: IndexedBam, names: Sequence[str]) -> str:
+    wrong = out_of_order(read_crai(cram.index))
+    if wrong is not None:
+        name = names[wrong] if wrong >= 0 else UNPLACED.contig
+        raise _contradiction(cram, name, "its lines are not in the order of the file")
+    return "the index has the slices of the file in their order"
+
+
+def _contradiction(bam: IndexedBam, name: str, how: str) -> InputError:
+    return InputError(
+        f"mappings_sorted_bai: {bam.index_shown} contradicts itself at {shorten(name, 60)}: {how}. "
+        f"{INDEX_ANEW}"
+    )
+
+
 def _places_of(bam: IndexedBam, name: str, bins: Bins) -> Places | None:
     try:
         return find_places(bins)
     except ValueError as error:
-        raise InputError(
-            f"mappings_sorted_bai: {bam.index_shown} contradicts itself at {shorten(name, 60)}: "
-            f"{error}. {INDEX_ANEW}"
-        ) from error
+        raise _contradiction(bam, name, str(error)) from error
