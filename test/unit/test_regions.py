@@ -90,7 +90,7 @@ def test_the_sort_order_is_that_of_the_first_line(
 
 def test_the_header_ends_where_the_first_record_begins(tmp_path: Path) -> None:
     bam = make_bam(tmp_path, {"chr1": 2})
-    (chr1,) = read_index(Path(f"{bam}.bai"))
+    (chr1,) = read_index(Path(f"{bam}.bai")).entries
     assert read_header(bam).end == chr1.begin
 
 

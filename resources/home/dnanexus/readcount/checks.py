@@ -15,7 +15,7 @@ from readcount.content import BAM, BAM_INDEXES, CRAM, CRAM_INDEX, kind_of
 from readcount.counts import RegionCount
 from readcount.cram import ContainerError, cram_index, read_containers, read_crai
 from readcount.errors import INDEX_ANEW, MORE_STORAGE, DiskSpaceError, InputError, shorten
-from readcount.index import ContigIndex, IndexFormatError, read_index
+from readcount.index import Index, IndexFormatError, read_index
 from readcount.inputs import IndexedBam
 from readcount.regions import UNPLACED, Contig, Header, Region, read_header
 from readcount.samtools import (
@@ -51,15 +51,16 @@ def read_files(bam: IndexedBam) -> tuple[Header, dict[str, Contig]]:
             damaged, or do not belong together. All faults are named.
     """
     header, bam_faults = _read_bam(bam)
-    entries, index_faults = _read_crai(bam, header) if bam.cram else _read_index(bam)
-    if header is None or entries is None:
+    index, index_faults = _read_crai(bam, header) if bam.cram else _read_index(bam)
+    if header is None or index is None:
         raise InputError("\n".join(bam_faults + index_faults))
+    entries = index.entries
     if len(entries) != len(header.names):
         raise InputError(
             f"mappings_sorted_bai: {bam.index_shown} was made for a file with {len(entries):,} "
             f"reference sequences, and {bam.shown} has {len(header.names):,}. {INDEX_ANEW}"
         )
-    return header, {
+    return header._replace(unplaced=index.unplaced), {
         name: Contig(length, *entry)
         for name, length, entry in zip(header.names, header.lengths, entries, strict=True)
     }
@@ -104,8 +105,8 @@ def _read_bam(bam: IndexedBam) -> tuple[Header | None, list[str]]:
     return header, []
 
 
-def _read_index(bam: IndexedBam) -> tuple[list[ContigIndex] | None, list[str]]:
-    """Gives the entries of the index, or what is wrong."""
+def _read_index(bam: IndexedBam) -> tuple[Index | None, list[str]]:
+    """Gives what the index says, or what is wrong."""
     field = f"mappings_sorted_bai: {bam.index_shown}"
     kind = kind_of(bam.index)
     if kind not in BAM_INDEXES:
@@ -116,10 +117,8 @@ def _read_index(bam: IndexedBam) -> tuple[list[ContigIndex] | None, list[str]]:
         return None, [f"{field} is damaged: {error}. {INDEX_ANEW}"]
 
 
-def _read_crai(
-    bam: IndexedBam, header: Header | None
-) -> tuple[list[ContigIndex] | None, list[str]]:
-    """Gives the entries of the index of a CRAM, or what is wrong with it, or with the CRAM."""
+def _read_crai(bam: IndexedBam, header: Header | None) -> tuple[Index | None, list[str]]:
+    """Gives what the index of a CRAM says, or what is wrong with it, or with the CRAM."""
     field = f"mappings_sorted_bai: {bam.index_shown}"
     kind = kind_of(bam.index)
     # The index of a CRAM without records has no line to tell it by.
@@ -132,7 +131,8 @@ def _read_crai(
     if header is None:
         return None, []
     try:
-        return cram_index(slices, read_containers(bam.path), len(header.names)), []
+        entries = cram_index(slices, read_containers(bam.path), len(header.names))
+        return Index(entries, None), []
     except ContainerError as error:
         return None, [
             f"mappings_sorted_bam: {bam.shown} cannot be read as a CRAM: {error}. Upload it again, "

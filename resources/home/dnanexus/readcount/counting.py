@@ -6,7 +6,6 @@ from functools import partial
 
 from readcount.checks import check_counts, check_coverage, check_read_groups, not_held, read_files
 from readcount.counts import Counts, TaskCounts, merge_counts
-from readcount.index import read_unplaced
 from readcount.inputs import IndexedBam
 from readcount.plan import Task, plan_tasks
 from readcount.pool import Workers
@@ -44,23 +43,23 @@ def count_regions(
     regions = list_regions(targets, lengths)
     check_read_groups(bam, header, selection)
     check_coverage(bam, header, contigs)
-    unplaced = read_unplaced(bam.index) if targets.include_unplaced and not bam.cram else None
     cores = len(workers.processes)
-    plan = plan_tasks(regions, contigs, cores, unplaced=unplaced or 0)
+    plan = plan_tasks(regions, contigs, cores, unplaced=header.unplaced or 0)
     if not selection.everything:
         log(f"counting records: {selection}")
     log(f"{cores} cores; {plan}")
 
     start = time.monotonic()
     counted = workers.results(partial(run_task, bam, selection=selection), enumerate(plan.tasks))
-    counts = merge_counts(plan, _log_tenths(counted, plan.tasks, log))
-    records, seconds = sum(count.records for count in counts), time.monotonic() - start
+    merged = merge_counts(plan, _log_tenths(counted, plan.tasks, log))
+    records, seconds = sum(count.records for count in merged), time.monotonic() - start
     log(f"counted {records:,} records of {bam.path.name} in {seconds:,.1f} s")
-    for agreed in check_counts(bam, counts, contigs, selection, unplaced):
+    checks = check_counts(bam, merged, contigs, selection, header.unplaced)
+    if untold := not_held(bam, merged, contigs, selection):
+        checks.append(check_structure(bam, untold, contigs, workers))
+    for agreed in checks:
         log(agreed)
-    if regions := not_held(bam, counts, contigs, selection):
-        log(check_structure(bam, regions, contigs, workers))
-    return Counts(counts, lengths)
+    return Counts(merged, lengths, str(selection), str(targets), header.unplaced, tuple(checks))
 
 
 def _log_tenths(

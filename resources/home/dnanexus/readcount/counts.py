@@ -41,10 +41,18 @@ class Counts:
     Attributes:
         regions: a count for each, in the order of the output.
         lengths: of the reference sequences in bases, by name.
+        records_asked: which records were to be counted, in words.
+        regions_asked: which regions, in words.
+        unplaced: records in the file without a place by its index; None where it does not say.
+        checks: what the counts were held against, in words.
     """
 
     regions: Sequence[RegionCount]
     lengths: Mapping[str, int]
+    records_asked: str = "every record"
+    regions_asked: str = "every reference sequence"
+    unplaced: int | None = None
+    checks: tuple[str, ...] = ()
 
     @property
     def total(self) -> int:
@@ -92,18 +100,27 @@ def format_counts(counts: Counts) -> str:
 def format_table(counts: Counts) -> str:
     """Gives the text of the table: tab-separated, a header, one row per region.
 
-    Positions are 0-based and half-open. A whole reference sequence ends with its length, also if
-    records lie beyond; records without a place are at `*`, from 0 to 0, as in `samtools idxstats`.
+    Positions are those of extent(). Records without a place are at `*`, from 0 to 0, as in
+    `samtools idxstats`.
     """
     lines = ["region\tcontig\tstart\tend\tlength\trecords\n"]
     for count in counts.regions:
         region = count.region
-        start, end = region.start or 0, region.end or counts.lengths.get(region.contig, 0)
+        start, end = extent(region, counts.lengths)
         lines.append(
             f"{region.name or region}\t{region.contig}\t{start}\t{end}\t{end - start}"
             f"\t{count.records}\n"
         )
     return "".join(lines)
+
+
+def extent(region: Region, lengths: Mapping[str, int]) -> tuple[int, int]:
+    """Gives start and end of a region in numbers, 0-based and half-open.
+
+    A whole reference sequence ends with its length, also if records lie beyond; what has no place
+    is from 0 to 0.
+    """
+    return region.start or 0, region.end or lengths.get(region.contig, 0)
 
 
 def name_without_suffix(bam_name: str) -> str:

@@ -87,8 +87,20 @@ class Bins(NamedTuple):
     bounds: tuple[int, int] | None
 
 
-def read_index(path: Path) -> list[ContigIndex]:
-    """Gives the entries of a BAI or CSI index, in header order.
+class Index(NamedTuple):
+    """What an index says.
+
+    Attributes:
+        entries: one for each reference sequence, in header order.
+        unplaced: records without a place; None where the index does not say.
+    """
+
+    entries: list[ContigIndex]
+    unplaced: int | None
+
+
+def read_index(path: Path) -> Index:
+    """Reads a BAI or CSI index.
 
     Raises:
         IndexFormatError: it is neither, or is damaged.
@@ -107,21 +119,7 @@ def read_index(path: Path) -> list[ContigIndex]:
     # The number of unplaced records may follow (SAM specification, section 5.2).
     if len(data) - end not in (0, 8):
         raise IndexFormatError(f"{len(data) - end} bytes follow behind its end")
-    return entries
-
-
-def read_unplaced(path: Path) -> int | None:
-    """Gives the records without a place by a BAI or CSI index that read_index() has read.
-
-    None where it does not say: the number is the last thing in an index, and may be missing.
-    """
-    data = path.read_bytes()
-    if data.startswith(b"BAI\1"):
-        _, end = _read_bai(data)
-    else:
-        data = gzip.decompress(data)
-        _, end = _read_csi(data)
-    return int.from_bytes(data[end:], "little") if len(data) > end else None
+    return Index(entries, int.from_bytes(data[end:], "little") if len(data) > end else None)
 
 
 def read_bins(path: Path) -> list[Bins]:

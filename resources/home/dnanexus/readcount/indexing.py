@@ -51,5 +51,5 @@ def _in_order(bam: IndexedBam) -> bool:
         # To sort by position is to have records without a place at the end.
         places = [(part.contig < 0, part.contig, part.start) for part in read_crai(bam.index)]
         return places == sorted(places)
-    begins = [entry.begin for entry in read_index(bam.index) if entry.begin is not None]
+    begins = [entry.begin for entry in read_index(bam.index).entries if entry.begin is not None]
     return begins == sorted(begins)

@@ -95,7 +95,7 @@ class Contig(NamedTuple):
 
 
 class Header(NamedTuple):
-    """What the header of a BAM says.
+    """What the header of a BAM says, and the index of the file as a whole.
 
     Attributes:
         names: of the reference sequences, from @SQ lines alone: SN: elsewhere is none.
@@ -103,6 +103,7 @@ class Header(NamedTuple):
         sort_order: SO of the @HD line; "unknown", as the specification has it, where it is not.
         end: virtual file offset of the first record of a BAM; None for a CRAM.
         read_groups: ID of each @RG line.
+        unplaced: records without a place by the index; None where it does not say, or was not read.
     """
 
     names: tuple[str, ...]
@@ -110,6 +111,7 @@ class Header(NamedTuple):
     sort_order: str
     end: int | None
     read_groups: tuple[str, ...] = ()
+    unplaced: int | None = None
 
 
 def read_header(path: Path) -> Header:

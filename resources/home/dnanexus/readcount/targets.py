@@ -37,6 +37,17 @@ class Targets:
     primary_chromosomes_only: bool = False
     include_unplaced: bool = False
 
+    def __str__(self) -> str:
+        parts = []
+        if self.regions:
+            parts.append(f"{len(self.regions):,} named regions")
+        if self.bed:
+            parts.append(f"the intervals of {self.bed.name}")
+        text = " and ".join(parts) or "every reference sequence"
+        if self.primary_chromosomes_only:
+            text += ", if on chromosome 1 to 22, X, Y or M"
+        return text + (", and the records without a place" if self.include_unplaced else "")
+
 
 EVERYWHERE = Targets()
 
