@@ -6,6 +6,7 @@ are in the package readcount, which the platform puts beside it in the worker's 
 """
 
 import errno
+import mimetypes
 import multiprocessing
 import shutil
 from collections.abc import Iterator, Sequence
@@ -26,7 +27,9 @@ from readcount.counts import (
 from readcount.errors import MORE_STORAGE, InputError, ReadCountError
 from readcount.indexing import index_anew
 from readcount.inputs import downloaded
+from readcount.multiqc import format_multiqc
 from readcount.pool import start_workers
+from readcount.report import format_report
 from readcount.selection import make_selection
 from readcount.targets import Targets
 
@@ -46,6 +49,7 @@ def main(
     exclude_flags: str = "",
     read_groups: Sequence[str] = (),
     output_prefix: str = "",
+    report: bool = True,
 ) -> dict[str, Any]:
     """Counts records by region: as a rule every one that has a place on a reference sequence.
 
@@ -63,10 +67,11 @@ def main(
         exclude_flags: number or names, for none of which it may have them.
         read_groups: of which it has to be of one.
         output_prefix: what names of outputs begin with, instead of the BAM's name.
+        report: whether to make a page to look at, too.
 
     Returns:
-        Links to the uploaded files: "count_file", "counts_table", and "index_file" if it was made
-        here; and "total_records".
+        Links to the uploaded files: "count_file", "counts_table", "multiqc_file", "report_file" if
+        it was asked for, and "index_file" if it was made here; and "total_records".
 
     Raises:
         dxpy.AppError: an input is at fault, and whoever gave it can put it right.
@@ -102,11 +107,18 @@ def main(
             counts = count_regions(bam, workers, log, targets, selection)
 
     name = output_prefix or name_without_suffix(bam.path.name)
-    output: dict[str, Any] = {
-        "count_file": upload_text(format_counts(counts), f"{name}_count.txt"),
-        "counts_table": upload_text(format_table(counts), f"{name}_count.tsv"),
-        "total_records": counts.total,
+    # All is written out before the first file is uploaded.
+    texts = {
+        "count_file": ("_count.txt", format_counts(counts)),
+        "counts_table": ("_count.tsv", format_table(counts)),
+        "multiqc_file": ("_count_mqc.tsv", format_multiqc(counts, name)),
     }
+    if report:
+        texts["report_file"] = ("_count.html", format_report(counts, bam.path.name, name))
+    output: dict[str, Any] = {
+        field: upload_text(text, name + ending) for field, (ending, text) in texts.items()
+    }
+    output["total_records"] = counts.total
     if index_path is None:
         index_name = f"{output_prefix or bam.path.name}{bam.index.suffix}"
         output["index_file"] = upload(bam.index, index_name)
@@ -121,8 +133,9 @@ def upload_text(text: str, name: str) -> DXLink:
 
 
 def upload(path: Path, name: str) -> DXLink:
-    """Uploads a file under a name, and gives a link to it."""
-    link: DXLink = dxpy.dxlink(dxpy.upload_local_file(str(path), name=name))
+    """Uploads a file under a name, which tells its media type, and gives a link to it."""
+    media_type, _ = mimetypes.guess_type(name)
+    link: DXLink = dxpy.dxlink(dxpy.upload_local_file(str(path), name=name, media_type=media_type))
     return link
 
 

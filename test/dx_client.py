@@ -42,6 +42,12 @@ class Dx:
         return self.ok("upload", "--brief", "-p", "--path", target, str(path))
 
 
+def files_of(name: str, *more: str) -> list[str]:
+    """The files that a job leaves, whose names begin so, and more, as `dx ls` lists them."""
+    endings = (".html", ".tsv", ".txt", "_mqc.tsv")
+    return sorted([*more, *(f"{name}_count{ending}" for ending in endings)])
+
+
 @dataclass(frozen=True)
 class Run:
     """A finished job of the applet, and the project's folder that it was to fill."""

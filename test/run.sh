@@ -49,9 +49,11 @@ fi
 count_file=$(field "$job" output count_file '$dnanexus_link')
 show dx download -f --no-progress "$count_file"
 name=$(field "$count_file" name)
+report_file=$(field "$job" output report_file '$dnanexus_link')
+show dx download -f --no-progress "$report_file"
 index_file=$(field "$job" output index_file '$dnanexus_link')
 if [ -n "$index_file" ]; then
     show dx download -f --no-progress "$index_file"
 fi
 show cat -- "$name"
-printf '\n\nThe counts are in %s\n' "$name"
+printf '\n\nThe counts are in %s, and to look at in %s\n' "$name" "${name%.txt}.html"

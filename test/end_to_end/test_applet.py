@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from builders import Read, cram_of, make_bam, make_big_bam, write_bam
-from dx_client import Applet, Dx
+from dx_client import Applet, Dx, files_of
 from oracle import expected_count_file
 
 APPLET = Path(__file__).parents[2]
@@ -21,7 +21,7 @@ def test_the_count_file_is_the_one_in_the_book(applet: Applet, tmp_path: Path) -
     run = applet.run(bam, Path(f"{bam}.bai"))
 
     assert run.state == "done"
-    assert run.produced == ["three_count.tsv", "three_count.txt"]
+    assert run.produced == files_of("three")
     assert run.count_file == (GOLDEN / "three_contigs_count.txt").read_text()
 
 
@@ -84,7 +84,7 @@ def test_any_file_name_will_do(
     run = applet.run(bam, index)
 
     assert run.state == "done", run.log
-    assert run.produced == [f"{prefix}_count.tsv", f"{prefix}_count.txt"]
+    assert run.produced == files_of(prefix)
     assert run.count_file == expected_count_file(bam)
 
 
@@ -111,7 +111,7 @@ def test_without_an_index_one_is_made_and_serves_the_next_time(
     run = applet.run(bam, None)
 
     assert run.state == "done", run.log
-    assert run.produced == [f"my.bam.{suffix}", "my_count.tsv", "my_count.txt"]
+    assert run.produced == files_of("my", f"my.bam.{suffix}")
     assert run.count_file == expected_count_file(bam)
     assert f"no index was given: made a {suffix.upper()} in " in run.log
 
@@ -120,7 +120,7 @@ def test_without_an_index_one_is_made_and_serves_the_next_time(
     again = applet.run(bam, made)
 
     assert again.state == "done", again.log
-    assert again.produced == ["my_count.tsv", "my_count.txt"]
+    assert again.produced == files_of("my")
     assert again.count_file == run.count_file
 
 
@@ -135,11 +135,7 @@ def test_a_cram_is_counted_without_its_reference(
     run = applet.run(cram, Path(f"{cram}.crai") if with_index else None)
 
     assert run.state == "done", run.log
-    assert run.produced == [
-        *([] if with_index else ["sample.cram.crai"]),
-        "sample_count.tsv",
-        "sample_count.txt",
-    ]
+    assert run.produced == files_of("sample", *([] if with_index else ["sample.cram.crai"]))
     assert run.count_file == expected_count_file(bam)
 
 
@@ -151,11 +147,7 @@ def test_what_a_file_is_goes_before_what_it_is_called(applet: Applet, tmp_path: 
         run = applet.run(file.rename(tmp_path / name), None)
         assert run.state == "done", run.log
         kind = "bai" if name == "a.cram" else "crai"
-        assert run.produced == [
-            f"{name}.{kind}",
-            f"{name[0]}_count.tsv",
-            f"{name[0]}_count.txt",
-        ]
+        assert run.produced == files_of(name[0], f"{name}.{kind}")
         assert run.count_file == expected
 
 

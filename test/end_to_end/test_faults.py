@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from builders import make_bam
-from dx_client import Applet
+from dx_client import Applet, files_of
 from local_platform import LocalPlatform
 from local_platform.faults import (
     Fault,
@@ -76,7 +76,7 @@ def test_a_fault_that_passes_changes_nothing(
     )
     assert injected[0].times == 0, "the fault never happened"
     assert run.state == "done", run.log
-    assert run.produced == ["sample_count.tsv", "sample_count.txt"]
+    assert run.produced == files_of("sample")
     assert run.count_file == expected_count_file(bam)
 
 

@@ -28,6 +28,8 @@ class Job:
         self.home = home
         self.uploaded: dict[str, str] = {}
         self.tables: dict[str, str] = {}
+        self.reports: dict[str, str] = {}
+        self.media_types: dict[str, str | None] = {}
         self.indexes: dict[str, bytes] = {}
         self.inputs: dict[str, list[str]] = {}
         self.monkeypatch = monkeypatch
@@ -39,10 +41,13 @@ class Job:
     def download_all_inputs(self) -> dict[str, list[str]]:
         return self.inputs
 
-    def upload_local_file(self, filename: str, name: str) -> dxpy.DXFile:
+    def upload_local_file(self, filename: str, name: str, media_type: str | None) -> dxpy.DXFile:
         content = Path(filename).read_bytes()
+        self.media_types[name] = media_type
         if name.endswith(".txt"):
             self.uploaded[name] = content.decode()
+        elif name.endswith(".html"):
+            self.reports[name] = content.decode()
         elif name.endswith(".tsv"):
             self.tables[name] = content.decode()
         else:
@@ -82,10 +87,60 @@ def test_the_counts_are_uploaded_and_linked(job: Job, tmp_path: Path) -> None:
 
     output = job.run(bam)
 
-    assert output == {"count_file": LINK, "counts_table": LINK, "total_records": 5}
+    assert output == {
+        "count_file": LINK,
+        "counts_table": LINK,
+        "multiqc_file": LINK,
+        "report_file": LINK,
+        "total_records": 5,
+    }
     assert job.uploaded == {
         "ex1_count.txt": ("Region chr1: 3\nRegion chr2: 0\nRegion HLA-A*01:01: 2\nTotal reads: 5")
     }
+
+
+def test_the_report_and_the_file_for_multiqc_are_named_and_marked_as_what_they_are(
+    job: Job, tmp_path: Path
+) -> None:
+    job.run(make_bam(tmp_path / "ex1.bam", {"chr1": 3}, unplaced=4), output_prefix="other")
+    assert set(job.tables) == {"other_count.tsv", "other_count_mqc.tsv"}
+    (page,) = job.reports.values()
+    assert job.media_types["other_count.html"] == "text/html"
+    # What the file is called goes on the page, whatever the outputs are called.
+    assert "<title>ex1.bam: records by region</title>" in page
+    assert "<b>4</b> unplaced records in the file, by its index" in page
+    assert "<li>counts agree with the index of all 1 regions</li>" in page
+
+
+def test_without_the_report_the_other_files_are_the_same(job: Job, tmp_path: Path) -> None:
+    bam = make_bam(tmp_path / "ex1.bam", {"chr1": 3, "chr2": 1})
+    job.run(bam)
+    files = (dict(job.uploaded), dict(job.tables))
+    job.reports.clear()
+    output = job.run(bam, report=False)
+    assert "report_file" not in output
+    assert job.reports == {}
+    assert (job.uploaded, job.tables) == files
+
+
+def test_two_runs_give_the_same_files_to_the_byte(job: Job, tmp_path: Path) -> None:
+    bam = make_bam(tmp_path / "ex1.bam", {f"chr{n}": n for n in range(60)}, unplaced=2)
+    job.run(bam)
+    files = (dict(job.uploaded), dict(job.tables), dict(job.reports))
+    job.run(bam)
+    assert (job.uploaded, job.tables, job.reports) == files
+
+
+def test_a_report_that_cannot_be_made_leaves_nothing_uploaded(
+    job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def format_report(*arguments: object) -> str:
+        raise RuntimeError("no template")
+
+    monkeypatch.setattr(samtools_count, "format_report", format_report)
+    with pytest.raises(RuntimeError, match="no template"):
+        job.run(make_bam(tmp_path / "ex1.bam", {"chr1": 3}))
+    assert (job.uploaded, job.tables, job.reports) == ({}, {}, {})
 
 
 def test_an_index_that_was_made_is_uploaded_and_linked_too(job: Job, tmp_path: Path) -> None:

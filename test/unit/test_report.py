@@ -1,0 +1,197 @@
+"""The page says what was counted, all of it or the largest, in so many bytes."""
+
+import re
+from html import unescape
+from pathlib import Path
+
+import pytest
+
+from readcount.counts import Counts, RegionCount
+from readcount.regions import UNPLACED, Region
+from readcount.report import (
+    MOST_BARS,
+    draw,
+    format_report,
+    powers_of_ten,
+    round_numbers,
+    rows_that_fit,
+    short,
+)
+from readcount.targets import Targets
+
+MOST_BYTES = 500_000
+
+
+def counts_of(records: dict[str, int], length: int = 10**6) -> Counts:
+    regions = [RegionCount(Region(name), number) for name, number in records.items()]
+    return Counts(regions, dict.fromkeys(records, length), unplaced=3, checks=("they agree",))
+
+
+def page_of(counts: Counts) -> str:
+    return format_report(counts, "sample.bam", "sample")
+
+
+def names_in_table(page: str) -> list[str]:
+    return [unescape(name) for name in re.findall(r"<th scope=row>(.*?)(?: <small|<td>)", page)]
+
+
+def test_all_regions_are_in_the_table_in_the_order_of_the_files() -> None:
+    records = {f"contig{n}": n % 7 for n in range(3366)}
+    page = page_of(counts_of(records))
+    assert names_in_table(page) == list(records)
+    assert "regions with most records, of 3,366, in" in page
+    assert "This page shows" not in page
+    assert len(page.encode()) < MOST_BYTES
+
+
+def test_of_too_many_regions_the_page_shows_the_largest_and_says_so() -> None:
+    records = {f"contig{n}": n for n in range(200_000)}
+    page = page_of(counts_of(records))
+    names = names_in_table(page)
+    assert len(names) > 3000
+    assert names == [f"contig{n}" for n in range(199_999, 199_999 - len(names), -1)]
+    assert f"shows the {len(names):,} regions with most records, of 200,000." in page
+    assert "sample_count.tsv" in page
+    assert len(page.encode()) < MOST_BYTES
+
+
+@pytest.mark.parametrize("letter", ["x", "&", "<", "'", "\U0001d535"])
+@pytest.mark.parametrize("length", [300, 100_000])
+def test_long_names_do_not_make_a_long_page(letter: str, length: int) -> None:
+    regions = 2000 if length == 300 else 60
+    page = page_of(counts_of({f"{n}{letter * length}": 5 for n in range(regions)}))
+    assert len(page.encode()) < MOST_BYTES
+    assert len(names_in_table(page)) >= 60
+
+
+def test_as_many_rows_as_fit_are_kept() -> None:
+    counts = counts_of({f"c{n}": n for n in range(50)})
+    assert [row.records for row in rows_that_fit(counts, most_bytes=250)] == [49, 48, 47]
+    assert len(rows_that_fit(counts, most_bytes=10_000)) == 50
+
+
+def test_the_chart_has_the_largest_regions_in_the_order_of_the_files() -> None:
+    page = page_of(counts_of({f"c{n}": n for n in range(200)}))
+    labels = re.findall(r'<li title="(\w+)">', page)
+    assert labels == [f"c{n}" for n in range(200 - MOST_BARS, 200)]
+
+
+def test_density_and_share_are_those_of_the_length_and_the_total() -> None:
+    counts = Counts(
+        [RegionCount(Region("a"), 30), RegionCount(Region("b", 100, 200), 10)], {"a": 3000}
+    )
+    a, b = rows_that_fit(counts)
+    assert (a.length, a.share, a.per_megabase) == (3000, 0.75, 10_000)
+    assert (b.length, b.share, b.per_megabase) == (100, 0.25, 100_000)
+
+
+def test_what_has_no_place_has_neither_length_nor_density() -> None:
+    (row,) = rows_that_fit(Counts([RegionCount(UNPLACED, 4)], {}))
+    assert (row.name, row.length, row.records, row.per_megabase) == (
+        "without a place",
+        None,
+        4,
+        None,
+    )
+
+
+def test_a_named_region_shows_where_it_lies() -> None:
+    counts = Counts([RegionCount(Region("chr1", 9, 20, name="exon 1"), 4)], {"chr1": 100})
+    assert "<th scope=row>exon 1 <small>chr1:10-20</small>" in page_of(counts)
+
+
+@pytest.mark.parametrize("records", [{}, {"a": 0}, {"a": 0, "b": 0}], ids=str)
+def test_nothing_at_all_makes_a_page_too(records: dict[str, int]) -> None:
+    page = page_of(counts_of(records))
+    assert "<b>0</b> records counted" in page
+    assert names_in_table(page) == list(records)
+
+
+@pytest.mark.parametrize(
+    ("unplaced", "regions", "words"),
+    [
+        (7, [], "<b>7</b> unplaced records in the file"),
+        (None, [], "<b>?</b> unplaced records: the index does not say"),
+        (None, [RegionCount(UNPLACED, 6)], "<b>6</b> unplaced records counted"),
+    ],
+    ids=["index", "unknown", "counted"],
+)
+def test_unplaced_records_are_told_apart_by_what_is_known(
+    unplaced: int | None, regions: list[RegionCount], words: str
+) -> None:
+    assert words in page_of(Counts(regions, {}, unplaced=unplaced))
+
+
+EVIL = "</script><script>alert(1)</script>'\"&amp;{{ 7 * 7 }}=1+1"
+
+
+def test_no_text_from_the_files_gets_into_the_markup() -> None:
+    counts = Counts(
+        [RegionCount(Region("c", 0, 5, name=EVIL), 4), RegionCount(Region(EVIL), 1)],
+        {"c": 10, EVIL: 10},
+        records_asked=EVIL,
+        regions_asked=EVIL,
+        checks=(EVIL,),
+    )
+    page = format_report(counts, EVIL, EVIL)
+    assert page.count("<script>") == page.count("</script>") == 1
+    assert EVIL not in page
+    assert names_in_table(page) == [EVIL, EVIL]
+    assert "49" not in names_in_table(page)[0]
+
+
+@pytest.mark.parametrize(
+    ("values", "scale", "bars", "ticks"),
+    [
+        ([0, 50, 100], "linear", [0, 50, 100], [0, 20, 40, 60, 80, 100]),
+        ([9, 99], "log", [50, 100], [0, 15.05, 52.07]),
+        ([0, 0], "linear", [0, 0], None),
+        ([0, 0], "log", [0, 0], None),
+        ([0.001, 0.002], "log", [50, 100], None),
+    ],
+)
+def test_bars_are_as_long_as_their_scale_says(
+    values: list[float], scale: str, bars: list[float], ticks: list[float] | None
+) -> None:
+    chart = draw("records", scale, values)
+    assert chart.bars == pytest.approx(bars, abs=0.05)
+    if ticks:
+        assert [place for place, _ in chart.ticks] == pytest.approx(ticks, abs=0.01)
+
+
+@pytest.mark.parametrize("longest", [1e-9, 0.3, 1, 7, 10, 99, 100, 101, 12345, 10**9, 3 * 10**12])
+def test_the_axis_has_a_few_marks_within_it(longest: float) -> None:
+    for marks in round_numbers(longest), powers_of_ten(longest):
+        assert marks[0] == 0
+        assert marks == sorted(set(marks))
+        assert 2 <= len(marks) <= 7
+        assert marks[-1] <= longest * (1 + 1e-6)
+
+
+def test_marks_of_many_powers_are_far_enough_apart_to_be_read() -> None:
+    assert powers_of_ten(5_000) == [0, 1, 10, 100, 1000]
+    assert powers_of_ten(5_000_000) == [0, 100, 10_000, 1_000_000]
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [(0, "0"), (0.25, "0.25"), (20, "20"), (5000, "5 k"), (1.5e6, "1.5 M"), (2e9, "2 G")],
+)
+def test_numbers_of_the_axis_are_short(number: float, text: str) -> None:
+    assert short(number) == text
+
+
+@pytest.mark.parametrize(
+    ("targets", "words"),
+    [
+        (Targets(), "every reference sequence"),
+        (Targets(("a", "b"), Path("/in/x.bed")), "2 named regions and the intervals of x.bed"),
+        (
+            Targets(primary_chromosomes_only=True, include_unplaced=True),
+            "every reference sequence, if on chromosome 1 to 22, X, Y or M, and the records "
+            "without a place",
+        ),
+    ],
+)
+def test_what_was_asked_for_can_be_told_in_words(targets: Targets, words: str) -> None:
+    assert str(targets) == words
