@@ -4,6 +4,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 INSTALLED := $(VENV)/.installed
+INSTALLED_FOR_REPORT := $(VENV)/.installed_for_report
 EXAMPLE := .example/example.bam
 
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
@@ -21,10 +22,14 @@ applet:
 help: ## list the goals
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 16
 
-setup: $(INSTALLED) ## install what run, test and lint need: samtools, and a virtual environment
+setup: $(INSTALLED) ## install what run and lint need: samtools, and a virtual environment
 
 $(INSTALLED): test/requirements.txt test/setup.sh
 	@test/setup.sh $(VENV)
+	@touch $@
+
+$(INSTALLED_FOR_REPORT): $(INSTALLED) test/report/requirements.txt
+	@test/setup.sh $(VENV) report
 	@touch $@
 
 run: $(INSTALLED) ## count the reads of BAM=... (BAI=...), or of an example, on a local platform
@@ -34,10 +39,10 @@ run: $(INSTALLED) ## count the reads of BAM=... (BAI=...), or of an example, on 
 shell: $(INSTALLED) ## a shell in which dx talks to a local platform that has the applet
 	@python -m local_platform exec -- bash -c 'dx build . && exec bash'
 
-test: $(INSTALLED) ## run the tests, end-to-end tests on a local platform among them
+test: $(INSTALLED_FOR_REPORT) ## run the tests, end-to-end tests on a local platform among them
 	@pytest -c test/pytest.ini -n 2 test
 
-test-dnanexus: $(INSTALLED) ## run the end-to-end tests in the project that dx has selected
+test-dnanexus: $(INSTALLED_FOR_REPORT) ## run the end-to-end tests in the project that dx has selected
 	@pytest -c test/pytest.ini test/end_to_end --dnanexus
 
 bench: $(INSTALLED) ## measure the counting beside other ways (READS=6000000 ROUNDS=5)

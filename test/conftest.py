@@ -1,9 +1,15 @@
 """Settings that all tests share."""
 
+import shutil
 import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 # Whatever lies in resources/ goes to the worker: a test must not leave __pycache__ there.
 sys.dont_write_bytecode = True
@@ -19,3 +25,19 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="run the end-to-end tests in the project that dx has selected",
     )
+
+
+@pytest.fixture(scope="session")
+def browser() -> "Iterator[Browser]":
+    """The machine's own Chromium, which is to ask nobody for anything."""
+    # Here, as the other tests need neither.
+    from playwright.sync_api import sync_playwright
+
+    options = ["no-sandbox", "disable-gpu", "disable-quic", "no-first-run", "disable-sync"]
+    options += ["disable-background-networking", "disable-component-update"]
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(
+            executable_path=shutil.which("chromium"), args=[f"--{option}" for option in options]
+        )
+        yield chromium
+        chromium.close()

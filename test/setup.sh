@@ -1,8 +1,10 @@
 #!/usr/bin/env bash
 # Makes the virtual environment $1 with what test/requirements.txt lists, and installs samtools
-# where it is missing.
+# where it is missing. With "report" as $2 adds what only the tests of the report need, a browser
+# and MultiQC, to an environment that is there.
 set -euo pipefail
 venv=$1
+what=${2:-}
 here=$(dirname "$0")
 # The new environment is made by the machine's Python, not by that of the one it replaces.
 PATH=${PATH//"$PWD/$venv/bin:"/}
@@ -24,6 +26,13 @@ apt_install() {
     "${as_root[@]}" apt-get update -qq
     "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y "$@" >/dev/null
 }
+
+if [ "$what" = report ]; then
+    command -v chromium >/dev/null || apt_install chromium
+    echo "Installing what the tests of the report need"
+    "$venv/bin/pip" install --quiet --disable-pip-version-check -r "$here/report/requirements.txt"
+    exit
+fi
 
 if ! "$PYTHON" -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then
     echo "Python 3.11 or later is needed; name one with: make PYTHON=python3.12 ..." >&2

@@ -131,6 +131,22 @@ def test_the_python_of_the_readme_prints_the_counts(reader: Reader, applet: Appl
     assert dx.ok("ls", f"{dx.folder}/counts").splitlines() == files_of("sample")
 
 
+def test_the_report_is_there_to_be_fetched_and_multiqc_finds_its_file(reader: Reader) -> None:
+    dx, bam = reader.dx, reader.example()
+    for path in (bam, Path(f"{bam}.bai")):
+        dx.upload(path)
+    reader.run("dx build -f .", cwd=ROOT)
+    for script in blocks("sh", "The report"):
+        reader.run(script.replace("multiqc .", "multiqc --no-version-check ."))
+    assert "sample.bam: records by region" in (reader.folder / "sample_count.html").read_text()
+    (plot,) = (reader.folder / "multiqc_data").glob("multiqc_samtools_count_*_plot.txt")
+    assert plot.read_text().splitlines()[1].startswith("sample\t2296\t1668\t")
+    left = dx.ok("ls", dx.folder).splitlines()
+    assert [name for name in files_of("sample_plain") if name not in left] == [
+        "sample_plain_count.html"
+    ]
+
+
 # The app. Its name is not in a project: it would be in the way of the other tests' applet, and
 # nobody can take an app off a real platform again.
 
