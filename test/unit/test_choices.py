@@ -17,7 +17,7 @@ from readcount.inputs import downloaded
 from readcount.plan import Call, SpanGroup, plan_tasks
 from readcount.pool import start_workers
 from readcount.regions import UNPLACED, Region
-from readcount.samtools import run_task
+from readcount.samtools import count_region, run_task
 from readcount.selection import EVERYTHING, FLAGS, Selection
 from readcount.targets import Targets, list_regions
 from readme import is_in_the_table_of_errors
@@ -186,6 +186,13 @@ def test_many_small_spans_share_a_call_and_a_deep_one_has_its_own(tmp_path: Path
     assert {task.numbers[0] == 0 for task in plan.tasks if isinstance(task, Call)} == {True}
     groups = [task for task in plan.tasks if isinstance(task, SpanGroup)]
     assert sorted(number for group in groups for number in group.numbers) == [*range(1, 401)]
+
+
+def test_a_span_of_a_name_with_a_brace_is_counted_by_itself_too(tmp_path: Path) -> None:
+    bam = write_bam(tmp_path, LENGTHS, [Read("a}b", at, "1M") for at in range(9)])
+    files = downloaded(str(bam), f"{bam}.bai")
+    assert count_region(files, Region("a}b", 1, 3)) == 2
+    assert count_region(files, Region("a}b", 4)) == 5
 
 
 @pytest.mark.parametrize("unplaced", [0, 3])

@@ -28,7 +28,7 @@ from readcount.errors import (
 from readcount.index import index_of_one
 from readcount.inputs import IndexedBam
 from readcount.plan import Call, Group, SpanGroup, Task
-from readcount.regions import LAST_POSITION, Region, fits_bed
+from readcount.regions import LAST_POSITION, Region, fits_bed, fits_span
 from readcount.selection import EVERYTHING, Selection
 from readcount.spans import count_overlaps, read_records
 
@@ -410,6 +410,8 @@ def samtools_path() -> str:
 def _needs_bed(region: Region) -> bool:
     """Whether samtools would misread the region as an argument, but not in a BED file.
 
-    htslib takes the first brace that a colon follows for the end of the name.
+    htslib takes the first brace that a colon follows, or of a span the first one at all, for the
+    end of the name.
     """
-    return "}:" in region.contig and fits_bed(region.contig)
+    misread = "}:" in region.contig if region.whole else not fits_span(region.contig)
+    return region.placed and misread and fits_bed(region.contig)
