@@ -222,11 +222,13 @@ def test_what_could_still_be_checked_is_in_the_log(tmp_path: Path) -> None:
     all_of_them = ["counts agree with the index of all 6 regions"]
     assert last_lines(Targets(include_unplaced=True), EVERYTHING) == all_of_them
     some = "regions are at most what the index has; nothing tells how many of those records were"
-    (line,) = last_lines(Targets(), Selection(min_mapping_quality=20))
+    line, structure = last_lines(Targets(), Selection(min_mapping_quality=20))
     assert line.startswith(f"counts of 5 {some}")
-    first, second = last_lines(Targets(("chr1", "chr2:1-5")), EVERYTHING)
+    assert structure.startswith("the index of 5 sequences holds together, and the 0 blocks")
+    first, second, structure = last_lines(Targets(("chr1", "chr2:1-5")), EVERYTHING)
     assert first == "counts agree with the index of 1 regions"
     assert second.startswith(f"counts of 1 {some}")
+    assert structure.startswith("the index of 1 sequences holds together")
 
 
 def test_a_read_group_that_the_file_does_not_have_is_refused(tmp_path: Path) -> None:

@@ -286,9 +286,11 @@ def not_held(
     contigs: Mapping[str, Contig],
     selection: Selection,
 ) -> list[Region]:
-    """Gives the regions whose counts check_counts() cannot hold to a number of their own."""
+    """Gives the regions whose counts check_counts() cannot hold to a number."""
     regions = [count.region for count in counts]
     if selection.everything:
+        if _each_once(counts, contigs):
+            return []
         return [
             region
             for region in regions
