@@ -10,6 +10,7 @@ import threading
 from collections.abc import Mapping
 from pathlib import Path
 
+from .network import Network
 from .platform import JOBS_AT_ONCE, LocalPlatform
 
 # Any of these would lead dx to another platform, or through a proxy.
@@ -29,13 +30,13 @@ def client_environment(platform: LocalPlatform, inherited: Mapping[str, str]) ->
     return {**kept, "PATH": path, **platform.client_environment()}
 
 
-def serve(jobs_at_once: int) -> int:
+def serve(jobs_at_once: int, network: Network) -> int:
     """Run until interrupted; print what makes a shell's dx talk to the platform."""
     interrupted = threading.Event()
     # Not blocked and waited for: the processes of jobs would inherit that.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: interrupted.set())
-    with LocalPlatform(jobs_at_once) as platform:
+    with LocalPlatform(jobs_at_once, network) as platform:
         for name in (*_DX, *PROXIES):
             print(f"unset {name}")
         for name, value in platform.client_environment().items():
@@ -45,7 +46,7 @@ def serve(jobs_at_once: int) -> int:
     return 0
 
 
-def execute(jobs_at_once: int, command: list[str]) -> int:
+def execute(jobs_at_once: int, network: Network, command: list[str]) -> int:
     """Run a command to its end; its exit status is ours."""
     process: subprocess.Popen[bytes] | None = None
     told_to_end = False
@@ -57,7 +58,7 @@ def execute(jobs_at_once: int, command: list[str]) -> int:
             process.terminate()
 
     signal.signal(signal.SIGTERM, end)
-    with LocalPlatform(jobs_at_once) as platform:
+    with LocalPlatform(jobs_at_once, network) as platform:
         # An interrupt from the terminal reaches the command too, and the command decides. A
         # function, since to ignore the signal would be inherited by the processes of jobs.
         signal.signal(signal.SIGINT, lambda *_: None)
@@ -77,14 +78,29 @@ def main() -> int:
     parser.add_argument(
         "--jobs", type=int, default=JOBS_AT_ONCE, help="how many jobs run at once (%(default)s)"
     )
+    parser.add_argument(
+        "--bytes-per-second",
+        type=float,
+        default=0,
+        metavar="BYTES",
+        help="how fast each download is (as fast as it can be)",
+    )
+    parser.add_argument(
+        "--latency",
+        type=float,
+        default=0,
+        metavar="SECONDS",
+        help="how long each download takes to begin (%(default)s)",
+    )
     commands = parser.add_subparsers(dest="action", required=True)
     commands.add_parser("serve", help="print the exports for a shell, and run until interrupted")
     run = commands.add_parser("exec", help="run a command whose dx talks to the platform")
     run.add_argument("command", nargs="+", metavar="COMMAND")
     arguments = parser.parse_args()
+    network = Network(arguments.bytes_per_second, arguments.latency)
     if arguments.action == "serve":
-        return serve(arguments.jobs)
-    return execute(arguments.jobs, arguments.command)
+        return serve(arguments.jobs, network)
+    return execute(arguments.jobs, network, arguments.command)
 
 
 if __name__ == "__main__":

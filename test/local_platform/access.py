@@ -28,6 +28,10 @@ class Caller:
         return cls(job.user, job, {visible: VIEW, job.workspace: ADMINISTER})
 
     @property
+    def id(self) -> str:
+        return self.user if self.job is None else self.job.id
+
+    @property
     def created_by(self) -> dict[str, str]:
         if self.job is None:
             return {"user": self.user}

@@ -18,6 +18,7 @@ from .errors import InvalidAuthentication
 from .faults import Faults
 from .ids import new_token
 from .jobs import Jobs
+from .network import Network
 from .server import make_app
 from .store import Store
 from .transfers import Transfers
@@ -66,12 +67,13 @@ class LocalPlatform:
             subprocess.run(["dx", "ls"], env=platform.client_environment())
     """
 
-    def __init__(self, jobs_at_once: int = JOBS_AT_ONCE) -> None:
+    def __init__(self, jobs_at_once: int = JOBS_AT_ONCE, network: Network | None = None) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="local_platform-")
         self.root = Path(self._folder.name)
         self.user_token = new_token()
         self.store = Store(self.root / "files")
         self.transfers = Transfers()
+        self.network = network or Network()
         self.project = self.store.new_container("project", "local")
         # Those of the user.
         self.projects = [self.project.id]

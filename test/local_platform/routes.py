@@ -368,6 +368,7 @@ def file_download(call: Call) -> Answer:
     name = call.optional("filename", data_object.placements[container_id].name)
     token, download = call.platform.transfers.new_download(
         data_object,
+        call.caller.id,
         call.optional("duration", DEFAULT_DURATION_SECONDS),
         call.optional("preauthenticated", False),
     )

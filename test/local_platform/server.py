@@ -8,6 +8,7 @@ import flask
 import flask_sock
 import simple_websocket
 from werkzeug.exceptions import HTTPException, RequestedRangeNotSatisfiable
+from werkzeug.wsgi import ClosingIterator
 
 from .calls import Call
 from .errors import (
@@ -18,6 +19,7 @@ from .errors import (
     PlatformError,
     ResourceNotFound,
 )
+from .network import in_blocks
 from .routes import find_route
 
 if TYPE_CHECKING:
@@ -73,9 +75,15 @@ def make_app(platform: "LocalPlatform") -> flask.Flask:
         with platform.store.changed:
             # Opened at once, so that it can be read even if somebody removes it meanwhile.
             path = platform.store.content(platform.store.find_object(download.data_object.id))
-            return flask.send_file(
+            flask.request.environ["wsgi.file_wrapper"] = in_blocks
+            file = flask.send_file(
                 path, mimetype="application/octet-stream", conditional=True, etag=False
             )
+        requested = flask.request.headers.get("Range", "")
+        body = platform.network.send(
+            file.iter_encoded(), download.data_object.id, download.caller, requested
+        )
+        return flask.Response(ClosingIterator(body, file.close), file.status, file.headers)
 
     @sockets.route("/<job_id>/getLog/websocket")
     def job_log(socket: simple_websocket.Server, job_id: str) -> None:

@@ -21,9 +21,13 @@ class Upload:
 
 @dataclass(frozen=True)
 class Download:
-    """One file, for as long as the URL lasts; `secret` is what the header must hold, if any."""
+    """One file, for as long as the URL lasts; `secret` is what the header must hold, if any.
+
+    `caller` is the id of who asked for the URL.
+    """
 
     data_object: DataObject
+    caller: str
     expires: float
     secret: str | None
 
@@ -48,11 +52,12 @@ class Transfers:
             raise PermissionDenied("this URL is not one for an upload, or was used") from None
 
     def new_download(
-        self, data_object: DataObject, duration: int, preauthenticated: bool
+        self, data_object: DataObject, caller: str, duration: int, preauthenticated: bool
     ) -> tuple[str, Download]:
         token = new_token()
         download = Download(
             data_object,
+            caller,
             time.time() + duration,
             secret=None if preauthenticated else new_token(),
         )

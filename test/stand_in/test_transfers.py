@@ -1,13 +1,16 @@
 """Bytes: parts and their checks on the way in, ranges on the way out."""
 
 import hashlib
+import time
 from typing import Any
 from urllib.request import Request, urlopen
 
 import dxpy
 import pytest
 
-from stand_in.bench import Bench, error_of, refused, send
+from local_platform import LocalPlatform
+from local_platform.network import Network, Transfer
+from stand_in.bench import Bench, error_of, refused, send, wait_until
 
 MIB = 1024**2
 PART = 5 * MIB
@@ -227,3 +230,29 @@ def test_dx_make_download_url_gives_a_url_that_works(bench: Bench) -> None:
     bench.file("a.txt", "text")
     url = bench.dx("make_download_url", "a.txt")
     assert get({"url": url, "headers": {}}) == (200, b"text")
+
+
+@pytest.fixture
+def slow_network(platform: LocalPlatform, monkeypatch: pytest.MonkeyPatch) -> Network:
+    network = Network(bytes_per_second=10_000_000, latency=0.1)
+    monkeypatch.setattr(platform, "network", network)
+    return network
+
+
+def test_a_connection_is_as_fast_as_the_network(bench: Bench, slow_network: Network) -> None:
+    target = dxpy.api.file_download(bench.file("a", "x" * 2_000_000), {"preauthenticated": True})
+    start = time.monotonic()
+    assert len(get(target)[1]) == 2_000_000
+    assert time.monotonic() - start >= 0.3
+
+
+def test_what_went_over_the_network_is_known(bench: Bench, slow_network: Network) -> None:
+    file_id = bench.file("a", "0123456789" * 100_000)
+    target = dxpy.api.file_download(file_id, {"preauthenticated": True})
+    get(target, Range="bytes=10-19")
+    with urlopen(target["url"]) as given_up:
+        given_up.read(10)
+    wait_until(lambda: len(slow_network.transfers) == 2)
+    part, rest = slow_network.transfers
+    assert part == Transfer(file_id, "user-local", "bytes=10-19", 10)
+    assert (rest.requested, 10 <= rest.sent < 1_000_000) == ("", True)

@@ -1,0 +1,68 @@
+"""The network between files and those who read them: how fast it is, and what went over it."""
+
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from werkzeug.wsgi import FileWrapper
+
+BLOCK_BYTES = 1 << 16
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """An answer to a request for bytes of a file.
+
+    Attributes:
+        file_id: whose bytes they are.
+        caller: id of the job or user who asked for the URL.
+        requested: the header Range; empty where there was none.
+        sent: bytes of the body that left, if not all of them reached who asked.
+    """
+
+    file_id: str
+    caller: str
+    requested: str
+    sent: int
+
+
+class Network:
+    """What downloads go over; each answer is a connection of its own."""
+
+    def __init__(self, bytes_per_second: float = 0, latency: float = 0) -> None:
+        """`bytes_per_second` limits each connection (0: nothing does); `latency` is in seconds."""
+        self.bytes_per_second = bytes_per_second
+        self.latency = latency
+        self._lock = threading.Lock()
+        self._transfers: list[Transfer] = []
+
+    @property
+    def transfers(self) -> list[Transfer]:
+        """All answers that have ended, in that order."""
+        with self._lock:
+            return list(self._transfers)
+
+    def send(
+        self, blocks: Iterable[bytes], file_id: str, caller: str, requested: str
+    ) -> Iterator[bytes]:
+        """Pass a body on, as fast as the connection is."""
+        sent = 0
+        time.sleep(self.latency)
+        start = time.monotonic()
+        try:
+            for block in blocks:
+                if self.bytes_per_second:
+                    arrival = start + (sent + len(block)) / self.bytes_per_second
+                    time.sleep(max(0, arrival - time.monotonic()))
+                yield block
+                sent += len(block)
+        finally:
+            with self._lock:
+                self._transfers.append(Transfer(file_id, caller, requested, sent))
+
+
+def in_blocks(file: BinaryIO, size: int) -> FileWrapper:
+    """A file as a body; the blocks that WSGI servers ask for are too small to be fast."""
+    return FileWrapper(file, max(size, BLOCK_BYTES))
