@@ -94,6 +94,8 @@ class Job:
     # Where it is a stage of an analysis: their ids.
     analysis: str | None = None
     stage: str | None = None
+    # Which job it is a part of, if it is a subjob.
+    parent: "Job | None" = None
     earlier_tries: list["Job"] = field(default_factory=list)
     # Given to it when it begins:
     log: JobLog = field(init=False)
@@ -111,10 +113,21 @@ class Job:
     worker: Worker | None = None
     # For which of WORKER_LOSSES it has no worker any more.
     lost_for: str | None = None
+    # The job below it that failed, and it with it.
+    failed_part: "Job | None" = None
 
     @property
     def try_number(self) -> int:
         return len(self.earlier_tries)
+
+    @property
+    def root(self) -> "Job":
+        """The job that was run, which this one is a part of, or is itself."""
+        return self if self.parent is None else self.parent.root
+
+    @property
+    def ancestors(self) -> "list[Job]":
+        return [] if self.parent is None else [self.parent, *self.parent.ancestors]
 
     @property
     def readable(self) -> set[str]:
@@ -188,7 +201,7 @@ class Jobs:
         with self._store.changed:
             if self._stopped:
                 raise InvalidState("this local platform is being stopped")
-            job.begin(self.new_workspace())
+            job.begin(job.parent.workspace if job.parent else self.new_workspace())
             for object_id, source in job.sources.items():
                 if source not in job.readable:
                     item = self._store.find_object(object_id)
@@ -212,12 +225,17 @@ class Jobs:
     def terminate(self, job: Job) -> None:
         """End a job, wherever it is in its life; one that has ended stays as it is."""
         with self._store.changed:
-            if job.is_final or job.is_terminating:
-                return
-            job.become("terminating")
-            if job.worker is not None:
-                job.worker.kill()
+            for one in [job, *self._below(job)]:
+                if one.is_final or one.is_terminating:
+                    continue
+                one.become("terminating")
+                if one.worker is not None:
+                    one.worker.kill()
             self._store.changed.notify_all()
+
+    def _below(self, job: Job) -> list[Job]:
+        """The subjobs of a job, and theirs."""
+        return [one for one in self.by_id.values() if job in one.ancestors]
 
     def lose_worker(self, job_id: str, reason: str = "UnresponsiveWorker") -> None:
         """Let the worker of a running job be gone, for one of WORKER_LOSSES: for tests to ask."""
@@ -263,7 +281,8 @@ class Jobs:
     def _clean_up(self, job: Job) -> None:
         """Remove what a try of a job had for itself."""
         with self._store.changed:
-            self._store.remove_container(job.workspace)
+            if job.parent is None:
+                self._store.remove_container(job.workspace)
             self._store.changed.notify_all()
         if job.worker is not None:
             job.worker.remove()
@@ -278,10 +297,13 @@ class Jobs:
             if job.is_terminating:
                 raise JobTerminated
             reasons = [earlier.failure[0] for earlier in job.earlier_tries if earlier.failure]
-            if not may_restart(job.execution_policy, failure.reason, reasons):
+            # Each part has had its own tries.
+            if job.failed_part or not may_restart(job.execution_policy, failure.reason, reasons):
                 raise failure
             job.failure = (failure.reason, str(failure))
-            earlier = job.begin_again(self.new_workspace())
+            for part in self._below(job):
+                self.terminate(part)
+            earlier = job.begin_again(job.workspace if job.parent else self.new_workspace())
             # The inputs stay; what the try before has made goes with its workspace.
             for item in (self._store.find_object(link.id) for link in links_in(job.input)):
                 if earlier.workspace in item.placements:
@@ -297,6 +319,18 @@ class Jobs:
             else:
                 job.failure = failure
                 job.become("failed")
+                self._fail_tree(job)
+
+    def _fail_tree(self, part: Job) -> None:
+        """Let what a job is a part of fail with it, and end all other parts of that."""
+        for job in part.ancestors:
+            job.failed_part = job.failed_part or part
+            if job.worker is not None:
+                job.worker.kill()
+        for other in self._below(part.root):
+            if other not in part.ancestors:
+                self.terminate(other)
+        self._store.changed.notify_all()
 
     def _enter(self, job: Job, state: str) -> None:
         with self._store.changed:
@@ -307,9 +341,16 @@ class Jobs:
 
     def _wait(self, job: Job, condition: Callable[[], bool]) -> None:
         """Wait for a change of state. Raises JobTerminated."""
-        self._store.changed.wait_for(lambda: job.is_terminating or condition())
+        self._store.changed.wait_for(
+            lambda: job.is_terminating or job.failed_part is not None or condition()
+        )
         if job.is_terminating:
             raise JobTerminated
+        self._raise_failure_of_part(job)
+
+    def _raise_failure_of_part(self, job: Job) -> None:
+        if job.failed_part is not None and job.failed_part.failure is not None:
+            raise JobFailed(*job.failed_part.failure)
 
     @contextlib.contextmanager
     def _slot(self, job: Job) -> Iterator[None]:
@@ -343,7 +384,7 @@ class Jobs:
             self._wait_for(job, "waiting_on_input", job.input, needed, "DependencyUnsatisfiable")
             try:
                 job.input = self._resolved(job.input)
-                if "inputSpec" in job.executable.spec:
+                if job.function == "main" and "inputSpec" in job.executable.spec:
                     check_values(job.executable.spec["inputSpec"], job.input)
                 self._take_in(job)
             except PlatformError as error:
@@ -408,7 +449,7 @@ class Jobs:
             raise JobFailed(
                 "JobTimeoutExceeded", f"The job ran longer than its timeout of {timeout:g} seconds"
             ) from error
-        if job.lost_for is None and outcome.error is not None:
+        if job.lost_for is None and job.failed_part is None and outcome.error is not None:
             raise JobFailed(*outcome.error)
         return outcome.output
 
@@ -440,13 +481,15 @@ class Jobs:
         """Put the output into the project, once it is checked and its files are closed."""
         try:
             with self._store.changed:
+                self._raise_failure_of_part(job)
                 if job.lost_for is not None:
                     raise JobFailed(job.lost_for, WORKER_LOSSES[job.lost_for])
                 if not isinstance(output, dict):
                     raise JobFailed("OutputError", "job_output.json does not hold a JSON object")
                 self._check_output(job, output)
                 ids = [link.id for link in links_in(output)]
-                self._wait_for(job, "waiting_on_output", output, ids, "OutputError")
+                parts = [part.id for part in self._below(job)]
+                self._wait_for(job, "waiting_on_output", output, ids + parts, "OutputError")
                 if any(references_in(output)):
                     output = self._resolved(output)
                     self._check_output(job, output)
@@ -454,7 +497,8 @@ class Jobs:
                 if job.is_terminating:
                     raise JobTerminated
                 for item in map(self._store.find_object, ids):
-                    if job.project not in item.placements:
+                    # What subjobs make stays in the workspace that they share.
+                    if job.parent is None and job.project not in item.placements:
                         self._store.clone(item, job.workspace, job.project, job.folder)
                 job.output = output
                 job.become("done")
@@ -462,7 +506,7 @@ class Jobs:
             raise JobFailed("OutputError", str(error)) from error
 
     def _check_output(self, job: Job, output: Mapping[str, Any]) -> None:
-        if "outputSpec" in job.executable.spec:
+        if job.function == "main" and "outputSpec" in job.executable.spec:
             check_values(job.executable.spec["outputSpec"], output)
         for reference in references_in(output):
             self.execution(reference.execution)
@@ -499,10 +543,10 @@ def describe_job(job: Job, region: str) -> dict[str, Any]:
         "region": region,
         "billTo": job.user,
         "launchedBy": job.user,
-        "rootExecution": job.analysis or job.id,
-        "originJob": job.id,
-        "parentJob": None,
-        "parentJobTry": None,
+        "rootExecution": job.root.analysis or job.root.id,
+        "originJob": job.root.id,
+        "parentJob": job.parent.id if job.parent else None,
+        "parentJobTry": job.parent.try_number if job.parent else None,
         "parentAnalysis": job.analysis,
         "analysis": job.analysis,
         "stage": job.stage,
@@ -536,10 +580,12 @@ def describe_job(job: Job, region: str) -> dict[str, Any]:
             described["stoppedRunning"] = job.stopped_running
     if job.failure is not None:
         described["failureReason"], described["failureMessage"] = job.failure
+        failed = job.failed_part or job
         described["failureFrom"] = {
-            "id": job.id,
-            "try": job.try_number,
-            "name": job.name,
-            "executable": job.executable.id,
+            "id": failed.id,
+            "try": failed.try_number,
+            "name": failed.name,
+            "function": failed.function,
+            "executable": failed.executable.id,
         }
     return described

@@ -26,7 +26,7 @@ from .errors import InvalidInput, InvalidState, InvalidType, ResourceNotFound
 from .ids import class_of
 from .jobs import EXECUTION_CLASSES, Job, describe_job
 from .restarts import check_policy
-from .runs import instance_type, run
+from .runs import instance_type, run, run_part
 from .specs import check_spec, links_in
 from .store import Container, DataObject, Part, Placement, now_ms
 from .transfers import DEFAULT_DURATION_SECONDS, Upload
@@ -420,6 +420,10 @@ def applet_run(call: Call) -> Answer:
 # Jobs and analyses
 
 
+def job_new(call: Call) -> Answer:
+    return {"id": run_part(call).id}
+
+
 def execution_describe(call: Call) -> Answer:
     return choose_fields(_describe_execution(call.execution()), call.body, on_request=())
 
@@ -507,6 +511,7 @@ ROUTES: dict[str, Handler] = {
     "/{workflow}/run": workflows.workflow_run,
     "/{workflow}/dryRun": workflow_dry_run,
     "/{workflow}/validateBatch": batches.executable_validate_batch,
+    "/job/new": job_new,
     "/{execution}/describe": execution_describe,
     "/{execution}/addTags": object_add_tags,
     "/{execution}/removeTags": object_remove_tags,

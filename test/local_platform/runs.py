@@ -6,7 +6,7 @@ from typing import Any
 
 from .access import CONTRIBUTE, VIEW
 from .calls import Call
-from .errors import InvalidInput
+from .errors import InvalidInput, PermissionDenied
 from .ids import class_of, new_id
 from .jobs import DEFAULT_INSTANCE_TYPE, EXECUTION_CLASSES, Executable, Job
 from .restarts import check_policy
@@ -31,10 +31,12 @@ def prepare_job(
     last. `siblings` are jobs that begin with this one. `fields` are those of the Job that do not
     follow from the call.
     """
-    spec = executable.spec
-    if "inputSpec" in spec:
-        check_values(spec["inputSpec"], given)
-    original = with_defaults(spec.get("inputSpec", []), given)
+    spec, function = executable.spec, fields.get("function", "main")
+    original = given
+    if function == "main":
+        if "inputSpec" in spec:
+            check_values(spec["inputSpec"], given)
+        original = with_defaults(spec.get("inputSpec", []), given)
     for reference in references_in(original):
         if reference.execution not in (siblings or {}):
             call.execution(reference.execution)
@@ -45,7 +47,7 @@ def prepare_job(
             "id": new_id("job"),
             "name": spec.get("title") or spec["name"],
             "executable": executable,
-            "function": "main",
+            "function": function,
             "user": call.caller.user,
             "original_input": original,
             "run_input": given,
@@ -53,7 +55,7 @@ def prepare_job(
             "sources": {
                 link.id: _source(call, link.id, link.project) for link in links_in(original)
             },
-            "instance_type": instance_type(*requirements, spec["runSpec"]),
+            "instance_type": instance_type(*requirements, spec["runSpec"], function=function),
             "timeout_policy": {
                 **spec["runSpec"].get("timeoutPolicy", {}),
                 **call.mapping("timeoutPolicyByExecutable").get(executable.id, {}),
@@ -99,6 +101,37 @@ def run(call: Call, executable: Executable) -> Job:
     return job
 
 
+def run_part(call: Call) -> Job:
+    """Begin a subjob of the job that calls: an entry point of the same executable."""
+    parent = call.caller.job
+    if parent is None:
+        raise PermissionDenied("only a job can have subjobs")
+    depends_on = call.strings("dependsOn")
+    for name in depends_on:
+        call.execution(name)
+    function = call.required("function", str)
+    job = prepare_job(
+        call,
+        parent.executable,
+        call.mapping("input"),
+        call.body,
+        function=function,
+        name=call.optional("name", "") or f"{parent.name}:{function}",
+        parent=parent,
+        project=parent.project,
+        folder=parent.folder,
+        depends_on=depends_on,
+        priority=parent.priority,
+        tags=call.strings("tags"),
+        properties=call.properties(),
+        details=call.body.get("details", {}),
+        timeout_policy=parent.timeout_policy,
+        execution_policy=parent.execution_policy,
+    )
+    call.platform.jobs.create(job)
+    return job
+
+
 def _source(call: Call, object_id: str, project: str | None) -> str:
     """The container from which a job takes an input object. Raises ResourceNotFound."""
     store = call.platform.store
@@ -109,11 +142,11 @@ def _source(call: Call, object_id: str, project: str | None) -> str:
     return call.visible_container(store.find_object(object_id))
 
 
-def instance_type(*sources: Mapping[str, Any]) -> str:
+def instance_type(*sources: Mapping[str, Any], function: str = "main") -> str:
     """The instance type that the first of the sources asks for which asks for one."""
     for source in sources:
         requirements = source.get("systemRequirements", {})
-        entry = requirements.get("main", requirements.get("*", {}))
+        entry = requirements.get(function, requirements.get("*", {}))
         if "instanceType" in entry:
             instance_type = str(entry["instanceType"])
             if not _INSTANCE_TYPE.fullmatch(instance_type):
