@@ -2,13 +2,15 @@
 
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
+from werkzeug.wrappers import Response
 from werkzeug.wsgi import FileWrapper
 
 BLOCK_BYTES = 1 << 16
+SEND_BUFFER_BYTES = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -44,21 +46,23 @@ class Network:
         with self._lock:
             return list(self._transfers)
 
-    def send(
-        self, blocks: Iterable[bytes], file_id: str, caller: str, requested: str
-    ) -> Iterator[bytes]:
-        """Pass a body on, as fast as the connection is."""
+    def send(self, answer: Response, file_id: str, caller: str, requested: str) -> Iterator[bytes]:
+        """Pass the body of an answer on, as fast as the connection is, and close the answer.
+
+        Here, as werkzeug closes nothing where the client has given up the connection.
+        """
         sent = 0
         time.sleep(self.latency)
         start = time.monotonic()
         try:
-            for block in blocks:
+            for block in answer.iter_encoded():
                 if self.bytes_per_second:
                     arrival = start + (sent + len(block)) / self.bytes_per_second
                     time.sleep(max(0, arrival - time.monotonic()))
                 yield block
                 sent += len(block)
         finally:
+            answer.close()
             with self._lock:
                 self._transfers.append(Transfer(file_id, caller, requested, sent))
 

@@ -1,6 +1,7 @@
 """HTTP: a request comes in, a handler is called, JSON or bytes go out."""
 
 import json
+import socket
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -8,7 +9,6 @@ import flask
 import flask_sock
 import simple_websocket
 from werkzeug.exceptions import HTTPException, RequestedRangeNotSatisfiable
-from werkzeug.wsgi import ClosingIterator
 
 from .calls import Call
 from .errors import (
@@ -19,7 +19,7 @@ from .errors import (
     PlatformError,
     ResourceNotFound,
 )
-from .network import in_blocks
+from .network import SEND_BUFFER_BYTES, in_blocks
 from .routes import find_route
 
 if TYPE_CHECKING:
@@ -79,11 +79,12 @@ def make_app(platform: "LocalPlatform") -> flask.Flask:
             file = flask.send_file(
                 path, mimetype="application/octet-stream", conditional=True, etag=False
             )
+        # What nobody has taken off the connection when it ends has not gone over the network.
+        connection: socket.socket = flask.request.environ["werkzeug.socket"]
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
         requested = flask.request.headers.get("Range", "")
-        body = platform.network.send(
-            file.iter_encoded(), download.data_object.id, download.caller, requested
-        )
-        return flask.Response(ClosingIterator(body, file.close), file.status, file.headers)
+        body = platform.network.send(file, download.data_object.id, download.caller, requested)
+        return flask.Response(body, file.status, file.headers)
 
     @sockets.route("/<job_id>/getLog/websocket")
     def job_log(socket: simple_websocket.Server, job_id: str) -> None:

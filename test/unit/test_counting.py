@@ -28,7 +28,7 @@ def test_the_log_has_a_line_for_each_tenth_of_the_records(
 ) -> None:
     lines: list[str] = []
     counted = [TaskCounts(number, (3,)) for number in range(len(records))]
-    assert list(_log_tenths(counted, calls_of(records), lines.append)) == counted
+    assert list(_log_tenths(counted, dict(enumerate(calls_of(records))), lines.append)) == counted
     assert [int(line.split(" %")[0]) for line in lines] == percents
     for line in lines:
         assert re.fullmatch(r"\d+ %: [\d,]+ records counted, [\d,]+ per second", line)

@@ -6,21 +6,39 @@ sequence has, and from where to where in the file they lie. What both say cannot
 """
 
 import gzip
+import io
+import tempfile
 import zlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
-from readcount.content import BAM, BAM_INDEXES, CRAM, CRAM_INDEX, kind_of
+from readcount.content import (
+    BAM,
+    BAM_INDEXES,
+    BEGINNING_BYTES,
+    CRAM,
+    CRAM_INDEX,
+    kind_of,
+    kind_of_bytes,
+)
 from readcount.counts import RegionCount
-from readcount.cram import ContainerError, cram_index, read_containers, read_crai
+from readcount.cram import (
+    ContainerError,
+    cram_index,
+    guess_containers,
+    read_crai,
+)
 from readcount.errors import INDEX_ANEW, MORE_STORAGE, DiskSpaceError, InputError, shorten
-from readcount.index import Index, IndexFormatError, read_index
+from readcount.index import ContigIndex, Index, IndexFormatError, read_index
 from readcount.inputs import IndexedBam
 from readcount.regions import UNPLACED, Contig, Header, Region, read_header
 from readcount.samtools import (
     count_region,
     disagreement,
+    has_header,
     quickcheck,
     sort_it,
     tally_all,
@@ -32,6 +50,11 @@ from readcount.selection import EVERYTHING, Selection
 NO_PLACE = -1
 # Room for what is written beside the inputs.
 SPARE_BYTES = 100 * 1000**2
+# A header of a million sequences takes some 10 MB; the last block or container takes 38 bytes.
+LONGEST_BEGINNING = 1 << 28
+END_BYTES = 100
+# Two blocks of a BAM, the most over which a number lies (SAM specification, section 4.1), and some.
+BLOCKS_BYTES = 3 << 16
 
 
 def check_disk(needed: int, free: int) -> None:
@@ -54,13 +77,31 @@ def read_files(bam: IndexedBam) -> tuple[Header, dict[str, Contig]]:
     index, index_faults = _read_crai(bam, header) if bam.cram else _read_index(bam)
     if header is None or index is None:
         raise InputError("\n".join(bam_faults + index_faults))
-    entries = index.entries
+    return header._replace(unplaced=index.unplaced), _by_name(bam, header, index.entries)
+
+
+def with_containers(bam: IndexedBam, header: Header) -> dict[str, Contig]:
+    """Gives what read_files says of a CRAM that is read in place, by its containers too.
+
+    Their headers are all over the file, so that they are read only where they are needed: when
+    what was counted is checked.
+
+    Raises:
+        InputError: the containers cannot be followed to the end, or are not those of the index.
+    """
+    index, faults = _containers_and_crai(bam, header)
+    if index is None:
+        raise InputError("\n".join(faults))
+    return _by_name(bam, header, index.entries)
+
+
+def _by_name(bam: IndexedBam, header: Header, entries: Sequence[ContigIndex]) -> dict[str, Contig]:
     if len(entries) != len(header.names):
         raise InputError(
             f"mappings_sorted_bai: {bam.index_shown} was made for a file with {len(entries):,} "
             f"reference sequences, and {bam.shown} has {len(header.names):,}. {INDEX_ANEW}"
         )
-    return header._replace(unplaced=index.unplaced), {
+    return {
         name: Contig(length, *entry)
         for name, length, entry in zip(header.names, header.lengths, entries, strict=True)
     }
@@ -77,19 +118,22 @@ def read_unindexed(bam: IndexedBam) -> Header:
 def _read_bam(bam: IndexedBam) -> tuple[Header | None, list[str]]:
     """Gives the header, or what is wrong."""
     field = f"mappings_sorted_bam: {bam.shown}"
-    kind = kind_of(bam.path)
+    kind = kind_of_bytes(bam.read(0, BEGINNING_BYTES))
     if kind not in (BAM, CRAM):
         return None, [f"{field} is {kind}, not a BAM or CRAM file. Give one sorted by position."]
-    if quickcheck(bam):
-        return None, [
-            f"{field} is incomplete or damaged: it has not the header and the last block of a "
-            f"whole {kind.split()[1]} file. Upload it again."
-        ]
-    try:
-        header = read_header(bam.path)
-    except (OSError, ValueError) as error:
-        reason = shorten(str(error), 100)
-        return None, [f"{field} is damaged: its header cannot be read ({reason}). Upload it again."]
+    with _outline(bam) as outline:
+        if quickcheck(bam, outline):
+            return None, [
+                f"{field} is incomplete or damaged: it has not the header and the last block of a "
+                f"whole {kind.split()[1]} file. Upload it again."
+            ]
+        try:
+            header = read_header(outline)
+        except (OSError, ValueError) as error:
+            reason = shorten(str(error), 100)
+            return None, [
+                f"{field} is damaged: its header cannot be read ({reason}). Upload it again."
+            ]
     if header.sort_order not in ("coordinate", "unknown"):
         return None, [
             f"{field} is not sorted by position: its header says SO:{header.sort_order}. "
@@ -103,6 +147,31 @@ def _read_bam(bam: IndexedBam) -> tuple[Header | None, list[str]]:
             "header. Give each a name of its own, with 'samtools reheader'."
         ]
     return header, []
+
+
+@contextmanager
+def _outline(bam: IndexedBam) -> Iterator[Path]:
+    """Gives a path at which the header and the end of the file can be read.
+
+    In place that is a copy of no more than these, which saves a connection for each look.
+    """
+    if not bam.in_place:
+        yield bam.path
+        return
+    with tempfile.NamedTemporaryFile() as copy:
+        path, have, wanted = Path(copy.name), 0, BEGINNING_BYTES
+        while have < min(bam.size, LONGEST_BEGINNING):
+            copy.write(bam.read(have, wanted - have))
+            copy.flush()
+            have = wanted
+            if has_header(bam, path):
+                break
+            wanted *= 8
+        if have < bam.size:
+            end = max(have, bam.size - END_BYTES)
+            copy.write(bam.read(end, bam.size - end))
+            copy.flush()
+        yield path
 
 
 def _read_index(bam: IndexedBam) -> tuple[Index | None, list[str]]:
@@ -130,8 +199,19 @@ def _read_crai(bam: IndexedBam, header: Header | None) -> tuple[Index | None, li
         return None, [f"{field} is damaged: {error}. {INDEX_ANEW}"]
     if header is None:
         return None, []
+    if not bam.in_place:
+        return _containers_and_crai(bam, header)
     try:
-        entries = cram_index(slices, read_containers(bam.path), len(header.names))
+        entries = cram_index(slices, guess_containers(slices), len(header.names))
+        return Index(entries, None), []
+    except IndexFormatError as error:
+        return None, [f"{field} was not made from {bam.shown}: {error}. {INDEX_ANEW}"]
+
+
+def _containers_and_crai(bam: IndexedBam, header: Header) -> tuple[Index | None, list[str]]:
+    """Gives what an index says that can be read, by the containers too, or what is wrong."""
+    try:
+        entries = cram_index(read_crai(bam.index), bam.containers(), len(header.names))
         return Index(entries, None), []
     except ContainerError as error:
         return None, [
@@ -139,7 +219,10 @@ def _read_crai(bam: IndexedBam, header: Header | None) -> tuple[Index | None, li
             "or give it as a BAM."
         ]
     except IndexFormatError as error:
-        return None, [f"{field} was not made from {bam.shown}: {error}. {INDEX_ANEW}"]
+        return None, [
+            f"mappings_sorted_bai: {bam.index_shown} was not made from {bam.shown}: {error}. "
+            f"{INDEX_ANEW}"
+        ]
 
 
 def check_coverage(bam: IndexedBam, header: Header, contigs: Mapping[str, Contig]) -> None:
@@ -167,7 +250,7 @@ def check_coverage(bam: IndexedBam, header: Header, contigs: Mapping[str, Contig
 def _require_record(bam: IndexedBam, header: Header, at: int, number: int, expected: str) -> None:
     """Raises InputError unless the record at an offset is of the reference sequence number."""
     try:
-        found = _reference_at(bam.path, at)
+        found = _reference_at(bam, at)
     except (OSError, EOFError, zlib.error) as error:
         raise InputError(
             f"mappings_sorted_bam: {bam.shown} cannot be read where {bam.index_shown} has "
@@ -185,7 +268,7 @@ def _require_record(bam: IndexedBam, header: Header, at: int, number: int, expec
         )
 
 
-def _reference_at(path: Path, at: int) -> int:
+def _reference_at(bam: IndexedBam, at: int) -> int:
     """Gives the refID of the record at a virtual file offset; NO_PLACE at the end of the file.
 
     Read without htslib, which a damaged record can make crash. A record begins with its size and
@@ -194,11 +277,10 @@ def _reference_at(path: Path, at: int) -> int:
     Raises:
         OSError, EOFError, zlib.error: nothing can be read there.
     """
-    with path.open("rb") as file:
-        file.seek(at >> 16)
-        with gzip.GzipFile(fileobj=file) as data:
-            data.seek(at & 0xFFFF)
-            beginning = data.read(8)
+    blocks = io.BytesIO(bam.read(at >> 16, BLOCKS_BYTES))
+    with gzip.GzipFile(fileobj=blocks) as data:
+        data.seek(at & 0xFFFF)
+        beginning = data.read(8)
     if not beginning:
         return NO_PLACE
     if len(beginning) < 8:
@@ -262,7 +344,7 @@ def check_counts(
         exact += told
         agreed.append(f"counts agree with the {source} of {_all(told, counts)} regions")
     if untold and not bam.cram:
-        _require(bam, untold, tally_all(bam, selection), selection)
+        _require(bam, untold, bam.tried(partial(tally_all, bam, selection)), selection)
         exact += untold
         agreed.append(f"counts of {_all(untold, counts)} regions agree with reading the whole file")
     elif untold and selection.everything and _each_once(counts, contigs):
@@ -326,13 +408,13 @@ def _require_sum(bam: IndexedBam, counts: Sequence[RegionCount]) -> int:
     A container holds records of one sequence, or of several small ones. How many each of those has
     is not known, but what all sequences have, together with the records that have no place.
     """
-    in_file = sum(container.records for container in read_containers(bam.path))
+    in_file = sum(container.records for container in bam.containers())
     counted = sum(count.records for count in counts)
     if all(count.region.placed for count in counts):
-        counted += count_region(bam, UNPLACED)
+        counted += bam.tried(partial(count_region, bam, UNPLACED))
     if counted != in_file:
         # Not the unplaced records, all of which are at position 0.
-        nowhere = tally_before_first_position(bam)
+        nowhere = bam.tried(partial(tally_before_first_position, bam))
         counted += sum(
             nowhere.get(count.region.contig, 0) for count in counts if count.region.placed
         )
@@ -350,7 +432,7 @@ def _require(
     """Raises InputError for the first count of a sequence that is not what it should be."""
     wrong = [count for count in counts if count.records != expected.get(count.region.contig, 0)]
     if wrong:
-        nowhere = tally_before_first_position(bam, selection)
+        nowhere = bam.tried(partial(tally_before_first_position, bam, selection))
         for count in wrong:
             name = count.region.contig
             if count.records != expected.get(name, 0) - nowhere.get(name, 0):

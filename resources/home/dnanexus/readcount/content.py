@@ -31,13 +31,17 @@ BAM_INDEXES = ("a BAI index", "a CSI index")
 CRAM_INDEX = "a CRAI index"
 # A line of six numbers for each slice.
 _CRAM_INDEX = re.compile(rb"(-?\d+\t){5}\d+\n")
-_BYTES = 1 << 16
+BEGINNING_BYTES = 1 << 16
 
 
 def kind_of(path: Path) -> str:
     """Says what a file is, with its article: "a BAM file", "an empty file", "SAM text", ..."""
     with path.open("rb") as file:
-        beginning = file.read(_BYTES)
+        return kind_of_bytes(file.read(BEGINNING_BYTES))
+
+
+def kind_of_bytes(beginning: bytes) -> str:
+    """Says what a file is by its first BEGINNING_BYTES, as kind_of does."""
     if not beginning:
         return "an empty file"
     kind = _kind(beginning, _BEGINNINGS)

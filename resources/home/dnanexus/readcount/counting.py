@@ -1,20 +1,51 @@
 """From a BAM with its index to counts that were checked: the steps in order."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from functools import partial
 
-from readcount.checks import check_counts, check_coverage, check_read_groups, not_held, read_files
+from readcount.checks import (
+    check_counts,
+    check_coverage,
+    check_read_groups,
+    not_held,
+    read_files,
+    with_containers,
+)
 from readcount.counts import Counts, TaskCounts, merge_counts
 from readcount.inputs import IndexedBam
-from readcount.plan import Task, plan_tasks
+from readcount.plan import IN_PLACE, ON_DISK, Plan, Task, plan_tasks
 from readcount.pool import Workers
+from readcount.regions import Contig, Header
 from readcount.samtools import run_task
 from readcount.selection import EVERYTHING, Selection
 from readcount.structure import check_structure
 from readcount.targets import EVERYWHERE, Targets, list_regions
 
 Log = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Work:
+    """What is to be counted, and what is known of it before.
+
+    Attributes:
+        bam: a sorted BAM with its index.
+        selection: the records to count.
+        header: of the BAM.
+        contigs: what is known of each reference sequence, by name.
+        targets: the regions to count, as they were asked for.
+        plan: what is counted in which task. The same files, targets, selection and number of
+            processes give the same plan, on any machine.
+    """
+
+    bam: IndexedBam
+    selection: Selection
+    header: Header
+    contigs: Mapping[str, Contig]
+    targets: Targets
+    plan: Plan
 
 
 def count_regions(
@@ -38,36 +69,83 @@ def count_regions(
             asked for is not in them.
         ReadCountError: counting failed for another reason.
     """
-    header, contigs = read_files(bam)
-    lengths = {name: contig.length for name, contig in contigs.items()}
-    regions = list_regions(targets, lengths)
-    check_read_groups(bam, header, selection)
-    check_coverage(bam, header, contigs)
-    cores = len(workers.processes)
-    plan = plan_tasks(regions, contigs, cores, unplaced=header.unplaced or 0)
+    processes = len(workers.processes)
+    work = plan_work(bam, processes, targets, selection)
+    check_coverage(bam, work.header, work.contigs)
     if not selection.everything:
         log(f"counting records: {selection}")
-    log(f"{cores} cores; {plan}")
+    log(f"{processes} {'connections' if bam.in_place else 'cores'}; {work.plan}")
+    counted = count_tasks(work, range(len(work.plan.tasks)), workers, log)
+    return merge_work(work, counted, log, workers)
 
+
+def plan_work(
+    bam: IndexedBam,
+    processes: int,
+    targets: Targets = EVERYWHERE,
+    selection: Selection = EVERYTHING,
+) -> Work:
+    """Reads header and index, and divides the work; takes and raises what count_regions does."""
+    header, contigs = read_files(bam)
+    regions = list_regions(targets, {name: contig.length for name, contig in contigs.items()})
+    check_read_groups(bam, header, selection)
+    costs = IN_PLACE if bam.in_place else ON_DISK
+    plan = plan_tasks(regions, contigs, processes, unplaced=header.unplaced or 0, costs=costs)
+    return Work(bam, selection, header, contigs, targets, plan)
+
+
+def count_tasks(
+    work: Work, numbers: Iterable[int], workers: Workers, log: Log
+) -> Iterator[TaskCounts]:
+    """Counts the tasks of these numbers; gives what each came to, and tells the log how fast."""
     start = time.monotonic()
-    counted = workers.results(partial(run_task, bam, selection=selection), enumerate(plan.tasks))
-    merged = merge_counts(plan, _log_tenths(counted, plan.tasks, log))
-    records, seconds = sum(count.records for count in merged), time.monotonic() - start
-    log(f"counted {records:,} records of {bam.path.name} in {seconds:,.1f} s")
-    checks = check_counts(bam, merged, contigs, selection, header.unplaced)
-    if untold := not_held(bam, merged, contigs, selection):
-        checks.append(check_structure(bam, untold, contigs, workers))
+    numbered = [(number, work.plan.tasks[number]) for number in numbers]
+    counted = workers.results(partial(run_task, work.bam, selection=work.selection), numbered)
+    records = 0
+    for counts in _log_tenths(counted, dict(numbered), log):
+        records += sum(counts.records)
+        yield counts
+    seconds = time.monotonic() - start
+    log(f"counted {records:,} records of {work.bam.path.name} in {seconds:,.1f} s")
+
+
+def merge_work(
+    work: Work, counted: Iterable[TaskCounts], log: Log, workers: Workers | None = None
+) -> Counts:
+    """Puts the counts of all tasks together and checks them; raises as count_regions does.
+
+    Args:
+        work: what was counted.
+        counted: what each task came to, in any order.
+        log: takes a line for the job's log.
+        workers: the processes to share the checks, if there are some.
+    """
+    bam, contigs, unplaced = work.bam, work.contigs, work.header.unplaced
+    counts = merge_counts(work.plan, counted)
+    if bam.cram and bam.in_place:
+        contigs = with_containers(bam, work.header)
+    checks = check_counts(bam, counts, contigs, work.selection, unplaced)
     for agreed in checks:
         log(agreed)
-    return Counts(merged, lengths, str(selection), str(targets), header.unplaced, tuple(checks))
+    if untold := not_held(bam, counts, contigs, work.selection):
+        # The blocks of a file that is read in place are all over the network.
+        log(check_structure(bam, untold, contigs, None if bam.in_place else workers))
+    return Counts(
+        counts,
+        {name: contig.length for name, contig in contigs.items()},
+        records_asked=str(work.selection),
+        regions_asked=str(work.targets),
+        unplaced=unplaced,
+        checks=tuple(checks),
+    )
 
 
 def _log_tenths(
-    counted: Iterable[TaskCounts], tasks: Sequence[Task], log: Log
+    counted: Iterable[TaskCounts], tasks: Mapping[int, Task], log: Log
 ) -> Iterator[TaskCounts]:
     """Passes counts on, with a line of log for each tenth of the records that has come in."""
     start = time.monotonic()
-    expected = sum(task.records for task in tasks)
+    expected = sum(task.records for task in tasks.values())
     come, records, logged = 0.0, 0, 0
     for counts in counted:
         come += tasks[counts.task].records

@@ -11,7 +11,9 @@ import os
 import re
 import zlib
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -26,6 +28,11 @@ VERSION = 3
 MOST_SLICES = 100_000
 # Sequence, start and span have 32 bits, and what is in bytes has 64.
 _INDEX_LINE = re.compile(r"(-?\d{1,10})\t(-?\d{1,10})\t(-?\d{1,10})" + r"\t(\d{1,19})" * 3)
+# The header of a container with up to some 30 slices, and how many are read at a time in place.
+HEADER_BYTES = 256
+READERS = 32
+# What a record takes up, give or take.
+BYTES_PER_RECORD = 90
 # What stands for the number of a reference sequence.
 UNPLACED = -1
 SEVERAL = -2
@@ -75,33 +82,66 @@ def read_containers(path: Path) -> list[Container]:
     Raises:
         ContainerError: they cannot be followed to the end, or are of another version.
     """
-    containers = []
     with path.open("rb") as file:
         definition = file.read(DEFINITION_BYTES)
         end = file.seek(0, os.SEEK_END)
-        if len(definition) < DEFINITION_BYTES or definition[4] != VERSION:
-            raise ContainerError(f"it is not of version {VERSION}")
-        at = DEFINITION_BYTES
-        while at < end:
+
+        def header_at(at: int) -> BinaryIO:
             file.seek(at)
-            try:
-                container, length = _read_container(file)
-            except EOFError as error:
-                raise ContainerError(f"no container begins at byte {at}") from error
-            containers.append(container)
-            at = file.tell() + length
+            return file
+
+        return _follow(definition, end, header_at)
+
+
+def read_containers_in_place(
+    read: Callable[[int, int], bytes], end: int, likely: Sequence[int]
+) -> list[Container]:
+    """Gives the containers of a CRAM file as read_containers does, raising the same.
+
+    Where one begins is known when the header of the one before it has been read. So that this is
+    not one request after the other, the headers at likely places are read first, many at a time.
+
+    Args:
+        read: gives the bytes from an offset on, up to a number of them.
+        end: size of the file in bytes.
+        likely: where containers begin, by the index.
+    """
+    with ThreadPoolExecutor(READERS) as readers:
+        known = dict(
+            zip(likely, readers.map(lambda at: read(at, HEADER_BYTES), likely), strict=True)
+        )
+
+    def header_at(at: int) -> BinaryIO:
+        return BytesIO(known.get(at) or read(at, HEADER_BYTES))
+
+    return _follow(read(0, DEFINITION_BYTES), end, header_at)
+
+
+def _follow(definition: bytes, end: int, header_at: Callable[[int], BinaryIO]) -> list[Container]:
+    if len(definition) < DEFINITION_BYTES or definition[4] != VERSION:
+        raise ContainerError(f"it is not of version {VERSION}")
+    containers = []
+    at = DEFINITION_BYTES
+    while at < end:
+        file = header_at(at)
+        start = file.tell()
+        try:
+            container, length = _read_container(file, at)
+        except EOFError as error:
+            raise ContainerError(f"no container begins at byte {at}") from error
+        containers.append(container)
+        at += file.tell() - start + length
     if at != end:
         raise ContainerError("its last container is not whole")
     return containers
 
 
-def _read_container(file: BinaryIO) -> tuple[Container, int]:
+def _read_container(file: BinaryIO, at: int) -> tuple[Container, int]:
     """Reads the header of a container; gives it, and how many bytes follow.
 
     Raises:
         EOFError: here is none.
     """
-    at = file.tell()
     length = int.from_bytes(_read(file, 4), "little", signed=True)
     contig, _, _, records = (_read_itf8(file) for _ in range(4))
     # The number of the first record, and how many bases and blocks there are.
@@ -165,6 +205,20 @@ def read_crai(path: Path) -> list[Slice]:
             raise IndexFormatError("not every line has six numbers")
         slices.append(Slice(*map(int, found.groups())))
     return slices
+
+
+def guess_containers(slices: Iterable[Slice]) -> list[Container]:
+    """Gives the containers that an index has, with the records that they may hold.
+
+    What is certain is only that a sequence that is in none of them is not in the index.
+    """
+    sizes: dict[int, int] = defaultdict(int)
+    for part in slices:
+        sizes[part.container] = max(sizes[part.container], part.offset + part.size)
+    return [
+        Container(offset, SEVERAL, 1 + size // BYTES_PER_RECORD)
+        for offset, size in sorted(sizes.items())
+    ]
 
 
 def cram_index(

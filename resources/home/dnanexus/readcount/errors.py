@@ -36,6 +36,14 @@ class InputError(ReadCountError):
     """An input file is at fault: whoever gave it can put it right."""
 
 
+class CallError(InputError):
+    """A samtools call failed in a way that points to its input."""
+
+
+class NetworkError(ReadCountError):
+    """A file that is read in place cannot be reached."""
+
+
 class MissingToolError(ReadCountError):
     """A program that the package runs is not installed."""
 

@@ -1,10 +1,18 @@
 """The BAM or CRAM and its index."""
 
-from dataclasses import dataclass
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import lru_cache, partial
 from pathlib import Path
+from typing import TypeVar
 
-from readcount.content import CRAM, kind_of
-from readcount.errors import shorten
+from readcount.content import BEGINNING_BYTES, CRAM, kind_of, kind_of_bytes
+from readcount.cram import Container, read_containers, read_containers_in_place, read_crai
+from readcount.errors import InputError, shorten
+from readcount.remote import patiently, read_url
+
+T = TypeVar("T")
 
 # How much of a file's name a message shows.
 SHOWN = 80
@@ -13,6 +21,7 @@ SHOWN = 80
 CRAM_FIELDS = 0x3E
 # The read group, without the other tags, some of which need the bases (SAM_RGAUX).
 CRAM_READ_GROUP = 0x1000
+_ANY_URL = re.compile(r"https?://\S+")
 
 
 @dataclass(frozen=True)
@@ -20,18 +29,56 @@ class IndexedBam:
     """A BAM or CRAM and its index, each under any name, in any folder.
 
     Attributes:
-        path: absolute path of the BAM; an absolute one does not begin with a dash.
+        path: absolute path of the BAM; an absolute one does not begin with a dash. Only its name
+            counts where the file is read in place.
         index: absolute path of its BAI, CSI or CRAI index.
         cram: whether it is a CRAM.
+        url: where to read it in place, if it is not at the path. Who has it can read the file, so
+            it is in no log, error or output.
+        size: of a file that is read in place, in bytes.
     """
 
     path: Path
     index: Path
     cram: bool = False
+    url: str | None = field(default=None, repr=False)
+    size: int = 0
+
+    @property
+    def in_place(self) -> bool:
+        """Whether the file is read over the network."""
+        return self.url is not None
+
+    @property
+    def location(self) -> str:
+        """What samtools and pysam open."""
+        return str(self.path) if self.url is None else self.url
+
+    def read(self, start: int, size: int) -> bytes:
+        """Reads bytes of the file; fewer where it ends. Raises NetworkError, OSError."""
+        if self.url is not None:
+            return patiently(partial(read_url, self.url, self.shown, start, size))
+        with self.path.open("rb") as file:
+            file.seek(start)
+            return file.read(size)
+
+    def tried(self, work: Callable[[], T]) -> T:
+        """Does work that reads the file; in place, more than once if it has to be."""
+        return patiently(work) if self.in_place else work()
+
+    def containers(self) -> list[Container]:
+        """Gives the containers of a CRAM; raises as read_containers does, and NetworkError."""
+        return _containers_in_place(self) if self.in_place else read_containers(self.path)
+
+    def without_secret(self, text: str) -> str:
+        """A text, such as what samtools says, with the file's name instead of the URL."""
+        if self.url is None:
+            return text
+        return _ANY_URL.sub(self.path.name, text.replace(self.url, self.path.name))
 
     def as_samtools(self) -> str:
         """The two as one file name that samtools takes (samtools manual, "FILENAME")."""
-        return f"{self.path}##idx##{self.index}"
+        return f"{self.location}##idx##{self.index}"
 
     def read_options(self, read_group: bool = False) -> list[str]:
         """What samtools needs to be told before it can read the file.
@@ -64,3 +111,28 @@ def downloaded(bam: str, index: str | None) -> IndexedBam:
     # tell which came first.
     pair.index.touch()
     return pair
+
+
+def check_streaming(stream_bam: bool, subjobs: int, has_index: bool) -> None:
+    """Raises InputError if the file cannot be read in place as it is asked for."""
+    if subjobs < 0:
+        raise InputError(f"subjobs: {subjobs} is no number of jobs. Give 0 for none.")
+    if (stream_bam or subjobs) and not has_index:
+        raise InputError(
+            f"{'subjobs' if subjobs else 'stream_bam'}: a file that is read in place needs an "
+            "index, as to make one would be to read all of it. Give mappings_sorted_bai, or leave "
+            "this input out."
+        )
+
+
+def in_place(url: str, name: str, size: int, index: str) -> IndexedBam:
+    """Brings a file that stays where it is and its index together; raises NetworkError."""
+    pair = IndexedBam(Path(name), Path(index).absolute(), url=url, size=size)
+    pair.index.touch()
+    return replace(pair, cram=kind_of_bytes(pair.read(0, BEGINNING_BYTES)) == CRAM)
+
+
+@lru_cache(maxsize=1)
+def _containers_in_place(cram: IndexedBam) -> list[Container]:
+    likely = sorted({part.container for part in read_crai(cram.index)})
+    return read_containers_in_place(cram.read, cram.size, likely)

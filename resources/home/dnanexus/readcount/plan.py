@@ -8,6 +8,7 @@ Only their ratios matter: they decide what shares a call and what is cut, never 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from heapq import heapreplace
 from itertools import pairwise
 from math import ceil
 
@@ -15,32 +16,86 @@ from readcount.density import edges, expected_records, share_out, told_records
 from readcount.index import INTERVAL, Entry
 from readcount.regions import LAST_POSITION, Contig, Region, fits_bed, fits_span
 
-# To start samtools, and to read the header and the index, which grow with the sequences.
-CALL = 5e-3
-CALL_PER_CONTIG = 1.2e-6
-# `samtools view -c`.
-RECORD = 0.39e-6
-# A window takes two calls, but for the first of a sequence; see samtools.count_window.
-CALLS_PER_WINDOW = 2
-# Records and sequences of a group, which a second process tallies.
-GROUP_RECORD = 0.63e-6
-GROUP_REGION = 1e-6
-# Records and spans of a group of spans, whose ends Python looks up.
-SPAN_RECORD = 1.3e-6
-SPAN = 2e-5
-# A group takes two processes that both read the header.
-CALLS_PER_GROUP = 2
-# A large task is a core's work for half of the time; a small one, with which the others fill up
-# what is left at the end, is a sixth of that. So much of a sequence goes into large ones. By the
-# schedules that `make bench` prints a 30x genome on 96 cores then takes 1.09 times total / cores,
-# and with tasks that are all alike 1.21 times.
-LARGE_TASKS_PER_CORE = 2
-SMALL_TASKS_PER_LARGE = 6
+
+@dataclass(frozen=True)
+class Costs:
+    """What counting takes, and how fine to cut it.
+
+    Attributes:
+        call: to start samtools, and to read the header and the index.
+        call_per_contig: what they grow by with each sequence.
+        record: of `samtools view -c`.
+        calls_per_window: that a window takes, but for the first of a sequence; see
+            samtools.count_window.
+        group_record: of a group, which a second process tallies.
+        group_region: each sequence of a group.
+        span_record: of a group of spans, whose ends Python looks up.
+        span: each span of such a group.
+        calls_per_group: a group takes two processes that both read the header.
+        large_tasks_per_core: a large task is a core's work for one part of so many of the time.
+        small_tasks_per_large: a small one, with which the others fill up what is left at the end,
+            is one part of so many of that.
+        calls_per_task: what a task has to cost at least, in calls that read nothing, to be worth a
+            call of its own.
+    """
+
+    call: float
+    call_per_contig: float
+    record: float
+    calls_per_window: int
+    group_record: float
+    group_region: float
+    span_record: float
+    span: float
+    calls_per_group: int
+    large_tasks_per_core: float
+    small_tasks_per_large: float
+    calls_per_task: float
+
+
+# By the schedules that `make bench` prints a 30x genome on 96 cores takes 1.09 times total / cores
+# with large tasks and small ones, and 1.21 times with tasks that are all alike.
+ON_DISK = Costs(
+    call=5e-3,
+    call_per_contig=1.2e-6,
+    record=0.39e-6,
+    calls_per_window=2,
+    group_record=0.63e-6,
+    group_region=1e-6,
+    span_record=1.3e-6,
+    span=2e-5,
+    calls_per_group=2,
+    large_tasks_per_core=2,
+    small_tasks_per_large=6,
+    calls_per_task=2,
+)
+# Over a connection of 50 MB/s, with 90 bytes a record. A call takes four requests, one after the
+# other, and a megabyte that it does not need: what is on its way when samtools, which has read the
+# header, goes elsewhere. All sorts of tasks wait for the network alike.
+IN_PLACE = Costs(
+    call=0.1,
+    call_per_contig=1.5e-6,
+    record=1.8e-6,
+    calls_per_window=1,
+    group_record=1.8e-6,
+    group_region=1e-6,
+    span_record=1.8e-6,
+    span=2e-5,
+    calls_per_group=1,
+    large_tasks_per_core=2,
+    small_tasks_per_large=2,
+    calls_per_task=6,
+)
+# Processes that each read over a connection of their own, for each core: one that only waits for
+# the network leaves the core to another.
+STREAMS_PER_CORE = 4
+# What the largest shard may cost, in shards that are all alike; bytes and seconds, which differ
+# from what was expected, come to somewhat more.
+MOST_IN_SHARD = 1.1
+# So much of a sequence goes into large tasks.
 SHARE_IN_LARGE_TASKS = 0.75
 # Of what is no reference sequence nothing is known.
 UNKNOWN = Contig(0)
-# What a task has to cost at least, in calls that read nothing, to be worth a call of its own.
-CALLS_PER_TASK = 2
 
 
 @dataclass(frozen=True)
@@ -55,6 +110,7 @@ class Call:
         window: the part; None for all of the region. Only records that begin in a window belong
             to it, but for the first one, to which all belong that reach into it.
         entry: where the index has the sequence, if it is worth being read alone.
+        calls: how many it takes.
     """
 
     number: int
@@ -63,17 +119,12 @@ class Call:
     seconds: float
     window: Region | None = None
     entry: Entry | None = None
+    calls: int = 1
 
     @property
     def numbers(self) -> tuple[int, ...]:
         """The only number."""
         return (self.number,)
-
-    @property
-    def calls(self) -> int:
-        """How many calls it takes."""
-        first = self.window is None or self.window.start == self.region.start
-        return 1 if first else CALLS_PER_WINDOW
 
 
 @dataclass(frozen=True)
@@ -163,6 +214,7 @@ def plan_tasks(
     unplaced: int = 0,
     seconds: float | None = None,
     shortest: int = INTERVAL,
+    costs: Costs = ON_DISK,
 ) -> Plan:
     """Divides the work: each region is empty, or in one group, or has one or more calls.
 
@@ -195,16 +247,17 @@ def plan_tasks(
         unplaced: records to expect without a place.
         seconds: that a large task should take at most; worked out if None.
         shortest: bases that a window has at least, where only the length says where to cut.
+        costs: of files on disk, or of those that are read in place.
     """
-    call = CALL + CALL_PER_CONTIG * len(contigs)
+    call = costs.call + costs.call_per_contig * len(contigs)
     records = _expected(regions, contigs, unplaced)
     least = 0.0
     if seconds is None:
-        least = CALLS_PER_TASK * call
-        seconds = max(RECORD * sum(records) / (cores * LARGE_TASKS_PER_CORE), least)
-    few = max(seconds / SMALL_TASKS_PER_LARGE, least)
-    most_in_group = min(call / (GROUP_RECORD - RECORD), seconds / GROUP_RECORD)
-    most_in_span = min(call / (SPAN_RECORD - RECORD), seconds / SPAN_RECORD)
+        least = costs.calls_per_task * call
+        seconds = max(costs.record * sum(records) / (cores * costs.large_tasks_per_core), least)
+    few = max(seconds / costs.small_tasks_per_large, least)
+    most_in_group = _most(call, seconds, costs.group_record, costs.record)
+    most_in_span = _most(call, seconds, costs.span_record, costs.record)
 
     tasks: list[Task] = []
     small: list[int] = []
@@ -219,20 +272,28 @@ def plan_tasks(
         elif _fits_span_group(region) and records[number] < most_in_span:
             spans.append(number)
         else:
-            cuts = _cuts(RECORD * records[number], seconds, few)
-            tasks += _calls(number, region, contig, records[number], call, cuts, shortest)
+            cuts = _cuts(costs.record * records[number], seconds, few)
+            tasks += _calls(number, region, contig, records[number], call, cuts, shortest, costs)
 
     order = {name: number for number, name in enumerate(contigs)}
     small.sort(key=lambda number: order[regions[number].contig])
     spans.sort(key=lambda number: (order[regions[number].contig], regions[number].start or 0))
-    costs = [GROUP_REGION + GROUP_RECORD * records[number] for number in small]
-    span_costs = [SPAN + SPAN_RECORD * records[number] for number in spans]
-    for run in _runs(small, costs, few):
-        tasks += _group(run, regions, contigs, records, call)
-    for run in _runs(spans, span_costs, few):
-        tasks += _span_group(run, regions, contigs, records, call)
+    in_group = [costs.group_region + costs.group_record * records[number] for number in small]
+    in_span = [costs.span + costs.span_record * records[number] for number in spans]
+    for run in _runs(small, in_group, few):
+        tasks += _group(run, regions, contigs, records, call, costs)
+    for run in _runs(spans, in_span, few):
+        tasks += _span_group(run, regions, contigs, records, call, costs)
     tasks.sort(key=lambda task: task.seconds, reverse=True)
     return Plan(regions, tuple(tasks), tuple(empty))
+
+
+def _most(call: float, seconds: float, record_together: float, record_alone: float) -> float:
+    """Gives the records with which a region is still better counted together with others."""
+    most = seconds / record_together
+    if record_together > record_alone:
+        most = min(most, call / (record_together - record_alone))
+    return most
 
 
 def _expected(
@@ -272,24 +333,27 @@ def _calls(
     call: float,
     cuts: Sequence[float],
     shortest: int,
+    costs: Costs,
 ) -> list[Task]:
     """Gives the calls for a region, or for each window of it."""
     windows = bool(cuts) and region.placed and fits_span(region.contig)
     between = edges(contig, region, cuts, shortest) if windows else []
     if not between:
-        return [Call(number, region, records, call + RECORD * records, entry=contig.entry)]
+        return [Call(number, region, records, call + costs.record * records, entry=contig.entry)]
     bounds = [(region.start, 0.0), *between, (region.end, 1.0)]
     calls: list[Task] = []
     for (start, share_before), (end, share) in pairwise(bounds):
         part = records * (share - share_before)
+        number_of_calls = costs.calls_per_window if calls else 1
         calls.append(
             Call(
                 number,
                 region,
                 records=part,
-                seconds=(CALLS_PER_WINDOW if calls else 1) * call + RECORD * part,
+                seconds=number_of_calls * call + costs.record * part,
                 window=Region(region.contig, start, end),
                 entry=contig.entry,
+                calls=number_of_calls,
             )
         )
     return calls
@@ -329,14 +393,17 @@ def _group(
     contigs: Mapping[str, Contig],
     records: Sequence[float],
     call: float,
+    costs: Costs,
 ) -> list[Task]:
     """Gives a group of whole sequences, or calls if they are too few."""
     names = tuple(regions[number].contig for number in numbers)
-    if len(numbers) <= CALLS_PER_GROUP:
+    if len(numbers) <= costs.calls_per_group:
         return [
             task
             for number, name in zip(numbers, names, strict=True)
-            for task in _calls(number, regions[number], contigs[name], records[number], call, [], 0)
+            for task in _calls(
+                number, regions[number], contigs[name], records[number], call, [], 0, costs
+            )
         ]
     total = sum(records[number] for number in numbers)
     group = Group(
@@ -345,7 +412,9 @@ def _group(
         reaches=tuple(_reach(contigs[name]) for name in names),
         in_index=tuple(contigs[name].records for name in names),
         records=total,
-        seconds=CALLS_PER_GROUP * call + GROUP_REGION * len(names) + GROUP_RECORD * total,
+        seconds=costs.calls_per_group * call
+        + costs.group_region * len(names)
+        + costs.group_record * total,
     )
     return [group]
 
@@ -360,6 +429,7 @@ def _span_group(
     contigs: Mapping[str, Contig],
     records: Sequence[float],
     call: float,
+    costs: Costs,
 ) -> list[Task]:
     """Gives a group of spans, or nothing if there are none."""
     if not numbers:
@@ -372,6 +442,34 @@ def _span_group(
         starts=tuple(span.start or 0 for span in spans),
         ends=tuple(span.end or 0 for span in spans),
         records=total,
-        seconds=call + SPAN * len(spans) + SPAN_RECORD * total,
+        seconds=call + costs.span * len(spans) + costs.span_record * total,
     )
     return [group]
+
+
+def divide(tasks: Sequence[Task], shards: int) -> list[tuple[int, ...]]:
+    """Gives the numbers of the tasks for each shard; shards cost about the same.
+
+    There are as many shards as are wanted, or fewer: one more that has little to do would not let
+    the largest one end any earlier.
+    """
+    for number in range(min(shards, len(tasks)), 0, -1):
+        shares, most = _divide(tasks, number)
+        if most * number <= MOST_IN_SHARD * sum(task.seconds for task in tasks):
+            return shares
+    return []
+
+
+def _divide(tasks: Sequence[Task], shards: int) -> tuple[list[tuple[int, ...]], float]:
+    """Gives each task, most expensive first, to the shard that has least to do.
+
+    Returns:
+        The numbers of the tasks for each shard, and what the largest shard costs.
+    """
+    shares: list[list[int]] = [[] for _ in range(shards)]
+    spent = [(0.0, number) for number in range(shards)]
+    for number, task in enumerate(tasks):
+        seconds, share = spent[0]
+        shares[share].append(number)
+        heapreplace(spent, (seconds + task.seconds, share))
+    return [tuple(share) for share in shares], max(spent)[0]

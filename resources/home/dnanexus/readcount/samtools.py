@@ -1,6 +1,5 @@
 """Counting by samtools: the function that the Pool runs, and the calls that it makes."""
 
-import functools
 import re
 import shlex
 import shutil
@@ -10,14 +9,16 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import cache, partial
 from pathlib import Path
 from typing import IO
 
 from readcount.counts import TaskCounts
-from readcount.cram import read_containers, read_crai, scatters_unplaced
+from readcount.cram import read_crai, scatters_unplaced
 from readcount.errors import (
     MORE_MEMORY,
     MORE_STORAGE,
+    CallError,
     DiskSpaceError,
     InputError,
     MissingToolError,
@@ -29,9 +30,12 @@ from readcount.index import index_of_one
 from readcount.inputs import IndexedBam
 from readcount.plan import Call, Group, SpanGroup, Task
 from readcount.regions import LAST_POSITION, Region, fits_bed, fits_span
+from readcount.remote import unreachable
 from readcount.selection import EVERYTHING, Selection
 from readcount.spans import count_overlaps, read_records
 
+# How the first position of a record compares with the start of a region.
+BEGUN_BEFORE, BEGUN_WITHIN = "<=", ">"
 # Sequences of a group that may have to be counted again, each by a call.
 RECOUNTED = 100
 # What `samtools index` says of records that are not in the order of the header.
@@ -40,6 +44,8 @@ _NOT_SORTED = re.compile(
 )
 _CANNOT_WRITE = "failed to create or write index"
 _NO_SUCH_REGION = "specifies an invalid region or unknown reference"
+# What samtools says when a connection breaks or cannot be had, and not of a damaged file.
+_NETWORK = re.compile("ailed to open|hread returned -1|fail to read the header|bgzf_check_EOF")
 _OUT_OF_MEMORY = re.compile("cannot allocate memory|out of memory", re.IGNORECASE)
 
 
@@ -63,13 +69,17 @@ def run_task(
         MissingToolError: there is no samtools.
     """
     number, task = numbered
+    return TaskCounts(number, bam.tried(partial(_count_task, bam, task, selection)))
+
+
+def _count_task(bam: IndexedBam, task: Task, selection: Selection) -> tuple[int, ...]:
+    """Gives a number for each region of the task; raises as run_task does."""
     if isinstance(task, Group):
-        return TaskCounts(number, tuple(count_group(bam, task, selection)))
+        return tuple(count_group(bam, task, selection))
     if isinstance(task, SpanGroup):
-        return TaskCounts(number, tuple(count_spans(bam, task, selection)))
+        return tuple(count_spans(bam, task, selection))
     with _with_own_index(bam, task) as alone:
-        records = count_window(alone, task.region, task.window or task.region, selection)
-    return TaskCounts(number, (records,))
+        return (count_window(alone, task.region, task.window or task.region, selection),)
 
 
 def count_window(
@@ -79,20 +89,23 @@ def count_window(
 
     The region's first window also has those that only reach into the region. For the others, what
     reaches in over the edge is counted by itself and taken off: that is a call that reads little,
-    while an expression that keeps them out costs a sixth of the time for each record.
+    while an expression that keeps them out costs a sixth of the time for each record. In place a
+    call costs more than that, and the core waits for the network anyway.
     """
-    records = count_region(bam, window, selection)
-    if window.start is not None and window.start != region.start:
-        edge = Region(window.contig, window.start, window.start + 1)
-        records -= count_region(bam, edge, selection, only_from_before=True)
-    return records
+    if window.start is None or window.start == region.start:
+        return count_region(bam, window, selection)
+    if bam.in_place:
+        return count_region(bam, window, selection, BEGUN_WITHIN)
+    edge = Region(window.contig, window.start, window.start + 1)
+    reaching_in = count_region(bam, edge, selection, BEGUN_BEFORE)
+    return count_region(bam, window, selection) - reaching_in
 
 
 def count_region(
     bam: IndexedBam,
     region: Region,
     selection: Selection = EVERYTHING,
-    only_from_before: bool = False,
+    begun: str = "",
 ) -> int:
     """Counts the records of one region with one `samtools view -c`; raises as run_task does.
 
@@ -100,15 +113,16 @@ def count_region(
         bam: the BAM with its index.
         region: a whole sequence, a span, or UNPLACED.
         selection: which records count.
-        only_from_before: leave out the records that begin in the region.
+        begun: BEGUN_BEFORE or BEGUN_WITHIN to count only records that begin there; a region with
+            a start.
     """
     if not region.placed and bam.cram and _scatters_unplaced(bam):
         return tally_all(bam, selection).get(region.contig, 0)
     options: list[str] = []
     bed = ""
-    if only_from_before:
+    if begun:
         # To samtools the first position is 1.
-        options += ["-e", f"pos <= {region.start or 0}"]
+        options += ["-e", f"pos {begun} {region.start or 0}"]
     if _needs_bed(region):
         options += ["-M", "-L", "-"]
         bed = _bed_line(region.contig, region.start or 0, region.end or LAST_POSITION)
@@ -212,14 +226,26 @@ def disagreement(bam: IndexedBam, contig: str, records: int, in_index: int) -> I
     )
 
 
-def quickcheck(bam: IndexedBam) -> str:
-    """Gives what `samtools quickcheck` has to say against a file, nothing if it passes."""
-    command = [samtools_path(), "quickcheck", "-u", str(bam.path)]
+def quickcheck(bam: IndexedBam, path: Path) -> str:
+    """Gives what `samtools quickcheck` has to say against a file, nothing if it passes.
+
+    Args:
+        bam: the file.
+        path: where its header and its end are, with or without the rest.
+    """
+    command = [samtools_path(), "quickcheck", "-u", str(path)]
     ended = subprocess.run(command, capture_output=True, check=False)
     if ended.returncode < 0:
         raise _failure(bam, "its beginning and end", command, ended.returncode, _text(ended.stderr))
     complaints = _text(ended.stderr) or f"exit status {ended.returncode}"
     return complaints if ended.returncode else ""
+
+
+def has_header(bam: IndexedBam, path: Path) -> bool:
+    """Whether all of the header is in what there is of the file at a path."""
+    command = [samtools_path(), "view", "-H", *bam.read_options(), str(path)]
+    ended = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, check=False)
+    return ended.returncode == 0
 
 
 def make_index(bam: IndexedBam, threads: int, csi: bool) -> None:
@@ -356,7 +382,7 @@ def _bed_line(contig: str, start: int, end: int) -> str:
 
 
 def _scatters_unplaced(cram: IndexedBam) -> bool:
-    return scatters_unplaced(read_crai(cram.index), read_containers(cram.path))
+    return scatters_unplaced(read_crai(cram.index), cram.containers())
 
 
 def _without_missing_index(complaints: bytes) -> bytes:
@@ -372,7 +398,9 @@ def _failure(
     bam: IndexedBam, where: str, command: list[str], exit_status: int, said: str
 ) -> ReadCountError:
     """The error for a call that failed: the input's fault, unless something ended the call."""
-    details = f"{shlex.join(command)} ended with exit status {exit_status} and said:\n{said}"
+    said = bam.without_secret(said)
+    command_shown = bam.without_secret(shlex.join(command))
+    details = f"{command_shown} ended with exit status {exit_status} and said:\n{said}"
     where, first = shorten(where, 60), shorten(said.partition("\n")[0] or "nothing", 120)
     if exit_status == -signal.SIGKILL or _OUT_OF_MEMORY.search(said):
         return SamtoolsKilledError(
@@ -387,7 +415,9 @@ def _failure(
             "not notice: upload it again.",
             details,
         )
-    return InputError(
+    if bam.in_place and _NETWORK.search(said):
+        return unreachable(bam.shown, first, details)
+    return CallError(
         f"mappings_sorted_bam: {bam.shown} cannot be read at {where}; samtools ended with exit "
         f"status {exit_status} and said: {first}. The file is damaged, or the index is not the one "
         "made from it. Upload the file again, and an index made from it with 'samtools index'.",
@@ -395,7 +425,7 @@ def _failure(
     )
 
 
-@functools.cache
+@cache
 def samtools_path() -> str:
     """The absolute path of samtools; raises MissingToolError if it is not on the PATH."""
     path = shutil.which("samtools")

@@ -226,12 +226,21 @@ def _size_of(header: bytes, at: int) -> int:
 
 
 def check_structure(
-    bam: IndexedBam, regions: Sequence[Region], contigs: Mapping[str, Contig], workers: Workers
+    bam: IndexedBam,
+    regions: Sequence[Region],
+    contigs: Mapping[str, Contig],
+    workers: Workers | None,
 ) -> str:
     """Holds the index of a BAM against itself, and the blocks of the BAM against the index.
 
     The containers of a CRAM have been held against its index before; here it is their order. Else
     only of the sequences that the regions are on, and where the regions lie in the file.
+
+    Args:
+        bam: the file with its index.
+        regions: what was counted, and is held to no number.
+        contigs: what is known of each reference sequence, by name.
+        workers: the processes that follow the blocks; None to leave these alone.
 
     Returns:
         What was found to agree, for the log.
@@ -248,6 +257,9 @@ def check_structure(
         if name in wanted
     }
     places = {name: _places_of(bam, name, bins) for name, bins in by_name.items()}
+    agreed = f"the index of {len(wanted):,} sequences holds together"
+    if workers is None:
+        return agreed
     offsets = [
         found.of(region) for region in regions if region.placed and (found := places[region.contig])
     ]
@@ -259,17 +271,15 @@ def check_structure(
     size = sum(end - begin >> 16 for begin, end in ranges)
     parts = cut_between(ranges, named, size / (PARTS_PER_CORE * len(workers.processes)))
     try:
-        blocks = sum(workers.results(partial(follow_blocks, bam.path), parts))
+        for _ in workers.results(partial(follow_blocks, bam.path), parts):
+            pass
     except BlockError as error:
         raise InputError(
             f"mappings_sorted_bam: {bam.shown} does not fit {bam.index_shown}: no block of data "
             f"begins at byte {error}. One of the two is damaged, or the index was made from "
             "another file. Upload the BAM again, and an index made from it with 'samtools index'."
         ) from error
-    return (
-        f"the index of {len(wanted):,} sequences holds together, and the {blocks:,} blocks of the "
-        "file that it leads to follow each other as it says"
-    )
+    return f"{agreed}, and the blocks of the file that it leads to follow each other as it says"
 
 
 def _offsets(entries: Iterable[Bins]) -> list[int]:

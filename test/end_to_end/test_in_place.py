@@ -1,0 +1,252 @@
+"""Counting a file where it is, on one worker and on several, gives what it gives on disk."""
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from builders import cram_of, make_bam, make_big_bam
+from dx_client import Applet, Dx
+from local_platform import LocalPlatform
+from local_platform.faults import Fault, answer, corrupt, cut, lose_request
+from local_platform.jobs import Job
+from oracle import expected_count_file
+
+# In the URL of a file, which nobody may see who could not read the file anyway.
+SECRET = "/F/D/"
+BYTES = r"/F/D/.*\.bam"
+BUSY = answer("503 Service Unavailable")
+FORBIDDEN = answer("403 Forbidden")
+
+
+def index_of(path: Path) -> Path:
+    return Path(f"{path}{'.crai' if path.suffix == '.cram' else '.bai'}")
+
+
+@pytest.fixture
+def bam(tmp_path: Path) -> Path:
+    return make_bam(tmp_path / "sample.bam", {"chr1": 3, "chr2": 0, "chrM": 2}, unplaced=1)
+
+
+@pytest.fixture(autouse=True)
+def no_fault_is_left(platform: LocalPlatform) -> Iterator[None]:
+    yield
+    platform.faults.clear()
+
+
+FILES: dict[str, Callable[[Path], Path]] = {
+    "a BAM": lambda folder: make_big_bam(folder / "x.bam", contigs=5, reads=60_000),
+    "a CRAM": lambda folder: cram_of(make_big_bam(folder / "x.bam", contigs=5, reads=60_000)),
+    "many small sequences": lambda folder: make_bam(
+        folder / "x.bam", {f"HLA-A*{n:02}:01": n % 3 for n in range(200)}, unplaced=7
+    ),
+    "small sequences in a CRAM": lambda folder: cram_of(
+        make_bam(folder / "x.bam", {f"HLA-A*{n:02}:01": n % 3 for n in range(200)}, unplaced=7),
+        "no_ref=1",
+    ),
+    "no records": lambda folder: make_bam(folder / "x.bam", {"chr1": 0, "chr2": 0}, unplaced=2),
+    "no reference sequences": lambda folder: make_bam(folder / "x.bam", {}, unplaced=3),
+}
+
+
+@pytest.mark.parametrize("write", FILES.values(), ids=FILES.keys())
+@pytest.mark.parametrize("how", ["stream_bam=true", "subjobs=3"])
+def test_the_outputs_are_those_of_a_file_on_disk(
+    applet: Applet, tmp_path: Path, write: Callable[[Path], Path], how: str
+) -> None:
+    path = write(tmp_path)
+    on_disk = applet.run(path, index_of(path))
+    in_place = applet.run(path, index_of(path), how)
+    assert in_place.state == "done", in_place.log
+    assert in_place.produced == on_disk.produced
+    assert (in_place.count_file, in_place.table) == (on_disk.count_file, on_disk.table)
+    assert in_place.job["output"]["total_records"] == on_disk.job["output"]["total_records"]
+
+
+def test_selected_records_of_regions_are_counted_in_place(applet: Applet, tmp_path: Path) -> None:
+    bam = make_big_bam(tmp_path / "x.bam", contigs=3, reads=50_000)
+    asked = ("regions=chr1:1-500000", "regions=chr2", "min_mapping_quality=60")
+    on_disk = applet.run(bam, index_of(bam), *asked, "include_unplaced=true")
+    for how in ("stream_bam=true", "subjobs=2"):
+        in_place = applet.run(bam, index_of(bam), *asked, "include_unplaced=true", how)
+        assert in_place.state == "done", in_place.log
+        assert in_place.table == on_disk.table
+
+
+@pytest.mark.parametrize("how", ["stream_bam=true", "subjobs=2"])
+def test_without_an_index_nothing_is_read_in_place(applet: Applet, bam: Path, how: str) -> None:
+    run = applet.run(bam, None, how)
+    assert run.failure == (
+        "AppError",
+        f"{how.partition('=')[0]}: a file that is read in place needs an index, as to make one "
+        "would be to read all of it. Give mappings_sorted_bai, or leave this input out.",
+    )
+
+
+PASSING: dict[str, Fault] = {
+    "refused for now": BUSY,
+    "the connection is lost": lose_request,
+    "the connection ends early": cut,
+}
+
+
+@pytest.mark.parametrize("fault", PASSING.values(), ids=PASSING.keys())
+def test_a_fault_of_the_network_that_passes_changes_nothing(
+    applet: Applet, platform: LocalPlatform, tmp_path: Path, fault: Fault
+) -> None:
+    bam = make_big_bam(tmp_path / "x.bam", contigs=2, reads=50_000)
+    injected = []
+    run = applet.run(
+        bam,
+        index_of(bam),
+        "stream_bam=true",
+        before=lambda: injected.append(platform.faults.add(BYTES, fault, times=3)),
+    )
+    assert injected[0].times == 0, "the fault never happened"
+    assert run.state == "done", run.log
+    assert run.count_file == expected_count_file(bam)
+    assert "Trying again in 1 s" in run.log
+    assert SECRET not in run.log
+
+
+@pytest.mark.parametrize("fault", [FORBIDDEN, lose_request], ids=["refused", "lost"])
+def test_a_fault_of_the_network_that_lasts_fails_the_job_and_does_not_tell_the_url(
+    applet: Applet, platform: LocalPlatform, bam: Path, fault: Fault
+) -> None:
+    run = applet.run(
+        bam,
+        index_of(bam),
+        "stream_bam=true",
+        before=lambda: platform.faults.add(BYTES, fault, times=1000),
+    )
+    assert run.failure[0] == "AppInternalError"
+    assert "sample.bam cannot be read over the network: " in run.failure[1]
+    assert SECRET not in run.log + str(run.job)
+    assert run.produced == []
+
+
+def test_calls_that_the_network_fails_do_not_tell_the_url(
+    applet: Applet, platform: LocalPlatform, tmp_path: Path
+) -> None:
+    """The header and the end are read; what samtools asks for is cut off."""
+    bam = make_big_bam(tmp_path / "x.bam", contigs=2, reads=50_000)
+
+    def cut_what_has_no_end(app: Any, environ: Any, start_response: Any) -> Any:
+        asked = environ.get("HTTP_RANGE", "")
+        if asked.endswith("-") or not asked:
+            return cut(app, environ, start_response)
+        return app(environ, start_response)
+
+    run = applet.run(
+        bam,
+        index_of(bam),
+        "stream_bam=true",
+        before=lambda: platform.faults.add(BYTES, cut_what_has_no_end, times=1000),
+    )
+    assert run.state == "failed"
+    assert run.failure[0] == "AppInternalError", run.failure
+    assert "samtools view" in run.log
+    assert SECRET not in run.log + str(run.job)
+
+
+@pytest.mark.parametrize("how", ["stream_bam=true", "subjobs=2"])
+def test_a_damaged_file_is_told_from_a_broken_network(
+    applet: Applet, tmp_path: Path, how: str
+) -> None:
+    bam = make_big_bam(tmp_path / "x.bam", contigs=2, reads=100_000)
+    content = bytearray(bam.read_bytes())
+    middle = len(content) // 2
+    content[middle : middle + 200] = bytes(200)
+    bam.write_bytes(content)
+    run = applet.run(bam, index_of(bam), how)
+    assert run.failure[0] == "AppError"
+    assert "x.bam cannot be read at " in run.failure[1]
+    assert SECRET not in run.log + str(run.job)
+
+
+def test_wrong_bytes_give_no_wrong_count(
+    applet: Applet, platform: LocalPlatform, tmp_path: Path
+) -> None:
+    bam = make_big_bam(tmp_path / "x.bam", contigs=2, reads=50_000)
+    run = applet.run(
+        bam,
+        index_of(bam),
+        "stream_bam=true",
+        before=lambda: platform.faults.add(BYTES, corrupt, times=1000),
+    )
+    assert run.state == "failed"
+    assert run.produced == []
+
+
+def subjobs_of(platform: LocalPlatform, run_of: str) -> list[Job]:
+    return [job for job in platform.jobs.by_id.values() if job.parent and job.parent.id == run_of]
+
+
+@pytest.mark.parametrize("subjobs", [1, 2, 7, 30])
+def test_any_number_of_subjobs_gives_the_same(
+    applet: Applet, platform: LocalPlatform, large: Path, subjobs: int
+) -> None:
+    run = applet.run(large, index_of(large), f"subjobs={subjobs}")
+    assert run.state == "done", run.log
+    assert run.count_file == expected_count_file(large)
+    shards = [job for job in subjobs_of(platform, run.job["id"]) if job.function == "count_shard"]
+    assert 1 <= len(shards) <= subjobs
+    assert len(shards) == min(subjobs, max(len(shards), 2))
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file that is worth to be shared."""
+    return make_big_bam(tmp_path_factory.mktemp("large") / "l.bam", contigs=4, reads=400_000)
+
+
+def start(dx: Dx, applet: Applet, bam: Path, *options: str) -> str:
+    files = {"mappings_sorted_bam": bam, "mappings_sorted_bai": index_of(bam)}
+    given = [f"{name}={dx.upload(file)}" for name, file in files.items()] + [*options]
+    inputs = [part for value in given for part in ("-i", value)]
+    return dx.ok("run", applet.id, *inputs, "--destination", f"{dx.folder}/o", "--brief", "-y")
+
+
+def shards_that_run(platform: LocalPlatform, job_id: str) -> list[Job]:
+    """The shards of a job, as soon as one of them is about to read its part."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        shards = [job for job in subjobs_of(platform, job_id) if job.function == "count_shard"]
+        if any(shard.state == "running" and shard.worker is not None for shard in shards):
+            return shards
+        time.sleep(0.01)
+    raise AssertionError("no shard began")
+
+
+def test_a_shard_that_loses_its_worker_is_done_again(
+    dx: Dx, applet: Applet, platform: LocalPlatform, large: Path
+) -> None:
+    job_id = start(dx, applet, large, "subjobs=2")
+    lost = next(job for job in shards_that_run(platform, job_id) if job.state == "running")
+    platform.jobs.lose_worker(lost.id)
+    dx.ok("wait", job_id)
+    job = dx.describe(job_id)
+    assert (job["state"], lost.try_number) == ("done", 1)
+    done = platform.store.content(
+        platform.store.find_object(job["output"]["count_file"]["$dnanexus_link"])
+    )
+    assert done.read_text() == expected_count_file(large)
+
+
+def test_a_shard_that_fails_fails_the_whole_with_its_own_message(
+    dx: Dx, applet: Applet, platform: LocalPlatform, large: Path
+) -> None:
+    job_id = start(dx, applet, large, "subjobs=2")
+    shards_that_run(platform, job_id)
+    platform.faults.add(r"/F/D/.*\.bam", FORBIDDEN, times=10_000)
+    dx("wait", job_id)
+    job = dx.describe(job_id)
+    assert (job["state"], job["failureReason"]) == ("failed", "AppInternalError")
+    assert "l.bam cannot be read over the network" in job["failureMessage"]
+    assert job["failureFrom"]["function"] == "count_shard"
+    assert SECRET not in str(job)
+    for one in subjobs_of(platform, job_id):
+        assert one.state in ("failed", "terminated")
+        assert not any(SECRET in str(line) for line in one.log.follow(10_000, wait=False))
