@@ -13,6 +13,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+from benchmark import scaling
 from benchmark.bams import bam_of_shape, bed_of_exons, human, reads_per_contig
 from benchmark.measure import Run, Way, cpu_of_children, run
 from benchmark.schedule import Costs, our_schedule, tutorial_schedule
@@ -188,6 +189,18 @@ def show_schedules(costs: Costs) -> None:
         print(row + "|", flush=True)
 
 
+def show_scaling(costs: Costs, bytes_per_record: float) -> None:
+    print(
+        "\n## Larger files\n\n"
+        f"Measured in this run: {bytes_per_record:.0f} bytes and {1e6 * costs.record:.3f} us a "
+        f"record. Supposed: {scaling.CONNECTION_BYTES_PER_SECOND / 1e6:.0f} MB/s a connection, "
+        f"{scaling.WORKER_BYTES_PER_SECOND / 1e6:,.0f} MB/s a worker, "
+        f"{scaling.START_SECONDS} s to start one.\n"
+    )
+    for row in scaling.rows(bytes_per_record, costs):
+        print(row)
+
+
 def show_progress(message: str) -> None:
     if sys.stderr.isatty():
         print(f"\r\033[K{message}", end="", file=sys.stderr, flush=True)
@@ -216,7 +229,9 @@ def main() -> None:
     exome = bam_of_shape("exome", READS, SEED, BENCH)
     bed = bed_of_exons(BENCH)
     show("The exons of an exome as a BED file", exome, measure(exome, ways_for_spans(exome, bed)))
-    show_schedules(measure_costs(bams["human"]))
+    costs = measure_costs(bams["human"])
+    show_schedules(costs)
+    show_scaling(costs, bams["human"].stat().st_size / READS)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ import random
 import pytest
 
 from benchmark.bams import chromosomes, human, reads_per_contig
+from benchmark.scaling import Setting, estimate
 from benchmark.schedule import (
     Costs,
     makespan,
@@ -50,3 +51,20 @@ def test_a_genome_keeps_all_cores_busy(cores: int) -> None:
     contigs = {name: Contig(length, reads.get(name, 0)) for name, length in lengths.items()}
     assert our_schedule(contigs, cores, COSTS).ratio < 1.15
     assert tutorial_schedule(contigs, cores, COSTS).ratio > 3.5
+
+
+def test_to_read_in_place_saves_the_download_and_subjobs_the_time_of_one_worker() -> None:
+    costs = Costs(call=0.005, tally=0.01, record=0.4e-6, group_record=0.6e-6)
+    on_disk, in_place, shared = (
+        estimate(1e12, 90, costs, setting)
+        for setting in (
+            Setting("on disk", 4),
+            Setting("in place", 4, in_place=True),
+            Setting("shared", 4, in_place=True, subjobs=50),
+        )
+    )
+    # By hand: 200 MB/s and then 4444 s of 4 cores; 800 MB/s, while 4 cores could do 900.
+    assert on_disk.seconds == pytest.approx(5000 + 1111 + 60, abs=1)
+    assert in_place.seconds == pytest.approx(1250 + 60, abs=1)
+    assert shared.seconds == pytest.approx(25 + 3 * 60, abs=1)
+    assert shared.core_hours > in_place.core_hours

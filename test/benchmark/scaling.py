@@ -1,0 +1,79 @@
+"""What files of any size take, on one worker and on several, by costs that were measured."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from benchmark.schedule import Costs
+from readcount.plan import STREAMS_PER_CORE
+
+# What the table supposes of the network: for each connection, and for all of a worker's.
+CONNECTION_BYTES_PER_SECOND = 50e6
+WORKER_BYTES_PER_SECOND = 1.25e9
+# Connections with which dxpy downloads a file, at most.
+DOWNLOADS_AT_ONCE = 8
+# Until a worker runs what it is to run, about; main, shards and merge start one after the other.
+START_SECONDS = 60
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A way to run the applet: on how many cores, in place or not, with how many subjobs."""
+
+    name: str
+    cores: int
+    in_place: bool = False
+    subjobs: int = 0
+
+
+SETTINGS = (
+    Setting("4 cores", 4),
+    Setting("4 cores, stream_bam", 4, in_place=True),
+    Setting("16 cores, stream_bam", 16, in_place=True),
+    Setting("subjobs=10, of 4 cores", 4, in_place=True, subjobs=10),
+    Setting("subjobs=50, of 4 cores", 4, in_place=True, subjobs=50),
+)
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a run comes to.
+
+    Attributes:
+        seconds: from the start of the first worker to the end of the last one.
+        core_hours: of all workers.
+    """
+
+    seconds: float
+    core_hours: float
+
+
+def estimate(size: float, bytes_per_record: float, costs: Costs, setting: Setting) -> Estimate:
+    """Gives what a file of a size in bytes takes.
+
+    A worker is as slow as its cores or its network, whatever is slower; a download comes before.
+    """
+    workers = max(1, setting.subjobs)
+    part = size / workers
+    counting = costs.record * part / bytes_per_record / setting.cores
+    if setting.in_place:
+        streams = setting.cores * STREAMS_PER_CORE * CONNECTION_BYTES_PER_SECOND
+        busy = max(counting, part / min(streams, WORKER_BYTES_PER_SECOND))
+    else:
+        downloads = min(setting.cores, DOWNLOADS_AT_ONCE) * CONNECTION_BYTES_PER_SECOND
+        busy = part / min(downloads, WORKER_BYTES_PER_SECOND) + counting
+    stages = 3 if setting.subjobs else 1
+    # main and merge have a worker of 2 to 4 cores for little more than its start.
+    cores = workers * setting.cores * (busy + START_SECONDS) + (stages - 1) * 4 * START_SECONDS
+    return Estimate(busy + stages * START_SECONDS, cores / 3600)
+
+
+def rows(bytes_per_record: float, costs: Costs) -> Iterator[str]:
+    """Gives the table, line by line."""
+    yield "| file | setting | minutes | core-hours |"
+    yield "| ---: | --- | ---: | ---: |"
+    for name, size in (("1 GB", 1e9), ("100 GB", 100e9), ("1 TB", 1e12)):
+        for setting in SETTINGS:
+            made = estimate(size, bytes_per_record, costs, setting)
+            yield (
+                f"| {name} | {setting.name} | {made.seconds / 60:,.1f} | {made.core_hours:,.2f} |"
+            )
