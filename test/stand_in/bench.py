@@ -72,7 +72,8 @@ class Bench:
     def dx_process(self, *arguments: str | Path) -> subprocess.Popen[str]:
         return subprocess.Popen(
             ["dx", *map(str, arguments)],
-            env=self.environment,
+            # Python writes into a pipe in blocks, and a test waits for a line.
+            env={**self.environment, "PYTHONUNBUFFERED": "1"},
             cwd=self.local,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
