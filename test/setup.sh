@@ -28,7 +28,10 @@ apt_install() {
 }
 
 if [ "$what" = report ]; then
-    command -v chromium >/dev/null || apt_install chromium
+    # The driver that speaks to Chromium needs libatomic, which a small machine does not have.
+    if ! command -v chromium >/dev/null || ! ldconfig -p | grep -q libatomic.so.1; then
+        apt_install chromium libatomic1
+    fi
     echo "Installing what the tests of the report need"
     "$venv/bin/pip" install --quiet --disable-pip-version-check -r "$here/report/requirements.txt"
     exit
