@@ -5,6 +5,7 @@ numbers the index does not hold, and it does not show where in the file a positi
 and the checks need both. Nothing here decides a count: that is samtools' part.
 """
 
+import functools
 import gzip
 import struct
 import zlib
@@ -221,7 +222,7 @@ def _read_bins(
     at += _COUNT.size
     if bins == 0:
         return ContigIndex(records=0), at
-    entry = ContigIndex()
+    records = begin = end = None
     first, statistics = _first_bin(depth), _first_bin(depth + 1) + 1
     last, larger = 0, []
     size, unpack = layout.size, layout.unpack_from
@@ -230,19 +231,22 @@ def _read_bins(
         at += size
         if number == statistics and chunks == 2:
             begin, end, mapped, unmapped = _STATISTICS.unpack_from(data, at)
-            entry = ContigIndex(mapped + unmapped, (), begin, end)
+            records = mapped + unmapped
         elif number < first:
             larger.append(number)
         elif number > last:
             last = number
         at += 16 * chunks
-    if entry.records == 0 and bins > 1:
+    if records == 0 and bins > 1:
         # An entry that contradicts itself is not a reason to leave the sequence out.
-        entry = ContigIndex()
-    ends = [_end_of_bin(number, shift, depth) for number in larger]
-    return entry._replace(reach=max([0, (last - first + 1) << shift, *ends])), at
+        records = begin = end = None
+    reach = (last - first + 1) << shift if last else 0
+    for number in larger:
+        reach = max(reach, _end_of_bin(number, shift, depth))
+    return ContigIndex(records, (), begin, end, reach), at
 
 
+@functools.cache
 def _first_bin(level: int) -> int:
     """Gives the number of the first bin of a level; each bin has eight on the next level."""
     return ((1 << 3 * level) - 1) // 7

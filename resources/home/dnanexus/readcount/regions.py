@@ -124,18 +124,19 @@ def read_header(path: Path) -> Header:
     verbosity = pysam.set_verbosity(0)
     with pysam.AlignmentFile(str(path), check_sq=False) as alignments:
         pysam.set_verbosity(verbosity)
-        lines = [line.split("\t") for line in str(alignments.header).split("\n")]
-        order = next((field[3:] for field in lines[0] if field.startswith("SO:")), "unknown")
+        lines = str(alignments.header).split("\n")
+        first_line = lines[0].split("\t")
+        order = next((field[3:] for field in first_line if field.startswith("SO:")), "unknown")
         return Header(
             names=alignments.references,
             lengths=alignments.lengths,
-            sort_order=order if lines[0][0] == "@HD" else "unknown",
+            sort_order=order if first_line[0] == "@HD" else "unknown",
             end=None if alignments.is_cram else alignments.tell(),
             read_groups=tuple(
                 field[3:]
                 for line in lines
-                if line[0] == "@RG"
-                for field in line
+                if line.startswith("@RG\t")
+                for field in line.split("\t")
                 if field.startswith("ID:")
             ),
         )
