@@ -1,9 +1,6 @@
 """A file that is read where it is, over HTTP, and only the bytes that are needed."""
 
-import http.client
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -29,6 +26,11 @@ def read_url(url: str, shown: str, start: int, size: int) -> bytes:
     Raises:
         NetworkError: they cannot be had, for whatever reason.
     """
+    # Here, as a file on disk needs none of them, and to load them takes 30 ms.
+    import http.client
+    import urllib.error
+    import urllib.request
+
     request = urllib.request.Request(url, headers={"Range": f"bytes={start}-{start + size - 1}"})
     try:
         with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as answer:
