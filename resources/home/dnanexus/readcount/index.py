@@ -138,7 +138,7 @@ def _all_bins(
 ) -> Iterator[Bins]:
     (contigs,) = _COUNT.unpack_from(data, at)
     at += _COUNT.size
-    statistics = _first_bin(depth + 1) + 1
+    statistics = first_bin(depth + 1) + 1
     places = [struct.Struct(f"<{2 * chunks}Q").unpack_from for chunks in range(9)]
     for _ in range(contigs):
         bins: list[tuple[int, int, tuple[int, ...]]] = []
@@ -223,7 +223,7 @@ def _read_bins(
     if bins == 0:
         return ContigIndex(records=0), at
     records = begin = end = None
-    first, statistics = _first_bin(depth), _first_bin(depth + 1) + 1
+    first, statistics = first_bin(depth), first_bin(depth + 1) + 1
     last, larger = 0, []
     size, unpack = layout.size, layout.unpack_from
     for _ in range(bins):
@@ -247,12 +247,15 @@ def _read_bins(
 
 
 @functools.cache
-def _first_bin(level: int) -> int:
-    """Gives the number of the first bin of a level; each bin has eight on the next level."""
+def first_bin(level: int) -> int:
+    """Gives the number of the first bin of a level; each bin has eight on the next level.
+
+    See the SAM specification, section 5.1.1; the level of the one bin for all positions is 0.
+    """
     return ((1 << 3 * level) - 1) // 7
 
 
 def _end_of_bin(number: int, shift: int, depth: int) -> int:
     """Gives the position behind a bin."""
-    level = next(level for level in range(depth + 1) if number < _first_bin(level + 1))
-    return (number - _first_bin(level) + 1) << (shift + 3 * (depth - level))
+    level = next(level for level in range(depth + 1) if number < first_bin(level + 1))
+    return (number - first_bin(level) + 1) << (shift + 3 * (depth - level))

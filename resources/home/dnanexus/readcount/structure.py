@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from readcount.cram import out_of_order, read_crai
 from readcount.errors import INDEX_ANEW, InputError, shorten
-from readcount.index import Bins, read_bins
+from readcount.index import Bins, first_bin, read_bins
 from readcount.inputs import IndexedBam
 from readcount.pool import Workers
 from readcount.regions import UNPLACED, Contig, Region
@@ -110,8 +110,7 @@ def _in_order(bins: Bins) -> tuple[list[int], list[int], list[int]]:
         ValueError: there is no such bin, or their records are not in order.
     """
     depth, linear, intervals = bins.depth, bins.linear, len(bins.linear)
-    # The first bin of each level (SAM specification, section 5.1.1).
-    levels = [((1 << 3 * level) - 1) // 7 for level in range(depth + 2)]
+    levels = [first_bin(level) for level in range(depth + 2)]
     placed = []
     for number, low, chunks in bins.bins:
         level = bisect_right(levels, number) - 1
