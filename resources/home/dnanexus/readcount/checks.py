@@ -32,7 +32,7 @@ from readcount.cram import (
     read_crai,
 )
 from readcount.errors import INDEX_ANEW, MORE_STORAGE, DiskSpaceError, InputError, shorten
-from readcount.index import ContigIndex, Index, IndexFormatError, read_index
+from readcount.index import NO_PLACE, ContigIndex, Index, IndexFormatError, read_index
 from readcount.inputs import IndexedBam
 from readcount.regions import UNPLACED, Contig, Header, Region, read_header
 from readcount.samtools import (
@@ -46,8 +46,6 @@ from readcount.samtools import (
 )
 from readcount.selection import EVERYTHING, Selection
 
-# The refID of records without a place (SAM specification, section 4.2).
-NO_PLACE = -1
 # Room for what is written beside the inputs.
 SPARE_BYTES = 100 * 1000**2
 # A header of a million sequences takes some 10 MB; the last block or container takes 38 bytes.

@@ -17,7 +17,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-from readcount.index import INTERVAL, ContigIndex, IndexFormatError
+from readcount.index import INTERVAL, NO_PLACE, ContigIndex, IndexFormatError
 
 # The file definition, before the first container.
 DEFINITION_BYTES = 26
@@ -33,8 +33,7 @@ HEADER_BYTES = 256
 READERS = 32
 # What a record takes up, give or take.
 BYTES_PER_RECORD = 90
-# What stands for the number of a reference sequence.
-UNPLACED = -1
+# Stands for the numbers of several reference sequences, as NO_PLACE does for that of none.
 SEVERAL = -2
 
 
@@ -47,7 +46,7 @@ class Container(NamedTuple):
 
     Attributes:
         offset: where it begins in the file, in bytes.
-        contig: number of the reference sequence, or UNPLACED, or SEVERAL.
+        contig: number of the reference sequence, or NO_PLACE, or SEVERAL.
         records: how many it holds.
     """
 
@@ -60,7 +59,7 @@ class Slice(NamedTuple):
     """A line of a .crai: what a slice holds of one reference sequence.
 
     Attributes:
-        contig: number of the reference sequence, or UNPLACED.
+        contig: number of the reference sequence, or NO_PLACE.
         start: position of its first record, from 1.
         span: bases from there on.
         container: where its container begins in the file, in bytes.
@@ -254,7 +253,7 @@ def cram_index(
             raise IndexFormatError(f"it does not have what the file has at byte {container.offset}")
     if by_container:
         raise IndexFormatError(f"the file has no container at byte {min(by_container)}")
-    if not by_contig.keys() <= set(range(UNPLACED, contigs)):
+    if not by_contig.keys() <= set(range(NO_PLACE, contigs)):
         raise IndexFormatError("it has more reference sequences")
 
     return [
@@ -288,7 +287,7 @@ def scatters_unplaced(slices: Iterable[Slice], containers: Iterable[Container]) 
     samtools 1.16 does not find all of these if there are others, in containers of their own.
     """
     several = {container.offset for container in containers if container.contig == SEVERAL}
-    return any(part.contig == UNPLACED and part.container in several for part in slices)
+    return any(part.contig == NO_PLACE and part.container in several for part in slices)
 
 
 def _reach(slices: Iterable[Slice]) -> int:

@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+# Stands for the number of a reference sequence where there is none (section 4.2, refID).
+NO_PLACE = -1
 # Positions that share an entry of a BAI's linear index (SAM specification, section 5.1.3).
 INTERVAL = 1 << 14
 # Positions in the smallest bins, as a power of 2, and the levels above (section 5.1.1).
