@@ -3,12 +3,11 @@
 https://documentation.dnanexus.com/developer/api/running-analyses/job-lifecycle
 """
 
-import contextlib
 import copy
 import json
 import subprocess
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -192,7 +191,7 @@ class Jobs:
         self._store = store
         self._root = root
         self._server = server
-        self._free_slots = at_once
+        self._at_once = at_once
         self._threads: list[threading.Thread] = []
         self._stopped = False
 
@@ -262,9 +261,8 @@ class Jobs:
             self._wait_for_inputs(job)
             while True:
                 try:
-                    with self._slot(job):
-                        output = self._run(job)
-                    self._deliver(job, output)
+                    self._wait_for_worker(job)
+                    self._deliver(job, self._run(job))
                     break
                 except JobFailed as failure:
                     self._clean_up(self._restart(job, failure))
@@ -352,19 +350,15 @@ class Jobs:
         if job.failed_part is not None and job.failed_part.failure is not None:
             raise JobFailed(*job.failed_part.failure)
 
-    @contextlib.contextmanager
-    def _slot(self, job: Job) -> Iterator[None]:
-        """Run in one of the slots, for which a job waits as `runnable`."""
+    def _wait_for_worker(self, job: Job) -> None:
+        """Begin to run, once fewer jobs than may be at once are running."""
+
+        def running() -> int:
+            return sum(one.state == "running" for one in self.by_id.values())
+
         with self._store.changed:
-            self._wait(job, lambda: self._free_slots > 0)
+            self._wait(job, lambda: running() < self._at_once)
             self._enter(job, "running")
-            self._free_slots -= 1
-        try:
-            yield
-        finally:
-            with self._store.changed:
-                self._free_slots += 1
-                self._store.changed.notify_all()
 
     def _are_ready(self, ids: Iterable[str]) -> bool:
         """Whether all these jobs have ended and all these objects are closed."""
