@@ -29,7 +29,7 @@ from readcount.counts import (
 )
 from readcount.errors import MORE_STORAGE, InputError, ReadCountError
 from readcount.indexing import index_anew
-from readcount.inputs import IndexedBam, check_streaming, downloaded, in_place
+from readcount.inputs import IndexedBam, check_streaming, downloaded, in_place, packed
 from readcount.multiqc import format_multiqc
 from readcount.plan import STREAMS_PER_CORE, divide
 from readcount.pool import start_workers
@@ -147,6 +147,9 @@ def scatter(subjobs: int) -> dict[str, Any]:
     check_coverage(work.bam, work.header, work.contigs)
     shards = divide(work.plan.tasks, subjobs)
     log(f"{work.plan}; {len(shards)} subjobs")
+    # Each of them reads the index.
+    index = packed(work.bam.index)
+    given["mappings_sorted_bai"] = upload(index, index.name)
     jobs = [
         dxpy.new_dxjob(
             {**given, "shard": number}, "count_shard", name=f"shard {number + 1} of {len(shards)}"

@@ -1,5 +1,6 @@
 """BAM files for tests, each made of what its test cares about; the rest has defaults."""
 
+import random
 import subprocess
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -104,19 +105,33 @@ def write_bam(
     return path
 
 
-def make_big_bam(path: Path, contigs: int, reads: int) -> Path:
+def make_big_bam(path: Path, contigs: int, reads: int, bases: int = 0) -> Path:
     """Writes so many sequences with so many reads on the first, one more on the next, and so on.
 
-    Quickly: the reads are as short as they can be. The index is at the same path with .bai.
+    Quickly: the reads have so many bases with their qualities, or none at all. The index is at the
+    same path with .bai.
     """
+    noise = random.Random(1).randbytes(1 << 20)
+    sequence = noise.translate(b"ACGT" * 64).decode()
+    qualities = noise.translate(bytes(range(33, 97)) * 4).decode()
+
+    def of_read(number: int) -> str:
+        if not bases:
+            return "50M\t*\t0\t0\t*\t*"
+        # Far from those of the reads before, which would be found again and left out.
+        start = number * 99_991 % (len(noise) - bases)
+        part = slice(start, start + bases)
+        return f"{bases}M\t*\t0\t0\t{sequence[part]}\t{qualities[part]}"
+
+    step = max(20, bases)
     names = [f"chr{number}" for number in range(1, contigs + 1)]
     command = ["samtools", "view", "-b", "-1", "-o", str(path), "-"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, text=True) as view:
         assert view.stdin is not None
-        view.stdin.writelines(f"@SQ\tSN:{name}\tLN:{20 * (reads + contigs)}\n" for name in names)
+        view.stdin.writelines(f"@SQ\tSN:{name}\tLN:{step * (reads + contigs)}\n" for name in names)
         for more, name in enumerate(names):
             view.stdin.writelines(
-                f"r\t0\t{name}\t{1 + 20 * number}\t60\t50M\t*\t0\t0\t*\t*\n"
+                f"r\t0\t{name}\t{1 + step * number}\t60\t{of_read(number)}\n"
                 for number in range(reads + more)
             )
     assert view.returncode == 0

@@ -30,7 +30,7 @@ URL = "https://dl.dnanex.us/F/D/S3cr3t/my%20sample.bam"
 
 @pytest.fixture
 def in_place() -> IndexedBam:
-    return IndexedBam(Path("my sample.bam"), Path("/home/x.bai"), url=URL, size=100)
+    return IndexedBam(Path("my sample.bam"), Path("/home/x.bai"), url=URL, url_size=100)
 
 
 @pytest.fixture(autouse=True)
@@ -71,7 +71,7 @@ def test_every_task_of_a_genome_is_in_one_shard(shards: int) -> None:
 
 
 def test_a_small_file_is_read_in_place_in_few_calls() -> None:
-    contigs = {f"chr{n}": Contig(1_000_000, 10_000) for n in range(25)}
+    contigs = {f"chr{n}": Contig(1_000_000, 8_000) for n in range(25)}
     plan = plan_tasks([Region(name) for name in contigs], contigs, 16, costs=IN_PLACE)
     assert sum(task.calls for task in plan.tasks) == 1
 

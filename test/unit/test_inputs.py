@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from builders import make_bam
-from readcount.inputs import downloaded
+from builders import Read, cram_of, make_bam, write_bam
+from readcount.inputs import IndexedBam, downloaded, packed
 
 ODD_NAMES = [
     "sample.bam",
@@ -57,3 +57,28 @@ def test_messages_show_long_names_shortened(tmp_path: Path) -> None:
     assert len(both.shown) <= 80
     assert both.shown.startswith("aaa")
     assert both.shown.endswith("a.bam")
+
+
+def test_a_bai_goes_to_other_jobs_compressed(tmp_path: Path) -> None:
+    bam = make_bam(tmp_path, {f"chr{number}": 1 for number in range(1000)})
+    index = Path(f"{bam}.bai")
+    small = packed(index)
+    assert small.stat().st_size < index.stat().st_size / 3
+    both = downloaded(str(bam), str(small))
+    assert both.index.read_bytes() == index.read_bytes()
+    assert both.index not in (index, small)
+
+
+def test_an_index_that_is_compressed_already_goes_as_it_is(tmp_path: Path) -> None:
+    bam = make_bam(tmp_path, {"chr1": 3})
+    csi = write_bam(tmp_path / "csi.bam", {"chr1": 10_000}, [Read("chr1")], csi=True)
+    for index in (Path(f"{csi}.bai"), Path(f"{cram_of(bam)}.crai")):
+        assert packed(index) == index
+        assert downloaded(str(bam), str(index)).index == index
+
+
+def test_the_size_is_that_of_the_file(tmp_path: Path) -> None:
+    bam = make_bam(tmp_path, {"chr1": 3})
+    here = downloaded(str(bam), f"{bam}.bai")
+    there = IndexedBam(Path("elsewhere.bam"), here.index, url="https://example.org/x", url_size=5)
+    assert (here.size, there.size) == (bam.stat().st_size, 5)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from readcount.index import INTERVAL
-from readcount.plan import Call, Group, Plan, plan_tasks
+from readcount.plan import IN_PLACE, RECORD_BYTES, Call, Group, Plan, costs_for, plan_tasks
 from readcount.regions import Contig, Region
 
 
@@ -80,6 +80,18 @@ def test_windows_hold_about_as_many_records_wherever_they_lie() -> None:
         Region("chr1", 4 * INTERVAL, None),
     ]
     assert [round(task.records / 1e6, 1) for task in made.tasks] == [46.5, 3.5]
+
+
+def test_long_reads_are_cut_finer_than_as_many_short_ones() -> None:
+    contigs = {"chr1": Contig(length=200_000_000, records=100_000)}
+
+    def tasks(record_bytes: float) -> int:
+        costs = costs_for(IN_PLACE, record_bytes)
+        return len(plan_tasks([Region("chr1")], contigs, 64, costs=costs).tasks)
+
+    assert tasks(RECORD_BYTES) == 1
+    # 1 GB
+    assert tasks(10_000) > 20
 
 
 def test_a_sequence_too_short_to_gain_by_it_is_not_cut() -> None:

@@ -19,6 +19,7 @@ _BEGINNINGS = {
 }
 _COMPRESSED_BEGINNINGS = {
     b"BAM\1": "a BAM file",
+    b"BAI\1": "a compressed BAI index",
     b"CSI\1": "a CSI index",
     b"BCF\2": "a BCF file",
     b"TBI\1": "a tabix index",
@@ -27,7 +28,9 @@ _COMPRESSED_BEGINNINGS = {
 }
 BAM = "a BAM file"
 CRAM = "a CRAM file"
-BAM_INDEXES = ("a BAI index", "a CSI index")
+BAI = "a BAI index"
+PACKED_BAI = "a compressed BAI index"
+BAM_INDEXES = (BAI, "a CSI index")
 CRAM_INDEX = "a CRAI index"
 # A line of six numbers for each slice.
 _CRAM_INDEX = re.compile(rb"(-?\d+\t){5}\d+\n")

@@ -16,8 +16,9 @@ from readcount.checks import (
     with_containers,
 )
 from readcount.counts import Counts, TaskCounts, merge_counts
+from readcount.density import expected_records
 from readcount.inputs import IndexedBam
-from readcount.plan import IN_PLACE, ON_DISK, Plan, Task, plan_tasks
+from readcount.plan import IN_PLACE, ON_DISK, Plan, Task, costs_for, plan_tasks
 from readcount.pool import Workers
 from readcount.regions import Contig, Header
 from readcount.samtools import run_task
@@ -108,8 +109,12 @@ def plan_work(
     header, contigs = read_files(bam)
     regions = list_regions(targets, {name: contig.length for name, contig in contigs.items()})
     check_read_groups(bam, header, selection)
+    unplaced = header.unplaced or 0
+    records = sum(map(expected_records, contigs.values())) + unplaced
     costs = IN_PLACE if bam.in_place else ON_DISK
-    plan = plan_tasks(regions, contigs, processes, unplaced=header.unplaced or 0, costs=costs)
+    if records:
+        costs = costs_for(costs, bam.size / records)
+    plan = plan_tasks(regions, contigs, processes, unplaced=unplaced, costs=costs)
     return Work(bam, selection, header, contigs, targets, plan)
 
 

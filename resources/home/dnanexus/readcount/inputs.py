@@ -1,5 +1,6 @@
 """The BAM or CRAM and its index."""
 
+import gzip
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -7,7 +8,7 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import TypeVar
 
-from readcount.content import BEGINNING_BYTES, CRAM, kind_of, kind_of_bytes
+from readcount.content import BAI, BEGINNING_BYTES, CRAM, PACKED_BAI, kind_of, kind_of_bytes
 from readcount.cram import Container, read_containers, read_containers_in_place, read_crai
 from readcount.errors import InputError, shorten
 from readcount.remote import patiently, read_url
@@ -35,19 +36,24 @@ class IndexedBam:
         cram: whether it is a CRAM.
         url: where to read it in place, if it is not at the path. Who has it can read the file, so
             it is in no log, error or output.
-        size: of a file that is read in place, in bytes.
+        url_size: of a file that is read in place, in bytes.
     """
 
     path: Path
     index: Path
     cram: bool = False
     url: str | None = field(default=None, repr=False)
-    size: int = 0
+    url_size: int = 0
 
     @property
     def in_place(self) -> bool:
         """Whether the file is read over the network."""
         return self.url is not None
+
+    @property
+    def size(self) -> int:
+        """Of the BAM, in bytes."""
+        return self.url_size if self.in_place else self.path.stat().st_size
 
     @property
     def location(self) -> str:
@@ -101,12 +107,15 @@ class IndexedBam:
 
 
 def downloaded(bam: str, index: str | None) -> IndexedBam:
-    """Brings two downloaded files together; without an index, the place is where it is to be."""
+    """Brings two downloaded files together; without an index, the place is where it is to be.
+
+    The index may be packed.
+    """
     path = Path(bam).absolute()
     cram = kind_of(path) == CRAM
     if index is None:
         return IndexedBam(path, Path(f"{path}.{'crai' if cram else 'bai'}"), cram)
-    pair = IndexedBam(path, Path(index).absolute(), cram)
+    pair = IndexedBam(path, _unpacked(Path(index).absolute()), cram)
     # htslib warns of an index that is older than its BAM, but the times of two downloads only
     # tell which came first.
     pair.index.touch()
@@ -126,10 +135,39 @@ def check_streaming(stream_bam: bool, subjobs: int, has_index: bool) -> None:
 
 
 def in_place(url: str, name: str, size: int, index: str) -> IndexedBam:
-    """Brings a file that stays where it is and its index together; raises NetworkError."""
-    pair = IndexedBam(Path(name), Path(index).absolute(), url=url, size=size)
+    """Brings a file that stays where it is and its index together; raises NetworkError.
+
+    Args:
+        url: where to read it.
+        name: of the file.
+        size: of the file in bytes.
+        index: path of the index, packed or not.
+    """
+    pair = IndexedBam(Path(name), _unpacked(Path(index).absolute()), url=url, url_size=size)
     pair.index.touch()
     return replace(pair, cram=kind_of_bytes(pair.read(0, BEGINNING_BYTES)) == CRAM)
+
+
+def packed(index: Path) -> Path:
+    """Compresses a BAI, to a third of its size or less; other indexes are compressed as they are.
+
+    Gives the path of the index to pass on.
+    """
+    if kind_of(index) != BAI:
+        return index
+    small = index.with_name(f"{index.name}.gz")
+    # Not with the time, so that one index is always the same bytes.
+    small.write_bytes(gzip.compress(index.read_bytes(), mtime=0))
+    return small
+
+
+def _unpacked(index: Path) -> Path:
+    """Gives the path of an index as samtools reads it."""
+    if kind_of(index) != PACKED_BAI:
+        return index
+    whole = index.with_name(f"{index.name.removesuffix('.gz')}.whole")
+    whole.write_bytes(gzip.decompress(index.read_bytes()))
+    return whole
 
 
 @lru_cache(maxsize=1)

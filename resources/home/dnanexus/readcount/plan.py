@@ -7,7 +7,7 @@ Only their ratios matter: they decide what shares a call and what is cut, never 
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from heapq import heapreplace
 from itertools import pairwise
 from math import ceil
@@ -69,29 +69,32 @@ ON_DISK = Costs(
     small_tasks_per_large=6,
     calls_per_task=2,
 )
-# Over a connection of 50 MB/s, with 90 bytes a record. A call takes four requests, one after the
-# other, and a megabyte that it does not need: what is on its way when samtools, which has read the
-# header, goes elsewhere. All sorts of tasks wait for the network alike.
+# Processes that each read over a connection of their own, for each core: one that only waits for
+# the network leaves the core to another.
+STREAMS_PER_CORE = 4
+# Over a connection of 50 MB/s. A call takes four requests, one after the other, and a megabyte that
+# it does not need: what is on its way when samtools, which has read the header, goes elsewhere. A
+# call's records cost what the network takes; those of groups and spans, and what both take besides,
+# cost STREAMS_PER_CORE times their time of a core, as so many connections wait for it.
 IN_PLACE = Costs(
     call=0.1,
     call_per_contig=1.5e-6,
     record=1.8e-6,
     calls_per_window=1,
-    group_record=1.8e-6,
-    group_region=1e-6,
-    span_record=1.8e-6,
-    span=2e-5,
+    group_record=2.8e-6,
+    group_region=4e-6,
+    span_record=5.2e-6,
+    span=8e-5,
     calls_per_group=1,
     large_tasks_per_core=2,
     small_tasks_per_large=2,
     calls_per_task=6,
 )
-# Processes that each read over a connection of their own, for each core: one that only waits for
-# the network leaves the core to another.
-STREAMS_PER_CORE = 4
+# The size of a record for which these are the costs, in bytes of the BAM.
+RECORD_BYTES = 90
 # What the largest shard may cost, in shards that are all alike; bytes and seconds, which differ
 # from what was expected, come to somewhat more.
-MOST_IN_SHARD = 1.1
+MOST_IN_SHARD = 1.05
 # So much of a sequence goes into large tasks.
 SHARE_IN_LARGE_TASKS = 0.75
 # Of what is no reference sequence nothing is known.
@@ -204,6 +207,20 @@ class Plan:
             f"{len(self.regions) - len(self.empty):,} with records; "
             f"{sum(task.calls for task in self.tasks):,} samtools calls"
         )
+
+
+def costs_for(costs: Costs, record_bytes: float) -> Costs:
+    """Gives the costs of records of another size: what is read and inflated is bytes.
+
+    A long read of 10 kB takes a hundred times as long as a short one.
+    """
+    times = record_bytes / RECORD_BYTES
+    return replace(
+        costs,
+        record=costs.record * times,
+        group_record=costs.group_record * times,
+        span_record=costs.span_record * times,
+    )
 
 
 def plan_tasks(
