@@ -11,10 +11,10 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export PYTHONPATH := $(CURDIR)/test:$(CURDIR)/resources/home/dnanexus
 # Compiled files must not get into resources/, all of which goes into the applet's bundle.
 export PYTHONDONTWRITEBYTECODE := 1
-export BAM BAI PYTHON READS ROUNDS SEED CORES
+export BAM BAI PYTHON READS ROUNDS SEED CORES RATE LATENCY
 
 .DEFAULT_GOAL := applet
-.PHONY: applet help setup run shell test test-dnanexus bench fuzz lint format clean
+.PHONY: applet help setup run shell test test-dnanexus bench bench-in-place fuzz lint format clean
 
 applet:
 	@find resources -name __pycache__ -type d -prune -exec rm -rf {} +
@@ -47,6 +47,9 @@ test-dnanexus: $(INSTALLED_FOR_REPORT) ## run the end-to-end tests in the projec
 
 bench: $(INSTALLED) ## measure the counting beside other ways (READS=6000000 ROUNDS=5)
 	@python -m benchmark
+
+bench-in-place: $(INSTALLED) ## measure stream_bam and subjobs (RATE=50e6 LATENCY=0.02)
+	@python -m benchmark.in_place
 
 fuzz: $(INSTALLED) ## damage a BAM, and a CRAM, N times, and look for wrong counts (N=1000 SEED=1)
 	@python -m fuzz $(or $(N),1000) $(or $(SEED),1)

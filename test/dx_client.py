@@ -2,11 +2,14 @@
 
 import json
 import secrets
+import shutil
 import subprocess
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+PROJECT = Path(__file__).parents[1]
 
 
 @dataclass(frozen=True)
@@ -119,3 +122,22 @@ def text_of(dx: Dx, link: dict[str, str] | None) -> str | None:
         check=True,
     )
     return done.stdout.decode()
+
+
+def copy_of_applet(folder: Path) -> Path:
+    """Copies the applet's files to a folder in this one, which has the applet's name."""
+    copy = folder / "samtools_count"
+    copy.mkdir()
+    for name in ("dxapp.json", "Makefile", "README.md"):
+        shutil.copy(PROJECT / name, copy)
+    for name in ("src", "resources"):
+        shutil.copytree(PROJECT / name, copy / name)
+    return copy
+
+
+def build_applet(dx: Dx, source: Path) -> Applet:
+    """Builds the applet from its files into the folder of dx; has to succeed."""
+    done = dx("build", "--destination", f"{dx.folder.rstrip('/')}/", str(source))
+    assert done.returncode == 0, done.stderr
+    answer = json.loads(done.stdout.splitlines()[-1])
+    return Applet(dx, answer["id"], done.stderr)

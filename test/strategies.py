@@ -1,14 +1,19 @@
 """BAM files that hypothesis makes up."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hypothesis import strategies as st
 
 from builders import Read
 from readcount.index import INTERVAL
+from readcount.plan import ON_DISK
 
 UNMAPPED = 0x4
 CIGARS = [None, "1M", "10M", "3S5M", "2M40000N2M", "5I", "100000M"]
+# What reaches into a window over its edge is taken off, or kept out by an expression.
+BY_EDGE = replace(ON_DISK, window_record=1.0)
+BY_EXPRESSION = replace(ON_DISK, window_record=ON_DISK.record)
+ways_to_cut = st.sampled_from([BY_EDGE, BY_EXPRESSION])
 
 
 @dataclass(frozen=True)

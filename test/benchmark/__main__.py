@@ -1,10 +1,5 @@
-"""Measures the applet's counting beside other ways: `python -m benchmark`.
+"""Measures the applet's counting beside other ways: `python -m benchmark`."""
 
-The environment gives READS (6,000,000), ROUNDS (5), SEED (1), CORES (the machine's), and the folder
-that keeps the BAMs, BENCH (.bench in the project).
-"""
-
-import os
 import random
 import re
 import shutil
@@ -17,17 +12,12 @@ from benchmark import scaling
 from benchmark.bams import bam_of_shape, bed_of_exons, human, reads_per_contig
 from benchmark.measure import Run, Way, cpu_of_children, run
 from benchmark.schedule import Costs, our_schedule, tutorial_schedule
+from benchmark.settings import BENCH, CONTIG_READS, CORES, READS, ROUNDS, SEED, show_progress
 from readcount.checks import read_files
 from readcount.inputs import downloaded
 from readcount.plan import Call, Group, plan_tasks
 from readcount.regions import Contig, Region, read_header
 from readcount.samtools import count_group, count_region, run_task
-
-READS = int(os.environ.get("READS") or 6_000_000)
-ROUNDS = int(os.environ.get("ROUNDS") or 5)
-SEED = int(os.environ.get("SEED") or 1)
-CORES = int(os.environ.get("CORES") or os.cpu_count() or 1)
-BENCH = Path(os.environ.get("BENCH") or Path(__file__).parents[2] / ".bench")
 
 TITLES = {
     "human": "GRCh38-like header: 25 chromosomes, 3,341 decoy and HLA sequences with 1 % of reads",
@@ -201,11 +191,6 @@ def show_scaling(costs: Costs, bytes_per_record: float) -> None:
         print(row)
 
 
-def show_progress(message: str) -> None:
-    if sys.stderr.isatty():
-        print(f"\r\033[K{message}", end="", file=sys.stderr, flush=True)
-
-
 def main() -> None:
     print(f"# Benchmark: {READS:,} reads, {CORES} cores, {ROUNDS} rounds, seed {SEED}")
     missing = [
@@ -215,9 +200,7 @@ def main() -> None:
     if "samtools" in missing:
         raise SystemExit("Nothing can be measured without samtools.")
     bams = {
-        shape: bam_of_shape(
-            shape, min(READS, 1_000_000) if shape == "contigs" else READS, SEED, BENCH
-        )
+        shape: bam_of_shape(shape, CONTIG_READS if shape == "contigs" else READS, SEED, BENCH)
         for shape in TITLES
     }
     for shape, title in TITLES.items():

@@ -4,20 +4,16 @@ With `--dnanexus` the same tests run in the project that `dx` has selected, in a
 is removed at the end.
 """
 
-import json
 import os
 import secrets
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from dx_client import Applet, Dx
+from dx_client import Applet, Dx, build_applet, copy_of_applet
 from local_platform import LocalPlatform
 from local_platform.__main__ import client_environment
-
-APPLET = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="session")
@@ -47,19 +43,10 @@ def dx(request: pytest.FixtureRequest) -> Iterator[Dx]:
 @pytest.fixture(scope="session")
 def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the applet's files, in a folder that has the applet's name."""
-    source = tmp_path_factory.mktemp("build") / "samtools_count"
-    source.mkdir()
-    for name in ("dxapp.json", "Makefile", "README.md"):
-        shutil.copy(APPLET / name, source)
-    for name in ("src", "resources"):
-        shutil.copytree(APPLET / name, source / name)
-    return source
+    return copy_of_applet(tmp_path_factory.mktemp("build"))
 
 
 @pytest.fixture(scope="session")
 def applet(dx: Dx, source: Path) -> Applet:
     """The applet, built from that copy."""
-    done = dx("build", "--destination", f"{dx.folder}/", str(source))
-    assert done.returncode == 0, done.stderr
-    answer = json.loads(done.stdout.splitlines()[-1])
-    return Applet(dx, answer["id"], done.stderr)
+    return build_applet(dx, source)

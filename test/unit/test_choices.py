@@ -14,13 +14,14 @@ from readcount.counting import count_regions
 from readcount.counts import format_table
 from readcount.errors import InputError
 from readcount.inputs import downloaded
-from readcount.plan import Call, SpanGroup, plan_tasks
+from readcount.plan import Call, Costs, SpanGroup, plan_tasks
 from readcount.pool import start_workers
 from readcount.regions import UNPLACED, Region
 from readcount.samtools import count_region, run_task
 from readcount.selection import EVERYTHING, FLAGS, Selection
 from readcount.targets import Targets, list_regions
 from readme import is_in_the_table_of_errors
+from strategies import ways_to_cut
 
 LENGTHS = {"chr1": 100_000, "chr2": 5_000, "HLA-A*01:01": 300, "a}b": 300, "chrM": 16_000}
 GROUPS = ("lane1", "lane2")
@@ -117,21 +118,23 @@ def regions_of(request: Request, folder: Path) -> list[Region]:
     return list_regions(targets, LENGTHS)
 
 
-@given(st.lists(reads(), max_size=30), requests, st.booleans(), st.booleans())
-@settings(max_examples=60)
+@given(st.lists(reads(), max_size=30), requests, st.booleans(), st.booleans(), ways_to_cut)
+@settings(max_examples=80)
 def test_any_combination_counts_what_looking_at_each_record_counts(
     tmp_path_factory: pytest.TempPathFactory,
     made: list[Read],
     request_: Request,
     csi: bool,
     cut: bool,
+    costs: Costs,
 ) -> None:
     folder = tmp_path_factory.mktemp("any")
     bam = write_bam(folder, LENGTHS, made, more_header=HEADER, csi=csi)
     files = downloaded(str(bam), f"{bam}.bai")
     regions = regions_of(request_, folder)
     _, contigs = read_files(files)
-    plan = plan_tasks(regions, contigs, cores=3, seconds=TINY if cut else None, shortest=100)
+    seconds = TINY if cut else None
+    plan = plan_tasks(regions, contigs, cores=3, seconds=seconds, shortest=100, costs=costs)
 
     counted = [run_task(files, task, request_.selection) for task in enumerate(plan.tasks)]
 

@@ -12,10 +12,10 @@ from readcount.checks import read_files
 from readcount.counts import merge_counts
 from readcount.index import INTERVAL
 from readcount.inputs import IndexedBam
-from readcount.plan import Call, Group, Plan, plan_tasks
+from readcount.plan import ON_DISK, Call, Costs, Group, Plan, plan_tasks
 from readcount.regions import Contig, Region
 from readcount.samtools import run_task
-from strategies import CIGARS, UNMAPPED, Case, cases
+from strategies import BY_EDGE, BY_EXPRESSION, CIGARS, UNMAPPED, Case, cases, ways_to_cut
 
 # No record costs less: with tasks of this size every sequence is cut.
 TINY = 1e-8
@@ -26,13 +26,18 @@ def indexed(bam: Path) -> IndexedBam:
 
 
 def plan_of(
-    bam: Path, *, seconds: float | None = None, shortest: int = 1, by_length: bool = False
+    bam: Path,
+    *,
+    seconds: float | None = None,
+    shortest: int = 1,
+    by_length: bool = False,
+    costs: Costs = ON_DISK,
 ) -> Plan:
     _, contigs = read_files(indexed(bam))
     if by_length:
         contigs = {name: contig._replace(offsets=()) for name, contig in contigs.items()}
     regions = [Region(contig) for contig in contigs]
-    return plan_tasks(regions, contigs, cores=3, seconds=seconds, shortest=shortest)
+    return plan_tasks(regions, contigs, cores=3, seconds=seconds, shortest=shortest, costs=costs)
 
 
 def count(bam: Path, plan: Plan) -> list[int]:
@@ -41,10 +46,14 @@ def count(bam: Path, plan: Plan) -> list[int]:
     return [count.records for count in merge_counts(plan, counted)]
 
 
-@given(cases(), st.none() | st.integers(1, 8), st.booleans())
-@settings(max_examples=60)
+@given(cases(), st.none() | st.integers(1, 8), st.booleans(), ways_to_cut)
+@settings(max_examples=80)
 def test_any_cut_of_any_bam_gives_what_single_calls_give(
-    tmp_path_factory: pytest.TempPathFactory, case: Case, parts: int | None, by_length: bool
+    tmp_path_factory: pytest.TempPathFactory,
+    case: Case,
+    parts: int | None,
+    by_length: bool,
+    costs: Costs,
 ) -> None:
     path = tmp_path_factory.mktemp("any") / "sample.bam"
     bam = write_bam(path, case.lengths, case.reads, csi=case.csi)
@@ -54,24 +63,29 @@ def test_any_cut_of_any_bam_gives_what_single_calls_give(
         # That is a single base where the sequences are short.
         filled = [case.lengths[read.contig] for read in case.reads if read.contig]
         shortest = max(1, max(filled, default=1) // parts)
-        plan = plan_of(bam, seconds=TINY, shortest=shortest, by_length=by_length)
+        plan = plan_of(bam, seconds=TINY, shortest=shortest, by_length=by_length, costs=costs)
     assert count(bam, plan) == count_one_by_one(bam, case.lengths)
 
 
-def test_windows_of_one_base_count_each_record_once(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("costs", "calls"), [(BY_EDGE, 15), (BY_EXPRESSION, 8)])
+def test_windows_of_one_base_count_each_record_once(
+    tmp_path: Path, costs: Costs, calls: int
+) -> None:
     reads = [Read("a", at, cigar) for at in range(9) for cigar in CIGARS]
     bam = write_bam(tmp_path, {"a": 8, "b": 8}, [Read("a", -1, "10M"), *reads, Read("b", 3)])
-    plan = plan_of(bam, seconds=TINY, by_length=True)
+    plan = plan_of(bam, seconds=TINY, by_length=True, costs=costs)
+    assert sum(task.calls for task in plan.tasks if task.numbers == (0,)) == calls
     assert len([task for task in plan.tasks if isinstance(task, Call)]) == 16
     assert count(bam, plan) == count_one_by_one(bam, "ab") == [1 + len(reads), 1]
 
 
-def test_windows_by_the_index_count_each_record_once(tmp_path: Path) -> None:
+@pytest.mark.parametrize("costs", [BY_EDGE, BY_EXPRESSION])
+def test_windows_by_the_index_count_each_record_once(tmp_path: Path, costs: Costs) -> None:
     # Most records lie in the fourth of ten intervals, many of them over its edges.
     reads = [Read("a", 4 * INTERVAL - 20_000 + 7 * n, "9000M") for n in range(4000)]
     reads += [Read("a", n * INTERVAL - 1, "2M") for n in range(1, 10)]
     bam = write_bam(tmp_path, {"a": 10 * INTERVAL}, reads)
-    plan = plan_of(bam, seconds=TINY)
+    plan = plan_of(bam, seconds=TINY, costs=costs)
     starts = [task.window.start for task in plan.tasks if isinstance(task, Call) and task.window]
     assert len(starts) > 2
     assert all((start or 0) % INTERVAL == 0 for start in starts)

@@ -25,8 +25,9 @@ class Costs:
         call: to start samtools, and to read the header and the index.
         call_per_contig: what they grow by with each sequence.
         record: of `samtools view -c`.
-        calls_per_window: that a window takes, but for the first of a sequence; see
-            samtools.count_window.
+        window_record: of `samtools view -c` with an expression that keeps out what reaches into a
+            window over its edge. Where a call costs less than that, what reaches in is counted by
+            itself; see samtools.count_window.
         group_record: of a group, which a second process tallies.
         group_region: each sequence of a group.
         span_record: of a group of spans, whose ends Python looks up.
@@ -42,7 +43,7 @@ class Costs:
     call: float
     call_per_contig: float
     record: float
-    calls_per_window: int
+    window_record: float
     group_record: float
     group_region: float
     span_record: float
@@ -59,7 +60,7 @@ ON_DISK = Costs(
     call=5e-3,
     call_per_contig=1.2e-6,
     record=0.39e-6,
-    calls_per_window=2,
+    window_record=0.46e-6,
     group_record=0.63e-6,
     group_region=1e-6,
     span_record=1.3e-6,
@@ -78,9 +79,9 @@ STREAMS_PER_CORE = 4
 # cost STREAMS_PER_CORE times their time of a core, as so many connections wait for it.
 IN_PLACE = Costs(
     call=0.1,
-    call_per_contig=1.5e-6,
+    call_per_contig=5e-6,
     record=1.8e-6,
-    calls_per_window=1,
+    window_record=1.86e-6,
     group_record=2.8e-6,
     group_region=4e-6,
     span_record=5.2e-6,
@@ -103,7 +104,7 @@ UNKNOWN = Contig(0)
 
 @dataclass(frozen=True)
 class Call:
-    """One `samtools view -c`, or two for a window that is not the first.
+    """One `samtools view -c`, or two for a window that is not the first; see count_window.
 
     Attributes:
         number: place of the region in the list of regions, from 0.
@@ -218,6 +219,7 @@ def costs_for(costs: Costs, record_bytes: float) -> Costs:
     return replace(
         costs,
         record=costs.record * times,
+        window_record=costs.window_record * times,
         group_record=costs.group_record * times,
         span_record=costs.span_record * times,
     )
@@ -361,13 +363,18 @@ def _calls(
     calls: list[Task] = []
     for (start, share_before), (end, share) in pairwise(bounds):
         part = records * (share - share_before)
-        number_of_calls = costs.calls_per_window if calls else 1
+        # The first window has all that reaches into it.
+        number_of_calls, cost = 1, call + costs.record * part
+        if calls:
+            cost, number_of_calls = min(
+                (call + costs.window_record * part, 1), (2 * call + costs.record * part, 2)
+            )
         calls.append(
             Call(
                 number,
                 region,
                 records=part,
-                seconds=number_of_calls * call + costs.record * part,
+                seconds=cost,
                 window=Region(region.contig, start, end),
                 entry=contig.entry,
                 calls=number_of_calls,

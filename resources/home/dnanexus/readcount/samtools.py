@@ -79,22 +79,20 @@ def _count_task(bam: IndexedBam, task: Task, selection: Selection) -> tuple[int,
     if isinstance(task, SpanGroup):
         return tuple(count_spans(bam, task, selection))
     with _with_own_index(bam, task) as alone:
-        return (count_window(alone, task.region, task.window or task.region, selection),)
+        return (count_window(alone, task, selection),)
 
 
-def count_window(
-    bam: IndexedBam, region: Region, window: Region, selection: Selection = EVERYTHING
-) -> int:
+def count_window(bam: IndexedBam, call: Call, selection: Selection = EVERYTHING) -> int:
     """Counts the records of a region that begin in a window of it, raising as run_task does.
 
     The region's first window also has those that only reach into the region. For the others, what
-    reaches in over the edge is counted by itself and taken off: that is a call that reads little,
-    while an expression that keeps them out costs a sixth of the time for each record. In place a
-    call costs more than that, and the core waits for the network anyway.
+    reaches in over the edge is counted by a call of its own and taken off, which reads little; or
+    it is kept out by an expression, which costs a sixth of the time for each record.
     """
-    if window.start is None or window.start == region.start:
+    window = call.window or call.region
+    if window.start is None or window.start == call.region.start:
         return count_region(bam, window, selection)
-    if bam.in_place:
+    if call.calls == 1:
         return count_region(bam, window, selection, BEGUN_WITHIN)
     edge = Region(window.contig, window.start, window.start + 1)
     reaching_in = count_region(bam, edge, selection, BEGUN_BEFORE)

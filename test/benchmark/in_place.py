@@ -1,0 +1,170 @@
+"""Measures counting in place and by subjobs on a local platform: `python -m benchmark.in_place`."""
+
+import os
+import statistics
+import subprocess
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmark.bams import bam_of_shape
+from benchmark.settings import (
+    BENCH,
+    CONTIG_READS,
+    LATENCY,
+    RATE,
+    READS,
+    ROUNDS,
+    SEED,
+    show_progress,
+)
+from dx_client import Applet, Dx, build_applet, copy_of_applet
+from local_platform import LocalPlatform
+from local_platform.__main__ import client_environment
+from local_platform.jobs import Job
+from local_platform.network import Network
+
+SUBJOBS = (1, 2, 7, 30)
+SETTINGS = {
+    "download, then count": "",
+    "`stream_bam`": "stream_bam=true",
+    **{f"`subjobs={number}`": f"subjobs={number}" for number in SUBJOBS},
+}
+HEAD = """| | started | wall (s) | of the file | of all | requests | balance: bytes | CPU |
+| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |"""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a job took.
+
+    Attributes:
+        wall: seconds from its start until its outputs were there.
+        moved: bytes of the BAM or CRAM that left the platform.
+        other: bytes of other files, most of them of indexes.
+        requests: for the BAM or CRAM.
+        shards: bytes of it and seconds of CPU time of each subjob that counted.
+        outputs: what the files hold that it made.
+    """
+
+    wall: float
+    moved: int
+    other: int
+    requests: int
+    shards: Sequence[tuple[int, float]]
+    outputs: dict[str, bytes]
+
+
+def run(platform: LocalPlatform, applet: Applet, files: Sequence[str], setting: str) -> Measured:
+    """Runs a job by itself on a BAM and its index, which are at the platform, to its end."""
+    names = ("mappings_sorted_bam", "mappings_sorted_bai")
+    given = [f"{name}={file}" for name, file in zip(names, files, strict=True)]
+    inputs = [part for value in [*given, *filter(None, [setting])] for part in ("-i", value)]
+    platform.network = Network(RATE, LATENCY)
+    job_id = applet.dx.ok("run", applet.id, *inputs, "--brief", "-y")
+    applet.dx.ok("wait", job_id)
+    job = platform.jobs.by_id[job_id]
+    if job.output is None or job.started_running is None:
+        raise SystemExit(f"{setting}: {job.failure}")
+    transfers = platform.network.transfers
+    of_bam = [transfer for transfer in transfers if transfer.file_id == files[0]]
+    shards = [
+        (sum(one.sent for one in of_bam if one.caller == part.id), cpu_of(part))
+        for part in platform.jobs.by_id.values()
+        if part.parent is job and part.function == "count_shard"
+    ]
+    contents = {
+        name: platform.store.content(platform.store.find_object(value["$dnanexus_link"]))
+        for name, value in job.output.items()
+        if isinstance(value, dict)
+    }
+    return Measured(
+        wall=(job.modified - job.started_running) / 1e3,
+        moved=sum(one.sent for one in of_bam),
+        other=sum(one.sent for one in transfers) - sum(one.sent for one in of_bam),
+        requests=len(of_bam),
+        shards=shards,
+        outputs={name: path.read_bytes() for name, path in contents.items()},
+    )
+
+
+def cpu_of(shard: Job) -> float:
+    """Gives the seconds that a subjob says in its log."""
+    lines = [str(line["msg"]) for line in shard.log.follow(1000, wait=False)]
+    said = next(line for line in lines if line.endswith("s of CPU time"))
+    return float(said.split()[0].replace(",", ""))
+
+
+def compare(platform: LocalPlatform, applet: Applet, path: Path) -> Iterator[str]:
+    """Runs all settings in turn, round after round; gives the rows of a table."""
+    index = next(one for ending in ("bai", "crai") if (one := Path(f"{path}.{ending}")).exists())
+    files = [applet.dx.ok("upload", "--wait", "--brief", str(one)) for one in (path, index)]
+    measured: dict[str, list[Measured]] = {name: [] for name in SETTINGS}
+    for number in range(ROUNDS):
+        for name, setting in SETTINGS.items():
+            measured[name].append(run(platform, applet, files, setting))
+            show_progress(f"{path.name}: round {number + 1} of {ROUNDS}, {name}")
+    show_progress("")
+    first = measured["download, then count"][0]
+    size = path.stat().st_size
+    for name, runs in measured.items():
+        if any(one.outputs != first.outputs for one in runs):
+            raise SystemExit(f"{name} does not give the outputs of a job on its own")
+        shards = max((one.shards for one in runs), key=len)
+        yield (
+            f"| {name} | {len(shards) or ''} "
+            f"| {median(one.wall for one in runs):,.1f} "
+            f"| {median(one.moved for one in runs) / size:.3f} "
+            f"| {median(one.moved + one.other for one in runs) / size:.3f} "
+            f"| {median(one.requests for one in runs):,.0f} "
+            f"| {balance(runs, 0)} | {balance(runs, 1)} |"
+        )
+
+
+def balance(runs: Sequence[Measured], part: int) -> str:
+    """Gives the largest shard's share against the mean."""
+    if len(runs[0].shards) < 2:
+        return ""
+    shares = [[shard[part] for shard in one.shards] for one in runs]
+    return f"{median(max(share) / statistics.mean(share) for share in shares):.2f}"
+
+
+def median(values: Iterable[float]) -> float:
+    return statistics.median(values)
+
+
+def cram_of(bam: Path) -> Path:
+    """Gives the records as a CRAM that refers to no reference; written if it is not there yet."""
+    cram = bam.with_suffix(".cram")
+    if not cram.exists():
+        unfinished = bam.with_suffix(".unfinished")
+        # Of each record it would say that the header does not know its read group.
+        options = ["--verbosity", "1", f"-@{os.cpu_count()}", "-C"]
+        formats = ["--output-fmt-option", "no_ref=1"]
+        subprocess.run(["samtools", "view", *options, *formats, "-o", unfinished, bam], check=True)
+        unfinished.rename(cram)
+        subprocess.run(["samtools", "index", cram], check=True)
+    return cram
+
+
+def main() -> None:
+    bams = [bam_of_shape(shape, READS, SEED, BENCH) for shape in ("human", "chromosomes", "deep")]
+    bams += [bam_of_shape("contigs", CONTIG_READS, SEED, BENCH), cram_of(bams[0])]
+    print(
+        f"# In place: {ROUNDS} rounds, {RATE / 1e6:,.0f} MB/s for each connection, "
+        f"{1e3 * LATENCY:,.0f} ms to begin one, jobs one after the other"
+    )
+    with LocalPlatform(jobs_at_once=1) as platform, tempfile.TemporaryDirectory() as folder:
+        dx = Dx(client_environment(platform, os.environ), "/")
+        applet = build_applet(dx, copy_of_applet(Path(folder)))
+        for path in bams:
+            print(f"\n## {path.name}, {path.stat().st_size / 1e6:,.0f} MB\n")
+            print(HEAD, flush=True)
+            for row in compare(platform, applet, path):
+                print(row, flush=True)
+    print("\nAll outputs are the same to the byte.")
+
+
+if __name__ == "__main__":
+    main()
