@@ -62,8 +62,8 @@ def estimate(size: float, bytes_per_record: float, costs: Costs, setting: Settin
         downloads = min(setting.cores, DOWNLOADS_AT_ONCE) * CONNECTION_BYTES_PER_SECOND
         busy = part / min(downloads, WORKER_BYTES_PER_SECOND) + counting
     stages = 3 if setting.subjobs else 1
-    # main and merge have a worker of 2 to 4 cores for little more than its start.
-    cores = workers * setting.cores * (busy + START_SECONDS) + (stages - 1) * 4 * START_SECONDS
+    # main and merge have a worker of 2 cores for little more than its start.
+    cores = workers * setting.cores * (busy + START_SECONDS) + (stages - 1) * 2 * START_SECONDS
     return Estimate(busy + stages * START_SECONDS, cores / 3600)
 
 

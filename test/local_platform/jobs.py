@@ -7,7 +7,7 @@ import copy
 import json
 import subprocess
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -83,6 +83,8 @@ class Job:
     # From which container each object of the input is taken.
     sources: Mapping[str, str]
     instance_type: str
+    # Who told instance types, before the executable did; its subjobs ask the same.
+    requirements: Sequence[Mapping[str, Any]]
     priority: str
     tags: list[str]
     properties: dict[str, str]

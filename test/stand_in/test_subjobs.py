@@ -1,5 +1,6 @@
 """Jobs that are made of other jobs: entry points of one executable, on workers of their own."""
 
+import json
 from typing import Any
 
 import dxpy
@@ -92,6 +93,18 @@ def test_what_subjobs_say_comes_together_in_the_job_that_began_them(bench: Bench
     assert (join["rootExecution"], join["workspace"]) == (job_id, ended["workspace"])
     assert join["input"] == {"said": [{"word": "one"}, {"word": "two"}]}
     assert "joins" in bench.dx("find", "jobs", "--origin", job_id)
+
+
+def test_whoever_runs_a_job_chooses_for_its_subjobs_too(bench: Bench) -> None:
+    bench.applet(SPLIT, INPUTS, OUTPUTS, name="split")
+    chosen = {"main": "mem1_ssd1_v2_x2", "part": "mem1_ssd1_v2_x16"}
+    arguments = ["-iwords=one", "--instance-type", json.dumps(chosen), "-y", "--brief"]
+    job_id = bench.dx("run", "split", *arguments).strip()
+    assert bench.ended(job_id)["instanceType"] == "mem1_ssd1_v2_x2"
+    part, join = parts_of(bench, job_id)
+    assert part["instanceType"] == "mem1_ssd1_v2_x16"
+    # Nobody has chosen, so that it is what the platform gives.
+    assert join["instanceType"] == "mem1_ssd1_v2_x4"
 
 
 def test_what_subjobs_make_is_not_in_the_project_unless_the_job_gives_it_out(bench: Bench) -> None:

@@ -164,7 +164,7 @@ def _outline(bam: IndexedBam) -> Iterator[Path]:
             have = wanted
             if has_header(bam, path):
                 break
-            wanted *= 8
+            wanted *= 2
         if have < bam.size:
             end = max(have, bam.size - END_BYTES)
             copy.write(bam.read(end, bam.size - end))

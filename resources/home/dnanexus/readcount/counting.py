@@ -51,6 +51,23 @@ class Work:
     plan: Plan
 
 
+@contextmanager
+def _without_collector() -> Iterator[None]:
+    """Keeps Python's collector of garbage from looking for cycles.
+
+    There are none among what is known of each sequence, which with 200,000 of them is a million
+    objects that live until the end: to look through them again and again is a quarter of our time.
+    """
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+@_without_collector()
 def count_regions(
     bam: IndexedBam,
     workers: Workers,
@@ -72,33 +89,17 @@ def count_regions(
             asked for is not in them.
         ReadCountError: counting failed for another reason.
     """
-    with _without_collector():
-        processes = len(workers.processes)
-        work = plan_work(bam, processes, targets, selection)
-        check_coverage(bam, work.header, work.contigs)
-        if not selection.everything:
-            log(f"counting records: {selection}")
-        log(f"{processes} {'connections' if bam.in_place else 'cores'}; {work.plan}")
-        counted = count_tasks(work, range(len(work.plan.tasks)), workers, log)
-        return merge_work(work, counted, log, workers)
+    processes = len(workers.processes)
+    work = plan_work(bam, processes, targets, selection)
+    check_coverage(bam, work.header, work.contigs)
+    if not selection.everything:
+        log(f"counting records: {selection}")
+    log(f"{processes} {'connections' if bam.in_place else 'cores'}; {work.plan}")
+    counted = count_tasks(work, range(len(work.plan.tasks)), workers, log)
+    return merge_work(work, counted, log, workers)
 
 
-@contextmanager
-def _without_collector() -> Iterator[None]:
-    """Keeps Python's collector of garbage from looking for cycles.
-
-    There are none among what is known of each sequence, which with 200,000 of them is a million
-    objects that live until the end: to look through them again and again is a quarter of our time.
-    """
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
-
-
+@_without_collector()
 def plan_work(
     bam: IndexedBam,
     processes: int,
@@ -133,6 +134,7 @@ def count_tasks(
     log(f"counted {records:,} records of {work.bam.path.name} in {seconds:,.1f} s")
 
 
+@_without_collector()
 def merge_work(
     work: Work, counted: Iterable[TaskCounts], log: Log, workers: Workers | None = None
 ) -> Counts:
