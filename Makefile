@@ -40,7 +40,7 @@ shell: $(INSTALLED) ## a shell in which dx talks to a local platform that has th
 	@python -m local_platform exec -- bash -c 'dx build . && exec bash'
 
 test: $(INSTALLED_FOR_REPORT) ## run the tests, end-to-end tests on a local platform among them
-	@pytest -c test/pytest.ini -n 3 test
+	@pytest -c test/pytest.ini -n 4 --dist worksteal test
 
 test-dnanexus: $(INSTALLED_FOR_REPORT) ## run the end-to-end tests in the project that dx has selected
 	@pytest -c test/pytest.ini test/end_to_end --dnanexus

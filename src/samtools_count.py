@@ -147,9 +147,9 @@ def scatter(subjobs: int) -> dict[str, Any]:
     check_coverage(work.bam, work.header, work.contigs)
     shards = divide(work.plan.tasks, subjobs)
     log(f"{work.plan}; {len(shards)} subjobs")
-    # Each of them reads the index.
-    index = packed(work.bam.index)
-    given["mappings_sorted_bai"] = upload(index, index.name)
+    # Every one of them reads all of the index.
+    if smaller := packed(work.bam.index):
+        given["mappings_sorted_bai"] = upload(smaller, smaller.name)
     jobs = [
         dxpy.new_dxjob(
             {**given, "shard": number}, "count_shard", name=f"shard {number + 1} of {len(shards)}"

@@ -137,13 +137,11 @@ def median(values: Iterable[float]) -> float:
 def cram_of(bam: Path) -> Path:
     """Gives the records as a CRAM that refers to no reference; written if it is not there yet."""
     cram = bam.with_suffix(".cram")
-    if not cram.exists():
-        unfinished = bam.with_suffix(".unfinished")
+    if not Path(f"{cram}.crai").exists():
         # Of each record it would say that the header does not know its read group.
         options = ["--verbosity", "1", f"-@{os.cpu_count()}", "-C"]
         formats = ["--output-fmt-option", "no_ref=1"]
-        subprocess.run(["samtools", "view", *options, *formats, "-o", unfinished, bam], check=True)
-        unfinished.rename(cram)
+        subprocess.run(["samtools", "view", *options, *formats, "-o", cram, bam], check=True)
         subprocess.run(["samtools", "index", cram], check=True)
     return cram
 

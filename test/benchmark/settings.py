@@ -1,4 +1,4 @@
-"""What the environment says of a benchmark."""
+"""What the environment says of a benchmark, and what the terminal says while it runs."""
 
 import os
 import sys
@@ -10,6 +10,7 @@ SEED = int(os.environ.get("SEED") or 1)
 # Enough for 200,000 contigs.
 CONTIG_READS = min(READS, 1_000_000)
 CORES = int(os.environ.get("CORES") or os.cpu_count() or 1)
+# Where the BAMs are kept.
 BENCH = Path(os.environ.get("BENCH") or Path(__file__).parents[2] / ".bench")
 # What a connection of the local platform passes in a second, and how long it takes to begin.
 RATE = float(os.environ.get("RATE") or 50e6)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from builders import cram_of, make_bam, make_big_bam
+from builders import Read, cram_of, make_bam, make_big_bam, write_bam
 from dx_client import Applet, Dx
 from local_platform import LocalPlatform
 from local_platform.faults import Fault, answer, corrupt, cut, lose_request
@@ -41,9 +41,9 @@ LONG = 20_000
 FILES: dict[str, Callable[[Path], Path]] = {
     "a BAM": lambda folder: make_big_bam(folder / "x.bam", contigs=5, reads=60_000),
     "a CRAM": lambda folder: cram_of(make_big_bam(folder / "x.bam", contigs=5, reads=60_000)),
-    "long reads": lambda folder: make_big_bam(folder / "x.bam", contigs=6, reads=700, bases=LONG),
+    "long reads": lambda folder: make_big_bam(folder / "x.bam", contigs=2, reads=2100, bases=LONG),
     "long reads in a CRAM": lambda folder: cram_of(
-        make_big_bam(folder / "x.bam", contigs=6, reads=700, bases=LONG)
+        make_big_bam(folder / "x.bam", contigs=2, reads=2100, bases=LONG)
     ),
     "many small sequences": lambda folder: make_bam(
         folder / "x.bam", {f"HLA-A*{n:02}:01": n % 3 for n in range(200)}, unplaced=7
@@ -51,6 +51,9 @@ FILES: dict[str, Callable[[Path], Path]] = {
     "small sequences in a CRAM": lambda folder: cram_of(
         make_bam(folder / "x.bam", {f"HLA-A*{n:02}:01": n % 3 for n in range(200)}, unplaced=7),
         "no_ref=1",
+    ),
+    "a CSI index": lambda folder: write_bam(
+        folder / "x.bam", {"chr1": 10_000}, [Read("chr1", at) for at in range(5)], csi=True
     ),
     "no records": lambda folder: make_bam(folder / "x.bam", {"chr1": 0, "chr2": 0}, unplaced=2),
     "no reference sequences": lambda folder: make_bam(folder / "x.bam", {}, unplaced=3),
@@ -69,6 +72,8 @@ def test_the_outputs_are_those_of_a_file_on_disk(
         assert in_place.produced == on_disk.produced
         assert (in_place.count_file, in_place.table) == (on_disk.count_file, on_disk.table)
         assert in_place.job["output"]["total_records"] == on_disk.job["output"]["total_records"]
+        if path.stat().st_size > 60_000_000:
+            assert " 4 samtools calls" in in_place.log, "nothing was cut into windows"
 
 
 def test_selected_records_of_regions_are_counted_in_place(applet: Applet, tmp_path: Path) -> None:
@@ -200,13 +205,16 @@ def test_any_number_of_subjobs_gives_the_same(
     assert run.count_file == expected_count_file(large)
     shards = [job for job in subjobs_of(platform, run.job["id"]) if job.function == "count_shard"]
     assert len(shards) == started
+    # They get it compressed.
+    index = run.job["input"]["mappings_sorted_bai"]
+    assert all(job.input["mappings_sorted_bai"] != index for job in shards)
 
 
 @pytest.fixture(scope="module")
 def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A file that is worth to be shared."""
     return make_big_bam(
-        tmp_path_factory.mktemp("large") / "l.bam", contigs=4, reads=2500, bases=LONG
+        tmp_path_factory.mktemp("large") / "l.bam", contigs=4, reads=2550, bases=LONG
     )
 
 

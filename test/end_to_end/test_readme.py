@@ -109,6 +109,17 @@ def test_a_batch_has_a_job_and_a_folder_for_each_sample(reader: Reader) -> None:
         assert dx.ok("cat", f"{dx.folder}/batch/{name}/{name}_count.txt") == SHOWN
 
 
+def test_a_file_is_counted_in_place_and_by_several_jobs(reader: Reader) -> None:
+    dx, bam = reader.dx, reader.example()
+    for path in (bam, Path(f"{bam}.bai")):
+        dx.upload(path)
+    reader.run("dx build -f .", cwd=ROOT)
+    (script,) = blocks("sh", "Scaling")
+    reader.run(script)
+    for folder in ("in_place", "shared"):
+        assert dx.ok("cat", f"{dx.folder}/counts/{folder}/sample_count.txt") == SHOWN
+
+
 def test_the_python_of_the_readme_prints_the_counts(reader: Reader, applet: Applet) -> None:
     dx, bam = reader.dx, reader.example()
     (script,) = blocks("python", "From Python")

@@ -83,7 +83,7 @@ class Job:
     # From which container each object of the input is taken.
     sources: Mapping[str, str]
     instance_type: str
-    # Who told instance types, before the executable did; its subjobs ask the same.
+    # The systemRequirements that it was run with, nearest first; its subjobs are, too.
     requirements: Sequence[Mapping[str, Any]]
     priority: str
     tags: list[str]
@@ -497,7 +497,7 @@ class Jobs:
                     if job.parent is None and job.project not in item.placements:
                         self._store.clone(item, job.workspace, job.project, job.folder)
                 job.output = output
-                job.become("done")
+                self._enter(job, "done")
         except PlatformError as error:
             raise JobFailed("OutputError", str(error)) from error
 

@@ -56,7 +56,7 @@ def prepare_job(
                 link.id: _source(call, link.id, link.project) for link in links_in(original)
             },
             "instance_type": instance_type(*requirements, spec["runSpec"], function=function),
-            "requirements": requirements,
+            "requirements": [asked.get("systemRequirements", {}) for asked in requirements],
             "timeout_policy": {
                 **spec["runSpec"].get("timeoutPolicy", {}),
                 **call.mapping("timeoutPolicyByExecutable").get(executable.id, {}),
@@ -116,7 +116,7 @@ def run_part(call: Call) -> Job:
         parent.executable,
         call.mapping("input"),
         call.body,
-        *parent.requirements,
+        *({"systemRequirements": asked} for asked in parent.requirements),
         function=function,
         name=call.optional("name", "") or f"{parent.name}:{function}",
         parent=parent,

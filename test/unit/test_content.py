@@ -23,6 +23,7 @@ from readcount.content import kind_of
         (b"##fileformat=VCFv4.2\n", "VCF text"),
         (gzip.compress(b"BCF\2\2", mtime=0), "a BCF file"),
         (gzip.compress(b"TBI\1", mtime=0), "a tabix index"),
+        (gzip.compress(b"BAI\1", mtime=0), "a compressed BAI index"),
         (b"PK\3\4", "a file of an unknown kind"),
         (b"0\t1\t2\t26\t5\t6\n", "a CRAI index"),
         (gzip.compress(b"-1\t0\t1\t26\t5\t6\n", mtime=0), "a CRAI index"),

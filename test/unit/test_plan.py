@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from readcount.index import INTERVAL
-from readcount.plan import IN_PLACE, RECORD_BYTES, Call, Group, Plan, costs_for, plan_tasks
+from readcount.plan import IN_PLACE, ON_DISK, RECORD_BYTES, Call, Group, Plan, costs_for, plan_tasks
 from readcount.regions import Contig, Region
 
 
@@ -92,6 +92,13 @@ def test_long_reads_are_cut_finer_than_as_many_short_ones() -> None:
     assert tasks(RECORD_BYTES) == 1
     # 1 GB
     assert tasks(10_000) > 20
+
+
+def test_spans_of_long_reads_share_calls_as_those_of_short_ones_do() -> None:
+    contigs = {"chr1": Contig(length=200_000_000, records=300_000)}
+    spans = [Region("chr1", 100_000 * number, 100_000 * number + 50_000) for number in range(2000)]
+    costs = costs_for(ON_DISK, 10_000)
+    assert len(plan_tasks(spans, contigs, 4, costs=costs).tasks) < 100
 
 
 def test_a_sequence_too_short_to_gain_by_it_is_not_cut() -> None:

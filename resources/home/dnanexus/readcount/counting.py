@@ -113,8 +113,10 @@ def plan_work(
     unplaced = header.unplaced or 0
     records = sum(map(expected_records, contigs.values())) + unplaced
     costs = IN_PLACE if bam.in_place else ON_DISK
-    if records:
-        costs = costs_for(costs, bam.size / records)
+    # Of a CRAM the bases are left out on disk, and in place its records are told by their bytes.
+    if records and not bam.cram:
+        header_size = (header.end or 0) >> 16
+        costs = costs_for(costs, (bam.size - header_size) / records)
     plan = plan_tasks(regions, contigs, processes, unplaced=unplaced, costs=costs)
     return Work(bam, selection, header, contigs, targets, plan)
 

@@ -2,6 +2,7 @@
 
 import gzip
 import re
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
@@ -10,7 +11,7 @@ from typing import TypeVar
 
 from readcount.content import BAI, BEGINNING_BYTES, CRAM, PACKED_BAI, kind_of, kind_of_bytes
 from readcount.cram import Container, read_containers, read_containers_in_place, read_crai
-from readcount.errors import InputError, shorten
+from readcount.errors import INDEX_ANEW, InputError, shorten
 from readcount.remote import patiently, read_url
 
 T = TypeVar("T")
@@ -148,26 +149,37 @@ def in_place(url: str, name: str, size: int, index: str) -> IndexedBam:
     return replace(pair, cram=kind_of_bytes(pair.read(0, BEGINNING_BYTES)) == CRAM)
 
 
-def packed(index: Path) -> Path:
-    """Compresses a BAI, to a third of its size or less; other indexes are compressed as they are.
+def packed(index: Path) -> Path | None:
+    """Compresses a BAI, to about a third of its size; other indexes are compressed as they are.
 
-    Gives the path of the index to pass on.
+    Gives the path of the smaller file, which has the same name; None if there is none.
     """
     if kind_of(index) != BAI:
-        return index
-    small = index.with_name(f"{index.name}.gz")
+        return None
     # Not with the time, so that one index is always the same bytes.
-    small.write_bytes(gzip.compress(index.read_bytes(), mtime=0))
-    return small
+    return _beside(index, "packed", gzip.compress(index.read_bytes(), mtime=0))
 
 
 def _unpacked(index: Path) -> Path:
-    """Gives the path of an index as samtools reads it."""
+    """Gives the path of an index as samtools reads it; raises InputError if it is damaged."""
     if kind_of(index) != PACKED_BAI:
         return index
-    whole = index.with_name(f"{index.name.removesuffix('.gz')}.whole")
-    whole.write_bytes(gzip.decompress(index.read_bytes()))
-    return whole
+    try:
+        content = gzip.decompress(index.read_bytes())
+    except (EOFError, gzip.BadGzipFile, zlib.error):
+        raise InputError(
+            f"mappings_sorted_bai: {shorten(index.name, SHOWN)} is damaged: it cannot be read to "
+            f"its end. {INDEX_ANEW}"
+        ) from None
+    return _beside(index, "unpacked", content)
+
+
+def _beside(path: Path, folder: str, content: bytes) -> Path:
+    """Writes a file of the same name, which is in messages, in a folder beside another one."""
+    made = path.parent / folder / path.name
+    made.parent.mkdir(exist_ok=True)
+    made.write_bytes(content)
+    return made
 
 
 @lru_cache(maxsize=1)

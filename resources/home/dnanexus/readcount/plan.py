@@ -75,8 +75,10 @@ ON_DISK = Costs(
 STREAMS_PER_CORE = 4
 # Over a connection of 50 MB/s. A call takes four requests, one after the other, and a megabyte that
 # it does not need: what is on its way when samtools, which has read the header, goes elsewhere. A
-# call's records cost what the network takes; those of groups and spans, and what both take besides,
-# cost STREAMS_PER_CORE times their time of a core, as so many connections wait for it.
+# call's records cost what the network takes. Where a core takes longer than a STREAMS_PER_CORE-th
+# of that, as for the records of groups (0.7 us with reading from a connection) and spans (1.3 us),
+# so many connections wait for it. An expression is cheap beside a megabyte: only above two million
+# records an edge has a call of its own.
 IN_PLACE = Costs(
     call=0.1,
     call_per_contig=5e-6,
@@ -114,7 +116,8 @@ class Call:
         window: the part; None for all of the region. Only records that begin in a window belong
             to it, but for the first one, to which all belong that reach into it.
         entry: where the index has the sequence, if it is worth being read alone.
-        calls: how many it takes.
+        edge: whether a call of its own counts what reaches into the window over its edge, which
+            is kept out by an expression if not.
     """
 
     number: int
@@ -123,7 +126,12 @@ class Call:
     seconds: float
     window: Region | None = None
     entry: Entry | None = None
-    calls: int = 1
+    edge: bool = False
+
+    @property
+    def calls(self) -> int:
+        """How many calls it takes that read the BAM."""
+        return 2 if self.edge else 1
 
     @property
     def numbers(self) -> tuple[int, ...]:
@@ -211,17 +219,19 @@ class Plan:
 
 
 def costs_for(costs: Costs, record_bytes: float) -> Costs:
-    """Gives the costs of records of another size: what is read and inflated is bytes.
+    """Gives the costs of records of another size.
 
-    A long read of 10 kB takes a hundred times as long as a short one.
+    To read and inflate a long read of 10 kB takes a hundred times as long as a short one, and so
+    does passing it on to another process; to look at its flags or to look it up does not.
     """
     times = record_bytes / RECORD_BYTES
+    more = costs.record * (times - 1)
     return replace(
         costs,
-        record=costs.record * times,
-        window_record=costs.window_record * times,
+        record=costs.record + more,
+        window_record=costs.window_record + more,
         group_record=costs.group_record * times,
-        span_record=costs.span_record * times,
+        span_record=costs.span_record + more,
     )
 
 
@@ -364,11 +374,9 @@ def _calls(
     for (start, share_before), (end, share) in pairwise(bounds):
         part = records * (share - share_before)
         # The first window has all that reaches into it.
-        number_of_calls, cost = 1, call + costs.record * part
+        cost, edge = call + costs.record * part, False
         if calls:
-            cost, number_of_calls = min(
-                (call + costs.window_record * part, 1), (2 * call + costs.record * part, 2)
-            )
+            cost, edge = min((call + costs.window_record * part, False), (call + cost, True))
         calls.append(
             Call(
                 number,
@@ -377,7 +385,7 @@ def _calls(
                 seconds=cost,
                 window=Region(region.contig, start, end),
                 entry=contig.entry,
-                calls=number_of_calls,
+                edge=edge,
             )
         )
     return calls

@@ -92,7 +92,7 @@ def count_window(bam: IndexedBam, call: Call, selection: Selection = EVERYTHING)
     window = call.window or call.region
     if window.start is None or window.start == call.region.start:
         return count_region(bam, window, selection)
-    if call.calls == 1:
+    if not call.edge:
         return count_region(bam, window, selection, BEGUN_WITHIN)
     edge = Region(window.contig, window.start, window.start + 1)
     reaching_in = count_region(bam, edge, selection, BEGUN_BEFORE)
