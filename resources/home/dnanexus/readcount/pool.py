@@ -99,7 +99,7 @@ def _end(pool: Pool, pids: int) -> None:
         while pid := int.from_bytes(os.read(pids, _PID_BYTES), "little"):
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(pid, signal.SIGKILL)
-    # One that took a dead one's place was forked beside threads: it may have waited for a lock since
-    # before it told its pid, and Python would wait for it at its own end.
+    # One that took a dead one's place was forked beside threads: it may wait for a lock that nobody
+    # gives back, since before it told its pid, and at its own end Python would wait for it.
     for process in multiprocessing.active_children():
         process.kill()
