@@ -139,6 +139,11 @@ def make_big_bam(path: Path, contigs: int, reads: int, bases: int = 0) -> Path:
     return path
 
 
+def index_of(path: Path) -> Path:
+    """Gives where the index is of what is written here."""
+    return Path(f"{path}{'.crai' if path.suffix == '.cram' else '.bai'}")
+
+
 def cram_of(bam: Path, *options: str) -> Path:
     """Writes the records of a BAM as a CRAM beside it, and its index.
 
@@ -159,7 +164,9 @@ def cram_of(bam: Path, *options: str) -> Path:
         reference.write_text("".join(bases))
         options = (*options, f"reference={reference}")
     formats = [part for option in options for part in ("--output-fmt-option", option)]
-    subprocess.run(["samtools", "view", "--no-PG", "-C", *formats, "-o", cram, bam], check=True)
+    # Without a line for each record whose read group is not in the header.
+    view = ["samtools", "view", "--verbosity", "1", "--no-PG", "-C"]
+    subprocess.run([*view, *formats, "-o", cram, bam], check=True)
     subprocess.run(["samtools", "index", cram], check=True)
     for path in (reference, Path(f"{reference}.fai")):
         path.unlink(missing_ok=True)

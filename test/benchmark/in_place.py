@@ -2,7 +2,6 @@
 
 import os
 import statistics
-import subprocess
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from benchmark.settings import (
     SEED,
     show_progress,
 )
+from builders import cram_of, index_of
 from dx_client import Applet, Dx, build_applet, copy_of_applet
 from local_platform import LocalPlatform
 from local_platform.__main__ import client_environment
@@ -42,7 +42,7 @@ class Measured:
     Attributes:
         wall: seconds from its start until its outputs were there.
         moved: bytes of the BAM or CRAM that left the platform.
-        other: bytes of other files, most of them of indexes.
+        moved_in_all: bytes of all files, indexes among them.
         requests: for the BAM or CRAM.
         shards: bytes of it and seconds of CPU time of each subjob that counted.
         outputs: what the files hold that it made.
@@ -50,7 +50,7 @@ class Measured:
 
     wall: float
     moved: int
-    other: int
+    moved_in_all: int
     requests: int
     shards: Sequence[tuple[int, float]]
     outputs: dict[str, bytes]
@@ -82,7 +82,7 @@ def run(platform: LocalPlatform, applet: Applet, files: Sequence[str], setting: 
     return Measured(
         wall=(job.modified - job.started_running) / 1e3,
         moved=sum(one.sent for one in of_bam),
-        other=sum(one.sent for one in transfers) - sum(one.sent for one in of_bam),
+        moved_in_all=sum(one.sent for one in transfers),
         requests=len(of_bam),
         shards=shards,
         outputs={name: path.read_bytes() for name, path in contents.items()},
@@ -98,8 +98,8 @@ def cpu_of(shard: Job) -> float:
 
 def compare(platform: LocalPlatform, applet: Applet, path: Path) -> Iterator[str]:
     """Runs all settings in turn, round after round; gives the rows of a table."""
-    index = next(one for ending in ("bai", "crai") if (one := Path(f"{path}.{ending}")).exists())
-    files = [applet.dx.ok("upload", "--wait", "--brief", str(one)) for one in (path, index)]
+    both = (path, index_of(path))
+    files = [applet.dx.ok("upload", "--wait", "--brief", str(one)) for one in both]
     measured: dict[str, list[Measured]] = {name: [] for name in SETTINGS}
     for number in range(ROUNDS):
         for name, setting in SETTINGS.items():
@@ -116,7 +116,7 @@ def compare(platform: LocalPlatform, applet: Applet, path: Path) -> Iterator[str
             f"| {name} | {len(shards) or ''} "
             f"| {median(one.wall for one in runs):,.1f} "
             f"| {median(one.moved for one in runs) / size:.3f} "
-            f"| {median(one.moved + one.other for one in runs) / size:.3f} "
+            f"| {median(one.moved_in_all for one in runs) / size:.3f} "
             f"| {median(one.requests for one in runs):,.0f} "
             f"| {balance(runs, 0)} | {balance(runs, 1)} |"
         )
@@ -134,21 +134,12 @@ def median(values: Iterable[float]) -> float:
     return statistics.median(values)
 
 
-def cram_of(bam: Path) -> Path:
-    """Gives the records as a CRAM that refers to no reference; written if it is not there yet."""
-    cram = bam.with_suffix(".cram")
-    if not Path(f"{cram}.crai").exists():
-        # Of each record it would say that the header does not know its read group.
-        options = ["--verbosity", "1", f"-@{os.cpu_count()}", "-C"]
-        formats = ["--output-fmt-option", "no_ref=1"]
-        subprocess.run(["samtools", "view", *options, *formats, "-o", cram, bam], check=True)
-        subprocess.run(["samtools", "index", cram], check=True)
-    return cram
-
-
 def main() -> None:
     bams = [bam_of_shape(shape, READS, SEED, BENCH) for shape in ("human", "chromosomes", "deep")]
-    bams += [bam_of_shape("contigs", CONTIG_READS, SEED, BENCH), cram_of(bams[0])]
+    cram = bams[0].with_suffix(".cram")
+    if not index_of(cram).exists():
+        cram_of(bams[0])
+    bams += [bam_of_shape("contigs", CONTIG_READS, SEED, BENCH), cram]
     print(
         f"# In place: {ROUNDS} rounds, {RATE / 1e6:,.0f} MB/s for each connection, "
         f"{1e3 * LATENCY:,.0f} ms to begin one, jobs one after the other"

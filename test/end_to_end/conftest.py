@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from builders import make_bam
 from dx_client import Applet, Dx, build_applet, copy_of_applet
 from local_platform import LocalPlatform
 from local_platform.__main__ import client_environment
@@ -23,6 +24,17 @@ def platform(request: pytest.FixtureRequest) -> Iterator[LocalPlatform]:
         pytest.skip("needs a local platform")
     with LocalPlatform() as platform:
         yield platform
+
+
+@pytest.fixture
+def no_fault_is_left(platform: LocalPlatform) -> Iterator[None]:
+    yield
+    platform.faults.clear()
+
+
+@pytest.fixture
+def bam(tmp_path: Path) -> Path:
+    return make_bam(tmp_path / "sample.bam", {"chr1": 3, "chr2": 0, "chrM": 2}, unplaced=1)
 
 
 @pytest.fixture(scope="session")

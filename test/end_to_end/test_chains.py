@@ -17,11 +17,6 @@ from oracle import expected_count_file
 SAMPLES = 50
 
 
-@pytest.fixture
-def bam(tmp_path: Path) -> Path:
-    return make_bam(tmp_path / "sample.bam", {"chr1": 3, "chr2": 0, "chrM": 2}, unplaced=1)
-
-
 def outputs(dx: Dx, job: dict[str, Any]) -> dict[str, object]:
     """The values of a job's output; those of files are their names and bytes."""
 

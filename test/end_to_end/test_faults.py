@@ -1,11 +1,9 @@
 """Counts come right through whatever dxpy can try again, and not at all through what it cannot."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from builders import make_bam
 from dx_client import Applet, files_of
 from local_platform import LocalPlatform
 from local_platform.faults import (
@@ -19,6 +17,9 @@ from local_platform.faults import (
 )
 from oracle import expected_count_file
 
+# Without them the next test would have the faults that this one has not used up.
+pytestmark = pytest.mark.usefixtures("no_fault_is_left")
+
 ANY_FILE = r"/file-\w+"
 BYTES = r"/F/D/.*"
 PART = r"/upload/.*"
@@ -31,17 +32,6 @@ REFUSED = answer(
     ("Content-Type", "application/json"),
     body=b'{"error": {"type": "InvalidState", "message": "refused by the test"}}',
 )
-
-
-@pytest.fixture
-def bam(tmp_path: Path) -> Path:
-    return make_bam(tmp_path / "sample.bam", {"chr1": 3, "chr2": 0, "chrM": 2}, unplaced=1)
-
-
-@pytest.fixture(autouse=True)
-def no_fault_is_left(platform: LocalPlatform) -> Iterator[None]:
-    yield
-    platform.faults.clear()
 
 
 TRANSIENT: dict[str, tuple[str, Fault]] = {

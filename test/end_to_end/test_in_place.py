@@ -1,39 +1,26 @@
 """Counting a file where it is, on one worker and on several, gives what it gives on disk."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from builders import Read, cram_of, make_bam, make_big_bam, write_bam
-from dx_client import Applet, Dx
+from builders import Read, cram_of, index_of, make_bam, make_big_bam, write_bam
+from dx_client import Applet, Dx, Run
 from local_platform import LocalPlatform
-from local_platform.faults import Fault, answer, corrupt, cut, lose_request
+from local_platform.faults import Fault, Injection, answer, corrupt, cut, lose_request
 from local_platform.jobs import Job
 from oracle import expected_count_file
+
+pytestmark = pytest.mark.usefixtures("no_fault_is_left")
 
 # In the URL of a file, which nobody may see who could not read the file anyway.
 SECRET = "/F/D/"
 BYTES = r"/F/D/.*\.bam"
 BUSY = answer("503 Service Unavailable")
 FORBIDDEN = answer("403 Forbidden")
-
-
-def index_of(path: Path) -> Path:
-    return Path(f"{path}{'.crai' if path.suffix == '.cram' else '.bai'}")
-
-
-@pytest.fixture
-def bam(tmp_path: Path) -> Path:
-    return make_bam(tmp_path / "sample.bam", {"chr1": 3, "chr2": 0, "chrM": 2}, unplaced=1)
-
-
-@pytest.fixture(autouse=True)
-def no_fault_is_left(platform: LocalPlatform) -> Iterator[None]:
-    yield
-    platform.faults.clear()
 
 
 # Bases of a read, so that few reads make a file that is worth to be shared.
@@ -96,6 +83,20 @@ def test_without_an_index_nothing_is_read_in_place(applet: Applet, bam: Path, ho
     )
 
 
+def run_in_place_with(
+    fault: Fault, applet: Applet, platform: LocalPlatform, bam: Path, times: int
+) -> tuple[Run, Injection]:
+    """Counts in place while so many reads of the file go wrong; gives what is left of the fault."""
+    injected: list[Injection] = []
+    run = applet.run(
+        bam,
+        index_of(bam),
+        "stream_bam=true",
+        before=lambda: injected.append(platform.faults.add(BYTES, fault, times)),
+    )
+    return run, injected[0]
+
+
 PASSING: dict[str, Fault] = {
     "refused for now": BUSY,
     "the connection is lost": lose_request,
@@ -108,14 +109,8 @@ def test_a_fault_of_the_network_that_passes_changes_nothing(
     applet: Applet, platform: LocalPlatform, tmp_path: Path, fault: Fault
 ) -> None:
     bam = make_big_bam(tmp_path / "x.bam", contigs=2, reads=50_000)
-    injected = []
-    run = applet.run(
-        bam,
-        index_of(bam),
-        "stream_bam=true",
-        before=lambda: injected.append(platform.faults.add(BYTES, fault, times=2)),
-    )
-    assert injected[0].times == 0, "the fault never happened"
+    run, injected = run_in_place_with(fault, applet, platform, bam, times=2)
+    assert injected.times == 0, "the fault never happened"
     assert run.state == "done", run.log
     assert run.count_file == expected_count_file(bam)
     assert "Trying again in 1 s" in run.log
@@ -126,12 +121,7 @@ def test_a_fault_of_the_network_that_passes_changes_nothing(
 def test_a_fault_of_the_network_that_lasts_fails_the_job_and_does_not_tell_the_url(
     applet: Applet, platform: LocalPlatform, bam: Path, fault: Fault
 ) -> None:
-    run = applet.run(
-        bam,
-        index_of(bam),
-        "stream_bam=true",
-        before=lambda: platform.faults.add(BYTES, fault, times=1000),
-    )
+    run, _ = run_in_place_with(fault, applet, platform, bam, times=1000)
     assert run.failure[0] == "AppInternalError"
     assert "sample.bam cannot be read over the network: " in run.failure[1]
     assert SECRET not in run.log + str(run.job)
@@ -150,12 +140,7 @@ def test_calls_that_the_network_fails_do_not_tell_the_url(
             return cut(app, environ, start_response)
         return app(environ, start_response)
 
-    run = applet.run(
-        bam,
-        index_of(bam),
-        "stream_bam=true",
-        before=lambda: platform.faults.add(BYTES, cut_what_has_no_end, times=1000),
-    )
+    run, _ = run_in_place_with(cut_what_has_no_end, applet, platform, bam, times=1000)
     assert run.state == "failed"
     assert run.failure[0] == "AppInternalError", run.failure
     assert "samtools view" in run.log
@@ -181,12 +166,7 @@ def test_wrong_bytes_give_no_wrong_count(
     applet: Applet, platform: LocalPlatform, tmp_path: Path
 ) -> None:
     bam = make_big_bam(tmp_path / "x.bam", contigs=2, reads=50_000)
-    run = applet.run(
-        bam,
-        index_of(bam),
-        "stream_bam=true",
-        before=lambda: platform.faults.add(BYTES, corrupt, times=1000),
-    )
+    run, _ = run_in_place_with(corrupt, applet, platform, bam, times=1000)
     assert run.state == "failed"
     assert run.produced == []
 
