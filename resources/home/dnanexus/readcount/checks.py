@@ -10,7 +10,7 @@ import io
 import tempfile
 import zlib
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -26,7 +26,9 @@ from readcount.content import (
 )
 from readcount.counts import RegionCount
 from readcount.cram import (
+    Container,
     ContainerError,
+    Slice,
     cram_index,
     guess_containers,
     read_crai,
@@ -87,7 +89,7 @@ def with_containers(bam: IndexedBam, header: Header) -> dict[str, Contig]:
     Raises:
         InputError: the containers cannot be followed to the end, or are not those of the index.
     """
-    index, faults = _containers_and_crai(bam, header)
+    index, faults = _by_containers(bam, header, read_crai(bam.index), bam.containers)
     if index is None:
         raise InputError("\n".join(faults))
     return _by_name(bam, header, index.entries)
@@ -197,20 +199,19 @@ def _read_crai(bam: IndexedBam, header: Header | None) -> tuple[Index | None, li
         return None, [f"{field} is damaged: {error}. {INDEX_ANEW}"]
     if header is None:
         return None, []
-    if not bam.in_place:
-        return _containers_and_crai(bam, header)
-    try:
-        entries = cram_index(slices, guess_containers(slices), len(header.names))
-        return Index(entries, None), []
-    except IndexFormatError as error:
-        return None, [f"{field} was not made from {bam.shown}: {error}. {INDEX_ANEW}"]
+    containers = partial(guess_containers, slices) if bam.in_place else bam.containers
+    return _by_containers(bam, header, slices, containers)
 
 
-def _containers_and_crai(bam: IndexedBam, header: Header) -> tuple[Index | None, list[str]]:
-    """Gives what an index says that can be read, by the containers too, or what is wrong."""
+def _by_containers(
+    bam: IndexedBam,
+    header: Header,
+    slices: Sequence[Slice],
+    containers: Callable[[], Sequence[Container]],
+) -> tuple[Index | None, list[str]]:
+    """Gives what the lines of an index and the containers say together, or what is wrong."""
     try:
-        entries = cram_index(read_crai(bam.index), bam.containers(), len(header.names))
-        return Index(entries, None), []
+        return Index(cram_index(slices, containers(), len(header.names)), None), []
     except ContainerError as error:
         return None, [
             f"mappings_sorted_bam: {bam.shown} cannot be read as a CRAM: {error}. Upload it again, "
