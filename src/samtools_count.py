@@ -103,7 +103,7 @@ def main(
         # first.
         with start_workers(cores * STREAMS_PER_CORE if stream_bam else cores) as workers:
             if stream_bam:
-                bam, bed_path = inputs_in_place(mappings_sorted_bam)
+                bam, bed = inputs_in_place(mappings_sorted_bam)
             else:
                 files = [
                     link for link in (mappings_sorted_bam, mappings_sorted_bai, regions_bed) if link
@@ -115,16 +115,11 @@ def main(
                 inputs = dxpy.download_all_inputs()
                 (bam_path,) = inputs["mappings_sorted_bam_path"]
                 (index_path,) = inputs.get("mappings_sorted_bai_path", [None])
-                (bed_path,) = inputs.get("regions_bed_path", [None])
+                bed = bed_of(inputs)
                 bam = downloaded(bam_path, index_path)
                 if index_path is None:
                     bam = index_anew(bam, cores, log)
-            targets = Targets(
-                tuple(regions),
-                Path(bed_path) if bed_path else None,
-                primary_chromosomes_only,
-                include_unplaced,
-            )
+            targets = Targets(tuple(regions), bed, primary_chromosomes_only, include_unplaced)
             counts = count_regions(bam, workers, log, targets, selection)
 
     output = upload_counts(counts, bam.path.name, output_prefix, report)
@@ -218,10 +213,10 @@ def merge(counted: Sequence[dict[str, Sequence[int]]], **given: Any) -> dict[str
 
 def work_of(given: dict[str, Any]) -> Work:
     """Plans the work by the inputs of a job that has subjobs."""
-    bam, bed_path = inputs_in_place(given["mappings_sorted_bam"])
+    bam, bed = inputs_in_place(given["mappings_sorted_bam"])
     targets = Targets(
         tuple(given.get("regions", ())),
-        Path(bed_path) if bed_path else None,
+        bed,
         given["primary_chromosomes_only"],
         given["include_unplaced"],
     )
@@ -234,19 +229,24 @@ def work_of(given: dict[str, Any]) -> Work:
     return plan_work(bam, given["subjobs"] * PROCESSES_PER_SUBJOB, targets, selection)
 
 
-def inputs_in_place(link: DXLink) -> tuple[IndexedBam, str | None]:
+def inputs_in_place(link: DXLink) -> tuple[IndexedBam, Path | None]:
     """Downloads the inputs but for the BAM; gives it as it is to be read, and the BED file's path.
 
     The URL is a secret, and lasts longer than the job may run.
     """
     inputs = dxpy.download_all_inputs(exclude=["mappings_sorted_bam"])
     (index_path,) = inputs["mappings_sorted_bai_path"]
-    (bed_path,) = inputs.get("regions_bed_path", [None])
     file = dxpy.get_handler(link)
     described = file.describe()
     url, _ = file.get_download_url(preauthenticated=True, duration=URL_SECONDS)
     name = described["name"].replace("/", "%2F")
-    return in_place(url, name, described["size"], index_path), bed_path
+    return in_place(url, name, described["size"], index_path), bed_of(inputs)
+
+
+def bed_of(inputs: dict[str, Any]) -> Path | None:
+    """Gives the path of the BED file among inputs that were downloaded, if there is one."""
+    (path,) = inputs.get("regions_bed_path", [None])
+    return Path(path) if path else None
 
 
 def upload_counts(counts: Counts, bam_name: str, prefix: str, report: bool) -> dict[str, Any]:
