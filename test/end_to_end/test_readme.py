@@ -109,6 +109,27 @@ def test_a_batch_has_a_job_and_a_folder_for_each_sample(reader: Reader) -> None:
         assert dx.ok("cat", f"{dx.folder}/batch/{name}/{name}_count.txt") == SHOWN
 
 
+def test_what_is_chosen_is_what_samtools_selects(reader: Reader) -> None:
+    dx, bam = reader.dx, reader.example()
+    for path in (bam, Path(f"{bam}.bai")):
+        dx.upload(path)
+    reader.run("dx build -f .", cwd=ROOT)
+    for script in blocks("sh", "Choosing what to count"):
+        printed = reader.run(script).stdout
+    assert printed.splitlines()[-2:] == [
+        "exon 1\tchr1\t0\t1000\t1000\t42",
+        "exon 2\tchr1\t500\t2000\t1500\t54",
+    ]
+    usable = ["-F", "0xf04", "-f", "2", "-q", "20", "-d", "RG:lane1"]
+    for name, options in (("reads", ["-F", "0x900"]), ("usable", usable)):
+        command = ["samtools", "view", "-c", *options, "-e", 'rname != "*"', str(bam)]
+        total = subprocess.check_output(command, text=True).strip()
+        counts = dx.ok("cat", f"{dx.folder}/sample_{name}_count.txt")
+        assert counts.splitlines()[-1] == f"Total reads: {total}"
+    counts = dx.ok("cat", f"{dx.folder}/sample_primary_count.txt")
+    assert counts.splitlines()[-2] == "Region *: 120"
+
+
 def test_a_file_is_counted_in_place_and_by_several_jobs(reader: Reader) -> None:
     dx, bam = reader.dx, reader.example()
     for path in (bam, Path(f"{bam}.bai")):
