@@ -28,7 +28,7 @@ from readcount.errors import MESSAGE_LENGTH, InputError
 from readcount.index import INTERVAL, IndexFormatError
 from readcount.indexing import index_anew
 from readcount.inputs import IndexedBam, downloaded
-from readcount.plan import plan_tasks
+from readcount.plan import ON_DISK, plan_tasks, without_expressions
 from readcount.pool import start_workers
 from readcount.regions import Region
 from readcount.samtools import run_task
@@ -138,7 +138,8 @@ def test_windows_of_a_cram_count_each_record_once(tmp_path: Path) -> None:
     reads = [Read("a", 37 * n % (9 * INTERVAL), "9000M") for n in range(4000)]
     cram = files(cram_of(write_bam(tmp_path, {"a": 10 * INTERVAL}, reads), "seqs_per_slice=100"))
     _, contigs = read_files(cram)
-    plan = plan_tasks([Region("a")], contigs, cores=3, seconds=1e-8)
+    costs = without_expressions(ON_DISK)
+    plan = plan_tasks([Region("a")], contigs, cores=3, seconds=1e-8, costs=costs)
     assert len(plan.tasks) > 8
     counted = [run_task(cram, task).records[0] for task in enumerate(plan.tasks)]
     assert sum(counted) == 4000

@@ -18,7 +18,15 @@ from readcount.checks import (
 from readcount.counts import Counts, TaskCounts, merge_counts
 from readcount.density import expected_records
 from readcount.inputs import IndexedBam
-from readcount.plan import IN_PLACE, ON_DISK, Plan, Task, costs_for, plan_tasks
+from readcount.plan import (
+    IN_PLACE,
+    ON_DISK,
+    Plan,
+    Task,
+    costs_for,
+    plan_tasks,
+    without_expressions,
+)
 from readcount.pool import Workers
 from readcount.regions import Contig, Header
 from readcount.samtools import run_task
@@ -113,8 +121,10 @@ def plan_work(
     unplaced = header.unplaced or 0
     records = sum(map(expected_records, contigs.values())) + unplaced
     costs = IN_PLACE if bam.in_place else ON_DISK
+    if bam.cram:
+        costs = without_expressions(costs)
     # Of a CRAM the bases are left out on disk, and in place its records are told by their bytes.
-    if records and not bam.cram:
+    elif records:
         header_size = (header.end or 0) >> 16
         costs = costs_for(costs, (bam.size - header_size) / records)
     plan = plan_tasks(regions, contigs, processes, unplaced=unplaced, costs=costs)

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from heapq import heapreplace
 from itertools import pairwise
-from math import ceil
+from math import ceil, inf
 
 from readcount.density import edges, expected_records, share_out, told_records
 from readcount.index import INTERVAL, Entry
@@ -25,7 +25,7 @@ class Costs:
         call: to start samtools, and to read the header and the index.
         call_per_contig: what they grow by with each sequence.
         record: of `samtools view -c`.
-        window_record: of `samtools view -c` with an expression that keeps out what reaches into a
+        window_record: of `samtools view -c` with an expression that keeps out what overlaps a
             window over its edge. Where a call costs less than that, what reaches in is counted by
             itself; see samtools.count_window.
         group_record: of a group, which a second process tallies.
@@ -233,6 +233,11 @@ def costs_for(costs: Costs, record_bytes: float) -> Costs:
         group_record=costs.group_record * times,
         span_record=costs.span_record + more,
     )
+
+
+def without_expressions(costs: Costs) -> Costs:
+    """Returns the costs for a CRAM, of which no call has an expression; see count_region."""
+    return replace(costs, window_record=inf)
 
 
 def plan_tasks(

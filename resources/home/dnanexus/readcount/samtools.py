@@ -34,8 +34,6 @@ from readcount.remote import unreachable
 from readcount.selection import EVERYTHING, Selection
 from readcount.spans import count_overlaps, read_records
 
-# How the first position of a record compares with the start of a region.
-BEGUN_BEFORE, BEGUN_WITHIN = "<=", ">"
 # Sequences of a group that may have to be counted again, each by a call.
 RECOUNTED = 100
 # What `samtools index` says of records that are not in the order of the header.
@@ -85,25 +83,27 @@ def _count_task(bam: IndexedBam, task: Task, selection: Selection) -> tuple[int,
 def count_window(bam: IndexedBam, call: Call, selection: Selection = EVERYTHING) -> int:
     """Counts the records of a region that begin in a window of it, raising as run_task does.
 
-    The region's first window also has those that only reach into the region. For the others, what
-    reaches in over the edge is counted by a call of its own and taken off, which reads little; or
-    it is kept out by an expression, which costs a sixth of the time for each record.
+    The region's first window also has those that only overlap its beginning. For the others, what
+    overlaps the position before the window is counted by a call of its own and taken off, which
+    reads little; or an expression keeps it out, which costs a sixth of the time for each record.
     """
     window = call.window or call.region
-    if window.start is None or window.start == call.region.start:
+    start = window.start
+    if start is None or start == call.region.start:
         return count_region(bam, window, selection)
     if not call.edge:
-        return count_region(bam, window, selection, BEGUN_WITHIN)
-    edge = Region(window.contig, window.start, window.start + 1)
-    reaching_in = count_region(bam, edge, selection, BEGUN_BEFORE)
-    return count_region(bam, window, selection) - reaching_in
+        # To samtools the first position is 1.
+        return count_region(bam, window, selection, f"pos > {start}")
+    # A record that overlaps the window and the position before it began before the window.
+    before = count_region(bam, Region(window.contig, start - 1, start), selection)
+    return count_region(bam, Region(window.contig, start - 1, window.end), selection) - before
 
 
 def count_region(
     bam: IndexedBam,
     region: Region,
     selection: Selection = EVERYTHING,
-    begun: str = "",
+    expression: str = "",
 ) -> int:
     """Counts the records of one region with one `samtools view -c`; raises as run_task does.
 
@@ -111,16 +111,16 @@ def count_region(
         bam: the BAM with its index.
         region: a whole sequence, a span, or UNPLACED.
         selection: which records count.
-        begun: BEGUN_BEFORE or BEGUN_WITHIN to count only records that begin there; a region with
-            a start.
+        expression: a filter expression of samtools, to count only records for which it holds. None
+            for a CRAM: since 1.17 `view -c` then decodes every field, for which it needs the
+            reference.
     """
     if not region.placed and bam.cram and _scatters_unplaced(bam):
         return tally_all(bam, selection).get(region.contig, 0)
     options: list[str] = []
     bed = ""
-    if begun:
-        # To samtools the first position is 1.
-        options += ["-e", f"pos {begun} {region.start or 0}"]
+    if expression:
+        options += ["-e", expression]
     if _needs_bed(region):
         options += ["-M", "-L", "-"]
         bed = _bed_line(region.contig, region.start or 0, region.end or LAST_POSITION)
