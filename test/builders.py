@@ -5,12 +5,21 @@ import subprocess
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pysam
+
+from readcount.formats.bam_index import ContigIndex
+from readcount.source.contigs import Contig
 
 LENGTH = 10_000
 # Beyond this a CRAM is written without a reference.
 LONGEST_REFERENCE = 300_000
+
+
+def contig_of(length: int, records: int | None = None, **indexed: Any) -> Contig:
+    """Returns what is known of a reference sequence, with these attributes of ContigIndex."""
+    return Contig(length, ContigIndex(records, **indexed))
 
 
 @dataclass(frozen=True)

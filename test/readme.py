@@ -20,7 +20,7 @@ def blocks(language: str, title: str | None = None) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
 
 
-def is_in_the_table_of_errors(message: str, kind: str) -> bool:
+def is_a_known_message(message: str, kind: str) -> bool:
     """Whether each line of a message is one of those that the README explains, as of this kind."""
     rows = [row.split(" | ") for row in section("When a job fails").splitlines()]
     patterns = []

@@ -5,14 +5,14 @@ from dataclasses import dataclass, replace
 from hypothesis import strategies as st
 
 from builders import Read
-from readcount.index import INTERVAL
-from readcount.plan import ON_DISK
+from readcount.formats.bam_index import INTERVAL
+from readcount.planning.costs import DOWNLOADED
 
 UNMAPPED = 0x4
 CIGARS = [None, "1M", "10M", "3S5M", "2M40000N2M", "5I", "100000M"]
-# What reaches into a window over its edge is taken off, or kept out by an expression.
-BY_EDGE = replace(ON_DISK, window_record=1.0)
-BY_EXPRESSION = replace(ON_DISK, window_record=ON_DISK.record)
+# What begins before a window is counted and taken off, or kept out by an expression.
+BY_EDGE = replace(DOWNLOADED, window_record=1.0)
+BY_EXPRESSION = replace(DOWNLOADED, window_record=DOWNLOADED.record)
 ways_to_cut = st.sampled_from([BY_EDGE, BY_EXPRESSION])
 
 

@@ -13,11 +13,13 @@ from benchmark.bams import bam_of_shape, bed_of_exons, human, reads_per_contig
 from benchmark.measure import Run, Way, cpu_of_children, run
 from benchmark.schedule import Costs, our_schedule, tutorial_schedule
 from benchmark.settings import BENCH, CONTIG_READS, CORES, READS, ROUNDS, SEED, show_progress
-from readcount.checks import read_files
-from readcount.inputs import downloaded
-from readcount.plan import Call, Group, plan_tasks
-from readcount.regions import Contig, Region, read_header
-from readcount.samtools import count_group, count_region, run_task
+from builders import contig_of
+from readcount.counting.tasks import count_group, run_task
+from readcount.planning.plan import Call, Group, plan_tasks
+from readcount.request.region import Region
+from readcount.source.commands import count_region
+from readcount.source.header import read_header
+from steps import indexed, opened
 
 TITLES = {
     "human": "GRCh38-like header: 25 chromosomes, 3,341 decoy and HLA sequences with 1 % of reads",
@@ -109,8 +111,7 @@ def show(title: str, bam: Path, measured: list[Way]) -> None:
 
 def show_profile(path: Path, measured: list[Way]) -> None:
     """Says where our CPU time goes that a single samtools does not need."""
-    bam = downloaded(str(path), f"{path}.bai")
-    _, contigs = read_files(bam)
+    bam, contigs = indexed(path), opened(path).contigs
     plan = plan_tasks([Region(contig) for contig in contigs], contigs, CORES)
     calls = [(0, task) for task in plan.tasks if isinstance(task, Call)]
     groups = [(0, task) for task in plan.tasks if isinstance(task, Group)]
@@ -137,15 +138,14 @@ def memory_of(runs: list[Run]) -> float:
 
 def measure_costs(path: Path) -> Costs:
     """Measures what the plan's costs stand for, on chr1 and on a sequence without records."""
-    bam = downloaded(str(path), f"{path}.bai")
-    _, contigs = read_files(bam)
-    empty = next(name for name, contig in contigs.items() if contig.records == 0)
+    bam, contigs = indexed(path), opened(path).contigs
+    empty = next(name for name, contig in contigs.items() if contig.indexed.records == 0)
 
     def group_of(name: str) -> Group:
         contig = contigs[name]
-        return Group((0,), (name,), (contig.length,), (contig.records or 0,), 0, 0)
+        return Group((0,), (name,), (contig.length,), (contig.indexed.records or 0,), 0, 0)
 
-    records = contigs["chr1"].records or 1
+    records = contigs["chr1"].indexed.records or 1
     call = cpu_of_children(lambda: count_region(bam, Region(empty)))
     group = cpu_of_children(lambda: count_group(bam, group_of(empty)))
     whole = cpu_of_children(lambda: count_region(bam, Region("chr1")))
@@ -161,7 +161,7 @@ def measure_costs(path: Path) -> Costs:
 def show_schedules(costs: Costs) -> None:
     lengths, shares = human(random.Random(SEED))
     reads = reads_per_contig(shares, READS_OF_30X)
-    contigs = {name: Contig(length, reads.get(name, 0)) for name, length in lengths.items()}
+    contigs = {name: contig_of(length, reads.get(name, 0)) for name, length in lengths.items()}
     print(f"\n## Schedule for a 30x human genome: {READS_OF_30X:,} reads of 150 bases\n")
     print(
         f"Costs measured in this run: {1e3 * costs.call:.1f} ms a call, "

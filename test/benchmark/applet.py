@@ -10,18 +10,16 @@ import sys
 import time
 from pathlib import Path
 
-from readcount.counting import count_regions
-from readcount.counts import format_counts
-from readcount.inputs import downloaded
-from readcount.pool import start_workers
-from readcount.targets import Targets
+from readcount.counting.pool import start_workers
+from readcount.outputs.text import format_counts
+from steps import count_regions, files_of
 
 
 def main(bam: str, cores: int, bed: str | None = None) -> None:
-    files, targets = downloaded(bam, f"{bam}.bai"), Targets(bed=Path(bed) if bed else None)
     with start_workers(cores) as workers:
-        counts = count_regions(files, workers, lambda line: None, targets)
-    sys.stdout.write(format_counts(counts))
+        files = files_of(Path(bam), bed=Path(bed) if bed else None)
+        result = count_regions(files, workers, lambda line: None)
+    sys.stdout.write(format_counts(result))
     print(time.process_time(), highest_memory(), file=sys.stderr)
 
 

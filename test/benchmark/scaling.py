@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from benchmark.schedule import Costs
-from readcount.plan import STREAMS_PER_CORE
+from readcount.request.request import STREAMS_PER_CORE
 
 # What the table supposes of the network: for each connection, and for all of a worker's.
 CONNECTION_BYTES_PER_SECOND = 50e6

@@ -4,8 +4,9 @@ import heapq
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from readcount.plan import Call, Plan, Task, plan_tasks
-from readcount.regions import Contig, Region
+from readcount.planning.plan import Call, Plan, Task, plan_tasks
+from readcount.request.region import Region
+from readcount.source.contigs import Contig
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,9 @@ def our_schedule(contigs: Mapping[str, Contig], cores: int, costs: Costs) -> Sch
 
 
 def tutorial_schedule(contigs: Mapping[str, Contig], cores: int, costs: Costs) -> Schedule:
-    seconds = [costs.call + costs.record * (contig.records or 0) for contig in contigs.values()]
+    seconds = [
+        costs.call + costs.record * (contig.indexed.records or 0) for contig in contigs.values()
+    ]
     longest = makespan(map_batches(seconds, cores), cores)
     return _schedule(contigs, cores, costs, len(seconds), longest)
 
@@ -77,5 +80,5 @@ def tutorial_schedule(contigs: Mapping[str, Contig], cores: int, costs: Costs) -
 def _schedule(
     contigs: Mapping[str, Contig], cores: int, costs: Costs, calls: int, longest: float
 ) -> Schedule:
-    total = costs.record * sum(contig.records or 0 for contig in contigs.values())
+    total = costs.record * sum(contig.indexed.records or 0 for contig in contigs.values())
     return Schedule(cores, calls, longest, longest / (total / cores))

@@ -1,5 +1,6 @@
 """Counting a file where it is, on one worker and on several, gives what it gives on disk."""
 
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -60,7 +61,9 @@ def test_the_outputs_are_those_of_a_file_on_disk(
         assert (in_place.count_file, in_place.table) == (on_disk.count_file, on_disk.table)
         assert in_place.job["output"]["total_records"] == on_disk.job["output"]["total_records"]
         if path.stat().st_size > 60_000_000:
-            assert " 4 samtools calls" in in_place.log, "nothing was cut into windows"
+            # In a CRAM the edge of each of the two later windows is a call of its own.
+            calls = 6 if path.suffix == ".cram" else 4
+            assert f" {calls} samtools calls " in in_place.log, "nothing was cut into windows"
 
 
 def test_selected_records_of_regions_are_counted_in_place(applet: Applet, tmp_path: Path) -> None:
@@ -78,8 +81,8 @@ def test_without_an_index_nothing_is_read_in_place(applet: Applet, bam: Path, ho
     run = applet.run(bam, None, how)
     assert run.failure == (
         "AppError",
-        f"{how.partition('=')[0]}: a file that is read in place needs an index, as to make one "
-        "would be to read all of it. Give mappings_sorted_bai, or leave this input out.",
+        f"{how.partition('=')[0]}: a file that is streamed needs an index. Give "
+        "mappings_sorted_bai, or leave this input out.",
     )
 
 
@@ -158,7 +161,7 @@ def test_a_damaged_file_is_told_from_a_broken_network(
     bam.write_bytes(content)
     run = applet.run(bam, index_of(bam), how)
     assert run.failure[0] == "AppError"
-    assert "x.bam cannot be read at " in run.failure[1]
+    assert re.search(r"samtools failed while counting .* of x\.bam", run.failure[1])
     assert SECRET not in run.log + str(run.job)
 
 

@@ -71,7 +71,7 @@ def test_a_killed_samtools_fails_the_job(applet: Applet, inputs: list[str]) -> N
     samtools.kill()
     job = ended(applet.dx, job_id)
     assert (job["state"], job["failureReason"]) == ("failed", "AppInternalError")
-    assert "samtools was killed, or ran out of memory, while it counted" in job["failureMessage"]
+    assert "samtools was killed or ran out of memory while counting" in job["failureMessage"]
 
 
 def test_a_killed_process_of_the_pool_fails_the_job(applet: Applet, inputs: list[str]) -> None:
@@ -81,7 +81,7 @@ def test_a_killed_process_of_the_pool_fails_the_job(applet: Applet, inputs: list
     worker.kill()
     job = ended(applet.dx, job_id)
     assert (job["state"], job["failureReason"]) == ("failed", "AppInternalError")
-    assert "A process of the Pool died with exit code -9" in job["failureMessage"]
+    assert "A counting process ended with exit code -9" in job["failureMessage"]
 
 
 def test_a_killed_main_process_fails_the_job(applet: Applet, inputs: list[str]) -> None:

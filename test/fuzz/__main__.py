@@ -17,7 +17,7 @@ import sys
 import tempfile
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -28,13 +28,11 @@ from fuzz import bgzf
 from fuzz.cram_mutations import CRAM_MUTATIONS
 from fuzz.mutations import MUTATIONS, Pair
 from oracle import count_by_rname
-from readcount.counting import count_regions
+from readcount.counting.pool import start_workers
 from readcount.errors import ReadCountError
-from readcount.inputs import downloaded
-from readcount.pool import start_workers
-from readcount.regions import Region
-from readcount.selection import EVERYTHING, Selection
-from readcount.targets import EVERYWHERE, Targets
+from readcount.request.region import Region
+from readcount.request.request import Request
+from steps import ask, count_regions, files_of
 
 # Neighbours with many and few records, some without any, and one that is large enough for windows.
 CONTIGS = {"chr1": 400_000, "chr2": 200_000, "empty1": 1_000, "HLA-A*01:01": 3_000}
@@ -54,8 +52,7 @@ class Choice:
     """What to count of a damaged file."""
 
     regions: tuple[Region, ...]
-    targets: Targets = EVERYWHERE
-    selection: Selection = EVERYTHING
+    request: Request = field(default_factory=ask)
 
 
 def thirds() -> tuple[Region, ...]:
@@ -69,8 +66,8 @@ def thirds() -> tuple[Region, ...]:
 
 WHOLE = Choice(tuple(map(Region, CONTIGS)))
 # No record of a sample has an unmapped mate.
-FILTERED = Choice(WHOLE.regions, selection=Selection(exclude_flags=0x8))
-SPANS = Choice(thirds(), Targets(tuple(region.as_samtools() for region in thirds())))
+FILTERED = Choice(WHOLE.regions, ask(exclude_flags="MUNMAP"))
+SPANS = Choice(thirds(), ask(regions=[region.as_samtools() for region in thirds()]))
 RIGHT, REFUSED, WRONG = "right", "refused", "silently wrong"
 
 
@@ -199,13 +196,8 @@ def _count(bam: Path, choice: Choice, sender: Connection) -> None:
             alone.parent.mkdir()
             alone.symlink_to(bam)
             (index,) = bam.parent.glob(f"{bam.name}.*")
-            counts = count_regions(
-                downloaded(str(alone), str(index)),
-                workers,
-                log=lambda line: None,
-                targets=choice.targets,
-                selection=choice.selection,
-            )
+            files = files_of(alone, index)
+            counts = count_regions(files, workers, lambda line: None, choice.request)
     except ReadCountError:
         sender.send(None)
     else:
@@ -214,7 +206,7 @@ def _count(bam: Path, choice: Choice, sender: Connection) -> None:
 
 def count_as_the_tutorial(bam: Path, choice: Choice = WHOLE) -> Counts | None:
     counts = {}
-    flags = ["-F", str(choice.selection.exclude_flags)]
+    flags = ["-F", str(choice.request.filters.exclude_flags)]
     for region in choice.regions:
         name = region.contig if region.whole else region.as_samtools()
         call = subprocess.run(

@@ -6,16 +6,18 @@ import pytest
 from playwright.sync_api import Browser
 
 from multiqc_run import sections
-from readcount.counts import Counts, RegionCount
-from readcount.multiqc import MOST_PARTS, format_multiqc
-from readcount.regions import Region
+from readcount.outputs.multiqc import MOST_PARTS, format_multiqc
+from readcount.outputs.result import Result
+from readcount.planning.merge import RegionCount
+from readcount.request.region import Region
+from readcount.verification.verify import VerifiedCounts
 
 
 def write_sample(
     folder: Path, sample: str, records: dict[str, int], asked: str = "every record"
 ) -> None:
     regions = [RegionCount(Region(name), number) for name, number in records.items()]
-    counts = Counts(regions, dict.fromkeys(records, 1000), asked)
+    counts = Result(VerifiedCounts(regions), dict.fromkeys(records, 1000), asked)
     folder.mkdir(exist_ok=True)
     number = len(list(folder.iterdir()))
     path = folder / f"{number}_count_mqc.tsv"

@@ -8,9 +8,11 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Locator, Page
 
-from readcount.counts import Counts, RegionCount
-from readcount.regions import UNPLACED, Region
-from readcount.report import MOST_BARS, format_report
+from readcount.outputs.report import MOST_BARS, format_report
+from readcount.outputs.result import Result
+from readcount.planning.merge import RegionCount
+from readcount.request.region import UNPLACED, Region
+from readcount.verification.verify import VerifiedCounts
 from visit import visit
 
 # Records and length; no two columns sort the same way.
@@ -22,8 +24,9 @@ PHONE = {"width": 360, "height": 740}
 def page_of(path: Path, sequences: dict[str, tuple[int, int]], unplaced: int = 3) -> Path:
     regions = [RegionCount(Region(name), records) for name, (records, _) in sequences.items()]
     lengths = {name: length for name, (_, length) in sequences.items()}
-    checks = ("counts agree with the index",)
-    counts = Counts([*regions, RegionCount(UNPLACED, unplaced)], lengths, checks=checks)
+    checks = ("all counts match the index",)
+    verified = VerifiedCounts([*regions, RegionCount(UNPLACED, unplaced)], checks)
+    counts = Result(verified, lengths)
     file = path / "report.html"
     file.write_text(format_report(counts, "sample.bam", "sample"), encoding="utf-8")
     return file
@@ -59,9 +62,14 @@ def test_the_page_tells_what_was_counted(browser: Browser, file: Path) -> None:
     with visit(browser, file) as page:
         assert page.title() == "sample.bam: records by region"
         text = page.inner_text("body")
-        for words in ("978\nrecords counted", "3\nunplaced", "chr2\nhas most: 900", "agree with"):
+        for words in (
+            "978\nrecords counted",
+            "3\nunplaced",
+            "chr2\nhas most records: 900",
+            "match the index",
+        ):
             assert words in text
-        assert names(page) == [*SEQUENCES, "without a place"]
+        assert names(page) == [*SEQUENCES, "unplaced"]
         cells = page.locator("tbody tr").nth(1).locator("td, th").all_inner_texts()
         assert cells == ["2", "chr2", "900", "92.02", "18,000", "50,000"]
 
@@ -88,12 +96,12 @@ def test_bars_show_records_or_density_on_either_scale(
 @pytest.mark.parametrize(
     ("column", "once", "twice"),
     [
-        ("No.", "without a place", "chr10"),
-        ("Region", "chr1", "without a place"),
+        ("No.", "unplaced", "chr10"),
+        ("Region", "chr1", "unplaced"),
         ("Records", "chr2", "HLA-A*01:01"),
-        ("% of all", "chr2", "HLA-A*01:01"),
-        ("Records per Mb", "chr1", "without a place"),
-        ("Length", "chr2", "without a place"),
+        ("% of total", "chr2", "HLA-A*01:01"),
+        ("Records per Mb", "chr1", "unplaced"),
+        ("Length", "chr2", "unplaced"),
     ],
 )
 def test_the_table_sorts_by_each_column_either_way(
@@ -112,7 +120,7 @@ def test_the_table_sorts_by_each_column_either_way(
 def test_numbers_in_names_sort_as_numbers(browser: Browser, file: Path) -> None:
     with visit(browser, file) as page:
         heading(page, "Region").get_by_role("button").click()
-        assert names(page) == ["chr1", "chr2", "chr10", "HLA-A*01:01", "without a place"]
+        assert names(page) == ["chr1", "chr2", "chr10", "HLA-A*01:01", "unplaced"]
 
 
 def test_the_filter_finds_parts_of_names_and_says_how_many(browser: Browser, file: Path) -> None:
@@ -153,7 +161,7 @@ def test_the_keyboard_reaches_everything(browser: Browser, file: Path) -> None:
             reached.append(focused.evaluate("at => at.id || at.innerText"))
             page.keyboard.press("Tab")
         assert reached[1:6] == ["by-records", "by-linear", "table", "filter", ANY]
-        assert reached[6:] == ["No.", "Region", "Records", "% of all", "Records per Mb", "Length"]
+        assert reached[6:] == ["No.", "Region", "Records", "% of total", "Records per Mb", "Length"]
         heading(page, "Records").get_by_role("button").focus()
         page.keyboard.press("Enter")
         assert names(page)[0] == "chr2"
@@ -217,7 +225,7 @@ def test_print_has_the_beginning_of_the_table_and_no_controls(
 
 def test_without_scripts_everything_is_there_to_read(browser: Browser, file: Path) -> None:
     with visit(browser, file, java_script_enabled=False) as page:
-        assert names(page) == [*SEQUENCES, "without a place"]
+        assert names(page) == [*SEQUENCES, "unplaced"]
         assert page.locator("button").count() == 0
         assert not page.get_by_label("Name contains").is_visible()
         page.get_by_label("log").check()

@@ -13,7 +13,7 @@ from benchmark.schedule import (
     our_schedule,
     tutorial_schedule,
 )
-from readcount.regions import Contig
+from builders import contig_of
 
 COSTS = Costs(call=0.012, tally=0.01, record=0.4e-6, group_record=0.65e-6)
 
@@ -48,7 +48,7 @@ def test_headers_are_like_those_of_grch38() -> None:
 def test_a_genome_keeps_all_cores_busy(cores: int) -> None:
     lengths, shares = human(random.Random(1))
     reads = reads_per_contig(shares, 850_000_000)
-    contigs = {name: Contig(length, reads.get(name, 0)) for name, length in lengths.items()}
+    contigs = {name: contig_of(length, reads.get(name, 0)) for name, length in lengths.items()}
     assert our_schedule(contigs, cores, COSTS).ratio < 1.15
     assert tutorial_schedule(contigs, cores, COSTS).ratio > 3.5
 

@@ -3,35 +3,34 @@
 import gzip
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pysam
 import pytest
 
-from builders import Read, make_bam, write_bam
+from builders import Read, contig_of, make_bam, write_bam
 from fuzz import bgzf
-from readcount.checks import SPARE_BYTES, check_counts, check_coverage, check_disk, read_files
-from readcount.counts import RegionCount
+from messages import is_a_known_message
 from readcount.errors import MESSAGE_LENGTH, DiskSpaceError, InputError
-from readcount.inputs import IndexedBam
-from readcount.regions import Contig, Region
-from readme import is_in_the_table_of_errors
+from readcount.planning.merge import RegionCount
+from readcount.request.region import Region
+from readcount.source.alignments import open_alignments
+from readcount.source.bam import BamEvidence
+from readcount.source.files import SPARE_BYTES, InputFiles, check_disk
+from readcount.verification.verify import verify
+from steps import files_of, opened
 
 READS = {"chr1": 3, "empty": 0, "chr2": 2}
 
 
-def pair(bam: Path, index: Path | None = None) -> IndexedBam:
-    return IndexedBam(bam, index or Path(f"{bam}.bai"))
-
-
-def message_for(bam: IndexedBam) -> str:
+def message_for(files: InputFiles) -> str:
     """The message with which the files are refused before anything is counted."""
     with pytest.raises(InputError) as refused:
-        header, contigs = read_files(bam)
-        check_coverage(bam, header, contigs)
+        open_alignments(files).evidence.check_index()
     message = str(refused.value)
     assert len(message) <= MESSAGE_LENGTH
-    assert is_in_the_table_of_errors(message, "AppError")
+    assert is_a_known_message(message, "AppError")
     return message
 
 
@@ -73,14 +72,14 @@ BAM_FAULTS: dict[str, tuple[Callable[[Path], object], str]] = {
         lambda folder: (folder / "sample.bam").write_bytes(
             (folder / "sample.bam").read_bytes().removesuffix(bgzf.END_OF_FILE)
         ),
-        "is incomplete or damaged",
+        "is truncated or corrupt",
     ),
-    "header": (spoil_the_header, "damaged"),
+    "header": (spoil_the_header, "corrupt"),
     "by name": (
         sorted_by("queryname"),
         "its header says SO:queryname. Sort it with: samtools sort -o sorted_sample.bam sample.bam",
     ),
-    "unsorted": (sorted_by("unsorted"), "is not sorted by position"),
+    "unsorted": (sorted_by("unsorted"), "is not coordinate-sorted"),
     "a name twice": (repeat_a_name, "has more than one reference sequence chr1"),
 }
 
@@ -93,7 +92,7 @@ def test_a_faulty_bam_is_refused(
     good_index = Path(f"{bam}.bai").read_bytes()
     spoil(tmp_path)
     Path(f"{bam}.bai").write_bytes(good_index)
-    message = message_for(pair(bam))
+    message = message_for(files_of(bam))
     assert message.startswith("mappings_sorted_bam: sample.bam ")
     assert words in message
 
@@ -102,11 +101,11 @@ INDEX_FAULTS: dict[str, tuple[Callable[[bytes], bytes], str]] = {
     "empty": (lambda index: b"", "an empty file, not the index"),
     "text": (lambda index: b"see attachment", "is a file of an unknown kind, not the index"),
     "tabix": (lambda index: gzip.compress(b"TBI\1" + index), "is a tabix index, not the index"),
-    "cut": (lambda index: index[:-30], "is damaged: it cannot be read to its end"),
-    "too long": (lambda index: index + b"!", "is damaged: 9 bytes follow behind its end"),
+    "cut": (lambda index: index[:-30], "is corrupt: it cannot be read to its end"),
+    "too long": (lambda index: index + b"!", "is corrupt: 9 bytes follow after its end"),
     "of fewer": (
         lambda index: index[:4] + bytes(4),
-        "was made for a file with 0 reference sequences, and sample.bam has 3",
+        "it is for 0 reference sequences, and the file has 3",
     ),
 }
 
@@ -118,14 +117,14 @@ def test_a_faulty_index_is_refused(
     bam = make_bam(tmp_path, READS)
     index = tmp_path / "my index.bai"
     index.write_bytes(spoil(Path(f"{bam}.bai").read_bytes()))
-    message = message_for(pair(bam, index))
+    message = message_for(files_of(bam, index))
     assert message.startswith("mappings_sorted_bai: my index.bai ")
     assert words in message
 
 
 def test_two_faults_are_both_named(tmp_path: Path) -> None:
     bam = make_bam(tmp_path, READS)
-    message = message_for(IndexedBam(Path(f"{bam}.bai"), bam))
+    message = message_for(files_of(Path(f"{bam}.bai"), bam))
     assert "mappings_sorted_bam: sample.bam.bai is a BAI index" in message
     assert "mappings_sorted_bai: sample.bam is a BAM file" in message
 
@@ -135,7 +134,7 @@ def test_a_header_that_does_not_say_otherwise_will_do(tmp_path: Path, order: str
     sorted_by(order)(tmp_path)
     bam = tmp_path / "sample.bam"
     pysam.index(str(bam))
-    assert read_files(pair(bam))[1]["chr1"].records == 0
+    assert opened(bam).contigs["chr1"].indexed.records == 0
 
 
 def records_at(*contigs: str) -> list[Read]:
@@ -156,7 +155,7 @@ def test_records_where_the_index_has_none_are_found(tmp_path: Path, changed: lis
     lengths = dict.fromkeys(sorted({*changed, "chr1", "empty", "chr2", "last"}), 1000)
     indexed = write_bam(tmp_path / "a.bam", lengths, records_at("chr1", "chr2"))
     bam = write_bam(tmp_path / "b.bam", lengths, [Read(contig, 5) for contig in changed])
-    assert "a.bam.bai" in message_for(pair(bam, Path(f"{indexed}.bai")))
+    assert "a.bam.bai" in message_for(files_of(bam, Path(f"{indexed}.bai")))
 
 
 @pytest.mark.parametrize("unplaced", [0, 4])
@@ -168,9 +167,10 @@ def test_the_index_of_the_very_file_leaves_no_gap(
     bam = make_bam(tmp_path, reads, unplaced=unplaced)
     if csi:
         pysam.index("-c", str(bam), f"{bam}.bai")
-    header, contigs = read_files(pair(bam))
-    check_coverage(pair(bam), header, contigs)
-    assert [contig.records for contig in contigs.values()] == list(reads.values())
+    alignments = opened(bam)
+    alignments.evidence.check_index()
+    records = [contig.indexed.records for contig in alignments.contigs.values()]
+    assert records == list(reads.values())
 
 
 def counts_of(**records: int) -> list[RegionCount]:
@@ -178,44 +178,46 @@ def counts_of(**records: int) -> list[RegionCount]:
 
 
 def test_counts_that_the_index_confirms_are_believed(tmp_path: Path) -> None:
-    bam = pair(make_bam(tmp_path, READS))
-    agreed = check_counts(bam, counts_of(**READS), read_files(bam)[1])
-    assert agreed == ["counts agree with the index of all 3 regions"]
+    evidence = opened(make_bam(tmp_path, READS)).evidence
+    verified = verify(counts_of(**READS), evidence)
+    assert verified.checks == ("counts of all 3 regions match the index",)
 
 
 @pytest.mark.parametrize("wrong", [{"chr1": 2}, {"chr1": 4}, {"empty": 1}])
 def test_counts_that_the_index_does_not_confirm_are_refused(
     tmp_path: Path, wrong: dict[str, int]
 ) -> None:
-    bam = pair(make_bam(tmp_path, READS))
-    with pytest.raises(InputError, match="or one of the two is damaged") as refused:
-        check_counts(bam, counts_of(**READS | wrong), read_files(bam)[1])
+    evidence = opened(make_bam(tmp_path, READS)).evidence
+    with pytest.raises(InputError, match="or one of them is corrupt") as refused:
+        verify(counts_of(**READS | wrong), evidence)
     ((name, records),) = wrong.items()
-    assert f"says that {name} has {READS[name]} records" in str(refused.value)
-    assert f"but sample.bam has {records} there" in str(refused.value)
-    assert is_in_the_table_of_errors(str(refused.value), "AppError")
+    assert f"{name} has {READS[name]} records in sample.bam.bai" in str(refused.value)
+    assert f"but {records} were counted" in str(refused.value)
+    assert is_a_known_message(str(refused.value), "AppError")
 
 
 def test_records_at_position_0_are_in_the_index_but_in_no_region(tmp_path: Path) -> None:
-    bam = pair(write_bam(tmp_path, {"chr1": 1000}, [Read("chr1", -1, cigar=None), Read("chr1", 5)]))
-    contigs = read_files(bam)[1]
-    assert contigs["chr1"].records == 2
-    assert check_counts(bam, counts_of(chr1=1), contigs)
+    reads = [Read("chr1", -1, cigar=None), Read("chr1", 5)]
+    alignments = opened(write_bam(tmp_path, {"chr1": 1000}, reads))
+    assert alignments.contigs["chr1"].indexed.records == 2
+    assert verify(counts_of(chr1=1), alignments.evidence)
     with pytest.raises(InputError):
-        check_counts(bam, counts_of(chr1=0), contigs)
+        verify(counts_of(chr1=0), alignments.evidence)
 
 
 def test_without_statistics_the_whole_file_is_read_to_check(tmp_path: Path) -> None:
-    bam = pair(make_bam(tmp_path, READS))
-    contigs = {name: Contig(10_000) for name in READS}
-    agreed = check_counts(bam, counts_of(**READS), contigs)
-    assert agreed == ["counts of all 3 regions agree with reading the whole file"]
+    evidence = opened(make_bam(tmp_path, READS)).evidence
+    assert isinstance(evidence, BamEvidence)
+    contigs = {name: contig_of(10_000) for name in READS}
+    without = replace(evidence, contigs=contigs, index=evidence.index._replace(unplaced=None))
+    verified = verify(counts_of(**READS), without)
+    assert verified.checks == ("counts of all 3 regions match a second read of the whole file",)
     with pytest.raises(InputError, match="chr2 has 2 records"):
-        check_counts(bam, counts_of(**READS | {"chr2": 1}), contigs)
+        verify(counts_of(**READS | {"chr2": 1}), without)
 
 
 def test_a_worker_without_room_for_the_inputs_says_so() -> None:
     check_disk(needed=10**9, free=10**9 + SPARE_BYTES)
     with pytest.raises(DiskSpaceError, match=r"need 85\.0 GB of disk, .* has 3\.2 GB") as refused:
         check_disk(needed=85 * 10**9, free=3_200_000_000)
-    assert is_in_the_table_of_errors(str(refused.value), "AppInternalError")
+    assert is_a_known_message(str(refused.value), "AppInternalError")

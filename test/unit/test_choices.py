@@ -8,19 +8,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from builders import Read, cram_of, write_bam
+from messages import is_a_known_message
 from oracle import Record, records_of
-from readcount.checks import check_read_groups, read_files
-from readcount.counting import count_regions
-from readcount.counts import format_table
+from readcount.counting.pool import start_workers
+from readcount.counting.tasks import run_task
 from readcount.errors import InputError
-from readcount.inputs import downloaded
-from readcount.plan import Call, Costs, SpanGroup, plan_tasks
-from readcount.pool import start_workers
-from readcount.regions import UNPLACED, Region
-from readcount.samtools import count_region, run_task
-from readcount.selection import EVERYTHING, FLAGS, Selection
-from readcount.targets import Targets, list_regions
-from readme import is_in_the_table_of_errors
+from readcount.outputs.text import format_table
+from readcount.planning.costs import Costs
+from readcount.planning.plan import Call, SpanGroup, plan_tasks
+from readcount.request.filters import NO_FILTERS, Filters
+from readcount.request.region import UNPLACED, Region
+from readcount.request.regions import list_regions
+from readcount.request.request import Request
+from readcount.source.alignments import open_alignments
+from readcount.source.commands import count_region
+from readcount.source.header import check_read_groups
+from steps import ask, count_regions, files_of, indexed, opened
 from strategies import ways_to_cut
 
 LENGTHS = {"chr1": 100_000, "chr2": 5_000, "HLA-A*01:01": 300, "a}b": 300, "chrM": 16_000}
@@ -31,14 +34,14 @@ TINY = 1e-8
 
 
 @dataclass(frozen=True)
-class Request:
+class Choice:
     """What a user may ask for; spans are 0-based and half-open."""
 
     spans: list[tuple[str, int, int]]
     whole: list[str]
     primary: bool
     unplaced: bool
-    selection: Selection
+    filters: Filters
 
 
 @st.composite
@@ -49,23 +52,23 @@ def spans(draw: st.DrawFn) -> tuple[str, int, int]:
 
 
 def flags() -> st.SearchStrategy[int]:
-    return st.just(0) | st.sampled_from([*FLAGS.values()]) | st.integers(0, 0xFFF)
+    return st.just(0) | st.sampled_from([1 << bit for bit in range(12)]) | st.integers(0, 0xFFF)
 
 
-selections = st.builds(
-    Selection,
+filters = st.builds(
+    Filters,
     st.sampled_from([0, 1, 20, 255]),
     flags(),
     flags(),
     st.sampled_from([(), ("lane1",), GROUPS]),
 )
-requests = st.builds(
-    Request,
+choices = st.builds(
+    Choice,
     st.lists(spans(), max_size=8),
     st.lists(st.sampled_from([*LENGTHS]), max_size=3),
     st.booleans(),
     st.booleans(),
-    st.just(EVERYTHING) | selections,
+    st.just(NO_FILTERS) | filters,
 )
 
 
@@ -82,74 +85,73 @@ def reads(draw: st.DrawFn) -> Read:
     )
 
 
-def selected(record: Record, selection: Selection) -> bool:
+def selected(record: Record, filters: Filters) -> bool:
     return (
-        record.mapping_quality >= selection.min_mapping_quality
-        and record.flag & selection.require_flags == selection.require_flags
-        and not record.flag & selection.exclude_flags
-        and (not selection.read_groups or record.read_group in selection.read_groups)
+        record.mapping_quality >= filters.min_mapping_quality
+        and record.flag & filters.require_flags == filters.require_flags
+        and not record.flag & filters.exclude_flags
+        and (not filters.read_groups or record.read_group in filters.read_groups)
     )
 
 
-def expected(records: list[Record], region: Region, selection: Selection) -> int:
+def expected(records: list[Record], region: Region, filters: Filters) -> int:
     if region is UNPLACED:
-        return sum(record.contig == "*" and selected(record, selection) for record in records)
+        return sum(record.contig == "*" and selected(record, filters) for record in records)
     start, end = region.start or 0, 2**31 if region.end is None else region.end
     return sum(
         record.contig == region.contig
         and record.start < end
         and record.end > start
-        and selected(record, selection)
+        and selected(record, filters)
         for record in records
     )
 
 
-def regions_of(request: Request, folder: Path) -> list[Region]:
+def regions_of(choice: Choice, folder: Path) -> list[Region]:
     bed = folder / "x.bed"
-    bed.write_text("".join(f"{contig}\t{start}\t{end}\n" for contig, start, end in request.spans))
-    named = {*request.whole, *(contig for contig, _, _ in request.spans)}
-    targets = Targets(
-        tuple(f"{{{name}}}" for name in request.whole),
-        bed if request.spans else None,
+    bed.write_text("".join(f"{contig}\t{start}\t{end}\n" for contig, start, end in choice.spans))
+    named = {*choice.whole, *(contig for contig, _, _ in choice.spans)}
+    request = ask(
+        regions=[f"{{{name}}}" for name in choice.whole],
         # What leaves no region is refused.
-        request.primary and (not named or any(name.startswith("chr") for name in named)),
-        request.unplaced,
+        primary_chromosomes_only=choice.primary
+        and (not named or any(name.startswith("chr") for name in named)),
+        include_unplaced=choice.unplaced,
     )
-    return list_regions(targets, LENGTHS)
+    return list_regions(request, bed if choice.spans else None, LENGTHS)
 
 
-@given(st.lists(reads(), max_size=30), requests, st.booleans(), st.booleans(), ways_to_cut)
+@given(st.lists(reads(), max_size=30), choices, st.booleans(), st.booleans(), ways_to_cut)
 @settings(max_examples=80)
 def test_any_combination_counts_what_looking_at_each_record_counts(
     tmp_path_factory: pytest.TempPathFactory,
     made: list[Read],
-    request_: Request,
+    choice: Choice,
     csi: bool,
     cut: bool,
     costs: Costs,
 ) -> None:
     folder = tmp_path_factory.mktemp("any")
     bam = write_bam(folder, LENGTHS, made, more_header=HEADER, csi=csi)
-    files = downloaded(str(bam), f"{bam}.bai")
-    regions = regions_of(request_, folder)
-    _, contigs = read_files(files)
+    files, contigs = indexed(bam), opened(bam).contigs
+    regions = regions_of(choice, folder)
     seconds = TINY if cut else None
-    plan = plan_tasks(regions, contigs, cores=3, seconds=seconds, shortest=100, costs=costs)
+    plan = plan_tasks(regions, contigs, 3, seconds=seconds, shortest=100, costs=costs)
 
-    counted = [run_task(files, task, request_.selection) for task in enumerate(plan.tasks)]
+    counted = [run_task(files, task, choice.filters) for task in enumerate(plan.tasks)]
 
     records = records_of(bam)
     found = [0] * len(regions)
     for counts in counted:
         for number, more in zip(plan.tasks[counts.task].numbers, counts.records, strict=True):
             found[number] += more
-    assert found == [expected(records, region, request_.selection) for region in regions]
+    assert found == [expected(records, region, choice.filters) for region in regions]
 
 
-@given(st.lists(reads(), max_size=30), requests)
+@given(st.lists(reads(), max_size=30), choices)
 @settings(max_examples=15)
 def test_a_cram_gives_what_its_bam_gives_for_any_combination(
-    tmp_path_factory: pytest.TempPathFactory, made: list[Read], request_: Request
+    tmp_path_factory: pytest.TempPathFactory, made: list[Read], choice: Choice
 ) -> None:
     folder = tmp_path_factory.mktemp("any")
     # samtools does not find all records that cover no base, and a CRAM keeps no mapping quality of
@@ -162,18 +164,17 @@ def test_a_cram_gives_what_its_bam_gives_for_any_combination(
     bam = write_bam(folder, LENGTHS, made, more_header=HEADER)
     records = records_of(bam)
     cram = cram_of(bam, "seqs_per_slice=7")
-    files = downloaded(str(cram), f"{cram}.crai")
-    regions = regions_of(request_, folder)
-    _, contigs = read_files(files)
-    plan = plan_tasks(regions, contigs, cores=3)
+    alignments = open_alignments(files_of(cram), find_unplaced=True)
+    regions = regions_of(choice, folder)
+    plan = plan_tasks(regions, alignments.contigs, 3)
 
-    counted = [run_task(files, task, request_.selection) for task in enumerate(plan.tasks)]
+    counted = [run_task(alignments.file, task, choice.filters) for task in enumerate(plan.tasks)]
 
     found = [0] * len(regions)
     for counts in counted:
         for number, more in zip(plan.tasks[counts.task].numbers, counts.records, strict=True):
             found[number] += more
-    assert found == [expected(records, region, request_.selection) for region in regions]
+    assert found == [expected(records, region, choice.filters) for region in regions]
 
 
 def test_many_small_spans_share_a_call_and_a_deep_one_has_its_own(tmp_path: Path) -> None:
@@ -181,10 +182,9 @@ def test_many_small_spans_share_a_call_and_a_deep_one_has_its_own(tmp_path: Path
     deep = [Read("chr1", 3_000_000 + number % 50) for number in range(60_000)]
     spread = [Read("chr1", number * 300) for number in range(9_000)]
     bam = write_bam(tmp_path, lengths, [*spread, *deep])
-    files = downloaded(str(bam), f"{bam}.bai")
     small = [Region("chr1", at, at + 100) for at in range(0, 2_000_000, 5_000)]
     regions = [Region("chr1", 2_990_000, 3_010_000), *small]
-    plan = plan_tasks(regions, read_files(files)[1], cores=2)
+    plan = plan_tasks(regions, opened(bam).contigs, 2)
 
     assert {task.numbers[0] == 0 for task in plan.tasks if isinstance(task, Call)} == {True}
     groups = [task for task in plan.tasks if isinstance(task, SpanGroup)]
@@ -193,9 +193,8 @@ def test_many_small_spans_share_a_call_and_a_deep_one_has_its_own(tmp_path: Path
 
 def test_a_span_of_a_name_with_a_brace_is_counted_by_itself_too(tmp_path: Path) -> None:
     bam = write_bam(tmp_path, LENGTHS, [Read("a}b", at, "1M") for at in range(9)])
-    files = downloaded(str(bam), f"{bam}.bai")
-    assert count_region(files, Region("a}b", 1, 3)) == 2
-    assert count_region(files, Region("a}b", 4)) == 5
+    assert count_region(indexed(bam), Region("a}b", 1, 3)) == 2
+    assert count_region(indexed(bam), Region("a}b", 4)) == 5
 
 
 @pytest.mark.parametrize("unplaced", [0, 3])
@@ -205,52 +204,50 @@ def test_unplaced_records_are_counted_where_nothing_has_a_place(
     """Of a BAM without any records samtools says that it has no such region."""
     bam = write_bam(tmp_path, LENGTHS, [Read(None)] * unplaced)
     with start_workers(1) as workers:
-        files = downloaded(str(bam), f"{bam}.bai")
-        counts = count_regions(files, workers, print, Targets(include_unplaced=True))
+        counts = count_regions(files_of(bam), workers, print, ask(include_unplaced=True))
     assert counts.total == unplaced
 
 
 def test_what_could_still_be_checked_is_in_the_log(tmp_path: Path) -> None:
     made = [Read("chr1", 5), Read("chr2", 5, mapping_quality=3), Read(None)]
     bam = write_bam(tmp_path, LENGTHS, made, more_header=HEADER)
-    files = downloaded(str(bam), f"{bam}.bai")
 
-    def last_lines(targets: Targets, selection: Selection) -> list[str]:
+    def last_lines(request: Request) -> list[str]:
         log: list[str] = []
         with start_workers(2) as workers:
-            count_regions(files, workers, log.append, targets, selection)
+            count_regions(files_of(bam), workers, log.append, request)
         after = next(n for n, line in enumerate(log) if line.startswith("counted "))
         return log[after + 1 :]
 
-    all_of_them = ["counts agree with the index of all 6 regions"]
-    assert last_lines(Targets(include_unplaced=True), EVERYTHING) == all_of_them
-    some = "regions are at most what the index has; nothing tells how many of those records were"
-    line, structure = last_lines(Targets(), Selection(min_mapping_quality=20))
-    assert line.startswith(f"counts of 5 {some}")
-    assert structure.startswith("the index of 5 sequences holds together, and the blocks")
-    first, second, structure = last_lines(Targets(("chr1", "chr2:1-5")), EVERYTHING)
-    assert first == "counts agree with the index of 1 regions"
-    assert second.startswith(f"counts of 1 {some}")
-    assert structure.startswith("the index of 1 sequences holds together")
+    all_of_them = ["counts of all 6 regions match the index"]
+    assert last_lines(ask(include_unplaced=True)) == all_of_them
+    some = "at most what the index has; it does not say how many of those records were"
+    line, structure = last_lines(ask(min_mapping_quality=20))
+    assert line.startswith(f"counts of all 5 regions are {some}")
+    assert structure.startswith("the index of 5 sequences agrees with itself, and the blocks")
+    first, second, structure = last_lines(ask(regions=["chr1", "chr2:1-5"]))
+    assert first == "counts of 1 region match the index"
+    assert second.startswith(f"counts of 1 region are {some}")
+    assert structure.startswith("the index of 1 sequence agrees with itself")
 
 
 def test_a_read_group_that_the_file_does_not_have_is_refused(tmp_path: Path) -> None:
     bam = write_bam(tmp_path, LENGTHS, [Read("chr1")], more_header=HEADER)
-    files = downloaded(str(bam), f"{bam}.bai")
-    header, _ = read_files(files)
-    check_read_groups(files, header, Selection(read_groups=GROUPS))
-    with pytest.raises(InputError, match=r"has no read group lane9.* has: lane1, lane2") as refused:
-        check_read_groups(files, header, Selection(read_groups=("lane1", "lane9")))
-    assert is_in_the_table_of_errors(str(refused.value), "AppError")
+    header = opened(bam).header
+    check_read_groups(header, Filters(read_groups=GROUPS), "sample.bam")
+    words = r"sample\.bam has no read group 'lane9'.* has: lane1, lane2"
+    with pytest.raises(InputError, match=words) as refused:
+        check_read_groups(header, Filters(read_groups=("lane1", "lane9")), "sample.bam")
+    assert is_a_known_message(str(refused.value), "AppError")
 
 
 def test_the_table_has_plain_numbers_and_positions_as_in_bed(tmp_path: Path) -> None:
     bam = write_bam(tmp_path, LENGTHS, [Read("chr2", 4_990), Read(None)], more_header=HEADER)
     bed = tmp_path / "x.bed"
     bed.write_text("chr2\t4995\t5000\tlast bases\nchr2\t0\t5\n")
-    targets = Targets(("chr2", "chr2:11-20", "chr2:4,991"), bed, include_unplaced=True)
+    request = ask(regions=["chr2", "chr2:11-20", "chr2:4,991"], include_unplaced=True)
     with start_workers(2) as workers:
-        counts = count_regions(downloaded(str(bam), f"{bam}.bai"), workers, print, targets)
+        counts = count_regions(files_of(bam, bed=bed), workers, print, request)
     assert counts.total == 4
     assert format_table(counts) == (
         "region\tcontig\tstart\tend\tlength\trecords\n"

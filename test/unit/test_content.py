@@ -8,7 +8,7 @@ import pysam
 import pytest
 
 from builders import make_bam
-from readcount.content import kind_of
+from readcount.formats.content import kind_of
 
 
 @pytest.mark.parametrize(

@@ -4,10 +4,10 @@ import re
 
 import pytest
 
-from readcount.counting import _log_tenths
-from readcount.counts import TaskCounts
-from readcount.plan import Call, Task
-from readcount.regions import Region
+from readcount.counting.tasks import _log_tenths
+from readcount.planning.merge import TaskCounts
+from readcount.planning.plan import Call, Task
+from readcount.request.region import Region
 
 
 def calls_of(records: list[float]) -> list[Task]:

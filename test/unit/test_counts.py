@@ -5,16 +5,12 @@ from itertools import permutations
 
 import pytest
 
-from readcount.counts import (
-    Counts,
-    RegionCount,
-    TaskCounts,
-    format_counts,
-    merge_counts,
-    name_without_suffix,
-)
-from readcount.plan import Call, Group, Plan
-from readcount.regions import Region
+from readcount.outputs.result import Result
+from readcount.outputs.text import format_counts, name_without_suffix
+from readcount.planning.merge import RegionCount, TaskCounts, merge_counts
+from readcount.planning.plan import Call, Group, Plan
+from readcount.request.region import Region
+from readcount.verification.verify import VerifiedCounts
 
 PLAN = Plan(
     regions=[Region("chr2"), Region("chr1"), Region("chr3"), Region("chr4")],
@@ -63,11 +59,14 @@ def test_a_plan_that_forgets_a_region_is_refused() -> None:
 
 def test_the_file_has_a_line_per_region_and_no_newline_after_the_total() -> None:
     counts = [RegionCount(Region("chr2"), 5), RegionCount(Region("chr1"), 0)]
-    assert format_counts(Counts(counts, {})) == "Region chr2: 5\nRegion chr1: 0\nTotal reads: 5"
+    assert (
+        format_counts(Result(VerifiedCounts(counts), {}))
+        == "Region chr2: 5\nRegion chr1: 0\nTotal reads: 5"
+    )
 
 
 def test_without_regions_there_is_only_the_total() -> None:
-    assert format_counts(Counts([], {})) == "Total reads: 0"
+    assert format_counts(Result(VerifiedCounts([]), {})) == "Total reads: 0"
 
 
 @pytest.mark.parametrize(

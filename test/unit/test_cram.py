@@ -13,26 +13,27 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from builders import Read, cram_of, make_bam, write_bam
+from messages import is_a_known_message
 from oracle import count_one_by_one
-from readcount.checks import check_counts, read_files
-from readcount.counting import count_regions
-from readcount.counts import RegionCount
-from readcount.cram import (
+from readcount.counting.pool import start_workers
+from readcount.counting.tasks import run_task
+from readcount.errors import MESSAGE_LENGTH, InputError
+from readcount.formats.bam_index import INTERVAL, IndexFormatError
+from readcount.formats.cram import (
     ContainerError,
     _read_itf8,
     cram_index,
     read_containers,
     read_crai,
 )
-from readcount.errors import MESSAGE_LENGTH, InputError
-from readcount.index import INTERVAL, IndexFormatError
-from readcount.indexing import index_anew
-from readcount.inputs import IndexedBam, downloaded
-from readcount.plan import ON_DISK, plan_tasks, without_expressions
-from readcount.pool import start_workers
-from readcount.regions import Region
-from readcount.samtools import run_task
-from readme import is_in_the_table_of_errors
+from readcount.planning.costs import costs_for
+from readcount.planning.merge import RegionCount
+from readcount.planning.plan import plan_tasks
+from readcount.request.region import Region
+from readcount.source.alignments import open_alignments
+from readcount.source.files import local_files
+from readcount.verification.verify import verify
+from steps import count_regions, files_of, opened
 from strategies import UNMAPPED, Case, cases
 
 READS = {"chr1": 30, "a": 3, "empty": 0, "b": 2, "chr2": 25}
@@ -40,14 +41,10 @@ SMALL = "seqs_per_slice=10"
 ONE_EACH, ALL_TOGETHER = "multi_seq_per_slice=0", "multi_seq_per_slice=1"
 
 
-def files(cram: Path) -> IndexedBam:
-    return downloaded(str(cram), f"{cram}.crai")
-
-
-def counts_of(bam: IndexedBam) -> tuple[list[int], list[str]]:
+def counts_of(cram: Path, index: Path | None = None) -> tuple[list[int], list[str]]:
     log: list[str] = []
     with start_workers(2) as workers:
-        counts = count_regions(bam, workers, log.append)
+        counts = count_regions(files_of(cram, index), workers, log.append)
     return [count.records for count in counts.regions], log
 
 
@@ -82,9 +79,9 @@ def test_any_kind_of_cram_is_counted_and_checked(
     assert {part.container for part in read_crai(Path(f"{cram}.crai"))} == {
         container.offset for container in containers if container.records
     }
-    counts, log = counts_of(files(cram))
+    counts, log = counts_of(cram)
     assert counts == list(READS.values())
-    assert "agree" in log[-1]
+    assert "match" in log[-1]
 
 
 @pytest.mark.parametrize(
@@ -95,9 +92,9 @@ def test_a_number_is_certain_where_no_container_is_shared(
     tmp_path: Path, sharing: str, records: list[int | None]
 ) -> None:
     cram = cram_of(make_bam(tmp_path, READS, unplaced=1), SMALL, sharing)
-    _, contigs = read_files(files(cram))
-    assert [contig.records for contig in contigs.values()] == records
-    expected = [contig.expected or 0 for contig in contigs.values()]
+    entries = [contig.indexed for contig in opened(cram).contigs.values()]
+    assert [entry.records for entry in entries] == records
+    expected = [entry.expected or 0 for entry in entries]
     assert expected[2] == 0
     assert all(expected[number] > 0 for number in (0, 1, 3, 4))
     assert 60 <= sum(expected) <= 61
@@ -118,10 +115,10 @@ def test_the_index_tells_where_in_the_file_a_position_is(tmp_path: Path) -> None
 def test_small_sequences_share_a_call(tmp_path: Path) -> None:
     reads = READS | {f"hla{n}": n % 3 for n in range(50)}
     cram = cram_of(make_bam(tmp_path, reads, unplaced=4), SMALL)
-    counts, log = counts_of(files(cram))
+    counts, log = counts_of(cram)
     assert counts == list(reads.values())
-    assert log[0] == "2 cores; 55 regions, 37 with records; 1 samtools calls"
-    assert log[-1].endswith("agrees with the containers of the file: 113 records")
+    assert log[0] == "55 regions (37 with records), 1 samtools call"
+    assert log[-1].endswith("matches the containers: 113 records")
 
 
 def test_small_sequences_with_records_far_behind_their_end_share_a_call(tmp_path: Path) -> None:
@@ -129,19 +126,19 @@ def test_small_sequences_with_records_far_behind_their_end_share_a_call(tmp_path
     names = [f"hla{number}" for number in range(4)]
     reads = [Read(name, at) for name in names for at in (5, 300_000, 2_000_000)]
     bam = write_bam(tmp_path, dict.fromkeys(names, 1000), reads)
-    counts, log = counts_of(files(cram_of(bam, "no_ref=1", ALL_TOGETHER)))
+    counts, log = counts_of(cram_of(bam, "no_ref=1", ALL_TOGETHER))
     assert counts == [3, 3, 3, 3]
-    assert "1 samtools calls" in log[0]
+    assert "1 samtools call" in log[0]
 
 
 def test_windows_of_a_cram_count_each_record_once(tmp_path: Path) -> None:
     reads = [Read("a", 37 * n % (9 * INTERVAL), "9000M") for n in range(4000)]
-    cram = files(cram_of(write_bam(tmp_path, {"a": 10 * INTERVAL}, reads), "seqs_per_slice=100"))
-    _, contigs = read_files(cram)
-    costs = without_expressions(ON_DISK)
-    plan = plan_tasks([Region("a")], contigs, cores=3, seconds=1e-8, costs=costs)
+    cram = cram_of(write_bam(tmp_path, {"a": 10 * INTERVAL}, reads), "seqs_per_slice=100")
+    alignments = opened(cram)
+    costs = costs_for(alignments.access, alignments.contigs)
+    plan = plan_tasks([Region("a")], alignments.contigs, 3, seconds=1e-8, costs=costs)
     assert len(plan.tasks) > 8
-    counted = [run_task(cram, task).records[0] for task in enumerate(plan.tasks)]
+    counted = [run_task(alignments.file, task).records[0] for task in enumerate(plan.tasks)]
     assert sum(counted) == 4000
 
 
@@ -154,8 +151,9 @@ def test_the_reference_is_not_asked_for_anywhere(
         server.settimeout(0.1)
         monkeypatch.setenv("REF_PATH", f"http://127.0.0.1:{server.getsockname()[1]}/%s")
         monkeypatch.setenv("REF_CACHE", str(tmp_path / "cache" / "%s"))
-        bam = index_anew(downloaded(str(cram), None), 2, lambda line: None)
-        assert counts_of(bam)[0] == list(READS.values())
+        Path(f"{cram}.crai").unlink()
+        index = open_alignments(local_files(str(cram), None)).file.index
+        assert counts_of(cram, index)[0] == list(READS.values())
         with pytest.raises(TimeoutError):
             server.accept()
 
@@ -175,9 +173,9 @@ def test_the_reference_is_not_asked_for_anywhere(
         ([b"0\t1\t39\t5\t177\t163\n"], "does not have what the file has at byte"),
         ([b"{whole}", b"0\t1\t19\t27\t177\t163\n"], "has no container at byte 27"),
         ([b"{whole}", b"9\t1\t19\t{last}\t177\t163\n"], "has more reference sequences"),
-        ([b"{whole}", b"1"], "is damaged: not every line has six numbers"),
-        ([b"{whole}", b"\n"], "is damaged: not every line has six numbers"),
-        ([b"{whole}", b"0\t1\t99999999999\t26\t177\t163\n"], "is damaged: not every line"),
+        ([b"{whole}", b"1"], "is corrupt: not every line has six numbers"),
+        ([b"{whole}", b"\n"], "is corrupt: not every line has six numbers"),
+        ([b"{whole}", b"0\t1\t99999999999\t26\t177\t163\n"], "is corrupt: not every line"),
     ],
 )
 def test_an_index_that_cannot_be_that_of_the_file_is_refused(
@@ -187,9 +185,9 @@ def test_an_index_that_cannot_be_that_of_the_file_is_refused(
     whole, last = b"".join(lines_of(cram)), str(read_containers(cram)[-2].offset).encode()
     write_lines(cram, [line.replace(b"{whole}", whole).replace(b"{last}", last) for line in lines])
     with pytest.raises(InputError, match=words) as refused:
-        counts_of(files(cram))
+        counts_of(cram)
     assert len(str(refused.value)) <= MESSAGE_LENGTH
-    assert is_in_the_table_of_errors(str(refused.value), "AppError")
+    assert is_a_known_message(str(refused.value), "AppError")
 
 
 @pytest.mark.parametrize("sharing", [ONE_EACH, ALL_TOGETHER, "slices_per_container=3"])
@@ -202,10 +200,10 @@ def test_a_line_that_is_missing_in_the_index_gives_no_wrong_count(
     for left_out in range(len(lines)):
         write_lines(cram, lines[:left_out] + lines[left_out + 1 :])
         try:
-            counts, _ = counts_of(files(cram))
+            counts, _ = counts_of(cram)
         except InputError as error:
             refused += 1
-            assert is_in_the_table_of_errors(str(error), "AppError")
+            assert is_a_known_message(str(error), "AppError")
         else:
             # Where a slice has another line, or is not needed, that one leads to it too.
             assert counts == list(READS.values())
@@ -216,8 +214,8 @@ def test_the_index_of_another_cram_is_refused(tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
     cram = cram_of(make_bam(tmp_path, READS, unplaced=4), SMALL)
     other = cram_of(make_bam(tmp_path / "other", READS | {"chr1": 45}, unplaced=4), SMALL)
-    with pytest.raises(InputError, match=r"was not made from sample\.cram"):
-        counts_of(downloaded(str(cram), f"{other}.crai"))
+    with pytest.raises(InputError, match=r"crai does not match sample\.cram"):
+        counts_of(cram, Path(f"{other}.crai"))
 
 
 def test_the_index_of_a_bam_is_none_for_a_cram_and_the_other_way_round(tmp_path: Path) -> None:
@@ -230,8 +228,8 @@ def test_the_index_of_a_bam_is_none_for_a_cram_and_the_other_way_round(tmp_path:
         ((bam, f"{cram}.crai"), "is a CRAI index, not the index of a BAM file"),
     ):
         with pytest.raises(InputError, match=words) as refused:
-            read_files(downloaded(*map(str, pair)))
-        assert is_in_the_table_of_errors(str(refused.value), "AppError")
+            opened(pair[0], Path(pair[1]))
+        assert is_a_known_message(str(refused.value), "AppError")
 
 
 @pytest.mark.parametrize("end_put_back", [False, True])
@@ -242,38 +240,43 @@ def test_a_cram_that_is_cut_off_gives_no_wrong_count(tmp_path: Path, end_put_bac
     for place in [5, *places[:-1], *(place + 5 for place in places), *(p - 1 for p in places)]:
         cram.write_bytes(whole[:place] + (whole[places[-1] :] if end_put_back else b""))
         with pytest.raises(InputError) as refused:
-            counts_of(files(cram))
-        assert is_in_the_table_of_errors(str(refused.value), "AppError")
+            counts_of(cram)
+        assert is_a_known_message(str(refused.value), "AppError")
 
 
 def test_counts_that_the_containers_do_not_confirm_are_refused(tmp_path: Path) -> None:
-    cram = files(cram_of(make_bam(tmp_path, READS, unplaced=4), SMALL))
-    _, contigs = read_files(cram)
+    alignments = opened(cram_of(make_bam(tmp_path, READS, unplaced=4), SMALL))
 
-    def check(reads: dict[str, int]) -> list[str]:
-        return check_counts(cram, [RegionCount(Region(n), r) for n, r in reads.items()], contigs)
+    def check(reads: dict[str, int]) -> tuple[str, ...]:
+        counts = [RegionCount(Region(name), records) for name, records in reads.items()]
+        return verify(counts, alignments.evidence).checks
 
-    assert {contig.records is None for contig in contigs.values()} == {True, False}
-    assert all("agree" in line for line in check(READS))
+    known = {contig.indexed.records is None for contig in alignments.contigs.values()}
+    assert known == {True, False}
+    assert all("match" in line for line in check(READS))
     for name in READS:
         for records in (READS[name] + 1, READS[name] - 1):
-            with pytest.raises(InputError, match=r"but the containers of sample\.cram hold") as bad:
+            with pytest.raises(
+                InputError, match=r"records in the containers of sample\.cram"
+            ) as bad:
                 check(READS | {name: records})
-            assert is_in_the_table_of_errors(str(bad.value), "AppError")
+            assert is_a_known_message(str(bad.value), "AppError")
 
 
 def test_records_at_position_0_are_in_a_container_but_in_no_region(tmp_path: Path) -> None:
     reads = [Read("chr1", -1, None, UNMAPPED), Read("chr1", 5), Read("chr2", 5)]
     for sharing in (ONE_EACH, ALL_TOGETHER):
         bam = write_bam(tmp_path, {"chr1": 100, "chr2": 100}, reads)
-        assert counts_of(files(cram_of(bam, sharing)))[0] == [1, 1]
+        assert counts_of(cram_of(bam, sharing))[0] == [1, 1]
 
 
 def test_a_record_that_covers_nothing_is_no_reason_for_a_wrong_count(tmp_path: Path) -> None:
     """In a CRAM samtools does not find one at the beginning of a sequence, in a BAM it does."""
     bam = write_bam(tmp_path, {"chr1": 100}, [Read("chr1", 0, None)])
-    with pytest.raises(InputError, match=r"chr1 has 0 records, but the containers of .* hold 1"):
-        counts_of(files(cram_of(bam)))
+    with pytest.raises(
+        InputError, match=r"chr1 has 1 records in the containers of .*, but 0 were counted"
+    ):
+        counts_of(cram_of(bam))
 
 
 def test_unplaced_records_that_samtools_does_not_find_do_not_make_a_count_wrong(
@@ -283,14 +286,14 @@ def test_unplaced_records_that_samtools_does_not_find_do_not_make_a_count_wrong(
     reads = [Read("chr1", 0, None, UNMAPPED)] * 11 + [Read(None)] * 2
     bam = write_bam(tmp_path, {"chr1": 5}, reads)
     cram = cram_of(bam, "version=3.1", "seqs_per_slice=1")
-    assert counts_of(files(cram))[0] == [11]
+    assert counts_of(cram)[0] == [11]
 
 
 def test_a_cram_of_another_version_is_refused(tmp_path: Path) -> None:
     cram = cram_of(make_bam(tmp_path, READS), "version=2.1")
     with pytest.raises(InputError, match="cannot be read as a CRAM: it is not of version 3") as bad:
-        counts_of(files(cram))
-    assert is_in_the_table_of_errors(str(bad.value), "AppError")
+        counts_of(cram)
+    assert is_a_known_message(str(bad.value), "AppError")
 
 
 @pytest.mark.parametrize("reads", [{}, {"chr1": 0}])
@@ -299,7 +302,7 @@ def test_a_cram_without_placed_records_is_counted_too(
     tmp_path: Path, reads: dict[str, int], unplaced: int
 ) -> None:
     cram = cram_of(make_bam(tmp_path, reads, unplaced=unplaced))
-    assert counts_of(files(cram))[0] == [0] * len(reads)
+    assert counts_of(cram)[0] == [0] * len(reads)
 
 
 @pytest.mark.parametrize("content", [b"", b"CRAM", b"CRAM\3\0" + bytes(20) + b"\1", b"CRAM\7" * 9])
@@ -359,5 +362,5 @@ def test_any_cram_gives_what_its_bam_gives(
         f"seqs_per_slice={per_slice}",
         f"slices_per_container={slices}",
     )
-    counts, _ = counts_of(files(cram))
+    counts, _ = counts_of(cram)
     assert counts == count_one_by_one(bam, case.lengths)

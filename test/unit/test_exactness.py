@@ -6,23 +6,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from builders import Read, write_bam
+from builders import Read, contig_of, write_bam
 from oracle import count_by_rname, count_one_by_one
-from readcount.checks import read_files
-from readcount.counts import merge_counts
-from readcount.index import INTERVAL
-from readcount.inputs import IndexedBam
-from readcount.plan import ON_DISK, Call, Costs, Group, Plan, plan_tasks
-from readcount.regions import Contig, Region
-from readcount.samtools import run_task
+from readcount.counting.tasks import run_task
+from readcount.formats.bam_index import INTERVAL
+from readcount.planning.costs import DOWNLOADED, Costs
+from readcount.planning.merge import merge_counts
+from readcount.planning.plan import Call, Group, Plan, plan_tasks
+from readcount.request.region import Region
+from steps import indexed, opened
 from strategies import BY_EDGE, BY_EXPRESSION, CIGARS, UNMAPPED, Case, cases, ways_to_cut
 
 # No record costs less: with tasks of this size every sequence is cut.
 TINY = 1e-8
-
-
-def indexed(bam: Path) -> IndexedBam:
-    return IndexedBam(bam, Path(f"{bam}.bai"))
 
 
 def plan_of(
@@ -31,13 +27,18 @@ def plan_of(
     seconds: float | None = None,
     shortest: int = 1,
     by_length: bool = False,
-    costs: Costs = ON_DISK,
+    costs: Costs = DOWNLOADED,
 ) -> Plan:
-    _, contigs = read_files(indexed(bam))
+    contigs = opened(bam).contigs
     if by_length:
-        contigs = {name: contig._replace(offsets=()) for name, contig in contigs.items()}
+        contigs = {
+            name: contig._replace(indexed=contig.indexed._replace(offsets=()))
+            for name, contig in contigs.items()
+        }
     regions = [Region(contig) for contig in contigs]
-    return plan_tasks(regions, contigs, cores=3, seconds=seconds, shortest=shortest, costs=costs)
+    return plan_tasks(
+        regions, contigs, processes=3, seconds=seconds, shortest=shortest, costs=costs
+    )
 
 
 def count(bam: Path, plan: Plan) -> list[int]:
@@ -114,7 +115,7 @@ def test_a_group_counts_what_lies_where_it_does_not_look(tmp_path: Path) -> None
 def test_without_statistics_the_counts_are_the_same(tmp_path: Path) -> None:
     lengths = {"a": 50_000, "b": 20, "c": 8}
     bam = write_bam(tmp_path, lengths, [Read(name, at) for name in lengths for at in range(8)])
-    contigs = {name: Contig(length) for name, length in lengths.items()}
+    contigs = {name: contig_of(length) for name, length in lengths.items()}
     plan = plan_tasks([Region(name) for name in lengths], contigs, 3, seconds=1e-3, shortest=1)
     assert len(plan.tasks) > 3
     assert count(bam, plan) == [8, 8, 8]

@@ -8,29 +8,33 @@ from pathlib import Path
 
 import pytest
 
-import samtools_count
-from builders import cram_of, make_bam
-from readcount.cram import (
+from builders import contig_of, cram_of, make_bam
+from messages import is_a_known_message
+from readcount.dnanexus import URL_SECONDS
+from readcount.errors import CallError, InputError, NetworkError
+from readcount.formats.cram import (
     ContainerError,
     guess_containers,
     read_containers,
-    read_containers_in_place,
+    read_containers_streamed,
     read_crai,
 )
-from readcount.errors import CallError, InputError, NetworkError
-from readcount.inputs import IndexedBam, check_streaming
-from readcount.plan import IN_PLACE, MOST_IN_SHARD, Call, divide, plan_tasks
-from readcount.regions import Contig, Region
-from readcount.remote import PAUSES, patiently, unreachable
-from readcount.samtools import _failure
-from readme import ROOT, is_in_the_table_of_errors
+from readcount.planning.costs import STREAMED
+from readcount.planning.plan import Call, plan_tasks
+from readcount.planning.shards import LARGEST_SHARD, divide
+from readcount.request.region import Region
+from readcount.request.request import check_streaming
+from readcount.source.commands import failure
+from readcount.source.files import IndexedFile
+from readcount.source.readers import PAUSES, StreamedFile, network_error, with_retries
+from readme import ROOT
 
 URL = "https://dl.dnanex.us/F/D/S3cr3t/my%20sample.bam"
 
 
 @pytest.fixture
-def in_place() -> IndexedBam:
-    return IndexedBam(Path("my sample.bam"), Path("/home/x.bai"), url=URL, url_size=100)
+def in_place() -> IndexedFile:
+    return IndexedFile(StreamedFile("my sample.bam", 100, URL), Path("/home/x.bai"))
 
 
 @pytest.fixture(autouse=True)
@@ -61,28 +65,28 @@ def test_shards_cost_about_the_same(
 
 @pytest.mark.parametrize("shards", [1, 2, 7, 30])
 def test_every_task_of_a_genome_is_in_one_shard(shards: int) -> None:
-    contigs = {f"chr{n}": Contig(50_000_000 + n, 10_000_000) for n in range(1, 25)}
-    plan = plan_tasks([Region(name) for name in contigs], contigs, 16 * shards, costs=IN_PLACE)
+    contigs = {f"chr{n}": contig_of(50_000_000 + n, 10_000_000) for n in range(1, 25)}
+    plan = plan_tasks([Region(name) for name in contigs], contigs, 16 * shards, costs=STREAMED)
     shares = divide(plan.tasks, shards)
     assert len(shares) == shards
     assert sorted(number for share in shares for number in share) == list(range(len(plan.tasks)))
     costs = [sum(plan.tasks[number].seconds for number in share) for share in shares]
-    assert max(costs) <= MOST_IN_SHARD * sum(costs) / shards
+    assert max(costs) <= LARGEST_SHARD * sum(costs) / shards
 
 
 def test_a_small_file_is_read_in_place_in_few_calls() -> None:
-    contigs = {f"chr{n}": Contig(1_000_000, 8_000) for n in range(25)}
-    plan = plan_tasks([Region(name) for name in contigs], contigs, 16, costs=IN_PLACE)
+    contigs = {f"chr{n}": contig_of(1_000_000, 8_000) for n in range(25)}
+    plan = plan_tasks([Region(name) for name in contigs], contigs, 16, costs=STREAMED)
     assert sum(task.calls for task in plan.tasks) == 1
 
 
 def test_the_url_outlasts_every_job() -> None:
     policy = json.loads((ROOT / "dxapp.json").read_text())["runSpec"]["timeoutPolicy"]
     assert policy == {"*": {"hours": 12}}
-    assert samtools_count.URL_SECONDS > 12 * 3600
+    assert URL_SECONDS > 12 * 3600
 
 
-def test_no_error_tells_the_url(in_place: IndexedBam) -> None:
+def test_no_error_tells_the_url(in_place: IndexedFile) -> None:
     command = ["samtools", "view", "-c", in_place.as_samtools()]
     assert URL in command[-1]
     for said in (
@@ -90,33 +94,33 @@ def test_no_error_tells_the_url(in_place: IndexedBam) -> None:
         f"[E::hts_open_format] Failed to open file {URL.upper().lower()}",
         f"[E::bgzf_read_block] Invalid BGZF header in {URL}##idx##/home/x.bai",
     ):
-        error = _failure(in_place, "chr1", command, 1, said)
+        error = failure(in_place, "chr1", command, 1, said)
         assert "S3cr3t" not in str(error) + error.details
         assert "my sample.bam" in error.details
     assert "S3cr3t" not in repr(in_place)
 
 
-def test_the_file_is_still_known_to_a_process_of_the_pool(in_place: IndexedBam) -> None:
-    assert pickle.loads(pickle.dumps(in_place)).location == URL
+def test_the_file_is_still_known_to_a_process_of_the_pool(in_place: IndexedFile) -> None:
+    assert pickle.loads(pickle.dumps(in_place)).data.location == URL
 
 
-def test_a_broken_network_is_not_a_damaged_file(in_place: IndexedBam) -> None:
-    broken = _failure(in_place, "chr1", ["x"], 1, "expected 2 bytes; hread returned -1")
-    damaged = _failure(in_place, "chr1", ["x"], 1, "[E::bgzf_uncompress] Inflate operation failed")
+def test_a_broken_network_is_not_a_damaged_file(in_place: IndexedFile) -> None:
+    broken = failure(in_place, "chr1", ["x"], 1, "expected 2 bytes; hread returned -1")
+    damaged = failure(in_place, "chr1", ["x"], 1, "[E::bgzf_uncompress] Inflate operation failed")
     assert (type(broken), type(damaged)) == (NetworkError, CallError)
-    assert is_in_the_table_of_errors(str(broken), "AppInternalError")
-    assert is_in_the_table_of_errors(str(damaged), "AppError")
+    assert is_a_known_message(str(broken), "AppInternalError")
+    assert is_a_known_message(str(damaged), "AppError")
 
 
 def test_what_fails_for_a_while_is_tried_again() -> None:
-    errors: list[Exception] = [unreachable("x", "gone"), CallError("cut")]
+    errors: list[Exception] = [network_error("x", "gone"), CallError("cut")]
 
     def work() -> int:
         if errors:
             raise errors.pop()
         return 7
 
-    assert patiently(work) == 7
+    assert with_retries(work) == 7
 
 
 def test_what_goes_on_failing_is_given_up() -> None:
@@ -127,7 +131,7 @@ def test_what_goes_on_failing_is_given_up() -> None:
         raise CallError("cut")
 
     with pytest.raises(CallError, match="cut"):
-        patiently(work)
+        with_retries(work)
     assert len(tries) == len(PAUSES) + 1
 
 
@@ -139,7 +143,7 @@ def test_what_is_wrong_for_good_is_not_tried_again() -> None:
         raise InputError("not its index")
 
     with pytest.raises(InputError):
-        patiently(work)
+        with_retries(work)
     assert len(tries) == 1
 
 
@@ -151,7 +155,7 @@ def test_what_cannot_be_done_in_place_is_refused(
 ) -> None:
     with pytest.raises(InputError) as refused:
         check_streaming(stream_bam, subjobs, has_index)
-    assert is_in_the_table_of_errors(str(refused.value), "AppError")
+    assert is_a_known_message(str(refused.value), "AppError")
 
 
 def test_containers_are_the_same_in_place(tmp_path: Path) -> None:
@@ -162,18 +166,19 @@ def test_containers_are_the_same_in_place(tmp_path: Path) -> None:
     def read(start: int, size: int) -> bytes:
         return content[start : start + size]
 
-    found = read_containers_in_place(read, len(content), [part.container for part in slices])
+    found = read_containers_streamed(read, len(content), [part.container for part in slices])
     assert found == read_containers(cram)
     assert {guess.offset for guess in guess_containers(slices)} < {each.offset for each in found}
-    with pytest.raises(ContainerError, match="not whole"):
-        read_containers_in_place(read, len(content) - 1, [])
+    with pytest.raises(ContainerError, match="truncated"):
+        read_containers_streamed(read, len(content) - 1, [])
 
 
 def test_samtools_says_of_a_lost_connection_what_is_taken_for_one(tmp_path: Path) -> None:
     bam = make_bam(tmp_path, {"chr1": 3})
-    gone = IndexedBam(bam, Path(f"{bam}.bai"), url="http://127.0.0.1:9/F/D/S3cr3t/x.bam")
+    url = "http://127.0.0.1:9/F/D/S3cr3t/x.bam"
+    gone = IndexedFile(StreamedFile("x.bam", 100, url), Path(f"{bam}.bai"))
     command = ["samtools", "view", "-c", gone.as_samtools()]
     ended = subprocess.run(command, capture_output=True, text=True, check=False)
-    error = _failure(gone, "chr1", command, ended.returncode, ended.stderr)
+    error = failure(gone, "chr1", command, ended.returncode, ended.stderr)
     assert isinstance(error, NetworkError)
     assert not re.search("S3cr3t", str(error) + error.details)

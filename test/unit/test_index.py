@@ -12,7 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from builders import Read, make_bam, write_bam
-from readcount.index import INTERVAL, ContigIndex, IndexFormatError, index_of_one, read_index
+from readcount.formats.bam_index import (
+    INTERVAL,
+    ContigIndex,
+    IndexFormatError,
+    index_of_one,
+    read_index,
+)
 
 READS = {"chr1": 3, "empty": 0, "chr2": 2}
 STATISTICS = 37450
@@ -124,7 +130,7 @@ def test_an_index_ends_where_it_ends(tmp_path: Path, index_of: Callable[[Path], 
             with pytest.raises(IndexFormatError):
                 read_index(index)
     index.write_bytes(data + b"x" if data.startswith(b"BAI") else gzip.compress(data + b"x"))
-    with pytest.raises(IndexFormatError, match="follow behind its end"):
+    with pytest.raises(IndexFormatError, match="follow after its end"):
         read_index(index)
 
 

@@ -12,18 +12,26 @@ import pytest
 
 from builders import Read, cram_of, make_bam, write_bam
 from fuzz import bgzf
-from readcount.checks import check_coverage, read_files
+from messages import is_a_known_message
 from readcount.errors import MESSAGE_LENGTH, DiskSpaceError, InputError, ReadCountError
-from readcount.indexing import LONGEST_IN_BAI, index_anew
-from readcount.inputs import IndexedBam, downloaded
-from readme import is_in_the_table_of_errors
+from readcount.source.alignments import Alignments, open_alignments
+from readcount.source.bam import LONGEST_IN_BAI
+from readcount.source.commands import make_index
+from readcount.source.files import IndexedFile, InputFiles, local_files
+from readcount.source.readers import LocalFile
 
 
-def without_index(bam: Path) -> IndexedBam:
+def without_index(bam: Path) -> InputFiles:
     """The file alone in a folder of its own."""
     alone = bam.parent / "alone" / bam.name
     alone.parent.mkdir()
-    return downloaded(str(bam.rename(alone)), None)
+    return local_files(str(bam.rename(alone)), None)
+
+
+def open_and_index(files: InputFiles, cores: int = 2) -> tuple[Alignments, list[str]]:
+    """Opens a file without an index; returns it with the log."""
+    log: list[str] = []
+    return open_alignments(files, log.append, cores=cores), log
 
 
 def unsorted(path: Path, reads: Sequence[tuple[str | None, int]]) -> Path:
@@ -45,12 +53,12 @@ def unsorted(path: Path, reads: Sequence[tuple[str | None, int]]) -> Path:
 def test_the_index_is_the_one_that_samtools_makes(tmp_path: Path, cores: int) -> None:
     made = make_bam(tmp_path, {"chr1": 300, "empty": 0, "chr2": 20}, unplaced=3)
     expected = Path(f"{made}.bai").read_bytes()
-    log: list[str] = []
-    bam = index_anew(without_index(made), cores, log.append)
-    assert bam.index == Path(f"{bam.path}.bai")
-    assert bam.index.read_bytes() == expected
+    alignments, log = open_and_index(without_index(made), cores)
+    index = alignments.file.index
+    assert index == Path(f"{alignments.file.data.location}.bai")
+    assert index.read_bytes() == expected
     (line,) = log
-    words = rf"no index was given: made a BAI in [\d.]+ s with {cores} cores"
+    words = rf"no index given: created a BAI in [\d.]+ s on {cores} cores?"
     assert re.fullmatch(words, line)
 
 
@@ -62,22 +70,21 @@ def test_a_sequence_that_no_bai_can_hold_gets_a_csi(
 ) -> None:
     reads = [Read("chr1", 5), Read("long", longest - 10)]
     made = write_bam(tmp_path, {"chr1": 1000, "long": longest}, reads, csi=True)
-    bam = index_anew(without_index(made), 2, lambda line: None)
-    assert bam.index.suffix == suffix
-    header, contigs = read_files(bam)
-    check_coverage(bam, header, contigs)
-    assert [contig.records for contig in contigs.values()] == [1, 1]
+    alignments, _ = open_and_index(without_index(made))
+    assert alignments.file.index.suffix == suffix
+    alignments.evidence.check_index()
+    assert [contig.indexed.records for contig in alignments.contigs.values()] == [1, 1]
 
 
 def test_a_cram_gets_a_crai(tmp_path: Path) -> None:
     lengths = {"chr1": LONGEST_IN_BAI + 1}
     cram = cram_of(write_bam(tmp_path, lengths, [Read("chr1", 7), Read(None)], csi=True))
     expected = Path(f"{cram}.crai").read_bytes()
-    log: list[str] = []
-    bam = index_anew(without_index(cram), 2, log.append)
-    assert bam.index == Path(f"{bam.path}.crai")
-    assert gzip.decompress(bam.index.read_bytes()) == gzip.decompress(expected)
-    assert log[0].startswith("no index was given: made a CRAI in ")
+    alignments, log = open_and_index(without_index(cram))
+    index = alignments.file.index
+    assert index == Path(f"{alignments.file.data.location}.crai")
+    assert gzip.decompress(index.read_bytes()) == gzip.decompress(expected)
+    assert log[0].startswith("no index given: created a CRAI in ")
 
 
 @pytest.mark.parametrize(
@@ -94,7 +101,7 @@ def test_a_cram_that_is_not_sorted_is_refused(
 ) -> None:
     cram = cram_of(unsorted(tmp_path / "sample.bam", reads), "multi_seq_per_slice=0")
     with pytest.raises(InputError, match=r"sort -o sorted_sample\.cram sample\.cram"):
-        index_anew(without_index(cram), 2, lambda line: None)
+        open_and_index(without_index(cram))
 
 
 @pytest.mark.parametrize(
@@ -112,16 +119,15 @@ def test_what_is_not_sorted_is_refused_with_the_command_that_sorts_it(
 ) -> None:
     bam = without_index(unsorted(tmp_path / "my sample.bam", reads))
     with pytest.raises(InputError) as refused:
-        index_anew(bam, 2, lambda line: None)
+        open_and_index(bam)
     message = str(refused.value)
     command = "samtools sort -o 'sorted_my sample.bam' 'my sample.bam'"
     assert message.endswith(f"Sort it with: {command}")
-    assert is_in_the_table_of_errors(message, "AppError")
+    assert is_a_known_message(message, "AppError")
 
-    subprocess.run(["bash", "-c", command], cwd=bam.path.parent, check=True)
-    index_anew(
-        IndexedBam(bam.path.with_name("sorted_my sample.bam"), bam.index), 2, lambda line: None
-    )
+    folder = Path(bam.data.location).parent
+    subprocess.run(["bash", "-c", command], cwd=folder, check=True)
+    open_and_index(local_files(str(folder / "sorted_my sample.bam"), None))
 
 
 def spoil_a_block(bam: Path) -> None:
@@ -131,8 +137,11 @@ def spoil_a_block(bam: Path) -> None:
 
 
 FAULTS: dict[str, tuple[Callable[[Path], object], str]] = {
-    "cut": (lambda bam: os.truncate(bam, bam.stat().st_size // 2), "is incomplete or damaged"),
-    "a block": (spoil_a_block, "cannot be read at some place, to index it; samtools ended with"),
+    "cut": (lambda bam: os.truncate(bam, bam.stat().st_size // 2), "is truncated or corrupt"),
+    "a block": (
+        spoil_a_block,
+        "samtools failed while creating the index of sample.bam: exit status",
+    ),
     "not a BAM": (
         lambda bam: bam.write_bytes(b"@HD\tVN:1.6\n"),
         "is SAM text, not a BAM or CRAM file",
@@ -148,24 +157,25 @@ def test_a_faulty_file_gets_no_index(
     spoil(made)
     bam = without_index(made)
     with pytest.raises(InputError, match=words) as refused:
-        index_anew(bam, 2, lambda line: None)
-    assert str(refused.value).startswith("mappings_sorted_bam: sample.bam ")
-    assert is_in_the_table_of_errors(str(refused.value), "AppError")
-    assert not bam.index.exists()
+        open_and_index(bam)
+    assert str(refused.value).startswith("mappings_sorted_bam: ")
+    assert "sample.bam" in str(refused.value)
+    assert "Upload it again" in str(refused.value) or "Give one" in str(refused.value)
+    assert is_a_known_message(str(refused.value), "AppError")
+    assert not list(Path(bam.data.location).parent.glob("*.bai"))
 
 
 def test_a_disk_without_room_for_the_index_is_not_the_users_fault(tmp_path: Path) -> None:
-    bam = downloaded(str(make_bam(tmp_path, {"chr1": 5})), None)
-    bam.index.unlink()
-    nowhere = IndexedBam(bam.path, tmp_path / "no folder" / "sample.bam.bai")
+    bam = LocalFile(make_bam(tmp_path, {"chr1": 5}))
+    nowhere = IndexedFile(bam, tmp_path / "no folder" / "sample.bam.bai")
     with pytest.raises(DiskSpaceError, match="storage") as refused:
-        index_anew(nowhere, 2, lambda line: None)
-    assert is_in_the_table_of_errors(str(refused.value), "AppInternalError")
+        make_index(nowhere, threads=2, csi=False)
+    assert is_a_known_message(str(refused.value), "AppInternalError")
 
 
 def test_long_names_leave_the_message_short(tmp_path: Path) -> None:
     path = tmp_path / f"{'it is ' * 40}.bam"
     bam = without_index(unsorted(path, [("chr1", 20), ("chr1", 10)]))
     with pytest.raises(ReadCountError) as refused:
-        index_anew(bam, 2, lambda line: None)
+        open_and_index(bam)
     assert len(str(refused.value)) <= MESSAGE_LENGTH

@@ -8,7 +8,8 @@ import pytest
 
 from builders import Read, cram_of, make_bam, write_bam
 from readcount.errors import InputError
-from readcount.inputs import IndexedBam, downloaded, packed
+from readcount.source.files import compress_index, local_files, streamed_files
+from steps import files_of, indexed
 
 ODD_NAMES = [
     "sample.bam",
@@ -36,10 +37,12 @@ def test_samtools_finds_both_under_any_names(
     Path(f"{made}.bai").rename(tmp_path / index)
     monkeypatch.chdir(tmp_path)
 
-    both = downloaded(name, str(index))
+    files = local_files(name, str(index))
 
-    assert both.path.is_absolute()
-    assert both.path.name == name
+    assert files.index
+    assert Path(files.data.location).is_absolute()
+    assert files.data.name == name
+    both = indexed(Path(files.data.location), files.index)
     command = ["samtools", "view", "-c", both.as_samtools(), "{chr1}"]
     assert subprocess.check_output(command) == b"3\n"
 
@@ -48,25 +51,27 @@ def test_an_index_that_came_before_its_bam_does_not_look_outdated(tmp_path: Path
     bam = make_bam(tmp_path, {"chr1": 3})
     index = Path(f"{bam}.bai")
     os.utime(index, (0, 0))
-    downloaded(str(bam), str(index))
+    local_files(str(bam), str(index))
     assert index.stat().st_mtime >= bam.stat().st_mtime
 
 
 def test_messages_show_long_names_shortened(tmp_path: Path) -> None:
     bam = make_bam(tmp_path / ("a" * 200 + ".bam"), {"chr1": 1})
-    both = downloaded(str(bam), f"{bam}.bai")
-    assert len(both.shown) <= 80
-    assert both.shown.startswith("aaa")
-    assert both.shown.endswith("a.bam")
+    both = indexed(bam)
+    assert len(both.name) <= 80
+    assert both.name.startswith("aaa")
+    assert both.name.endswith("a.bam")
 
 
 def test_a_bai_goes_to_other_jobs_compressed(tmp_path: Path) -> None:
     bam = make_bam(tmp_path, {f"chr{number}": 1 for number in range(1000)})
     index = Path(f"{bam}.bai")
-    small = packed(index)
+    small = compress_index(index)
     assert small is not None
     assert small.stat().st_size < index.stat().st_size / 3
-    both = downloaded(str(bam), str(small))
+    usable = files_of(bam, small).index
+    assert usable
+    both = indexed(bam, usable)
     assert both.index.read_bytes() == index.read_bytes()
     assert {both.index.name, small.name} == {index.name}
     command = ["samtools", "view", "-c", both.as_samtools(), "chr7"]
@@ -75,23 +80,23 @@ def test_a_bai_goes_to_other_jobs_compressed(tmp_path: Path) -> None:
 
 def test_a_compressed_bai_that_was_cut_is_damaged(tmp_path: Path) -> None:
     bam = make_bam(tmp_path, {f"chr{number}": 1 for number in range(9000)})
-    small = packed(Path(f"{bam}.bai"))
+    small = compress_index(Path(f"{bam}.bai"))
     assert small is not None
     small.write_bytes(small.read_bytes()[:-9])
-    with pytest.raises(InputError, match=r"sample.bam.bai is damaged: it cannot be read"):
-        downloaded(str(bam), str(small))
+    with pytest.raises(InputError, match=r"sample.bam.bai is corrupt: it cannot be read"):
+        files_of(bam, small)
 
 
 def test_an_index_that_is_compressed_already_goes_as_it_is(tmp_path: Path) -> None:
     bam = make_bam(tmp_path, {"chr1": 3})
     csi = write_bam(tmp_path / "csi.bam", {"chr1": 10_000}, [Read("chr1")], csi=True)
     for index in (Path(f"{csi}.bai"), Path(f"{cram_of(bam)}.crai")):
-        assert packed(index) is None
-        assert downloaded(str(bam), str(index)).index == index
+        assert compress_index(index) is None
+        assert files_of(bam, index).index == index
 
 
 def test_the_size_is_that_of_the_file(tmp_path: Path) -> None:
     bam = make_bam(tmp_path, {"chr1": 3})
-    here = downloaded(str(bam), f"{bam}.bai")
-    there = IndexedBam(Path("elsewhere.bam"), here.index, url="https://example.org/x", url_size=5)
+    here = files_of(bam).data
+    there = streamed_files("https://example.org/x", "elsewhere.bam", 5, f"{bam}.bai").data
     assert (here.size, there.size) == (bam.stat().st_size, 5)

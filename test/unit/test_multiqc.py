@@ -2,18 +2,21 @@
 
 import pytest
 
-from readcount.counts import Counts, RegionCount
-from readcount.multiqc import MOST_PARTS, format_multiqc, parts_of_bar
-from readcount.regions import UNPLACED, Region
+from readcount.outputs.multiqc import MOST_PARTS, format_multiqc, parts_of_bar
+from readcount.outputs.result import Result
+from readcount.planning.merge import RegionCount
+from readcount.request.region import UNPLACED, Region
+from readcount.verification.verify import VerifiedCounts
 
 CHROMOSOMES = [f"chr{name}" for name in (*range(1, 23), "X", "Y", "M")]
 
 
 def counts_of(
     records: dict[Region, int], lengths: dict[str, int] | None = None, asked: str = "every record"
-) -> Counts:
+) -> Result:
     lengths = lengths or {region.contig: 1000 for region in records if region.placed}
-    return Counts([RegionCount(*pair) for pair in records.items()], lengths, asked)
+    counts = VerifiedCounts([RegionCount(*pair) for pair in records.items()])
+    return Result(counts, lengths, asked)
 
 
 def test_each_region_is_a_part_in_the_order_of_the_files() -> None:

@@ -10,9 +10,9 @@ from pathlib import Path
 import psutil
 import pytest
 
+from messages import is_a_known_message
+from readcount.counting.pool import start_workers
 from readcount.errors import WorkerDiedError
-from readcount.pool import start_workers
-from readme import is_in_the_table_of_errors
 
 RESOURCES = Path(__file__).parents[2] / "resources" / "home" / "dnanexus"
 # A number of seconds that only this process sleeps.
@@ -63,7 +63,7 @@ def test_a_worker_that_is_killed_at_work_ends_the_run(victim: int) -> None:
         os.kill(workers.processes[victim].pid or 0, signal.SIGKILL)
         with pytest.raises(WorkerDiedError, match="exit code -9") as died:
             list(results)
-        assert is_in_the_table_of_errors(str(died.value), "AppInternalError")
+        assert is_a_known_message(str(died.value), "AppInternalError")
     assert no_one_sleeps()
 
 
@@ -92,7 +92,7 @@ import sys
 sys.path.insert(0, {str(RESOURCES)!r})
 sys.dont_write_bytecode = True
 import subprocess
-from readcount.pool import start_workers
+from readcount.counting.pool import start_workers
 
 def sleep(seconds):
     subprocess.run(["sleep", str(seconds)], check=True)
@@ -116,7 +116,7 @@ sys.path.insert(0, {str(RESOURCES)!r})
 sys.dont_write_bytecode = True
 import os, signal, time
 from readcount.errors import WorkerDiedError
-from readcount.pool import start_workers
+from readcount.counting.pool import start_workers
 
 def be_stuck():
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])

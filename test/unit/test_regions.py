@@ -7,8 +7,9 @@ import pysam
 import pytest
 
 from builders import Read, make_bam, write_bam
-from readcount.index import read_index
-from readcount.regions import Region, fits_bed, read_header
+from readcount.formats.bam_index import read_index
+from readcount.request.region import Region, fits_bed
+from readcount.source.header import read_header
 
 
 def regions_of(bam: Path) -> list[Region]:

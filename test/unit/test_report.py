@@ -6,9 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from readcount.counts import Counts, RegionCount
-from readcount.regions import UNPLACED, Region
-from readcount.report import (
+from readcount.outputs.report import (
     MOST_BARS,
     draw,
     format_report,
@@ -17,17 +15,24 @@ from readcount.report import (
     rows_that_fit,
     short,
 )
-from readcount.targets import Targets
+from readcount.outputs.result import Result
+from readcount.planning.merge import RegionCount
+from readcount.request.region import UNPLACED, Region
+from readcount.request.regions import describe_regions
+from readcount.request.request import Request
+from readcount.verification.verify import VerifiedCounts
+from steps import ask
 
 MOST_BYTES = 500_000
 
 
-def counts_of(records: dict[str, int], length: int = 10**6) -> Counts:
+def counts_of(records: dict[str, int], length: int = 10**6) -> Result:
     regions = [RegionCount(Region(name), number) for name, number in records.items()]
-    return Counts(regions, dict.fromkeys(records, length), unplaced=3, checks=("they agree",))
+    verified = VerifiedCounts(regions, checks=("they agree",))
+    return Result(verified, dict.fromkeys(records, length), unplaced=3)
 
 
-def page_of(counts: Counts) -> str:
+def page_of(counts: Result) -> str:
     return format_report(counts, "sample.bam", "sample")
 
 
@@ -77,18 +82,16 @@ def test_the_chart_has_the_largest_regions_in_the_order_of_the_files() -> None:
 
 
 def test_density_and_share_are_those_of_the_length_and_the_total() -> None:
-    counts = Counts(
-        [RegionCount(Region("a"), 30), RegionCount(Region("b", 100, 200), 10)], {"a": 3000}
-    )
-    a, b = rows_that_fit(counts)
+    counts = [RegionCount(Region("a"), 30), RegionCount(Region("b", 100, 200), 10)]
+    a, b = rows_that_fit(Result(VerifiedCounts(counts), {"a": 3000}))
     assert (a.length, a.share, a.per_megabase) == (3000, 0.75, 10_000)
     assert (b.length, b.share, b.per_megabase) == (100, 0.25, 100_000)
 
 
 def test_what_has_no_place_has_neither_length_nor_density() -> None:
-    (row,) = rows_that_fit(Counts([RegionCount(UNPLACED, 4)], {}))
+    (row,) = rows_that_fit(Result(VerifiedCounts([RegionCount(UNPLACED, 4)]), {}))
     assert (row.name, row.length, row.records, row.per_megabase) == (
-        "without a place",
+        "unplaced",
         None,
         4,
         None,
@@ -96,7 +99,8 @@ def test_what_has_no_place_has_neither_length_nor_density() -> None:
 
 
 def test_a_named_region_shows_where_it_lies() -> None:
-    counts = Counts([RegionCount(Region("chr1", 9, 20, name="exon 1"), 4)], {"chr1": 100})
+    exon = RegionCount(Region("chr1", 9, 20, name="exon 1"), 4)
+    counts = Result(VerifiedCounts([exon]), {"chr1": 100})
     assert "<th scope=row>exon 1 <small>chr1:10-20</small>" in page_of(counts)
 
 
@@ -111,7 +115,7 @@ def test_nothing_at_all_makes_a_page_too(records: dict[str, int]) -> None:
     ("unplaced", "regions", "words"),
     [
         (7, [], "<b>7</b> unplaced records in the file"),
-        (None, [], "<b>?</b> unplaced records: the index does not say"),
+        (None, [], "<b>?</b> unplaced records: not counted, and not in the index"),
         (None, [RegionCount(UNPLACED, 6)], "<b>6</b> unplaced records counted"),
     ],
     ids=["index", "unknown", "counted"],
@@ -119,19 +123,19 @@ def test_nothing_at_all_makes_a_page_too(records: dict[str, int]) -> None:
 def test_unplaced_records_are_told_apart_by_what_is_known(
     unplaced: int | None, regions: list[RegionCount], words: str
 ) -> None:
-    assert words in page_of(Counts(regions, {}, unplaced=unplaced))
+    assert words in page_of(Result(VerifiedCounts(regions), {}, unplaced=unplaced))
 
 
 EVIL = "</script><script>alert(1)</script>'\"&amp;{{ 7 * 7 }}=1+1"
 
 
 def test_no_text_from_the_files_gets_into_the_markup() -> None:
-    counts = Counts(
-        [RegionCount(Region("c", 0, 5, name=EVIL), 4), RegionCount(Region(EVIL), 1)],
+    regions = [RegionCount(Region("c", 0, 5, name=EVIL), 4), RegionCount(Region(EVIL), 1)]
+    counts = Result(
+        VerifiedCounts(regions, checks=(EVIL,)),
         {"c": 10, EVIL: 10},
-        records_asked=EVIL,
-        regions_asked=EVIL,
-        checks=(EVIL,),
+        records_counted=EVIL,
+        regions_counted=EVIL,
     )
     page = format_report(counts, EVIL, EVIL)
     assert page.count("<script>") == page.count("</script>") == 1
@@ -182,16 +186,17 @@ def test_numbers_of_the_axis_are_short(number: float, text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("targets", "words"),
+    ("request_", "bed", "words"),
     [
-        (Targets(), "every reference sequence"),
-        (Targets(("a", "b"), Path("/in/x.bed")), "2 named regions and the intervals of x.bed"),
+        (ask(), None, "every reference sequence"),
+        (ask(regions=["a"]), None, "1 named region"),
+        (ask(regions=["a", "b"]), "x.bed", "2 named regions and the intervals of x.bed"),
         (
-            Targets(primary_chromosomes_only=True, include_unplaced=True),
-            "every reference sequence, if on chromosome 1 to 22, X, Y or M, and the records "
-            "without a place",
+            ask(primary_chromosomes_only=True, include_unplaced=True),
+            None,
+            "every reference sequence on chromosomes 1-22, X, Y and M, and unplaced records",
         ),
     ],
 )
-def test_what_was_asked_for_can_be_told_in_words(targets: Targets, words: str) -> None:
-    assert str(targets) == words
+def test_the_regions_are_described_in_words(request_: Request, bed: str | None, words: str) -> None:
+    assert describe_regions(request_, Path("/in", bed) if bed else None) == words

@@ -9,25 +9,22 @@ from pathlib import Path
 
 import pytest
 
-from builders import Read, make_bam, write_bam
+from builders import Read, contig_of, make_bam, write_bam
+from messages import is_a_known_message
 from readcount import samtools
-from readcount.checks import read_files
-from readcount.counts import TaskCounts
+from readcount.counting.tasks import RECOUNTED, run_task
 from readcount.errors import (
     MESSAGE_LENGTH,
     InputError,
     MissingToolError,
     SamtoolsKilledError,
 )
-from readcount.inputs import IndexedBam
-from readcount.plan import Call, Group
-from readcount.regions import Contig, Region
-from readcount.samtools import RECOUNTED, count_region, run_task
-from readme import is_in_the_table_of_errors
-
-
-def indexed(bam: Path) -> IndexedBam:
-    return IndexedBam(bam, Path(f"{bam}.bai"))
+from readcount.planning.merge import TaskCounts
+from readcount.planning.plan import Call, Group
+from readcount.request.region import Region
+from readcount.source.commands import count_region
+from readcount.source.contigs import Contig
+from steps import indexed, opened
 
 
 @pytest.fixture(autouse=True)
@@ -105,8 +102,8 @@ def group_of(contigs: dict[str, Contig]) -> Group:
     return Group(
         numbers=tuple(range(len(contigs))),
         contigs=tuple(contigs),
-        reaches=tuple(contig.reach or contig.length for contig in contigs.values()),
-        in_index=tuple(contig.records or 0 for contig in contigs.values()),
+        reaches=tuple(contig.indexed.reach or contig.length for contig in contigs.values()),
+        in_index=tuple(contig.indexed.records or 0 for contig in contigs.values()),
         records=0,
         seconds=0,
     )
@@ -129,8 +126,8 @@ def test_a_call_with_an_index_of_its_own_counts_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reads = [Read(name, at, "9000M") for name in ("chr1", "chr2") for at in range(0, 90_000, 700)]
-    bam = indexed(write_bam(tmp_path, {"chr1": 100_000, "chr2": 100_000}, reads))
-    entry = read_files(bam)[1]["chr2"].entry
+    path = write_bam(tmp_path, {"chr1": 100_000, "chr2": 100_000}, reads)
+    bam, entry = indexed(path), opened(path).contigs["chr2"].indexed.entry
     chr2 = Region("chr2")
     (tmp_path / "tmp").mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
@@ -150,7 +147,7 @@ def test_a_call_with_an_index_of_its_own_counts_the_same(
 def test_a_group_counts_each_of_its_sequences(tmp_path: Path) -> None:
     wanted = {"chr1": 3, "HLA-A*01:01": 2, "{chr1}": 4, "a}:1": 1, "größe": 6}
     bam = indexed(make_bam(tmp_path, wanted | {"other": 5}, unplaced=7))
-    group = group_of({name: Contig(10_000, records) for name, records in wanted.items()})
+    group = group_of({name: contig_of(10_000, records) for name, records in wanted.items()})
     assert run_task(bam, (4, group)) == TaskCounts(4, tuple(wanted.values()))
 
 
@@ -160,7 +157,7 @@ def test_a_group_counts_again_what_the_index_does_not_confirm(
 ) -> None:
     reads = [Read("chr1", at) for at in (5, 1000, 70_000, 5_000_000)]
     bam = indexed(write_bam(tmp_path, {"chr1": 1000, "chr2": 50}, [*reads, Read("chr2")]))
-    group = group_of({"chr1": Contig(1000, in_index), "chr2": Contig(50, 1)})
+    group = group_of({"chr1": contig_of(1000, in_index), "chr2": contig_of(50, 1)})
     assert run_task(bam, (0, group)).records == (4, 1)
 
 
@@ -168,7 +165,7 @@ def test_a_group_leaves_no_file_behind(tmp_path: Path, monkeypatch: pytest.Monke
     bam = indexed(make_bam(tmp_path, {"chr1": 3}))
     (tmp_path / "tmp").mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
-    run_task(bam, (0, group_of({"chr1": Contig(10_000, 3)})))
+    run_task(bam, (0, group_of({"chr1": contig_of(10_000, 3)})))
     assert list((tmp_path / "tmp").iterdir()) == []
 
 
@@ -179,14 +176,14 @@ TALLY = "cat >/dev/null; printf 'chr1\\t9\\t3\\t0\\n*\\t0\\t0\\t0\\n'; "
 @pytest.mark.parametrize(
     ("view", "idxstats", "kind", "words"),
     [
-        (VIEW + "echo 'bad block' >&2; exit 1", TALLY, InputError, "status 1 and said: bad block"),
-        (VIEW + "echo 'cut off' >&2", TALLY, InputError, "exit status 0 and said: cut off"),
-        (VIEW + "exit 2", TALLY, InputError, "exit status 2 and said: nothing"),
-        (VIEW + "kill -9 $$", TALLY, SamtoolsKilledError, "killed, or ran out of memory"),
-        (VIEW, TALLY + "exit 3", InputError, "exit status 3 and said: nothing"),
-        (VIEW, TALLY + "kill -9 $$", SamtoolsKilledError, "killed, or ran out of memory"),
-        (VIEW, TALLY + "echo 'bad block' >&2", InputError, "said: bad block"),
-        (VIEW, "echo chr1", InputError, "exit status 0 and said: chr1"),
+        (VIEW + "echo 'bad block' >&2; exit 1", TALLY, InputError, "exit status 1, bad block"),
+        (VIEW + "echo 'cut off' >&2", TALLY, InputError, "exit status 0, cut off"),
+        (VIEW + "exit 2", TALLY, InputError, "exit status 2, nothing"),
+        (VIEW + "kill -9 $$", TALLY, SamtoolsKilledError, "killed or ran out of memory"),
+        (VIEW, TALLY + "exit 3", InputError, "exit status 3, nothing"),
+        (VIEW, TALLY + "kill -9 $$", SamtoolsKilledError, "killed or ran out of memory"),
+        (VIEW, TALLY + "echo 'bad block' >&2", InputError, "exit status 0, bad block"),
+        (VIEW, "echo chr1", InputError, "exit status 0, chr1"),
         (VIEW + "exec cat /dev/zero", "exit 4", InputError, "exit status 4"),
     ],
 )
@@ -201,28 +198,28 @@ def test_a_group_is_believed_only_if_both_processes_are_content(
     script = f'if [ "$1" = view ]; then {view or ":"}\nelse {idxstats}\nfi'
     put_samtools_on_the_path(tmp_path, monkeypatch, script)
     with pytest.raises(kind, match=words):
-        run_task(indexed(tmp_path / "sample.bam"), (0, group_of({"chr1": Contig(9, 3)})))
+        run_task(indexed(tmp_path / "sample.bam"), (0, group_of({"chr1": contig_of(9, 3)})))
 
 
 def test_a_group_that_the_index_knows_nothing_of_is_not_counted_one_by_one(tmp_path: Path) -> None:
     names = [f"chr{number}" for number in range(RECOUNTED + 1)]
     bam = indexed(make_bam(tmp_path, dict.fromkeys(names, 1)))
-    with pytest.raises(InputError, match=r"has 2 records, but sample\.bam has 1 there"):
-        run_task(bam, (0, group_of({name: Contig(10_000, 2) for name in names})))
+    with pytest.raises(InputError, match=r"has 2 records in sample\.bam\.bai, but 1 were counted"):
+        run_task(bam, (0, group_of({name: contig_of(10_000, 2) for name in names})))
 
 
 def test_a_group_in_a_bam_cut_in_half_is_an_error(tmp_path: Path) -> None:
     path = make_bam(tmp_path, {"chr1": 30_000, "chr2": 30_000})
     content = path.read_bytes()
     path.write_bytes(content[: len(content) // 2])
-    group = group_of({"chr1": Contig(10_000, 30_000), "chr2": Contig(10_000, 30_000)})
+    group = group_of({"chr1": contig_of(10_000, 30_000), "chr2": contig_of(10_000, 30_000)})
     with pytest.raises(InputError, match="EOF marker is absent"):
         run_task(indexed(path), (0, group))
 
 
 def test_an_unknown_region_is_an_error_whatever_the_exit_status(tmp_path: Path) -> None:
     bam = indexed(make_bam(tmp_path, {"chr1": 3}))
-    with pytest.raises(InputError, match=r"cannot be read at chr2; .* exit status") as got:
+    with pytest.raises(InputError, match=r"while counting chr2 of .* exit status") as got:
         count_region(bam, Region("chr2"))
     assert "'{chr2}' ended with exit status" in got.value.details
 
@@ -238,12 +235,12 @@ def test_a_bam_cut_in_half_is_an_error(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("script", "words"),
     [
-        ("echo 'bad block' >&2; exit 1", "exit status 1 and said: bad block."),
-        ("echo 3; echo 'odd, but going on' >&2", "exit status 0 and said: odd, but going on."),
-        ("echo 3; exit 2", "exit status 2 and said: 3."),
-        ("echo three", "exit status 0 and said: three."),
-        ("true", "exit status 0 and said: nothing."),
-        (r"printf 'bad \377 byte\nand more' >&2", "said: bad \N{REPLACEMENT CHARACTER} byte."),
+        ("echo 'bad block' >&2; exit 1", "exit status 1, bad block."),
+        ("echo 3; echo 'odd, but going on' >&2", "exit status 0, odd, but going on."),
+        ("echo 3; exit 2", "exit status 2, 3."),
+        ("echo three", "exit status 0, three."),
+        ("true", "exit status 0, nothing."),
+        (r"printf 'bad \377 byte\nand more' >&2", "bad \N{REPLACEMENT CHARACTER} byte."),
     ],
 )
 def test_only_a_number_without_complaint_is_believed(
@@ -252,18 +249,20 @@ def test_only_a_number_without_complaint_is_believed(
     put_samtools_on_the_path(tmp_path, monkeypatch, script)
     with pytest.raises(InputError) as caught:
         count_region(indexed(tmp_path / "sample.bam"), Region("chr1"))
-    assert str(caught.value).startswith("mappings_sorted_bam: sample.bam cannot be read at chr1;")
+    assert str(caught.value).startswith(
+        "mappings_sorted_bam: samtools failed while counting chr1 of sample.bam: "
+    )
     assert words in str(caught.value)
-    assert is_in_the_table_of_errors(str(caught.value), "AppError")
+    assert is_a_known_message(str(caught.value), "AppError")
     assert f"{tmp_path}/samtools view -c" in caught.value.details
 
 
 @pytest.mark.parametrize(
     ("script", "words"),
     [
-        ("kill -9 $$", "killed, or ran out of memory, while it counted chr1 of sample.bam"),
-        ("echo 'x: Cannot allocate memory' >&2; exit 1", "killed, or ran out of memory"),
-        ("kill -11 $$", r"crashed \(Segmentation fault\) while it counted chr1"),
+        ("kill -9 $$", "killed or ran out of memory while counting chr1 of sample.bam"),
+        ("echo 'x: Cannot allocate memory' >&2; exit 1", "killed or ran out of memory"),
+        ("kill -11 $$", r"crashed \(Segmentation fault\) while counting chr1"),
     ],
 )
 def test_a_samtools_that_did_not_end_by_itself_is_not_the_users_fault(
@@ -272,7 +271,7 @@ def test_a_samtools_that_did_not_end_by_itself_is_not_the_users_fault(
     put_samtools_on_the_path(tmp_path, monkeypatch, script)
     with pytest.raises(SamtoolsKilledError, match=words) as caught:
         count_region(indexed(tmp_path / "sample.bam"), Region("chr1"))
-    assert is_in_the_table_of_errors(str(caught.value), "AppInternalError")
+    assert is_a_known_message(str(caught.value), "AppInternalError")
 
 
 def test_messages_stay_short_whatever_they_have_to_name(
@@ -289,7 +288,7 @@ def test_a_worker_without_samtools_says_so(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(MissingToolError) as caught:
         count_region(indexed(tmp_path / "sample.bam"), Region("chr1"))
-    assert is_in_the_table_of_errors(str(caught.value), "AppInternalError")
+    assert is_a_known_message(str(caught.value), "AppInternalError")
 
 
 def test_an_error_survives_pickling() -> None:
@@ -303,6 +302,6 @@ def test_an_error_reaches_the_parent_of_a_pool_whole(tmp_path: Path) -> None:
     calls = [Call(0, Region("chr1"), 1, 1), Call(1, Region("chr2"), 1, 1)]
     with (
         multiprocessing.get_context("fork").Pool(2) as pool,
-        pytest.raises(InputError, match="at chr2"),
+        pytest.raises(InputError, match="counting chr2"),
     ):
         list(pool.imap_unordered(partial(run_task, bam), enumerate(calls), chunksize=1))

@@ -1,10 +1,10 @@
 """The entry point tells the whole story: from two files to one, or to one error."""
 
 import errno
-import inspect
 import json
 import multiprocessing
 import re
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 import samtools_count
 from builders import Read, make_bam, write_bam
 from oracle import expected_count_file
-
-LINK = {"$dnanexus_link": "file-0123456789BFGJKPQVXYZbfg"}
+from readcount import dnanexus
+from readcount.request.request import Request
+from steps import LINK
 
 
 class Job:
@@ -35,7 +36,7 @@ class Job:
         self.monkeypatch = monkeypatch
         monkeypatch.chdir(home)
         monkeypatch.setattr(dxpy, "download_all_inputs", self.download_all_inputs)
-        monkeypatch.setattr(samtools_count, "size_of", lambda link: 0)
+        monkeypatch.setattr(dnanexus, "size_of", lambda link: 0)
         monkeypatch.setattr(dxpy, "upload_local_file", self.upload_local_file)
 
     def download_all_inputs(self) -> dict[str, list[str]]:
@@ -59,13 +60,15 @@ class Job:
             "mappings_sorted_bam_path": [str(bam)],
             "mappings_sorted_bai_path": [str(index or f"{bam}.bai")],
         }
-        output: dict[str, Any] = samtools_count.main(LINK, LINK, **options)
+        output: dict[str, Any] = samtools_count.main(
+            mappings_sorted_bam=LINK, mappings_sorted_bai=LINK, **options
+        )
         return output
 
     def run_without_index(self, bam: Path) -> dict[str, Any]:
         """What dxpy gives has nothing of an input that was not given."""
         self.inputs = {"mappings_sorted_bam_path": [str(bam)]}
-        output: dict[str, Any] = samtools_count.main(LINK)
+        output: dict[str, Any] = samtools_count.main(mappings_sorted_bam=LINK)
         return output
 
 
@@ -79,7 +82,7 @@ def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Job:
 def test_the_entry_point_takes_the_inputs_that_dxapp_json_declares() -> None:
     dxapp = json.loads((Path(__file__).parents[2] / "dxapp.json").read_text())
     declared = [field["name"] for field in dxapp["inputSpec"]]
-    assert list(inspect.signature(samtools_count.main).parameters) == declared
+    assert [field.name for field in fields(Request)] == declared
 
 
 def test_the_counts_are_uploaded_and_linked(job: Job, tmp_path: Path) -> None:
@@ -108,8 +111,8 @@ def test_the_report_and_the_file_for_multiqc_are_named_and_marked_as_what_they_a
     assert job.media_types["other_count.html"] == "text/html"
     # What the file is called goes on the page, whatever the outputs are called.
     assert "<title>ex1.bam: records by region</title>" in page
-    assert "<b>4</b> unplaced records in the file, by its index" in page
-    assert "<li>counts agree with the index of all 1 regions</li>" in page
+    assert "<b>4</b> unplaced records in the file (index statistics)" in page
+    assert "<li>counts of 1 region match the index</li>" in page
 
 
 def test_without_the_report_the_other_files_are_the_same(job: Job, tmp_path: Path) -> None:
@@ -137,7 +140,7 @@ def test_a_report_that_cannot_be_made_leaves_nothing_uploaded(
     def format_report(*arguments: object) -> str:
         raise RuntimeError("no template")
 
-    monkeypatch.setattr(samtools_count, "format_report", format_report)
+    monkeypatch.setattr(dnanexus, "format_report", format_report)
     with pytest.raises(RuntimeError, match="no template"):
         job.run(make_bam(tmp_path / "ex1.bam", {"chr1": 3}))
     assert (job.uploaded, job.tables, job.reports) == ({}, {}, {})
@@ -158,7 +161,7 @@ def test_an_index_that_was_made_is_uploaded_and_linked_too(job: Job, tmp_path: P
 def test_what_cannot_be_indexed_ends_the_job_and_uploads_nothing(job: Job, tmp_path: Path) -> None:
     bam = make_bam(tmp_path, {"chr1": 3})
     bam.write_bytes(bam.read_bytes()[:-20])
-    with pytest.raises(dxpy.AppError, match=r"mappings_sorted_bam: sample\.bam is incomplete"):
+    with pytest.raises(dxpy.AppError, match=r"mappings_sorted_bam: sample\.bam is truncated"):
         job.run_without_index(bam)
     assert (job.uploaded, job.indexes) == ({}, {})
 
@@ -227,8 +230,10 @@ def test_a_damaged_block_ends_the_job_with_what_samtools_said_and_uploads_nothin
         job.run(bam)
 
     message = str(caught.value)
-    assert re.match(r"mappings_sorted_bam: sample\.bam cannot be read at (chr[12]|\S+ to)", message)
-    assert re.search(r"exit status \d+ and said: \[", message)
+    assert re.match(
+        r"mappings_sorted_bam: samtools failed while counting (chr[12]|\S+ to)", message
+    )
+    assert re.search(r"exit status \d+, \[", message)
     assert "b'" not in message
     assert re.search(r"/samtools view (-c|-u) .*\n?.*ended with exit", capsys.readouterr().out)
     assert job.uploaded == {}
@@ -253,7 +258,7 @@ def test_a_bam_that_cannot_be_read_is_the_users_to_mend(
 def test_what_is_not_the_users_fault_is_an_internal_error(
     job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(samtools_count, "size_of", lambda link: 10**18)
+    monkeypatch.setattr(dnanexus, "size_of", lambda link: 10**18)
     with pytest.raises(dxpy.AppInternalError, match=r"need 2,000,000,000\.0 GB of disk"):
         job.run(make_bam(tmp_path, {"chr1": 1}))
 
@@ -286,12 +291,17 @@ def test_the_log_tells_the_plan_and_the_end_and_nothing_of_small_regions(
     job: Job, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     job.run(make_bam(tmp_path, {f"chr{n}": n % 2 for n in range(100)}))
-    plan, *tenths, end, checked = capsys.readouterr().out.splitlines()
+    versions, downloaded, asked, plan, *tenths, end, checked = (
+        line for line in capsys.readouterr().out.splitlines() if not line.startswith("uploaded ")
+    )
+    assert re.match(r"samtools 1\.\d+\S*, htslib 1\.\d+\S*, pysam [\d.]+, Python 3\.", versions)
+    assert downloaded.startswith("downloaded sample.bam: ")
+    assert asked == "counting every record in every reference sequence"
     cores = multiprocessing.cpu_count()
-    assert plan == f"{cores} cores; 100 regions, 50 with records; 1 samtools calls"
+    assert plan == f"100 regions (50 with records), 1 samtools call on {cores} cores"
     assert [line.split(":")[0] for line in tenths] == ["100 %"]
-    assert re.fullmatch(r"counted 50 records of sample\.bam in [\d.]+ s", end)
-    assert checked == "counts agree with the index of all 100 regions"
+    assert re.fullmatch(r"counted 50 records in [\d.]+ s", end)
+    assert checked == "counts of all 100 regions match the index"
 
 
 def can_be_told(contig: str) -> bool:

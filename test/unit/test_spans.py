@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from readcount.spans import Span, count_overlaps
+from readcount.counting.overlaps import Span, count_overlaps
 
 
 @st.composite

@@ -3,7 +3,7 @@
 import gzip
 import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pysam
@@ -13,25 +13,17 @@ from hypothesis import strategies as st
 
 from builders import Read, cram_of, write_bam
 from fuzz import bgzf
+from messages import is_a_known_message
 from oracle import count_one_by_one
-from readcount.checks import read_files
-from readcount.counting import count_regions
+from readcount.counting.pool import Workers, start_workers
 from readcount.errors import MESSAGE_LENGTH, InputError
-from readcount.index import INTERVAL, Bins, read_bins
-from readcount.inputs import IndexedBam
-from readcount.pool import Workers, start_workers
-from readcount.regions import UNPLACED, Contig, Region
-from readcount.selection import EVERYTHING, Selection
-from readcount.structure import (
-    BlockError,
-    check_structure,
-    cut_between,
-    find_places,
-    follow_blocks,
-    merge_ranges,
-)
-from readcount.targets import EVERYWHERE, Targets
-from readme import is_in_the_table_of_errors
+from readcount.formats.bam_index import INTERVAL, Bins, read_index
+from readcount.formats.bgzf import BlockError, follow_blocks
+from readcount.request.region import UNPLACED, Region
+from readcount.request.request import Request
+from readcount.source.bam import BamEvidence
+from readcount.source.structure import cut_between, merge_ranges, record_offsets
+from steps import ask, count_regions, files_of, indexed, opened
 from strategies import Case, cases
 
 
@@ -41,12 +33,8 @@ def workers() -> Iterator[Workers]:
         yield workers
 
 
-def pair(bam: Path) -> IndexedBam:
-    return IndexedBam(bam, Path(f"{bam}.bai"))
-
-
 def check(bam: Path, regions: list[Region], workers: Workers) -> str:
-    return check_structure(pair(bam), regions, read_files(pair(bam))[1], workers)
+    return opened(bam).evidence.check_structure(regions, workers)
 
 
 @given(case=cases())
@@ -71,15 +59,13 @@ def test_no_index_of_a_cram_is_refused_but_out_of_order(
     bam = write_bam(path, case.lengths, reads, csi=case.csi)
     cram = cram_of(bam, "no_ref=1", "seqs_per_slice=2", f"slices_per_container={slices}")
     index = Path(f"{cram}.crai")
-    contigs = dict.fromkeys(case.lengths, Contig(1))
-    given = IndexedBam(cram, index, cram=True)
-    assert "in their order" in check_structure(given, [], contigs, workers)
+    assert "in their order" in check(cram, [], workers)
     lines = gzip.decompress(index.read_bytes())
     if lines:
         index.write_bytes(gzip.compress(lines + lines))
         with pytest.raises(InputError, match="contradicts itself at") as refused:
-            check_structure(given, [], contigs, workers)
-        assert is_in_the_table_of_errors(str(refused.value), "AppError")
+            check(cram, [], workers)
+        assert is_a_known_message(str(refused.value), "AppError")
 
 
 @given(case=cases())
@@ -94,7 +80,8 @@ def test_all_records_of_a_span_lie_where_it_is_looked_for_them(
         for name, length in case.lengths.items()
         for start in {0, length // 2, INTERVAL - 3, INTERVAL}
     ]
-    places = dict(zip(case.lengths, map(find_places, read_bins(pair(bam).index)), strict=True))
+    index = read_index(Path(f"{bam}.bai"))
+    places = {name: record_offsets(index.bins(number)) for number, name in enumerate(case.lengths)}
     with pysam.AlignmentFile(str(bam), index_filename=f"{bam}.bai") as alignments:
         at = alignments.tell()
         for record in alignments.fetch(until_eof=True):
@@ -149,7 +136,7 @@ ENTRY = Bins(
 
 
 def test_an_entry_tells_where_the_records_of_a_region_lie() -> None:
-    places = find_places(ENTRY)
+    places = record_offsets(ENTRY)
     assert places
     assert places.of(Region("chr1")) == ENTRY.bounds
     assert places.of(Region("chr1", 0, 5)) == blocks(10, 20)
@@ -173,23 +160,23 @@ FAULTS: dict[str, tuple[Bins, str]] = {
         with_bin(4683, (74, 0, blocks(35, 45)))._replace(linear=()),
         "its bins are not in order",
     ),
-    "a bin of no level": (with_bin(4681, (37449, 0, blocks(10, 20))), "a bin that cannot be"),
-    "a bin without a chunk": (with_bin(4681, (4681, 0, ())), "places are not those"),
+    "a bin of no level": (with_bin(4681, (37449, 0, blocks(10, 20))), "a bin that does not exist"),
+    "a bin without a chunk": (with_bin(4681, (4681, 0, ())), "offsets are not those"),
     "a bin twice": (with_bin(4683, (4682, 0, blocks(35, 45))), "it has a bin twice"),
-    "a bin lost": (ENTRY._replace(bins=[*ENTRY.bins[:1], *ENTRY.bins[2:]]), "it leads past"),
-    "a chunk that ends early": (with_bin(4682, (4682, 0, blocks(20, 29))), "it leads past"),
-    "a chunk that begins late": (with_bin(4683, (4683, 0, blocks(36, 45))), "it leads past"),
-    "a chunk turned round": (with_bin(4683, (4683, 0, blocks(45, 35))), "its places are not"),
-    "a first chunk that begins late": (with_bin(4681, (4681, 0, blocks(11, 20))), "its places"),
-    "a last chunk that ends late": (with_bin(4684, (4684, 0, blocks(50, 61))), "its places"),
-    "no bins": (ENTRY._replace(bins=[]), "it has no place of its records"),
+    "a bin lost": (ENTRY._replace(bins=[*ENTRY.bins[:1], *ENTRY.bins[2:]]), "it skips"),
+    "a chunk that ends early": (with_bin(4682, (4682, 0, blocks(20, 29))), "it skips"),
+    "a chunk that begins late": (with_bin(4683, (4683, 0, blocks(36, 45))), "it skips"),
+    "a chunk turned round": (with_bin(4683, (4683, 0, blocks(45, 35))), "its offsets are not"),
+    "a first chunk that begins late": (with_bin(4681, (4681, 0, blocks(11, 20))), "its offsets"),
+    "a last chunk that ends late": (with_bin(4684, (4684, 0, blocks(50, 61))), "its offsets"),
+    "no bins": (ENTRY._replace(bins=[]), "it has no offsets of its records"),
     "a linear index that is short": (ENTRY._replace(linear=blocks(10, 20, 30)), "ends before"),
-    "a linear index that is late": (ENTRY._replace(linear=blocks(10, 21, 30, 45)), "leads past"),
+    "a linear index that is late": (ENTRY._replace(linear=blocks(10, 21, 30, 45)), "skips"),
     "one that falls": (ENTRY._replace(linear=blocks(10, 20, 30, 29)), "is not in order"),
     "one that leads elsewhere": (ENTRY._replace(linear=blocks(10, 20, 9, 45)), "leads elsewhere"),
     "one of a CSI that is late": (
         Bins(14, 6, [(37449, 10 << 16, blocks(9, 20))], (), blocks(9, 20)),  # type: ignore[arg-type]
-        "leads past",
+        "skips",
     ),
 }
 
@@ -197,7 +184,7 @@ FAULTS: dict[str, tuple[Bins, str]] = {
 @pytest.mark.parametrize(("damaged", "words"), FAULTS.values(), ids=FAULTS.keys())
 def test_an_index_that_contradicts_itself_is_found_out(damaged: Bins, words: str) -> None:
     with pytest.raises(ValueError, match=words):
-        find_places(damaged)
+        record_offsets(damaged)
 
 
 def test_ranges_are_joined_and_cut_at_blocks() -> None:
@@ -262,13 +249,14 @@ def test_a_file_that_does_not_fit_its_index_is_found_out(
 ) -> None:
     bam = tmp_path / "sample.bam"
     shutil.copy(f"{whole}.bai", f"{bam}.bai")
-    contigs = read_files(pair(whole))[1]
+    evidence = opened(whole).evidence
+    assert isinstance(evidence, BamEvidence)
     bam.write_bytes(b"".join(damage.blocks(bgzf.split(whole.read_bytes()))))
     for region in damage.regions:
-        with pytest.raises(InputError, match="no block of data begins at byte") as refused:
-            check_structure(pair(bam), [region], contigs, workers)
+        with pytest.raises(InputError, match="no BGZF block begins at byte") as refused:
+            replace(evidence, file=indexed(bam)).check_structure([region], workers)
         assert len(str(refused.value)) <= MESSAGE_LENGTH
-        assert is_in_the_table_of_errors(str(refused.value), "AppError")
+        assert is_a_known_message(str(refused.value), "AppError")
 
 
 def test_what_is_damaged_elsewhere_is_no_matter(
@@ -277,10 +265,12 @@ def test_what_is_damaged_elsewhere_is_no_matter(
     """A span needs only its part of the file."""
     bam = tmp_path / "sample.bam"
     shutil.copy(f"{whole}.bai", f"{bam}.bai")
-    contigs = read_files(pair(whole))[1]
+    evidence = opened(whole).evidence
+    assert isinstance(evidence, BamEvidence)
     blocks = bgzf.split(whole.read_bytes())
     bam.write_bytes(b"".join([*blocks[:-5], flip(blocks[-5], 1), *blocks[-4:]]))
-    assert check_structure(pair(bam), [Region("chr1", 50_000, 80_000)], contigs, workers)
+    span = Region("chr1", 50_000, 80_000)
+    assert replace(evidence, file=indexed(bam)).check_structure([span], workers)
 
 
 def test_a_damaged_index_has_a_message_that_helps(
@@ -292,21 +282,22 @@ def test_a_damaged_index_has_a_message_that_helps(
     Path(f"{bam}.bai").write_bytes(index[:12] + (37449).to_bytes(4, "little") + index[16:])
     with pytest.raises(InputError, match=r"sample.bam.bai contradicts itself at chr1") as refused:
         check(bam, [Region("chr1")], workers)
-    assert is_in_the_table_of_errors(str(refused.value), "AppError")
+    assert is_a_known_message(str(refused.value), "AppError")
 
 
 def test_the_structure_is_checked_where_the_index_has_no_number(
     whole: Path, workers: Workers
 ) -> None:
-    def log_of(targets: Targets = EVERYWHERE, selection: Selection = EVERYTHING) -> str:
+    def log_of(request: Request) -> str:
         lines: list[str] = []
-        counts = count_regions(pair(whole), workers, lines.append, targets, selection)
+        counts = count_regions(files_of(whole), workers, lines.append, request)
         assert counts.regions
         return "\n".join(lines)
 
-    told = "follow each other"
-    assert told not in log_of()
-    assert told not in log_of(Targets(("chr1",), include_unplaced=True))
-    assert "the index of 2 sequences holds together" in log_of(selection=Selection(10))
-    assert "the index of 1 sequences holds together" in log_of(Targets(("chr1:5-500", "chr2")))
+    checked = "blocks of the file begin where"
+    assert checked not in log_of(ask())
+    assert checked not in log_of(ask(regions=["chr1"], include_unplaced=True))
+    agrees = "agrees with itself, and the blocks of the file begin where it says"
+    assert f"the index of 2 sequences {agrees}" in log_of(ask(min_mapping_quality=10))
+    assert f"the index of 1 sequence {agrees}" in log_of(ask(regions=["chr1:5-500", "chr2"]))
     assert count_one_by_one(whole, LENGTHS) == [3000, 2000]

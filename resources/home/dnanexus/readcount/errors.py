@@ -1,13 +1,14 @@
-"""What can go wrong, by who can put it right.
+"""What can go wrong, by who can correct it.
 
 A message names the input field and the file, says what is wrong and what to do, in at most three
 sentences and MESSAGE_LENGTH characters. What does not fit goes to `details`, for the log.
 """
 
 MESSAGE_LENGTH = 500
-# What to do, where several errors call for the same.
-INDEX_ANEW = "Give the index that was made from this very file, or none: the applet then makes one."
 
+NEW_INDEX = (
+    "Give the index of this file, or leave mappings_sorted_bai out: the applet then creates one."
+)
 MORE_STORAGE = "Run the job on an instance type with more storage (--instance-type)."
 MORE_MEMORY = "Run the job on an instance type with more memory (--instance-type)."
 
@@ -20,7 +21,7 @@ class ReadCountError(Exception):
 
     Args:
         message: see above.
-        details: what helps whoever looks into it, of any length.
+        details: what helps to find the cause, of any length.
     """
 
     def __init__(self, message: str, details: str = "") -> None:
@@ -33,7 +34,7 @@ class ReadCountError(Exception):
 
 
 class InputError(ReadCountError):
-    """An input file is at fault: whoever gave it can put it right."""
+    """An input is wrong: the user can correct it."""
 
 
 class CallError(InputError):
@@ -41,26 +42,20 @@ class CallError(InputError):
 
 
 class NetworkError(ReadCountError):
-    """A file that is read in place cannot be reached."""
+    """A file that is streamed cannot be reached."""
 
 
 class MissingToolError(ReadCountError):
-    """A program that the package runs is not installed."""
+    """A program that the package runs is missing, or too old."""
 
 
 class SamtoolsKilledError(ReadCountError):
-    """A samtools process did not end by itself."""
+    """A samtools process was killed, crashed, or ran out of memory."""
 
 
 class WorkerDiedError(ReadCountError):
-    """A process of the Pool did not end by itself."""
+    """A process of the Pool was killed or crashed."""
 
 
 class DiskSpaceError(ReadCountError):
     """The worker has no room for the inputs."""
-
-
-def shorten(text: str, length: int) -> str:
-    """Leaves out the middle of a text that is longer than length."""
-    half = (length - 3) // 2
-    return text if len(text) <= length else f"{text[:half]}...{text[-half:]}"

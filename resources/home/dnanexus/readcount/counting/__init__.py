@@ -1,0 +1,1 @@
+"""Counting: tasks of the plan -> `TaskCounts`, by samtools calls in a Pool of processes."""

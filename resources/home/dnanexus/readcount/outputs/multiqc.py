@@ -1,0 +1,88 @@
+"""The counts as custom content for MultiQC: a section with a bar for each sample.
+
+https://docs.seqera.io/multiqc/custom_content
+"""
+
+import json
+from collections import Counter
+from collections.abc import Mapping
+from hashlib import sha256
+from heapq import nsmallest
+from html import escape
+
+from readcount.outputs.result import Result
+from readcount.request.region import UNPLACED, Region
+from readcount.request.regions import is_primary_chromosome
+from readcount.text import shorten
+
+# Parts of a bar that a reader can still distinguish: chromosomes 1 to 22, X, Y and M.
+MOST_PARTS = 25
+OTHER = "all other"
+UNPLACED_PART = "without a place"
+# Of a heading.
+LONGEST_TEXT = 200
+
+
+def format_multiqc(result: Result, sample: str) -> str:
+    """Returns the text of the file: the section's settings, then a line for the sample.
+
+    MultiQC puts the samples of all files with the same id into one section. Counts with different
+    filters cannot be compared, so they get sections of their own.
+    """
+    asked = escape(shorten(result.records_counted, LONGEST_TEXT))
+    section_id = f"samtools_count_{sha256(result.records_counted.encode()).hexdigest()[:8]}"
+    section = {
+        "id": section_id,
+        "section_name": f"Records by region: {asked}",
+        "description": "Alignment records by reference sequence or region, as samtools_count has "
+        f"counted them: {asked}.",
+        "file_format": "tsv",
+        "plot_type": "bargraph",
+        "pconfig": {
+            "id": f"{section_id}_plot",
+            "title": "samtools_count: records by region",
+            "ylab": "Records",
+        },
+    }
+    header = [f"# {key}: {json.dumps(value)}\n" for key, value in section.items()]
+    parts = parts_of_bar(result)
+    names = [_cell(text) for text in ("Sample", *parts)]
+    row = [_cell(sample), *(str(records) for records in parts.values())]
+    return "".join(header) + "\t".join(names) + "\n" + "\t".join(row) + "\n"
+
+
+def parts_of_bar(result: Result) -> dict[str, int]:
+    """Returns the parts of a sample's bar with their records, in the order of the output.
+
+    They are the regions; if these are too many, the reference sequences that they are on, first
+    chromosomes and then the longest, and all others together. The parts do not depend on the
+    records, so that samples with the same header have the same ones.
+    """
+    regions = [count.region for count in result.regions]
+    names = [_name(region) for region in regions]
+    if len(set(names)) > MOST_PARTS:
+        contigs = {region.contig for region in regions if region.placed}
+        chosen = nsmallest(MOST_PARTS, contigs, key=lambda contig: _rank(contig, result.lengths))
+        own = {contig: contig for contig in chosen} | {UNPLACED.contig: UNPLACED_PART}
+        names = [own.get(region.contig, OTHER) for region in regions]
+    parts = Counter[str]()
+    for name, count in zip(names, result.regions, strict=True):
+        parts[name] += count.records
+    for last in (OTHER, UNPLACED_PART):
+        if last in parts:
+            parts[last] = parts.pop(last)
+    return dict(parts)
+
+
+def _rank(contig: str, lengths: Mapping[str, int]) -> tuple[bool, int, str]:
+    """Returns what to sort sequences by, if not all can be parts."""
+    return not is_primary_chromosome(contig), -lengths[contig], contig
+
+
+def _name(region: Region) -> str:
+    return (region.name or str(region)) if region.placed else UNPLACED_PART
+
+
+def _cell(text: str) -> str:
+    """Returns a text that MultiQC does not take for a number, a comment or two cells."""
+    return '"' + " ".join(text.split()) + '"'

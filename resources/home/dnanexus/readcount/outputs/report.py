@@ -1,0 +1,210 @@
+"""The report: counts as one page that opens in a browser, without a network.
+
+Bars are drawn here and in the template as SVG, so that the page shows everything without its
+script, which only sorts and filters the table.
+"""
+
+import math
+from base64 import b64encode
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup, escape
+
+from readcount.outputs.result import Result, extent
+from readcount.planning.merge import RegionCount
+from readcount.text import shorten
+
+# Of the table, as HTML; the rest of the page is a tenth of it.
+MOST_TABLE_BYTES = 400_000
+# The markup of a row, and its numbers if they are large.
+ROW_BYTES = 80
+# What a reader can compare, and a printed page holds.
+MOST_BARS = 50
+MOST_TICKS = 5
+# Names may be of any length; longer ones are cut, and in the chart more than in the table.
+LONGEST_NAME = 500
+LABEL_LENGTH = 60
+
+_FOLDER = Path(__file__).parent
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A row of the table.
+
+    Attributes:
+        number: of the region in the order of the output, from 1.
+        name: of the region.
+        position: the region in samtools syntax, if it has a name of its own.
+        length: in bases; None for unplaced records.
+        records: the count.
+        share: of the total, from 0 to 1; None if that is 0.
+        per_megabase: records for each 1,000,000 bases; None without a length.
+    """
+
+    number: int
+    name: str
+    position: str
+    length: int | None
+    records: int
+    share: float | None
+    per_megabase: float | None
+
+
+@dataclass(frozen=True)
+class Chart:
+    """One way to draw the bars; lengths and positions are in percent of the longest bar.
+
+    Attributes:
+        measure: what they show.
+        scale: linear or log.
+        bars: the length of each.
+        ticks: the marks of the axis: their positions and labels.
+    """
+
+    measure: str
+    scale: str
+    bars: Sequence[float]
+    ticks: Sequence[tuple[float, str]]
+
+
+def format_report(result: Result, bam_name: str, name: str) -> str:
+    """Returns the page as HTML, the same for the same counts to the byte.
+
+    Args:
+        result: the counts.
+        bam_name: of the file that was counted.
+        name: what the names of the other output files begin with.
+    """
+    rows = rows_that_fit(result)
+    drawn = rows_to_draw(rows)
+    script = (_FOLDER / "report.js").read_text(encoding="utf-8")
+    environment = Environment(
+        loader=FileSystemLoader(_FOLDER),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    page = environment.get_template("report.html")
+    return page.render(
+        bam_name=bam_name,
+        name=name,
+        result=result,
+        records_counted=shorten(result.records_counted, LONGEST_NAME),
+        regions=len(result.regions),
+        with_records=sum(count.records > 0 for count in result.regions),
+        unplaced=next((count.records for count in result.regions if not count.region.placed), None),
+        rows=rows,
+        drawn=drawn,
+        charts=charts_of(drawn),
+        largest=max(rows, key=lambda row: row.records, default=None),
+        label_length=LABEL_LENGTH,
+        script=Markup(script),
+        script_hash=b64encode(sha256(script.encode()).digest()).decode(),
+        style=Markup((_FOLDER / "report.css").read_text(encoding="utf-8")),
+    )
+
+
+def rows_that_fit(result: Result, most_bytes: int = MOST_TABLE_BYTES) -> list[Row]:
+    """Returns a row for each region; if these are too many for a page, those with most records.
+
+    All regions are in the order of the output, a part of them with most records first.
+    """
+    total = result.total
+    rows: list[Row] = []
+    size = 0
+    for number, count in sorted(enumerate(result.regions, start=1), key=_fewest_last):
+        row = _row(number, count, result.lengths, total)
+        size += ROW_BYTES + len(escape(row.name + row.position).encode())
+        if size > most_bytes:
+            return rows
+        rows.append(row)
+    return sorted(rows, key=lambda row: row.number)
+
+
+def _fewest_last(numbered: tuple[int, RegionCount]) -> int:
+    return -numbered[1].records
+
+
+def _row(number: int, count: RegionCount, lengths: Mapping[str, int], total: int) -> Row:
+    region, records = count.region, count.records
+    start, end = extent(region, lengths)
+    length = end - start if region.placed else None
+    return Row(
+        number=number,
+        name=shorten(region.name or (str(region) if region.placed else "unplaced"), LONGEST_NAME),
+        position=shorten(str(region), LONGEST_NAME) if region.name else "",
+        length=length,
+        records=records,
+        share=records / total if total else None,
+        per_megabase=records * 1e6 / length if length else None,
+    )
+
+
+def rows_to_draw(rows: Sequence[Row]) -> list[Row]:
+    """Returns the rows with most records, in the order of the output."""
+    largest = sorted(rows, key=lambda row: -row.records)[:MOST_BARS]
+    return sorted(largest, key=lambda row: row.number)
+
+
+def charts_of(rows: Sequence[Row]) -> list[Chart]:
+    """Returns the same bars in each way that a reader can choose."""
+    measures = {
+        "records": [float(row.records) for row in rows],
+        "density": [row.per_megabase or 0.0 for row in rows],
+    }
+    return [
+        draw(measure, scale, values)
+        for measure, values in measures.items()
+        for scale in ("linear", "log")
+    ]
+
+
+def draw(measure: str, scale: str, values: Sequence[float]) -> Chart:
+    """Returns bars for values from 0 on.
+
+    The log scale is that of 1 + value, so that it begins at 0, and one record can be seen.
+    """
+    longest = max(values, default=0) or 1.0
+    apply: Callable[[float], float] = math.log1p if scale == "log" else float
+    marks = powers_of_ten(longest) if scale == "log" else round_numbers(longest)
+    return Chart(
+        measure,
+        scale,
+        bars=[round(100 * apply(value) / apply(longest), 2) for value in values],
+        ticks=[(round(100 * apply(mark) / apply(longest), 2), short(mark)) for mark in marks],
+    )
+
+
+def round_numbers(longest: float) -> list[float]:
+    """Returns 0 and evenly spaced numbers: multiples of 1, 2 or 5 times a power of ten."""
+    power = 10.0 ** math.floor(math.log10(longest / MOST_TICKS))
+    step = next(power * times for times in (1, 2, 5, 10) if power * times * MOST_TICKS >= longest)
+    return [step * number for number in range(int(longest / step * (1 + 1e-9)) + 1)]
+
+
+def powers_of_ten(longest: float) -> list[float]:
+    """Returns 0 and at most MOST_TICKS powers of ten up to a number.
+
+    Below 1 the scale is nearly linear, and so are the marks.
+    """
+    if longest < 1:
+        return round_numbers(longest)
+    powers = math.floor(math.log10(longest) + 1e-9)
+    step = math.ceil((powers + 1) / MOST_TICKS)
+    # On a scale of many powers 1 is too close to 0 to be read beside it.
+    first = (powers % step or step) if step > 1 else 0
+    return [0.0, *(10.0**power for power in range(first, powers + 1, step))]
+
+
+def short(number: float) -> str:
+    """Returns a number as short text: 0, 0.5, 20, 5 k, 1.5 M."""
+    for power, letter in (9, " G"), (6, " M"), (3, " k"):
+        if number >= 10**power:
+            return f"{number / 10**power:.3g}{letter}"
+    return f"{number:.3g}"

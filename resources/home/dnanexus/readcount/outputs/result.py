@@ -1,0 +1,46 @@
+"""What the output files are written from."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from readcount.planning.merge import RegionCount
+from readcount.request.region import Region
+from readcount.verification.verify import VerifiedCounts
+
+
+@dataclass(frozen=True)
+class Result:
+    """Verified counts, with what describes them.
+
+    Attributes:
+        counts: the counts, in the order of the output.
+        lengths: of the reference sequences in bases, by name.
+        records_counted: which records were counted, in words.
+        regions_counted: which regions, in words.
+        unplaced: records in the file without a position by its index; None where it does not say.
+    """
+
+    counts: VerifiedCounts
+    lengths: Mapping[str, int]
+    records_counted: str = "every record"
+    regions_counted: str = "every reference sequence"
+    unplaced: int | None = None
+
+    @property
+    def regions(self) -> Sequence[RegionCount]:
+        """A count for each region."""
+        return self.counts.regions
+
+    @property
+    def total(self) -> int:
+        """The sum over the regions."""
+        return self.counts.total
+
+
+def extent(region: Region, lengths: Mapping[str, int]) -> tuple[int, int]:
+    """Returns start and end of a region as numbers, 0-based and half-open.
+
+    A whole reference sequence ends with its length, also if records lie beyond; unplaced records
+    are from 0 to 0.
+    """
+    return region.start or 0, region.end or lengths.get(region.contig, 0)

@@ -1,0 +1,132 @@
+"""A region: a reference sequence, or a span of one."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from readcount.text import shorten
+
+# The highest position in a BAM, where positions are 32-bit (SAM specification, section 4.2).
+LAST_POSITION = 2**31 - 1
+# How many names of the header a message shows.
+NAMES_IN_MESSAGE = 3
+_BED_NAME = re.compile(r"(?!(?:[.*]|track|browser)$)[^#\s]\S*")
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """A reference sequence, or a span of one; positions are 0-based and half-open, as in pysam.
+
+    Attributes:
+        contig: name of the reference sequence (@SQ SN).
+        start: first position; None for the beginning of the sequence.
+        end: position after the last; None for everything from start on, even what lies beyond
+            the length that the header gives.
+        name: a name of its own, from a BED file.
+        placed: false only for UNPLACED.
+
+    Raises:
+        ValueError: the span is empty or begins before the sequence.
+
+    >>> str(Region("chr1", 999, 2000))
+    'chr1:1000-2000'
+    >>> Region("HLA-A*01:01", 0, 100).as_samtools()
+    '{HLA-A*01:01}:1-100'
+    """
+
+    contig: str
+    start: int | None = None
+    end: int | None = None
+    name: str = ""
+    placed: bool = True
+
+    def __post_init__(self) -> None:
+        first = self.start or 0
+        if first < 0 or (self.end is not None and self.end <= first):
+            raise ValueError(f"not a span of {self.contig}: from {self.start} to {self.end}")
+
+    def __str__(self) -> str:
+        return self.contig + self._span()
+
+    def as_samtools(self) -> str:
+        """The region as an argument of samtools, the name in braces.
+
+        Without braces samtools may take a colon in a name, which the SAM specification allows
+        (section 1.2.1), for the beginning of a span; see "Regions" in the samtools-view manual.
+        """
+        if not self.placed:
+            return self.contig
+        return f"{{{self.contig}}}{self._span()}"
+
+    @property
+    def whole(self) -> bool:
+        """Whether it is all of a reference sequence."""
+        return self.placed and self.start is None and self.end is None
+
+    def _span(self) -> str:
+        """The positions as text, 1-based and inclusive; empty for a whole sequence."""
+        if self.start is None and self.end is None:
+            return ""
+        return f":{(self.start or 0) + 1}-{'' if self.end is None else self.end}"
+
+
+# The unplaced records (no position), by their name in samtools. They follow all others.
+UNPLACED = Region("*", placed=False)
+
+
+def fits_bed(contig: str) -> bool:
+    """Whether samtools takes a line of a BED file with this name for this sequence alone.
+
+    A name that begins with # makes a comment, a blank ends a name, `*` and `.` stand for more than
+    one reference sequence, and lines that begin with track or browser are for a genome browser.
+    """
+    return _BED_NAME.fullmatch(contig) is not None
+
+
+def fits_span(contig: str) -> bool:
+    """Whether samtools understands a span of this name: not if the name holds a closing brace."""
+    return "}" not in contig
+
+
+class RegionError(ValueError):
+    """What is wrong with a region, and what to do; the caller adds where it was given."""
+
+
+def span_on(
+    contig: str, start: int, end: int | None, lengths: Mapping[str, int], name: str = ""
+) -> Region:
+    """Returns a span of a reference sequence, 0-based and half-open.
+
+    Raises:
+        RegionError: there is no such sequence, or the span is not on it.
+    """
+    require_known(contig, lengths)
+    length = lengths[contig]
+    if end is not None and end <= start:
+        raise RegionError("is empty: its end is not after its start.")
+    if max(start + 1, end or 0) > length:
+        raise RegionError(
+            f"ends after the end of {shorten(contig, 60)} ({length:,} bp). Is it for another "
+            "reference genome?"
+        )
+    if not fits_span(contig) and not fits_bed(contig):
+        raise RegionError("is a span of a sequence that samtools can only count as a whole.")
+    return Region(contig, start, end, name=name)
+
+
+def require_known(contig: str, lengths: Mapping[str, int]) -> None:
+    """Raises RegionError unless the header has this reference sequence."""
+    if contig not in lengths:
+        other = contig.removeprefix("chr") if contig.startswith("chr") else f"chr{contig}"
+        hint = f" Did you mean {shorten(other, 60)}?" if other in lengths else ""
+        raise RegionError(
+            f"is on {shorten(repr(contig), 60)}, which is not a reference sequence of the file."
+            f"{hint} The file has {some_of(lengths)}."
+        )
+
+
+def some_of(names: Mapping[str, int]) -> str:
+    """Returns the first names of the header for a message."""
+    first = [shorten(name, 40) for name, _ in zip(names, range(NAMES_IN_MESSAGE), strict=False)]
+    more = len(names) - len(first)
+    return ", ".join(first) + (f" and {more:,} more" if more else "") if first else "none"

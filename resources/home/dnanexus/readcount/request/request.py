@@ -1,0 +1,102 @@
+"""The job's input as one value."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from readcount.errors import InputError
+from readcount.request.filters import Filters, make_filters
+from readcount.text import shorten
+
+# A link to a file of the platform, as the job's input has it.
+Link = dict[str, Any]
+
+# Leaves room for the rest of a file name of at most 255 bytes.
+LONGEST_PREFIX = 100
+_NOT_IN_A_NAME = re.compile(r"[/\x00-\x1f\x7f]")
+# Connections for each core: a process that only waits for the network leaves the core to another.
+STREAMS_PER_CORE = 4
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the user asks for: the inputs of dxapp.json, by name, with their defaults.
+
+    Attributes:
+        mappings_sorted_bam: link to a coordinate-sorted BAM or CRAM.
+        mappings_sorted_bai: link to its index; without one it is created.
+        regions: samtools syntax, 1-based and inclusive; with regions_bed empty, each reference
+            sequence is a region.
+        regions_bed: link to a BED file; 0-based and half-open.
+        primary_chromosomes_only: whether to leave out regions elsewhere.
+        include_unplaced: whether to add a region for records without a position.
+        min_mapping_quality: see Filters, as for the next three.
+        require_flags: number or names of bits that a record must have.
+        exclude_flags: number or names of bits that it must not have.
+        read_groups: IDs, one of which it must have.
+        output_prefix: base name of the output files, instead of the input's.
+        report: whether to create the HTML report.
+        stream_bam: whether to stream the file instead of downloading it.
+        subjobs: up to how many jobs to split the count over, each of which streams; 0 for none.
+
+    Raises:
+        InputError: a value is not valid, or values do not go together.
+    """
+
+    mappings_sorted_bam: Link
+    mappings_sorted_bai: Link | None = None
+    regions: Sequence[str] = ()
+    regions_bed: Link | None = None
+    primary_chromosomes_only: bool = False
+    include_unplaced: bool = False
+    min_mapping_quality: int = 0
+    require_flags: str = ""
+    exclude_flags: str = ""
+    read_groups: Sequence[str] = ()
+    output_prefix: str = ""
+    report: bool = True
+    stream_bam: bool = False
+    subjobs: int = 0
+
+    def __post_init__(self) -> None:
+        _ = self.filters
+        check_output_prefix(self.output_prefix)
+        check_streaming(self.stream_bam, self.subjobs, self.mappings_sorted_bai is not None)
+
+    @cached_property
+    def filters(self) -> Filters:
+        """Which records count."""
+        return make_filters(
+            self.min_mapping_quality, self.require_flags, self.exclude_flags, self.read_groups
+        )
+
+    @property
+    def streamed(self) -> bool:
+        """Whether the BAM or CRAM is streamed."""
+        return self.stream_bam or self.subjobs > 0
+
+    def processes(self, cores: int) -> int:
+        """Returns how many processes of the Pool keep so many cores busy."""
+        return cores * STREAMS_PER_CORE if self.streamed else cores
+
+
+def check_output_prefix(prefix: str) -> None:
+    """Raises InputError if a file name cannot begin with this text."""
+    if len(prefix) > LONGEST_PREFIX or _NOT_IN_A_NAME.search(prefix) or prefix != prefix.strip():
+        raise InputError(
+            f"output_prefix: {shorten(repr(prefix), 60)} cannot begin a file name. Give up to "
+            f"{LONGEST_PREFIX} characters without a slash, and without a blank at either end."
+        )
+
+
+def check_streaming(stream_bam: bool, subjobs: int, has_index: bool) -> None:
+    """Raises InputError if the file cannot be streamed as the user asks for."""
+    if subjobs < 0:
+        raise InputError(f"subjobs: {subjobs} is not a number of jobs. Give 0 for one job.")
+    if (stream_bam or subjobs) and not has_index:
+        raise InputError(
+            f"{'subjobs' if subjobs else 'stream_bam'}: a file that is streamed needs an index. "
+            "Give mappings_sorted_bai, or leave this input out."
+        )

@@ -1,0 +1,178 @@
+"""Opens the input file once: header, index, and the evidence that counts are compared with."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from readcount.collector import without_collector
+from readcount.errors import InputError
+from readcount.formats.bam_index import ContigIndex
+from readcount.formats.content import BAM, BEGINNING_BYTES, CRAM, kind_of_bytes
+from readcount.source import bam, cram
+from readcount.source.commands import has_header, make_index, not_sorted, quickcheck
+from readcount.source.contigs import Access, Contig
+from readcount.source.evidence import Evidence
+from readcount.source.files import IndexedFile, InputFiles
+from readcount.source.header import Header, read_header, repeated_name
+from readcount.source.readers import NAME_LENGTH, LocalFile, Reader
+from readcount.text import shorten
+
+Log = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Alignments:
+    """An input file that has been opened.
+
+    Attributes:
+        file: the BAM or CRAM with its index, for samtools.
+        header: of the file.
+        contigs: what is known of each reference sequence, by name, in the header's order.
+        unplaced: records without a position by the index; None where it does not say.
+        access: how records are read, for the plan.
+        evidence: what counts are compared with.
+    """
+
+    file: IndexedFile
+    header: Header
+    contigs: Mapping[str, Contig]
+    unplaced: int | None
+    access: Access
+    evidence: Evidence
+
+    @property
+    def lengths(self) -> dict[str, int]:
+        """Of the reference sequences in bases, by name, in the header's order."""
+        return {name: contig.length for name, contig in self.contigs.items()}
+
+
+@without_collector()
+def open_alignments(
+    files: InputFiles,
+    log: Log = lambda line: None,
+    *,
+    cores: int = 1,
+    find_unplaced: bool = False,
+) -> Alignments:
+    """Reads the header and the index, each once; creates the index if there is none.
+
+    Args:
+        files: the input files.
+        log: takes a line for the job's log.
+        cores: that samtools may use to create the index.
+        find_unplaced: whether unplaced records will be counted.
+
+    Raises:
+        InputError: the files are not a coordinate-sorted BAM or CRAM and its index, or are corrupt,
+            or do not match.
+        ReadCountError: they could not be read for another reason.
+    """
+    kind = kind_of_bytes(files.data.read(0, BEGINNING_BYTES))
+    try:
+        header = _read_header(files.data, kind)
+    except InputError as error:
+        # Both files may be wrong; then one run of the job says so.
+        if files.index:
+            _require_index(files.index, kind, str(error))
+        raise
+    open_kind = _open_cram if kind == CRAM else _open_bam
+    return open_kind(files, header, log, cores, find_unplaced)
+
+
+def _require_index(index: Path, kind: str, other_fault: str) -> None:
+    """Raises InputError with both faults if the index is wrong, too."""
+    try:
+        if kind == CRAM:
+            cram.open_index(index)
+        else:
+            bam.open_index(index)
+    except InputError as error:
+        raise InputError(f"{other_fault}\n{error}") from None
+
+
+def _open_bam(
+    files: InputFiles, header: Header, log: Log, cores: int, find_unplaced: bool
+) -> Alignments:
+    file = _with_index(files, lambda data: bam.index_path(data, header), False, log, cores)
+    index = bam.open_index(file.index)
+    if not file.index_given and not bam.in_order(index):
+        raise not_sorted(file.data)
+    contigs = _contigs(file, header, index.entries)
+    evidence = bam.BamEvidence(file, header, contigs, index)
+    records_bytes = file.data.size - ((header.end or 0) >> 16)
+    access = Access(file.data.streamed, expressions=True, bytes=records_bytes)
+    return Alignments(file, header, contigs, index.unplaced, access, evidence)
+
+
+def _open_cram(
+    files: InputFiles, header: Header, log: Log, cores: int, find_unplaced: bool
+) -> Alignments:
+    file = _with_index(files, cram.index_path, True, log, cores)
+    slices = cram.open_index(file.index)
+    if not file.index_given and not cram.in_order(slices):
+        raise not_sorted(file.data)
+    evidence = cram.CramEvidence(file, header, slices)
+    contigs = _contigs(file, header, evidence.entries())
+    if find_unplaced:
+        file = replace(file, unplaced_scattered=evidence.scatters_unplaced())
+    access = Access(file.data.streamed, expressions=False)
+    return Alignments(file, header, contigs, None, access, evidence)
+
+
+def _with_index(
+    files: InputFiles, path: Callable[[LocalFile], Path], is_cram: bool, log: Log, cores: int
+) -> IndexedFile:
+    """Returns the file with its index, which is created if the user gave none."""
+    if files.index:
+        return IndexedFile(files.data, files.index, is_cram)
+    # Request refuses to stream a file without an index.
+    assert isinstance(files.data, LocalFile)
+    start = time.monotonic()
+    file = IndexedFile(files.data, path(files.data), is_cram, index_given=False)
+    make_index(file, cores, csi=file.index.suffix == ".csi")
+    kind, seconds = file.index.suffix[1:].upper(), time.monotonic() - start
+    log(f"no index given: created a {kind} in {seconds:,.1f} s on {cores} cores")
+    return file
+
+
+def _read_header(data: Reader, kind: str) -> Header:
+    """Reads the header; raises InputError if the file is not a coordinate-sorted BAM or CRAM."""
+    field = f"mappings_sorted_bam: {shorten(data.name, NAME_LENGTH)}"
+    if kind not in (BAM, CRAM):
+        raise InputError(
+            f"{field} is {kind}, not a BAM or CRAM file. Give one that is coordinate-sorted."
+        )
+    with data.header_and_end(has_header) as path:
+        if not quickcheck(path):
+            end = "container" if kind == CRAM else "BGZF block"
+            raise InputError(
+                f"{field} is truncated or corrupt (no end-of-file {end}). Upload it again."
+            )
+        try:
+            header = read_header(path)
+        except (OSError, ValueError) as error:
+            reason = shorten(str(error), 100)
+            raise InputError(
+                f"{field} is corrupt: its header cannot be read ({reason}). Upload it again."
+            ) from None
+    if header.sort_order not in ("coordinate", "unknown"):
+        raise not_sorted(data, why=f": its header says SO:{header.sort_order}")
+    if repeated := repeated_name(header):
+        # SAM specification, section 1.3; samtools could not be asked for the second one.
+        raise InputError(
+            f"{field} has more than one reference sequence {shorten(repeated, 60)} in its "
+            "header. Give each a name of its own, with 'samtools reheader'."
+        )
+    return header
+
+
+def _contigs(
+    file: IndexedFile, header: Header, entries: Sequence[ContigIndex]
+) -> dict[str, Contig]:
+    if len(entries) != len(header.names):
+        raise file.mismatch(
+            f"it is for {len(entries):,} reference sequences, and the file has "
+            f"{len(header.names):,}"
+        )
+    return dict(zip(header.names, map(Contig, header.lengths, entries), strict=True))

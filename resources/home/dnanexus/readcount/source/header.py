@@ -1,0 +1,79 @@
+"""The header of the input file, read with pysam."""
+
+from collections import Counter
+from pathlib import Path
+from typing import NamedTuple
+
+import pysam
+
+from readcount.errors import InputError
+from readcount.request.filters import Filters
+from readcount.text import shorten
+
+
+class Header(NamedTuple):
+    """The header of a BAM or CRAM.
+
+    Attributes:
+        names: of the reference sequences, from @SQ lines alone: SN: in other lines is not one.
+        lengths: of each, in bases.
+        sort_order: SO of the @HD line; "unknown", as the specification has it, where it is not.
+        end: virtual file offset of the first record of a BAM; None for a CRAM.
+        read_groups: ID of each @RG line.
+    """
+
+    names: tuple[str, ...]
+    lengths: tuple[int, ...]
+    sort_order: str
+    end: int | None
+    read_groups: tuple[str, ...] = ()
+
+
+def read_header(path: Path) -> Header:
+    """Reads the header of a BAM or CRAM.
+
+    Raises:
+        OSError, ValueError: it cannot be read.
+    """
+    # Of an index that is not beside a CRAM, htslib says what looks like an error.
+    verbosity = pysam.set_verbosity(0)
+    with pysam.AlignmentFile(str(path), check_sq=False) as alignments:
+        pysam.set_verbosity(verbosity)
+        lines = str(alignments.header).split("\n")
+        first_line = lines[0].split("\t")
+        order = next((field[3:] for field in first_line if field.startswith("SO:")), "unknown")
+        return Header(
+            names=alignments.references,
+            lengths=alignments.lengths,
+            sort_order=order if first_line[0] == "@HD" else "unknown",
+            end=None if alignments.is_cram else alignments.tell(),
+            read_groups=tuple(
+                field[3:]
+                for line in lines
+                if line.startswith("@RG\t")
+                for field in line.split("\t")
+                if field.startswith("ID:")
+            ),
+        )
+
+
+def repeated_name(header: Header) -> str | None:
+    """Returns a name that several reference sequences have; None if there is none."""
+    return next((name for name, times in Counter(header.names).items() if times > 1), None)
+
+
+def check_read_groups(header: Header, filters: Filters, name: str) -> None:
+    """Raises InputError for a read group that is not in the header.
+
+    Args:
+        header: of the file.
+        filters: which read groups to count.
+        name: of the file.
+    """
+    unknown = [group for group in filters.read_groups if group not in header.read_groups]
+    if unknown:
+        known = shorten(", ".join(header.read_groups) or "none", 160)
+        raise InputError(
+            f"read_groups: {name} has no read group {shorten(repr(unknown[0]), 60)}. Give the ID "
+            f"of an @RG line of its header; it has: {known}."
+        )

@@ -1,0 +1,77 @@
+"""All error messages, as patterns: the input, what is wrong with it, what to do.
+
+A test that expects an error asks is_a_known_message(), so that a message that changes, or that is
+of the other kind, is seen here.
+"""
+
+import re
+
+FILE = r"\S.*"
+BAM_AND_INDEX = r"Upload .* again, (with|and) an index made from it with 'samtools index'\."
+NEW_INDEX = r"Give the index of this file, or leave mappings_sorted_bai out: .* creates one\."
+
+MESSAGES = {
+    # The user can correct the input.
+    "AppError": [
+        rf"mappings_sorted_bam: {FILE} is .*, not a BAM or CRAM file\. Give one that is coord",
+        rf"mappings_sorted_bam: {FILE} is truncated or corrupt \(no end-of-file .*\)\. Upload it",
+        rf"mappings_sorted_bam: {FILE} is corrupt: its header cannot be read \(.*\)\. Upload it ag",
+        rf"mappings_sorted_bam: {FILE} is corrupt: .*\. Upload it again\.",
+        rf"mappings_sorted_bam: {FILE} is not coordinate-sorted.*\. Sort it with: samtools sort -o",
+        rf"mappings_sorted_bam: {FILE} has more than one reference sequence .* 'samtools reheader'",
+        rf"mappings_sorted_bam: {FILE} cannot be read as a CRAM: .*\. Upload it again, or give i",
+        rf"mappings_sorted_bam: {FILE} is corrupt where {FILE} has .* or the index does not match",
+        rf"mappings_sorted_bam: {FILE} does not match {FILE}: no BGZF block begins at byte \d+\. ",
+        r"mappings_sorted_bam: samtools failed while .*: exit status -?\d+, .*\. .*upload",
+        r"mappings_sorted_bam: samtools failed while .*: exit status -?\d+, .*\. .*Upload",
+        rf"mappings_sorted_bai: {FILE} is .*, not the index of a (BAM|CRAM) file\. {NEW_INDEX}",
+        rf"mappings_sorted_bai: {FILE} is corrupt: .*\. {NEW_INDEX}",
+        rf"mappings_sorted_bai: {FILE} does not match {FILE}: .*\. {NEW_INDEX}",
+        rf"mappings_sorted_bai: {FILE} contradicts itself at .*: .*\. {NEW_INDEX}",
+        rf"mappings_sorted_bai: {FILE} does not match {FILE}, or one of them is corrupt: .* has "
+        rf"[\d,]+ records in .*, but -?[\d,]+ were counted\. {BAM_AND_INDEX}",
+        r"regions: '.*' is on '.*', which is not a reference sequence of the file\. .*The file has",
+        r"regions: '.*' is the name of a reference sequence, and also a span .* in braces: ",
+        r"regions: '.*' selects unplaced reads; set include_unplaced instead\.",
+        r"regions: '.*' is not a region\. Write it as chr1:1000-2000 or \{name\}:1000-2000",
+        r"regions: '.*' starts at 0, but positions in a region are 1-based\.",
+        r"regions(_bed: .*, line [\d,]+)?: '.*' is empty: its end is not after its start\.",
+        r"regions(_bed: .*, line [\d,]+)?: '.*' ends after the end of .* \([\d,]+ bp\)\. Is it for",
+        r"regions(_bed: .*, line [\d,]+)?: '.*' is a span of a sequence that samtools can only c",
+        r"regions_bed: .*, line [\d,]+: '.*' is on '.*', which is not a reference sequence of th",
+        r"regions_bed: .*, line [\d,]+: a BED line has at least three columns .*, found '.*'\.",
+        r"regions_bed: .*, line [\d,]+: start and end \(columns 2 and 3\) must be whole numbers,",
+        r"regions_bed: .* has no interval\. Give a BED file with one or more\.",
+        r"regions_bed: .* is not a text file\. Give a BED file\.",
+        r"regions_bed: .* is truncated or corrupt\. Upload it again\.",
+        r"primary_chromosomes_only: no region is on chromosome 1-22, X, Y or M\. The file has .*",
+        r"min_mapping_quality: .* is not a mapping quality\. Give a number from 0 to 255\.",
+        r"(require|exclude)_flags: unknown flag in '.*'\. Give names that 'samtools flags' lists",
+        r"(require|exclude)_flags: '.*' is too large: FLAG is at most 65535",
+        r"read_groups: .* cannot be the ID of a read group\. Give the ID of an @RG line",
+        rf"read_groups: {FILE} has no read group '.*'\. Give the ID of an @RG line of its header",
+        r"output_prefix: '.*' cannot begin a file name\. Give up to 100 characters without a slash",
+        r"(stream_bam|subjobs): a file that is streamed needs an index\. Give mappings_sorted_bai",
+        r"subjobs: .* is not a number of jobs\. Give 0 for one job\.",
+    ],
+    # The worker or the platform failed.
+    "AppInternalError": [
+        r"mappings_sorted_bam: samtools was killed or ran out of memory while .*\. .* more memory",
+        r"mappings_sorted_bam: samtools crashed \(.*\) while .*\. The file may be corrupt: upload",
+        rf"mappings_sorted_bam: {FILE} cannot be read over the network: .*\. Run the job again",
+        r"mappings_sorted_bam: the inputs need .* GB of disk, and the worker has .* more storage",
+        rf"mappings_sorted_bam: the index of {FILE} cannot be written\. .* more storage",
+        r"A counting process ended with exit code .*: it was killed, or the worker ran out of me",
+        r"The disk of the worker is full\. .* more storage",
+        r"samtools is not installed on this worker\. .* build it again with 'dx build'\.",
+        r"samtools .* is not supported: the applet needs samtools 1\.16 or later\. ",
+    ],
+}
+
+
+def is_a_known_message(message: str, kind: str) -> bool:
+    """Whether each line of a message is one of those above, of this kind."""
+    return all(
+        any(re.match(pattern, line, re.DOTALL) for pattern in MESSAGES[kind])
+        for line in message.split("\n")
+    )
