@@ -3,8 +3,11 @@
 SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
+# The worker's versions of the Python packages, and a samtools of its time.
+WORKER_VENV := .venv-worker
 INSTALLED := $(VENV)/.installed
 INSTALLED_FOR_REPORT := $(VENV)/.installed_for_report
+INSTALLED_FOR_WORKER := $(WORKER_VENV)/.installed
 EXAMPLE := .example/example.bam
 
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
@@ -14,7 +17,7 @@ export PYTHONDONTWRITEBYTECODE := 1
 export BAM BAI PYTHON READS ROUNDS SEED CORES RATE LATENCY
 
 .DEFAULT_GOAL := applet
-.PHONY: applet help setup run shell test test-dnanexus bench bench-in-place fuzz lint format clean
+.PHONY: applet help setup run shell test test-dnanexus bench bench-in-place fuzz check lint format clean
 
 applet:
 	@find resources -name __pycache__ -type d -prune -exec rm -rf {} +
@@ -24,12 +27,16 @@ help: ## list the goals
 
 setup: $(INSTALLED) ## install what run and lint need: samtools, and a virtual environment
 
-$(INSTALLED): test/requirements.txt test/setup.sh
+$(INSTALLED): test/requirements.txt test/setup.sh test/samtools_of_wheel.py
 	@test/setup.sh $(VENV)
 	@touch $@
 
 $(INSTALLED_FOR_REPORT): $(INSTALLED) test/report/requirements.txt
 	@test/setup.sh $(VENV) report
+	@touch $@
+
+$(INSTALLED_FOR_WORKER): $(INSTALLED) test/requirements_of_worker.txt
+	@test/setup.sh $(WORKER_VENV) worker
 	@touch $@
 
 run: $(INSTALLED) ## count the reads of BAM=... (BAI=...), or of an example, on a local platform
@@ -39,8 +46,16 @@ run: $(INSTALLED) ## count the reads of BAM=... (BAI=...), or of an example, on 
 shell: $(INSTALLED) ## a shell in which dx talks to a local platform that has the applet
 	@python -m local_platform exec -- bash -c 'dx build . && exec bash'
 
-test: $(INSTALLED_FOR_REPORT) ## run the tests, end-to-end tests on a local platform among them
-	@pytest -c test/pytest.ini -n 4 --dist worksteal test
+# All tests with the samtools of this machine; those that start samtools also with the worker's
+# Python packages and samtools 1.18, and with the newest samtools. WITH_VERSION puts these first on
+# the PATH.
+PYTEST := pytest -c test/pytest.ini -n 4 --dist worksteal
+WITH_VERSION = PATH="$(CURDIR)/$(1)/wheel:$(CURDIR)/$(1)/bin:$$PATH" $(PYTEST) -m samtools --samtools
+
+test: $(INSTALLED_FOR_REPORT) $(INSTALLED_FOR_WORKER) ## run the tests, with three versions of samtools
+	@$(PYTEST) test
+	@$(call WITH_VERSION,$(WORKER_VENV)) 1.18 test/unit test/end_to_end/test_versions.py
+	@$(call WITH_VERSION,$(VENV)) 1.24 test/unit test/end_to_end/test_versions.py
 
 test-dnanexus: $(INSTALLED_FOR_REPORT) ## run the end-to-end tests in the project that dx has selected
 	@pytest -c test/pytest.ini test/end_to_end --dnanexus
@@ -57,6 +72,8 @@ fuzz: $(INSTALLED) ## damage a BAM, and a CRAM, N times, and look for wrong coun
 	@python -m fuzz $(or $(N),1000) $(or $(SEED),1) --spans
 	@python -m fuzz $(or $(N),1000) $(or $(SEED),1) --cram
 
+check: lint test ## lint and test
+
 lint: $(INSTALLED) ## check style and types
 	ruff check
 	ruff format --check
@@ -67,4 +84,4 @@ format: $(INSTALLED) ## bring the code into its one format
 	ruff format
 
 clean: ## remove all that these goals have made
-	rm -rf $(VENV) $(dir $(EXAMPLE)) .bench .fuzz .pytest_cache .hypothesis .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(WORKER_VENV) $(dir $(EXAMPLE)) .bench .fuzz .pytest_cache .hypothesis .mypy_cache .ruff_cache

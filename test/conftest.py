@@ -17,6 +17,8 @@ sys.dont_write_bytecode = True
 # An example is some samtools calls, so the time that one takes says nothing.
 settings.register_profile("readcount", deadline=None, max_examples=40)
 settings.load_profile("readcount")
+# With each further version of samtools fewer examples will do.
+settings.register_profile("samtools", deadline=None, max_examples=10)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -25,6 +27,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="run the end-to-end tests in the project that dx has selected",
     )
+    parser.addoption("--samtools", help="the version of samtools that has to be on the PATH")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("--samtools"):
+        settings.load_profile("samtools")
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
 # Makes the virtual environment $1 with what test/requirements.txt lists, and installs samtools
-# where it is missing. With "report" as $2 adds what only the tests of the report need, a browser
-# and MultiQC, to an environment that is there.
+# where it is missing. $2 may be
+#   report  adds what only the tests of the report need, a browser and MultiQC, to $1;
+#   worker  makes $1 with the worker's versions of the Python packages.
+# $1/wheel/samtools is the samtools that the wheel of pysam in $1 carries.
 set -euo pipefail
 venv=$1
 what=${2:-}
@@ -50,5 +52,16 @@ command -v samtools >/dev/null || apt_install samtools
 echo "Making the virtual environment $venv"
 rm -rf "$venv"
 "$PYTHON" -m venv "$venv"
-"$venv/bin/pip" install --quiet --disable-pip-version-check --use-pep517 \
-    -r "$here/requirements.txt"
+install() {
+    "$venv/bin/pip" install --quiet --disable-pip-version-check "$@"
+}
+install --use-pep517 -r "$here/requirements.txt"
+if [ "$what" = worker ]; then
+    install -r "$here/requirements_of_worker.txt"
+fi
+mkdir "$venv/wheel"
+cat >"$venv/wheel/samtools" <<END
+#!/bin/sh
+exec "$(realpath -s "$venv")/bin/python" -E -S "$(realpath "$here")/samtools_of_wheel.py" "\$@"
+END
+chmod +x "$venv/wheel/samtools"

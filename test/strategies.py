@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 
+from hypothesis import settings
 from hypothesis import strategies as st
 
 from builders import Read
@@ -14,6 +15,12 @@ CIGARS = [None, "1M", "10M", "3S5M", "2M40000N2M", "5I", "100000M"]
 BY_EDGE = replace(DOWNLOADED, window_record=1.0)
 BY_EXPRESSION = replace(DOWNLOADED, window_record=DOWNLOADED.record)
 ways_to_cut = st.sampled_from([BY_EDGE, BY_EXPRESSION])
+
+
+def examples(number: int) -> settings:
+    """Returns the settings for so many examples, or fewer where the profile has fewer than 40."""
+    profile = settings.get_profile(settings.get_current_profile_name())
+    return settings(max_examples=max(1, number * profile.max_examples // 40))
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from builders import Read, cram_of, write_bam
@@ -24,7 +24,9 @@ from readcount.source.alignments import open_alignments
 from readcount.source.commands import count_region
 from readcount.source.header import check_read_groups
 from steps import ask, count_regions, files_of, indexed, opened
-from strategies import ways_to_cut
+from strategies import examples, ways_to_cut
+
+pytestmark = pytest.mark.samtools
 
 LENGTHS = {"chr1": 100_000, "chr2": 5_000, "HLA-A*01:01": 300, "a}b": 300, "chrM": 16_000}
 GROUPS = ("lane1", "lane2")
@@ -122,7 +124,7 @@ def regions_of(choice: Choice, folder: Path) -> list[Region]:
 
 
 @given(st.lists(reads(), max_size=30), choices, st.booleans(), st.booleans(), ways_to_cut)
-@settings(max_examples=80)
+@examples(80)
 def test_any_combination_counts_what_looking_at_each_record_counts(
     tmp_path_factory: pytest.TempPathFactory,
     made: list[Read],
@@ -149,7 +151,7 @@ def test_any_combination_counts_what_looking_at_each_record_counts(
 
 
 @given(st.lists(reads(), max_size=30), choices)
-@settings(max_examples=15)
+@examples(15)
 def test_a_cram_gives_what_its_bam_gives_for_any_combination(
     tmp_path_factory: pytest.TempPathFactory, made: list[Read], choice: Choice
 ) -> None:

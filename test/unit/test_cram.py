@@ -36,6 +36,8 @@ from readcount.verification.verify import verify
 from steps import count_regions, files_of, opened
 from strategies import UNMAPPED, Case, cases
 
+pytestmark = pytest.mark.samtools
+
 READS = {"chr1": 30, "a": 3, "empty": 0, "b": 2, "chr2": 25}
 SMALL = "seqs_per_slice=10"
 ONE_EACH, ALL_TOGETHER = "multi_seq_per_slice=0", "multi_seq_per_slice=1"
@@ -157,12 +159,13 @@ def test_the_reference_is_not_asked_for_anywhere(
         with pytest.raises(TimeoutError):
             server.accept()
 
-        # It would be asked by whoever reads the bases.
-        reading = subprocess.Popen(["samtools", "view", "-c", cram], stderr=subprocess.DEVNULL)
-        server.settimeout(10)
-        server.accept()[0].close()
-        reading.kill()
-        reading.wait()
+        # Whoever reads the bases asks for it.
+        with subprocess.Popen(
+            ["samtools", "view", cram], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        ) as reading:
+            server.settimeout(10)
+            server.accept()[0].close()
+            reading.kill()
     assert not (tmp_path / "cache").exists()
 
 
@@ -362,5 +365,11 @@ def test_any_cram_gives_what_its_bam_gives(
         f"seqs_per_slice={per_slice}",
         f"slices_per_container={slices}",
     )
-    counts, _ = counts_of(cram)
-    assert counts == count_one_by_one(bam, case.lengths)
+    expected = count_one_by_one(bam, case.lengths)
+    try:
+        counts, _ = counts_of(cram)
+    except InputError:
+        # samtools 1.24 writes slices of span 0, in which it finds no record by region.
+        assert count_one_by_one(cram, case.lengths) != expected
+    else:
+        assert counts == expected

@@ -29,6 +29,8 @@ from readcount.source.files import IndexedFile
 from readcount.source.readers import PAUSES, StreamedFile, network_error, with_retries
 from readme import ROOT
 
+pytestmark = pytest.mark.samtools
+
 URL = "https://dl.dnanex.us/F/D/S3cr3t/my%20sample.bam"
 
 

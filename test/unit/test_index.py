@@ -20,6 +20,8 @@ from readcount.formats.bam_index import (
     read_index,
 )
 
+pytestmark = pytest.mark.samtools
+
 READS = {"chr1": 3, "empty": 0, "chr2": 2}
 STATISTICS = 37450
 

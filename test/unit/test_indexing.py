@@ -20,6 +20,8 @@ from readcount.source.commands import make_index
 from readcount.source.files import IndexedFile, InputFiles, local_files
 from readcount.source.readers import LocalFile
 
+pytestmark = pytest.mark.samtools
+
 
 def without_index(bam: Path) -> InputFiles:
     """The file alone in a folder of its own."""

@@ -26,6 +26,8 @@ from readcount.source.commands import count_region
 from readcount.source.contigs import Contig
 from steps import indexed, opened
 
+pytestmark = pytest.mark.samtools
+
 
 @pytest.fixture(autouse=True)
 def look_for_samtools_again() -> Iterator[None]:

@@ -32,6 +32,8 @@ _NOT_SORTED = re.compile(
 )
 _CANNOT_WRITE = "failed to create or write index"
 _NO_SUCH_REGION = "specifies an invalid region or unknown reference"
+# The htslib of samtools 1.24 writes a line for each attempt to connect, also if the next succeeds.
+_RETRYING = re.compile(r"(?m)^\[W::libcurl_\w+\] Retrying .*\n?")
 _OUT_OF_MEMORY = re.compile("cannot allocate memory|out of memory", re.IGNORECASE)
 
 
@@ -294,7 +296,7 @@ def _without_missing_index(complaints: bytes) -> bytes:
 
 
 def _text(output: bytes) -> str:
-    return output.decode(errors="replace").strip()
+    return _RETRYING.sub("", output.decode(errors="replace")).strip()
 
 
 def _needs_bed(region: Region) -> bool:

@@ -1,0 +1,89 @@
+"""A job of each kind, with each version of samtools and of the Python packages."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from builders import Read, cram_of, write_bam
+from dx_client import Applet
+
+pytestmark = pytest.mark.samtools
+
+LENGTH = 200_000
+RECORDS = {"chr1": 30_000, "chr2": 20_000, "empty": 0}
+GROUPS = ["@RG\tID:a\tSM:x", "@RG\tID:b\tSM:x"]
+
+
+@pytest.fixture(scope="module")
+def bam(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    reads = [
+        Read(
+            contig,
+            7 * number % (LENGTH - 100),
+            "100M",
+            mapping_quality=60 if number % 4 else 3,
+            read_group="ab"[number % 2],
+        )
+        for contig, records in RECORDS.items()
+        for number in range(records)
+    ]
+    folder = tmp_path_factory.mktemp("bam")
+    contigs = dict.fromkeys(RECORDS, LENGTH)
+    return write_bam(folder, contigs, [*reads, *[Read(None)] * 500], more_header=GROUPS)
+
+
+@pytest.fixture(scope="module")
+def cram(bam: Path) -> Path:
+    """Its reference is nowhere."""
+    return cram_of(bam, "seqs_per_slice=1000")
+
+
+KINDS = {
+    "all": ((), 50_000),
+    "unplaced": (("include_unplaced=true",), 50_500),
+    "mapping quality": (("min_mapping_quality=20",), 37_500),
+    "read group": (("read_groups=a",), 25_000),
+    "flags": (("exclude_flags=UNMAP,DUP", "require_flags=0"), 50_000),
+    "streamed": (("stream_bam=true",), 50_000),
+    "subjobs": (("subjobs=2", "include_unplaced=true"), 50_500),
+}
+
+
+@pytest.mark.parametrize(("options", "total"), KINDS.values(), ids=KINDS.keys())
+@pytest.mark.parametrize("kind", ["bam", "cram"])
+def test_every_kind_of_job_counts_what_there_is(
+    applet: Applet, bam: Path, cram: Path, kind: str, options: tuple[str, ...], total: int
+) -> None:
+    file = bam if kind == "bam" else cram
+    index = Path(f"{file}{'.bai' if kind == 'bam' else '.crai'}")
+    run = applet.run(file, index, *options)
+    assert run.state == "done", run.log
+    assert run.count_file
+    assert run.count_file.endswith(f"Total reads: {total}")
+
+
+def test_spans_and_intervals_are_counted_in_a_cram(
+    applet: Applet, cram: Path, tmp_path: Path
+) -> None:
+    bed = tmp_path / "x.bed"
+    bed.write_text("chr1\t0\t1000\nchr2\t500\t600\n")
+    run = applet.run(cram, Path(f"{cram}.crai"), "regions=chr1:1-50000", bed=bed)
+    assert run.state == "done", run.log
+    assert run.count_file
+    first, second, third, _ = (int(line.split(": ")[1]) for line in run.count_file.splitlines())
+    starts = {name: [7 * n % (LENGTH - 100) for n in range(RECORDS[name])] for name in RECORDS}
+    assert first == sum(start < 50_000 for start in starts["chr1"])
+    assert second == sum(start < 1000 for start in starts["chr1"])
+    assert third == sum(400 < start < 600 for start in starts["chr2"])
+
+
+@pytest.mark.parametrize("kind", ["bam", "cram"])
+def test_a_file_without_an_index_gets_one(
+    applet: Applet, bam: Path, cram: Path, kind: str, request: pytest.FixtureRequest
+) -> None:
+    run = applet.run(bam if kind == "bam" else cram, None)
+    assert run.state == "done", run.log
+    assert "no index given: created a " in run.log
+    wanted = request.config.getoption("--samtools")
+    assert re.search(rf"samtools {re.escape(wanted or '1.')}", run.log)
