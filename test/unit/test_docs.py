@@ -8,7 +8,7 @@ import pytest
 from readme import ROOT, blocks, section
 
 
-@pytest.mark.parametrize(("title", "spec"), [("Inputs", "inputSpec"), ("Output", "outputSpec")])
+@pytest.mark.parametrize(("title", "spec"), [("Inputs", "inputSpec"), ("Outputs", "outputSpec")])
 def test_the_tables_list_the_fields_of_dxapp_json(title: str, spec: str) -> None:
     listed = re.findall(r"^\| `(\w+)` \|", section(title), re.MULTILINE)
     fields = json.loads((ROOT / "dxapp.json").read_text())[spec]
