@@ -24,6 +24,9 @@ from .logs import JobLog
 _LOG_SOCKETS = ("priority", "bulk")
 # It gives their levels as syslog's numbers.
 _LOG_LEVELS = ("EMERG", "ALERT", "CRITICAL", "ERROR", "WARNING", "NOTICE", "INFO", "DEBUG")
+# A signal that is ignored stays so in every process below: a background process of a shell ignores
+# SIGINT. A worker is a fresh machine, which ignores none.
+_FRESH = ("/usr/bin/env", "--default-signal")
 _SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 # The platform wraps the code of an applet in a program of its own, which is `__main__` and runs
@@ -121,7 +124,7 @@ class Worker:
             self._receive_log_datagrams(stack)
             with self._lock:
                 process = subprocess.Popen(
-                    [sys.executable, str(self.home / self._assignment.job_id)],
+                    [*_FRESH, sys.executable, str(self.home / self._assignment.job_id)],
                     cwd=self.home,
                     env=environment,
                     stdin=subprocess.DEVNULL,

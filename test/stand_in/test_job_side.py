@@ -1,5 +1,6 @@
 """What a job finds on its worker, and what becomes of what it leaves there."""
 
+import signal
 import tarfile
 from pathlib import Path
 from typing import Any
@@ -63,7 +64,13 @@ return {"seen": {
     "interruptible": callable(signal.getsignal(signal.SIGINT)),
 }}
 """
-    seen = bench.run(bench.applet(script(body), outputs=HASH))["output"]["seen"]
+    applet = bench.applet(script(body), outputs=HASH)
+    # As in a background process of a shell.
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        seen = bench.run(applet)["output"]["seen"]
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert seen == {"blocked": [], "terminate": 0, "interruptible": True}
 
 

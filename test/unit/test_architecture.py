@@ -1,0 +1,72 @@
+"""Data goes one way through the package: a stage imports from earlier ones only, without cycles."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[2] / "resources" / "home" / "dnanexus" / "readcount"
+STAGES = ["formats", "request", "source", "planning", "counting", "verification", "outputs"]
+# What every stage may import.
+SHARED = {"errors", "text", "samtools", "collector"}
+OUTSIDE = {"subprocess", "urllib", "http", "socket", "dxpy", "multiprocessing", "tempfile"}
+
+
+def imports(path: Path) -> Iterator[str]:
+    """The modules that a file imports, in functions too."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (name.name for name in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            yield from (f"{node.module}.{name.name}" for name in node.names)
+
+
+def modules() -> dict[str, set[str]]:
+    """The modules of the package, with those of the package that each imports."""
+    names = {
+        ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts): path
+        for path in PACKAGE.rglob("*.py")
+        if path.name != "__init__.py"
+    }
+    return {name: {*imports(path)} & names.keys() for name, path in names.items()}
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stage_imports_from_earlier_ones_only(stage: str) -> None:
+    earlier = {*STAGES[: STAGES.index(stage) + 1], *SHARED}
+    for name, imported in modules().items():
+        if name.startswith(f"readcount.{stage}."):
+            assert {module.split(".")[1] for module in imported} <= earlier, name
+
+
+def test_formats_know_errors_and_nothing_else_of_the_package() -> None:
+    for name, imported in modules().items():
+        if name.startswith("readcount.formats."):
+            assert {module.split(".")[1] for module in imported} <= {"formats", "errors"}, name
+
+
+@pytest.mark.parametrize("stage", ["planning", "verification", "outputs"])
+def test_planning_verification_and_outputs_know_nothing_outside(stage: str) -> None:
+    for path in (PACKAGE / stage).glob("*.py"):
+        assert not {name.split(".")[0] for name in imports(path)} & OUTSIDE, path
+        assert not {name for name in imports(path) if name.startswith("readcount.counting")}, path
+
+
+def test_only_the_platforms_side_knows_dxpy() -> None:
+    for path in PACKAGE.rglob("*.py"):
+        assert path.name == "dnanexus.py" or "dxpy" not in imports(path), path
+
+
+def test_there_are_no_cycles() -> None:
+    waiting = modules()
+    while ready := [name for name, imported in waiting.items() if not imported & waiting.keys()]:
+        for name in ready:
+            del waiting[name]
+    assert not waiting
+
+
+def test_every_file_of_the_package_is_in_a_stage_or_shared() -> None:
+    top = {path.stem if path.suffix else path.name for path in PACKAGE.iterdir()}
+    assert top - {"__pycache__"} == {*STAGES, *SHARED, "dnanexus", "__init__"}
