@@ -154,7 +154,7 @@ def test_200_000_regions_can_be_sorted_and_searched(browser: Browser, large: Pat
 def test_the_keyboard_reaches_everything(browser: Browser, file: Path) -> None:
     with visit(browser, file) as page:
         page.keyboard.press("Tab")
-        assert page.locator(":focus").inner_text() == "To the table"
+        assert page.locator(":focus").inner_text() == "Skip to the table"
         reached = []
         while (focused := page.locator(":focus")).count():
             assert focused.evaluate("at => getComputedStyle(at).outlineStyle") != "none"
@@ -218,7 +218,7 @@ def test_print_has_the_beginning_of_the_table_and_no_controls(
         assert names(page) == [f"contig{n}" for n in range(199899, 199799, -1)]
         assert not page.get_by_label("Name contains").is_visible()
         assert not page.get_by_label("log").is_visible()
-        assert "In print, the first 100 rows." in page.inner_text("main")
+        assert "The printed page has the first 100 rows." in page.inner_text("main")
         white = page.evaluate("getComputedStyle(document.body).backgroundColor")
         assert white == "rgb(255, 255, 255)"
 

@@ -1,7 +1,7 @@
 """What the applet relies on in samtools, from 1.16 to the newest.
 
 Each test is a fact about the samtools on the PATH; `make test` runs them with the machine's, with
-1.18 and with 1.24. Where versions differ (measured with 1.16.1, 1.18, 1.20, 1.21 and 1.24):
+1.18 and with 1.24. Where versions differ (measured with 1.16.1, 1.18, 1.21 and 1.24):
 
 | what | 1.16 | 1.18 and later |
 | --- | --- | --- |
