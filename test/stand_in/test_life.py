@@ -152,8 +152,9 @@ def test_stop_leaves_no_process_no_folder_and_no_thread(own: Bench) -> None:
     own.file()  # after which dxpy has the threads that it keeps
     before = set(threading.enumerate())
     job_id = own.start(own.applet(FAMILY))
-    waiting = own.start(own.applet())
     family = family_of(own, job_id)
+    waiting = own.start(own.applet())
+    own.wait_for_state(waiting, "runnable")
     watch = own.dx_process("watch", job_id)
     assert watch.stdout is not None
     watch.stdout.readline()
