@@ -27,7 +27,7 @@ help: ## list the goals
 
 setup: $(INSTALLED) ## install what run and lint need: samtools, and a virtual environment
 
-$(INSTALLED): test/requirements.txt test/setup.sh test/samtools_of_wheel.py
+$(INSTALLED): test/requirements.txt test/setup.sh
 	@test/setup.sh $(VENV)
 	@touch $@
 
@@ -54,7 +54,8 @@ WITH_VERSION = PATH="$(CURDIR)/$(1)/wheel:$(CURDIR)/$(1)/bin:$$PATH" $(PYTEST) -
 
 test: $(INSTALLED_FOR_REPORT) $(INSTALLED_FOR_WORKER) ## run the tests, with three versions of samtools
 	@$(PYTEST) test
-	@$(call WITH_VERSION,$(WORKER_VENV)) 1.18 test/unit test/end_to_end/test_versions.py
+	@test -e $(WORKER_VENV)/none || \
+		$(call WITH_VERSION,$(WORKER_VENV)) 1.18 test/unit test/end_to_end/test_versions.py
 	@$(call WITH_VERSION,$(VENV)) 1.24 test/unit test/end_to_end/test_versions.py
 
 test-dnanexus: $(INSTALLED_FOR_REPORT) ## run the end-to-end tests in the project that dx has selected

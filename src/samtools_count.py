@@ -179,6 +179,7 @@ def merge(counted: Sequence[dict[str, Sequence[int]]], **job_input: Any) -> dict
         dxpy.AppError, dxpy.AppInternalError: as in main.
     """
     with app_errors():
+        log(check_versions())
         request = Request(**job_input)
         work = prepare(request, request.subjobs * PROCESSES_PER_SUBJOB)
         merged = merge_counts(work.plan, tasks_of_shards(counted))

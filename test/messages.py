@@ -20,16 +20,15 @@ MESSAGES = {
         rf"mappings_sorted_bam: {FILE} is not coordinate-sorted.*\. Sort it with: samtools sort -o",
         rf"mappings_sorted_bam: {FILE} has more than one reference sequence .* 'samtools reheader'",
         rf"mappings_sorted_bam: {FILE} cannot be read as a CRAM: .*\. Upload it again, or give i",
-        rf"mappings_sorted_bam: {FILE} is corrupt where {FILE} has .* or the index does not match",
-        rf"mappings_sorted_bam: {FILE} does not match {FILE}: no BGZF block begins at byte \d+\. ",
         r"mappings_sorted_bam: samtools failed while .*: exit status -?\d+, .*\. .*upload",
         r"mappings_sorted_bam: samtools failed while .*: exit status -?\d+, .*\. .*Upload",
         rf"mappings_sorted_bai: {FILE} is .*, not the index of a (BAM|CRAM) file\. {NEW_INDEX}",
         rf"mappings_sorted_bai: {FILE} is corrupt: .*\. {NEW_INDEX}",
         rf"mappings_sorted_bai: {FILE} does not match {FILE}: .*\. {NEW_INDEX}",
         rf"mappings_sorted_bai: {FILE} contradicts itself at .*: .*\. {NEW_INDEX}",
-        rf"mappings_sorted_bai: {FILE} does not match {FILE}, or one of them is corrupt: .* has "
-        rf"[\d,]+ records in .*, but -?[\d,]+ were counted\. {BAM_AND_INDEX}",
+        rf"mappings_sorted_bai: {FILE} does not match {FILE}, or one of them is corrupt: (.* has "
+        rf"[\d,]+ records? in (the index|its containers), but the count is -?[\d,]+|no record can "
+        rf"be read where .*|no BGZF block begins at byte [\d,]+.*)\. {BAM_AND_INDEX}",
         r"regions: '.*' is on '.*', which is not a reference sequence of the file\. .*The file has",
         r"regions: '.*' is the name of a reference sequence, and also a span .* in braces: ",
         r"regions: '.*' selects unplaced reads; set include_unplaced instead\.",

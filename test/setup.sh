@@ -2,7 +2,8 @@
 # Makes the virtual environment $1 with what test/requirements.txt lists, and installs samtools
 # where it is missing. $2 may be
 #   report  adds what only the tests of the report need, a browser and MultiQC, to $1;
-#   worker  makes $1 with the worker's versions of the Python packages.
+#   worker  makes $1 with the worker's versions of the Python packages; on a Python later than 3.12,
+#           for which these have no wheels, it makes the file $1/none and says so.
 # $1/wheel/samtools is the samtools that the wheel of pysam in $1 carries.
 set -euo pipefail
 venv=$1
@@ -48,6 +49,12 @@ if ! "$PYTHON" -c 'import ensurepip' 2>/dev/null; then
     apt_install python3-venv
 fi
 command -v samtools >/dev/null || apt_install samtools
+if [ "$what" = worker ] && "$PYTHON" -c 'import sys; sys.exit(sys.version_info < (3, 13))'; then
+    echo "Left out: the worker's versions of the Python packages, for which Python 3.12 is needed" >&2
+    mkdir -p "$venv"
+    touch "$venv/none"
+    exit
+fi
 
 echo "Making the virtual environment $venv"
 rm -rf "$venv"

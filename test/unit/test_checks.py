@@ -191,8 +191,8 @@ def test_counts_that_the_index_does_not_confirm_are_refused(
     with pytest.raises(InputError, match="or one of them is corrupt") as refused:
         verify(counts_of(**READS | wrong), evidence)
     ((name, records),) = wrong.items()
-    assert f"{name} has {READS[name]} records in sample.bam.bai" in str(refused.value)
-    assert f"but {records} were counted" in str(refused.value)
+    assert f"{name} has {READS[name]} records in the index" in str(refused.value)
+    assert f"but the count is {records}" in str(refused.value)
     assert is_a_known_message(str(refused.value), "AppError")
 
 

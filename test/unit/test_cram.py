@@ -120,7 +120,7 @@ def test_small_sequences_share_a_call(tmp_path: Path) -> None:
     counts, log = counts_of(cram)
     assert counts == list(reads.values())
     assert log[0] == "55 regions (37 with records), 1 samtools call"
-    assert log[-1].endswith("matches the containers: 113 records")
+    assert log[-1].endswith("matches the containers: 109 records")
 
 
 def test_small_sequences_with_records_far_behind_their_end_share_a_call(tmp_path: Path) -> None:
@@ -259,9 +259,7 @@ def test_counts_that_the_containers_do_not_confirm_are_refused(tmp_path: Path) -
     assert all("match" in line for line in check(READS))
     for name in READS:
         for records in (READS[name] + 1, READS[name] - 1):
-            with pytest.raises(
-                InputError, match=r"records in the containers of sample\.cram"
-            ) as bad:
+            with pytest.raises(InputError, match=r"records in its containers") as bad:
                 check(READS | {name: records})
             assert is_a_known_message(str(bad.value), "AppError")
 
@@ -277,7 +275,7 @@ def test_a_record_that_covers_nothing_is_no_reason_for_a_wrong_count(tmp_path: P
     """In a CRAM samtools does not find one at the beginning of a sequence, in a BAM it does."""
     bam = write_bam(tmp_path, {"chr1": 100}, [Read("chr1", 0, None)])
     with pytest.raises(
-        InputError, match=r"chr1 has 1 records in the containers of .*, but 0 were counted"
+        InputError, match=r"chr1 has 1 record in its containers, but the count is 0"
     ):
         counts_of(cram_of(bam))
 

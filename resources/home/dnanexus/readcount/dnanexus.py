@@ -75,7 +75,7 @@ def _download_inputs(request: Request) -> InputFiles:
     seconds = time.monotonic() - start
     (bam,) = inputs["mappings_sorted_bam_path"]
     log(f"downloaded {Path(bam).name}: {_bytes(size)} in {seconds:,.1f} s, {_rate(size, seconds)}")
-    return local_files(bam, _optional(inputs, "mappings_sorted_bai"), _bed(inputs))
+    return local_files(bam, _first(inputs, "mappings_sorted_bai"), _first(inputs, "regions_bed"))
 
 
 def _stream_inputs(request: Request) -> InputFiles:
@@ -87,14 +87,11 @@ def _stream_inputs(request: Request) -> InputFiles:
     url, _ = file.get_download_url(preauthenticated=True, duration=URL_SECONDS)
     log(f"streaming {described['name']}: {_bytes(described['size'])}")
     name = described["name"].replace("/", "%2F")
-    return streamed_files(url, name, described["size"], index, _bed(inputs))
+    bed = _first(inputs, "regions_bed")
+    return streamed_files(url, name, described["size"], index, bed)
 
 
-def _bed(inputs: dict[str, Any]) -> str | None:
-    return _optional(inputs, "regions_bed")
-
-
-def _optional(inputs: dict[str, Any], field: str) -> str | None:
+def _first(inputs: dict[str, Any], field: str) -> str | None:
     """Returns the path of a file that was downloaded; None if the input was not given."""
     paths: list[str | None] = inputs.get(f"{field}_path", [None])
     return paths[0]

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from readcount.collector import without_collector
 from readcount.errors import InputError
@@ -15,8 +14,8 @@ from readcount.source.contigs import Access, Contig
 from readcount.source.evidence import Evidence
 from readcount.source.files import IndexedFile, InputFiles
 from readcount.source.header import Header, read_header, repeated_name
-from readcount.source.readers import NAME_LENGTH, LocalFile, Reader
-from readcount.text import shorten
+from readcount.source.readers import NAME_LENGTH, Reader
+from readcount.text import plural, shorten
 
 Log = Callable[[str], None]
 
@@ -73,28 +72,29 @@ def open_alignments(
         header = _read_header(files.data, kind)
     except InputError as error:
         # Both files may be wrong; then one run of the job says so.
-        if files.index:
-            _require_index(files.index, kind, str(error))
-        raise
-    open_kind = _open_cram if kind == CRAM else _open_bam
-    return open_kind(files, header, log, cores, find_unplaced)
+        raise InputError("\n".join([str(error), *_faults_of_index(files, kind)])) from None
+    if kind == CRAM:
+        return _open_cram(files, header, log, cores, find_unplaced)
+    return _open_bam(files, header, log, cores)
 
 
-def _require_index(index: Path, kind: str, other_fault: str) -> None:
-    """Raises InputError with both faults if the index is wrong, too."""
-    try:
-        if kind == CRAM:
-            cram.open_index(index)
-        else:
-            bam.open_index(index)
-    except InputError as error:
-        raise InputError(f"{other_fault}\n{error}") from None
+def _faults_of_index(files: InputFiles, kind: str) -> list[str]:
+    """Returns the message about the index that the user gave, if it is wrong, too."""
+    if files.index:
+        try:
+            (cram if kind == CRAM else bam).open_index(files.index)
+        except InputError as error:
+            return [str(error)]
+    return []
 
 
-def _open_bam(
-    files: InputFiles, header: Header, log: Log, cores: int, find_unplaced: bool
-) -> Alignments:
-    file = _with_index(files, lambda data: bam.index_path(data, header), False, log, cores)
+def _open_bam(files: InputFiles, header: Header, log: Log, cores: int) -> Alignments:
+    file = IndexedFile(
+        files.data,
+        files.index or bam.index_path(files.data, header),
+        index_given=files.index is not None,
+    )
+    _make_missing_index(file, log, cores)
     index = bam.open_index(file.index)
     if not file.index_given and not bam.in_order(index):
         raise not_sorted(file.data)
@@ -108,7 +108,13 @@ def _open_bam(
 def _open_cram(
     files: InputFiles, header: Header, log: Log, cores: int, find_unplaced: bool
 ) -> Alignments:
-    file = _with_index(files, cram.index_path, True, log, cores)
+    file = IndexedFile(
+        files.data,
+        files.index or cram.index_path(files.data),
+        cram=True,
+        index_given=files.index is not None,
+    )
+    _make_missing_index(file, log, cores)
     slices = cram.open_index(file.index)
     if not file.index_given and not cram.in_order(slices):
         raise not_sorted(file.data)
@@ -120,20 +126,14 @@ def _open_cram(
     return Alignments(file, header, contigs, None, access, evidence)
 
 
-def _with_index(
-    files: InputFiles, path: Callable[[LocalFile], Path], is_cram: bool, log: Log, cores: int
-) -> IndexedFile:
-    """Returns the file with its index, which is created if the user gave none."""
-    if files.index:
-        return IndexedFile(files.data, files.index, is_cram)
-    # Request refuses to stream a file without an index.
-    assert isinstance(files.data, LocalFile)
+def _make_missing_index(file: IndexedFile, log: Log, cores: int) -> None:
+    """Creates the index if the user gave none."""
+    if file.index_given:
+        return
     start = time.monotonic()
-    file = IndexedFile(files.data, path(files.data), is_cram, index_given=False)
     make_index(file, cores, csi=file.index.suffix == ".csi")
     kind, seconds = file.index.suffix[1:].upper(), time.monotonic() - start
-    log(f"no index given: created a {kind} in {seconds:,.1f} s on {cores} cores")
-    return file
+    log(f"no index given: created a {kind} in {seconds:,.1f} s on {plural(cores, 'core')}")
 
 
 def _read_header(data: Reader, kind: str) -> Header:

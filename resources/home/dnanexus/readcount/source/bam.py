@@ -18,12 +18,12 @@ from readcount.formats.bgzf import (
 from readcount.formats.content import BAM_INDEXES, kind_of
 from readcount.request.filters import Filters
 from readcount.request.region import UNPLACED, Region
-from readcount.source.commands import count_region, tally_all, tally_at_position_0
+from readcount.source.commands import tally_all, tally_at_position_0
 from readcount.source.contigs import Contig
 from readcount.source.evidence import Runner
 from readcount.source.files import IndexedFile
 from readcount.source.header import Header
-from readcount.source.readers import NAME_LENGTH, LocalFile
+from readcount.source.readers import NAME_LENGTH, LocalFile, Reader
 from readcount.source.structure import (
     RecordOffsets,
     cut_between,
@@ -39,10 +39,10 @@ LONGEST_IN_BAI = 1 << 29
 PARTS_PER_PROCESS = 4
 
 
-def index_path(data: LocalFile, header: Header) -> Path:
+def index_path(data: Reader, header: Header) -> Path:
     """Returns where to create the index of a BAM: a CSI if a sequence is too long for a BAI."""
     csi = max(header.lengths, default=0) > LONGEST_IN_BAI
-    return Path(f"{data.path}.{'csi' if csi else 'bai'}")
+    return Path(f"{data.location}.{'csi' if csi else 'bai'}")
 
 
 def open_index(path: Path) -> BamIndex:
@@ -80,6 +80,7 @@ class BamEvidence:
     index: BamIndex
 
     source = "index"
+    has_total = False
 
     def check_index(self) -> None:
         """Raises InputError if records are where the index has none.
@@ -107,9 +108,9 @@ class BamEvidence:
             found = reference_of_record(blocks, at & 0xFFFF)
         except (OSError, EOFError, zlib.error) as error:
             raise InputError(
-                f"mappings_sorted_bam: {self.file.name} is corrupt where {self.file.index_name} "
-                f"has {expected}, or the index does not match it. Upload the BAM again, and an "
-                "index made from it with 'samtools index'.",
+                self.file.corrupt_or_mismatch(
+                    f"no record can be read where the index has {expected}"
+                ),
                 f"at virtual file offset {at}: {error}",
             ) from error
         if found == number:
@@ -138,12 +139,8 @@ class BamEvidence:
         """Returns the records of each reference sequence by reading the whole file."""
         return self.file.data.with_retries(partial(tally_all, self.file, filters))
 
-    def total(self) -> None:
+    def total(self, placed_only: bool) -> None:
         """Returns None: the index has no number for the whole file."""
-
-    def unplaced(self) -> int:
-        """Counts the unplaced records."""
-        return self.file.data.with_retries(partial(count_region, self.file, UNPLACED))
 
     def at_position_0(self, filters: Filters) -> Mapping[str, int]:
         """Returns records with a reference sequence but no position, by reading the file."""
@@ -197,8 +194,5 @@ class BamEvidence:
             for _ in runner.results(partial(follow_blocks, data.path), parts):
                 pass
         except BlockError as error:
-            raise InputError(
-                f"mappings_sorted_bam: {self.file.name} does not match {self.file.index_name}: no "
-                f"BGZF block begins at byte {error}. Upload the BAM again, and an index made from "
-                "it with 'samtools index'."
-            ) from error
+            what = f"no BGZF block begins at byte {error}, where the index has one"
+            raise InputError(self.file.corrupt_or_mismatch(what)) from error

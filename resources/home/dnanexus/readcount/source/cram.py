@@ -28,13 +28,13 @@ from readcount.source.commands import count_region, tally_at_position_0
 from readcount.source.evidence import Runner
 from readcount.source.files import IndexedFile
 from readcount.source.header import Header
-from readcount.source.readers import NAME_LENGTH, LocalFile
+from readcount.source.readers import NAME_LENGTH, LocalFile, Reader
 from readcount.text import shorten
 
 
-def index_path(data: LocalFile) -> Path:
+def index_path(data: Reader) -> Path:
     """Returns where the index of a CRAM without one is to be created."""
-    return Path(f"{data.path}.crai")
+    return Path(f"{data.location}.crai")
 
 
 def open_index(path: Path) -> list[Slice]:
@@ -72,6 +72,7 @@ class CramEvidence:
     slices: Sequence[Slice]
 
     source = "containers"
+    has_total = True
 
     def entries(self) -> list[ContigIndex]:
         """Returns what is known of each reference sequence before counting.
@@ -137,15 +138,13 @@ class CramEvidence:
     def tally(self, filters: Filters) -> None:
         """Returns None: total() proves the same, and does not read the file."""
 
-    def total(self) -> int:
+    def total(self, placed_only: bool) -> int:
         """Returns how many records the containers hold."""
-        return sum(container.records for container in self._containers)
+        total = sum(container.records for container in self._containers)
+        return total - self._count_unplaced() if placed_only else total
 
-    def unplaced(self) -> int:
-        """Counts the unplaced records."""
-        file = self.file
-        if not file.unplaced_scattered:
-            file = replace(file, unplaced_scattered=self.scatters_unplaced())
+    def _count_unplaced(self) -> int:
+        file = replace(self.file, unplaced_scattered=self.scatters_unplaced())
         return file.data.with_retries(partial(count_region, file, UNPLACED))
 
     def at_position_0(self, filters: Filters) -> Mapping[str, int]:

@@ -40,6 +40,10 @@ class Evidence(Protocol):
     def source(self) -> str:
         """What the numbers come from: "index" or "containers"."""
 
+    @property
+    def has_total(self) -> bool:
+        """Whether the number of records in the whole file is known."""
+
     def check_index(self) -> None:
         """Raises InputError if the index leaves out records of the file; before counting."""
 
@@ -52,11 +56,8 @@ class Evidence(Protocol):
         None where that would prove nothing that total() does not.
         """
 
-    def total(self) -> int | None:
-        """Returns how many records the file holds, unplaced ones included; None if unknown."""
-
-    def unplaced(self) -> int:
-        """Counts the unplaced records."""
+    def total(self, placed_only: bool) -> int | None:
+        """Returns how many records the file holds, of all or of those placed; None if unknown."""
 
     def at_position_0(self, filters: Filters) -> Mapping[str, int]:
         """Returns, by reference sequence, records that have one but no position on it.

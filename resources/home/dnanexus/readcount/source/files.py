@@ -8,7 +8,7 @@ from pathlib import Path
 from readcount.errors import MORE_STORAGE, NEW_INDEX, DiskSpaceError, InputError
 from readcount.formats.content import BAI, COMPRESSED_BAI, kind_of
 from readcount.source.readers import NAME_LENGTH, LocalFile, Reader, StreamedFile
-from readcount.text import shorten
+from readcount.text import plural, shorten
 
 # All that decides whether a record counts: FLAG, RNAME, POS, MAPQ and CIGAR (SAM_FLAG, ... in
 # htslib/sam.h). Without the bases a CRAM is read without its reference, and faster.
@@ -93,24 +93,28 @@ class IndexedFile:
 
     def contradiction(self, contig: str, what: str) -> InputError:
         """Returns the error for an index that contradicts itself at a reference sequence."""
+        clause = f"contradicts itself at {shorten(contig, 60)}: {what}"
+        if self.index_given:
+            return InputError(f"mappings_sorted_bai: {self.index_name} {clause}. {NEW_INDEX}")
         return InputError(
-            f"mappings_sorted_bai: {self.index_name} contradicts itself at "
-            f"{shorten(contig, 60)}: {what}. {NEW_INDEX}"
+            f"mappings_sorted_bam: {self.name} is corrupt: its index, which was created here, "
+            f"{clause}. Upload it again."
         )
 
     def disagreement(self, contig: str, counted: int, expected: int) -> InputError:
         """Returns the error for a count that is not that of the index, or of the containers."""
-        source = f"the containers of {self.name}" if self.cram else self.index_name
-        message = f"{shorten(contig, 60)} has {expected:,} records in {source}, but {counted:,} "
+        source = "its containers" if self.cram else "the index"
+        known = f"{shorten(contig, 60)} has {plural(expected, 'record')} in {source}"
+        return InputError(self.corrupt_or_mismatch(f"{known}, but the count is {counted:,}"))
+
+    def corrupt_or_mismatch(self, what: str) -> str:
+        """Returns the message for a file that is not what its index says; either may be wrong."""
         if not self.index_given:
-            return InputError(
-                f"mappings_sorted_bam: {self.name} is corrupt: {message}were counted. Upload it "
-                "again."
-            )
-        return InputError(
+            return f"mappings_sorted_bam: {self.name} is corrupt: {what}. Upload it again."
+        return (
             f"mappings_sorted_bai: {self.index_name} does not match {self.name}, or one of them "
-            f"is corrupt: {message}were counted. Upload the file again, and an index made from it "
-            "with 'samtools index'."
+            f"is corrupt: {what}. Upload the file again, and an index made from it with 'samtools "
+            "index'."
         )
 
 

@@ -86,10 +86,7 @@ def verify(
         checks.append(f"counts of {_all(compared, counts)} match a second read of the whole file")
     if by_basis[Basis.TOTAL]:
         total = _require_total(counts, evidence)
-        checks.append(
-            "the sum of all regions and the unplaced records matches the containers: "
-            f"{total:,} records"
-        )
+        checks.append(f"the sum of all regions matches the containers: {total:,} records")
     if bounded := by_basis[Basis.BOUND]:
         checks.append(
             f"counts of {_all(bounded, counts)} are at most what the {evidence.source} has; it "
@@ -106,26 +103,23 @@ def _classify(
     filters: Filters,
 ) -> Mapping[Basis, list[RegionCount]]:
     """Returns the counts by what they can be compared with."""
-    has_total = (
-        filters.none and _each_once(counts, evidence.header.names) and evidence.total() is not None
-    )
-    tallies = evidence.total() is None
+    adds_up = filters.none and _each_once(counts, evidence.header.names)
     by_basis: dict[Basis, list[RegionCount]] = defaultdict(list)
     for count in counts:
-        by_basis[_basis(count.region, known, filters, tallies, has_total)].append(count)
+        by_basis[_basis(count.region, known, filters, evidence.has_total, adds_up)].append(count)
     return by_basis
 
 
 def _basis(
-    region: Region, known: Mapping[str, int], filters: Filters, tallies: bool, has_total: bool
+    region: Region, known: Mapping[str, int], filters: Filters, has_total: bool, adds_up: bool
 ) -> Basis:
     if region.placed and not region.whole:
         return Basis.BOUND
     if region.contig in known:
         return Basis.STATISTICS if filters.none else Basis.BOUND
-    if tallies and region.placed:
-        return Basis.TALLY
-    return Basis.TOTAL if has_total else Basis.BOUND
+    if has_total:
+        return Basis.TOTAL if adds_up else Basis.BOUND
+    return Basis.TALLY if region.placed else Basis.BOUND
 
 
 def _each_once(counts: Sequence[RegionCount], contigs: Sequence[str]) -> bool:
@@ -159,10 +153,9 @@ def _require_equal(
 
 def _require_total(counts: Sequence[RegionCount], evidence: Evidence) -> int:
     """Returns the records in the file; raises InputError if the counts do not add up to them."""
-    total = evidence.total() or 0
+    placed_only = all(count.region.placed for count in counts)
+    total = evidence.total(placed_only) or 0
     counted = sum(count.records for count in counts)
-    if all(count.region.placed for count in counts):
-        counted += evidence.unplaced()
     if counted != total:
         # Not the unplaced records, all of which are at position 0.
         at_position_0 = evidence.at_position_0(NO_FILTERS)
@@ -170,5 +163,6 @@ def _require_total(counts: Sequence[RegionCount], evidence: Evidence) -> int:
             at_position_0.get(count.region.contig, 0) for count in counts if count.region.placed
         )
     if counted != total:
-        raise evidence.file.disagreement("the whole file", counted, total)
+        counted_in = "the part with placed records" if placed_only else "the whole file"
+        raise evidence.file.disagreement(counted_in, counted, total)
     return total
