@@ -22,7 +22,7 @@ from builders import cram_of, index_of
 from dx_client import Applet, Dx, build_applet, copy_of_applet
 from local_platform import LocalPlatform
 from local_platform.__main__ import client_environment
-from local_platform.jobs import Job
+from local_platform.job import Job
 from local_platform.network import Network
 
 SUBJOBS = (1, 2, 7, 30)

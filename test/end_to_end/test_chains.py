@@ -11,7 +11,7 @@ import pytest
 from builders import make_bam
 from dx_client import Applet, Dx, files_of
 from local_platform import LocalPlatform
-from local_platform.jobs import Job
+from local_platform.job import Job
 from oracle import expected_count_file
 
 SAMPLES = 50

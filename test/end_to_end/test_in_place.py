@@ -12,7 +12,7 @@ from builders import Read, cram_of, index_of, make_bam, make_big_bam, write_bam
 from dx_client import Applet, Dx, Run
 from local_platform import LocalPlatform
 from local_platform.faults import Fault, Injection, answer, corrupt, cut, lose_request
-from local_platform.jobs import Job
+from local_platform.job import Job
 from oracle import expected_count_file
 
 pytestmark = pytest.mark.usefixtures("no_fault_is_left")

@@ -1,5 +1,5 @@
-"""A stand-in for the DNAnexus platform, to which the real `dx` and dxpy talk on loopback."""
+"""The local platform: the DNAnexus API on loopback, for the real `dx` and dxpy."""
 
-from .platform import LocalPlatform
+from .server import LocalPlatform
 
 __all__ = ["LocalPlatform"]

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from .network import Network
-from .platform import JOBS_AT_ONCE, LocalPlatform
+from .server import JOBS_AT_ONCE, LocalPlatform
 
 # Any of these would lead dx to another platform, or through a proxy.
 _DX = ("DX_JOB_ID", "DX_WORKSPACE_ID", "DX_RESOURCES_ID", "DX_PROJECT_CACHE_ID", "DX_CLI_WD")

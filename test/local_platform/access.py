@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from .errors import PermissionDenied
-from .jobs import Job
+from .job import Job
 
 VIEW, CONTRIBUTE, ADMINISTER = "VIEW", "CONTRIBUTE", "ADMINISTER"
 _LEVELS = (VIEW, CONTRIBUTE, ADMINISTER)

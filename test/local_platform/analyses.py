@@ -5,15 +5,11 @@ https://documentation.dnanexus.com/developer/api/running-analyses/workflows-and-
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from .job import FINAL_STATES, Job
 from .specs import Reference
 from .store import now_ms
-
-if TYPE_CHECKING:
-    from .jobs import Job
-
-FINAL_STATES = ("done", "failed", "terminated")
 
 
 @dataclass
@@ -33,7 +29,7 @@ class Analysis:
     properties: dict[str, str]
     details: object
     # By stage, in the order of the workflow.
-    jobs: Mapping[str, "Job"]
+    jobs: Mapping[str, Job]
     # What each field of the output is taken from.
     outputs: Mapping[str, Reference]
     is_terminated: bool = False
@@ -68,10 +64,10 @@ class Analysis:
         }
 
     @property
-    def first_failed(self) -> "Job | None":
+    def first_failed(self) -> Job | None:
         """The job for which others that waited for it have failed too."""
 
-        def order(job: "Job") -> tuple[bool, int]:
+        def order(job: Job) -> tuple[bool, int]:
             waited = job.failure is not None and job.failure[0] == "DependencyUnsatisfiable"
             return waited, job.modified
 

@@ -2,18 +2,16 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from .access import CONTRIBUTE, VIEW, Caller
 from .analyses import Analysis
 from .apps import App, find_app
 from .errors import InvalidInput, PermissionDenied, ResourceNotFound
 from .ids import class_of, new_id
-from .jobs import Executable, Job
+from .job import Executable, Job
+from .platform import Platform
 from .store import Container, DataObject, Placement, normal_folder
-
-if TYPE_CHECKING:
-    from .platform import LocalPlatform
 
 Answer = dict[str, Any]
 T = TypeVar("T")
@@ -23,7 +21,7 @@ T = TypeVar("T")
 class Call:
     """A request: who calls, on which object or handle, with what."""
 
-    platform: "LocalPlatform"
+    platform: Platform
     caller: Caller
     target: str
     body: dict[str, Any]

@@ -24,7 +24,8 @@ from .describe import (
 )
 from .errors import InvalidInput, InvalidState, InvalidType, ResourceNotFound
 from .ids import class_of
-from .jobs import EXECUTION_CLASSES, Job, describe_job
+from .job import Job, describe_job
+from .jobs import EXECUTION_CLASSES
 from .restarts import check_policy
 from .runs import instance_type, run, run_part
 from .specs import check_spec, links_in

@@ -8,7 +8,8 @@ from .access import CONTRIBUTE, VIEW
 from .calls import Call
 from .errors import InvalidInput, PermissionDenied
 from .ids import class_of, new_id
-from .jobs import DEFAULT_INSTANCE_TYPE, EXECUTION_CLASSES, Executable, Job
+from .job import DEFAULT_INSTANCE_TYPE, Executable, Job
+from .jobs import EXECUTION_CLASSES
 from .restarts import check_policy
 from .specs import check_values, links_in, references_in, with_defaults
 from .store import normal_folder

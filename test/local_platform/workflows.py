@@ -16,7 +16,7 @@ from .calls import Answer, Call
 from .describe import describe_object
 from .errors import InvalidInput, InvalidState, PlatformError, ResourceNotFound
 from .ids import new_id
-from .jobs import Executable, Job
+from .job import Executable, Job
 from .runs import common_fields, instance_type, prepare_job
 from .specs import (
     Reference,

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parents[2] / "resources" / "home" / "dnanexus" / "readcount"
+LOCAL_PLATFORM = Path(__file__).parents[1] / "local_platform"
 STAGES = ["formats", "request", "source", "planning", "counting", "verification", "outputs"]
 # What every stage may import.
 SHARED = {"errors", "text", "samtools", "collector"}
@@ -18,16 +19,18 @@ def imports(path: Path) -> Iterator[str]:
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             yield from (name.name for name in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            yield node.module
-            yield from (f"{node.module}.{name.name}" for name in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            # One with a dot is from the same folder.
+            base = ".".join([*[path.parent.name] * node.level, *([node.module or ""])]).strip(".")
+            yield base
+            yield from (f"{base}.{name.name}" for name in node.names)
 
 
-def modules() -> dict[str, set[str]]:
-    """The modules of the package, with those of the package that each imports."""
+def modules(package: Path = PACKAGE) -> dict[str, set[str]]:
+    """The modules of a package, with those of the package that each imports."""
     names = {
-        ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts): path
-        for path in PACKAGE.rglob("*.py")
+        ".".join(path.relative_to(package.parent).with_suffix("").parts): path
+        for path in package.rglob("*.py")
         if path.name != "__init__.py"
     }
     return {name: {*imports(path)} & names.keys() for name, path in names.items()}
@@ -59,8 +62,10 @@ def test_only_the_platforms_side_knows_dxpy() -> None:
         assert path.name == "dnanexus.py" or "dxpy" not in imports(path), path
 
 
-def test_there_are_no_cycles() -> None:
-    waiting = modules()
+@pytest.mark.parametrize("package", [PACKAGE, LOCAL_PLATFORM], ids=lambda path: path.name)
+def test_there_are_no_cycles(package: Path) -> None:
+    waiting = modules(package)
+    assert any(waiting.values())
     while ready := [name for name, imported in waiting.items() if not imported & waiting.keys()]:
         for name in ready:
             del waiting[name]

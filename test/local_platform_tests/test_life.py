@@ -9,11 +9,11 @@ import dxpy
 import pytest
 
 from local_platform import LocalPlatform
-from stand_in.bench import (
+from local_platform_tests.client import (
     NOTHING,
     RELEASE_INPUT,
     UNTIL_RELEASED,
-    Bench,
+    Client,
     error_of,
     is_running,
     send,
@@ -42,22 +42,22 @@ time.sleep(3600)
 """
 
 
-def family_of(bench: Bench, job_id: str) -> list[int]:
+def family_of(client: Client, job_id: str) -> list[int]:
     """The processes of a job, once all of them have started."""
-    for line in bench.job(job_id).log.follow(recent=1000, wait=True):
+    for line in client.job(job_id).log.follow(recent=1000, wait=True):
         if str(line["msg"]).startswith("family"):
             family = [int(word) for word in str(line["msg"]).split()[1:]]
             assert len(family) == 4
             assert all(map(is_running, family))
             return family
-    pytest.fail(f"{job_id} has ended: {bench.log(job_id)}")
+    pytest.fail(f"{job_id} has ended: {client.log(job_id)}")
 
 
-def test_a_terminated_job_leaves_no_process(bench: Bench) -> None:
-    job_id = bench.start(bench.applet(FAMILY))
-    family = family_of(bench, job_id)
+def test_a_terminated_job_leaves_no_process(client: Client) -> None:
+    job_id = client.start(client.applet(FAMILY))
+    family = family_of(client, job_id)
     dxpy.api.job_terminate(job_id)
-    ended = bench.ended(job_id)
+    ended = client.ended(job_id)
     assert [step["newState"] for step in ended["stateTransitions"]][-2:] == [
         "terminating",
         "terminated",
@@ -66,46 +66,46 @@ def test_a_terminated_job_leaves_no_process(bench: Bench) -> None:
     assert not any(map(is_running, family))
 
 
-def test_a_job_that_takes_too_long_fails_and_leaves_no_process(bench: Bench) -> None:
+def test_a_job_that_takes_too_long_fails_and_leaves_no_process(client: Client) -> None:
     timeout = {"*": {"hours": 0, "minutes": 0.1}}
-    job_id = bench.start(bench.applet(FAMILY, timeoutPolicy=timeout))
-    family = family_of(bench, job_id)
-    ended = bench.ended(job_id)
+    job_id = client.start(client.applet(FAMILY, timeoutPolicy=timeout))
+    family = family_of(client, job_id)
+    ended = client.ended(job_id)
     assert (ended["state"], ended["failureReason"]) == ("failed", "JobTimeoutExceeded")
     assert "6 seconds" in ended["failureMessage"]
     assert not any(map(is_running, family))
 
 
-def test_a_run_may_have_a_timeout_of_its_own(bench: Bench) -> None:
-    applet = bench.applet(UNTIL_RELEASED, RELEASE_INPUT, timeoutPolicy={"*": {"days": 1}})
+def test_a_run_may_have_a_timeout_of_its_own(client: Client) -> None:
+    applet = client.applet(UNTIL_RELEASED, RELEASE_INPUT, timeoutPolicy={"*": {"days": 1}})
     policy = {"timeoutPolicyByExecutable": {applet: {"main": {"minutes": 0.01}}}}
-    ended = bench.run(applet, {"release": str(bench.local / "never")}, **policy)
+    ended = client.run(applet, {"release": str(client.local / "never")}, **policy)
     assert (ended["state"], ended["failureReason"]) == ("failed", "JobTimeoutExceeded")
 
 
-def test_what_a_job_left_running_ends_with_it(bench: Bench) -> None:
+def test_what_a_job_left_running_ends_with_it(client: Client) -> None:
     code = FAMILY.replace("time.sleep(3600)\n", "")
-    job_id = bench.start(bench.applet(code))
-    ended = bench.ended(job_id)
+    job_id = client.start(client.applet(code))
+    ended = client.ended(job_id)
     assert ended["state"] == "done"
-    (line,) = (message for _, _, message in bench.log(job_id) if message.startswith("family"))
+    (line,) = (message for _, _, message in client.log(job_id) if message.startswith("family"))
     assert not any(is_running(int(word)) for word in line.split()[1:])
 
 
-def test_a_job_can_be_terminated_while_it_waits(bench: Bench) -> None:
+def test_a_job_can_be_terminated_while_it_waits(client: Client) -> None:
     inputs = [{"name": "text", "class": "file"}]
-    waiting = bench.start(bench.applet(inputs=inputs), {"text": dxpy.dxlink(bench.open_file())})
-    bench.wait_for_state(waiting, "waiting_on_input")
+    waiting = client.start(client.applet(inputs=inputs), {"text": dxpy.dxlink(client.open_file())})
+    client.wait_for_state(waiting, "waiting_on_input")
     dxpy.api.job_terminate(waiting)
-    assert bench.ended(waiting)["state"] == "terminated"
+    assert client.ended(waiting)["state"] == "terminated"
 
 
-def test_a_job_that_waits_for_another_can_be_terminated(bench: Bench) -> None:
-    first, release = bench.held_job()
-    second = bench.start(bench.applet(), dependsOn=[first])
-    bench.wait_for_state(second, "waiting_on_input")
+def test_a_job_that_waits_for_another_can_be_terminated(client: Client) -> None:
+    first, release = client.held_job()
+    second = client.start(client.applet(), dependsOn=[first])
+    client.wait_for_state(second, "waiting_on_input")
     dxpy.api.job_terminate(second)
-    assert bench.ended(second)["state"] == "terminated"
+    assert client.ended(second)["state"] == "terminated"
     release.touch()
 
 
@@ -113,8 +113,8 @@ def test_a_job_that_waits_for_another_can_be_terminated(bench: Bench) -> None:
 
 
 @pytest.fixture
-def own(_dxpy: None, tmp_path: Path) -> Iterator[Bench]:
-    """A bench on a platform with room for a single job, which the test may stop."""
+def own(_dxpy: None, tmp_path: Path) -> Iterator[Client]:
+    """A client on a platform with room for a single job, which the test may stop."""
     platform = LocalPlatform(jobs_at_once=1)
     platform.start()
     platform.store.new_folder(platform.project, "/own", parents=False)
@@ -124,12 +124,12 @@ def own(_dxpy: None, tmp_path: Path) -> Iterator[Bench]:
         patch.setattr(dxpy, "APISERVER", f"http://127.0.0.1:{port}")
         security = {"auth_token_type": "Bearer", "auth_token": platform.user_token}
         patch.setattr(dxpy, "AUTH_HELPER", dxpy.DXHTTPOAuth2(security))
-        yield Bench(platform, "/own", tmp_path)
+        yield Client(platform, "/own", tmp_path)
     if platform.root.exists():
         platform.stop()
 
 
-def test_a_job_can_be_terminated_while_it_waits_for_a_slot(own: Bench) -> None:
+def test_a_job_can_be_terminated_while_it_waits_for_a_slot(own: Client) -> None:
     running, release = own.held_job()
     waiting = own.start(own.applet())
     own.wait_for_state(waiting, "runnable")
@@ -140,7 +140,7 @@ def test_a_job_can_be_terminated_while_it_waits_for_a_slot(own: Bench) -> None:
     assert own.ended(running)["state"] == "done"
 
 
-def test_a_job_waits_for_a_slot(own: Bench) -> None:
+def test_a_job_waits_for_a_slot(own: Client) -> None:
     running, release = own.held_job()
     waiting = own.start(own.applet())
     own.wait_for_state(waiting, "runnable")
@@ -148,7 +148,7 @@ def test_a_job_waits_for_a_slot(own: Bench) -> None:
     assert own.ended(waiting)["startedRunning"] >= own.ended(running)["stoppedRunning"]
 
 
-def test_stop_leaves_no_process_no_folder_and_no_thread(own: Bench) -> None:
+def test_stop_leaves_no_process_no_folder_and_no_thread(own: Client) -> None:
     own.file()  # after which dxpy has the threads that it keeps
     before = set(threading.enumerate())
     job_id = own.start(own.applet(FAMILY))
@@ -168,7 +168,7 @@ def test_stop_leaves_no_process_no_folder_and_no_thread(own: Bench) -> None:
     watch.communicate()
 
 
-def test_stop_ends_a_transfer_that_goes_nowhere(own: Bench) -> None:
+def test_stop_ends_a_transfer_that_goes_nowhere(own: Client) -> None:
     file_id = own.open_file()
     part = {"index": 1, "size": 10, "md5": "0" * 32}
     url = dxpy.api.file_upload(file_id, part)["url"]
@@ -183,13 +183,13 @@ def test_stop_ends_a_transfer_that_goes_nowhere(own: Bench) -> None:
     assert not own.platform.root.exists()
 
 
-def test_a_file_that_is_being_closed_does_not_disturb_the_stop(own: Bench) -> None:
+def test_a_file_that_is_being_closed_does_not_disturb_the_stop(own: Client) -> None:
     dxpy.upload_string("text", project=own.project, folder=own.folder)
     own.platform.stop()
     assert not own.platform.root.exists()
 
 
-def test_a_stopped_platform_answers_nobody(own: Bench) -> None:
+def test_a_stopped_platform_answers_nobody(own: Client) -> None:
     own.platform.stop()
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", int(own.platform.base_url.rpartition(":")[2])))
@@ -198,9 +198,9 @@ def test_a_stopped_platform_answers_nobody(own: Bench) -> None:
 # What a platform is
 
 
-def test_a_platform_listens_on_loopback_only(bench: Bench) -> None:
+def test_a_platform_listens_on_loopback_only(client: Client) -> None:
     """/proc/net lists listening sockets (state 0A) by address and port in hexadecimal digits."""
-    port = int(bench.platform.base_url.rpartition(":")[2])
+    port = int(client.platform.base_url.rpartition(":")[2])
     listening = [
         line.split()[1]
         for table in (Path("/proc/net/tcp"), Path("/proc/net/tcp6"))
@@ -211,20 +211,20 @@ def test_a_platform_listens_on_loopback_only(bench: Bench) -> None:
     assert listening == [f"0100007F:{port:04X}"]
 
 
-def test_two_platforms_have_nothing_in_common(bench: Bench) -> None:
+def test_two_platforms_have_nothing_in_common(client: Client) -> None:
     with LocalPlatform() as other:
-        assert other.base_url != bench.platform.base_url
-        assert other.user_token != bench.platform.user_token
-        assert other.project.id != bench.project
-        assert other.root != bench.platform.root
-        headers = {"Authorization": f"Bearer {bench.platform.user_token}"}
+        assert other.base_url != client.platform.base_url
+        assert other.user_token != client.platform.user_token
+        assert other.project.id != client.project
+        assert other.root != client.platform.root
+        headers = {"Authorization": f"Bearer {client.platform.user_token}"}
         answer = send("POST", f"{other.base_url}/system/whoami", b"{}", headers)
         assert error_of(answer) == (401, "InvalidAuthentication")
 
 
-def test_everything_lies_in_a_folder_that_nobody_else_can_read(bench: Bench) -> None:
-    assert bench.platform.root.stat().st_mode & 0o777 == 0o700
-    job_id = bench.run(bench.applet(NOTHING))["id"]
-    token = bench.job(job_id).token
+def test_everything_lies_in_a_folder_that_nobody_else_can_read(client: Client) -> None:
+    assert client.platform.root.stat().st_mode & 0o777 == 0o700
+    job_id = client.run(client.applet(NOTHING))["id"]
+    token = client.job(job_id).token
     assert len(token) >= 32
-    assert token != bench.platform.user_token
+    assert token != client.platform.user_token

@@ -8,7 +8,7 @@ from typing import Any
 import dxpy
 import pytest
 
-from stand_in.bench import Bench, Fields, link
+from local_platform_tests.client import Client, Fields, link
 
 HASH: Fields = [{"name": "seen", "class": "hash"}]
 FILE: Fields = [{"name": "file", "class": "file"}]
@@ -25,11 +25,11 @@ def script(body: str) -> str:
 
 
 def test_a_job_sees_nothing_of_the_callers_environment(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
+    client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SECRET_OF_THE_CALLER", "secret")
-    applet = bench.applet(script("return {'seen': dict(os.environ)}"), outputs=HASH)
-    ended = bench.run(applet)
+    applet = client.applet(script("return {'seen': dict(os.environ)}"), outputs=HASH)
+    ended = client.run(applet)
     seen = ended["output"]["seen"]
     # Python adds LC_CTYPE by itself where LANG is C; here it is not.
     assert {name for name in seen if not name.startswith("DX_")} == {"HOME", "PATH", "LANG"}
@@ -37,25 +37,25 @@ def test_a_job_sees_nothing_of_the_callers_environment(
         *("DX_APISERVER_PROTOCOL", "DX_APISERVER_HOST", "DX_APISERVER_PORT"),
         *("DX_JOB_ID", "DX_WORKSPACE_ID", "DX_PROJECT_CONTEXT_ID", "DX_SECURITY_CONTEXT"),
     }
-    assert (seen["DX_JOB_ID"], seen["DX_PROJECT_CONTEXT_ID"]) == (ended["id"], bench.project)
-    assert bench.platform.user_token not in seen["DX_SECURITY_CONTEXT"]
+    assert (seen["DX_JOB_ID"], seen["DX_PROJECT_CONTEXT_ID"]) == (ended["id"], client.project)
+    assert client.platform.user_token not in seen["DX_SECURITY_CONTEXT"]
 
 
-def test_a_job_starts_in_its_fresh_home(bench: Bench) -> None:
+def test_a_job_starts_in_its_fresh_home(client: Client) -> None:
     code = """
         import json, os, sys
         seen = {"here": os.getcwd(), "home": os.environ["HOME"], "path": sys.path[0]}
         seen["files"] = os.listdir()
         json.dump({"seen": seen}, open("job_output.json", "w"))
         """
-    ended = bench.run(bench.applet(code, outputs=HASH))
+    ended = client.run(client.applet(code, outputs=HASH))
     job_id, seen = ended["id"], ended["output"]["seen"]
     assert seen["home"].endswith("/home/dnanexus")
     assert seen["here"] == seen["path"] == seen["home"]
     assert set(seen["files"]) == {job_id, f"{job_id}.code.py", "job_input.json"}
 
 
-def test_a_job_has_the_signals_of_a_fresh_process(bench: Bench) -> None:
+def test_a_job_has_the_signals_of_a_fresh_process(client: Client) -> None:
     """Ignored and blocked signals are inherited: a Pool ends its workers with SIGTERM."""
     body = """
 return {"seen": {
@@ -64,17 +64,17 @@ return {"seen": {
     "interruptible": callable(signal.getsignal(signal.SIGINT)),
 }}
 """
-    applet = bench.applet(script(body), outputs=HASH)
+    applet = client.applet(script(body), outputs=HASH)
     # As in a background process of a shell.
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        seen = bench.run(applet)["output"]["seen"]
+        seen = client.run(applet)["output"]["seen"]
     finally:
         signal.signal(signal.SIGINT, before)
     assert seen == {"blocked": [], "terminate": 0, "interruptible": True}
 
 
-def test_the_code_is_main_and_a_pool_runs_its_functions(bench: Bench) -> None:
+def test_the_code_is_main_and_a_pool_runs_its_functions(client: Client) -> None:
     code = """
         import json, multiprocessing
 
@@ -85,27 +85,27 @@ def test_the_code_is_main_and_a_pool_runs_its_functions(bench: Bench) -> None:
             doubled = pool.map(double, [1, 2, 3])
         json.dump({"seen": {"name": __name__, "doubled": doubled}}, open("job_output.json", "w"))
         """
-    seen = bench.run(bench.applet(code, outputs=HASH))["output"]["seen"]
+    seen = client.run(client.applet(code, outputs=HASH))["output"]["seen"]
     assert seen == {"name": "__main__", "doubled": [2, 4, 6]}
 
 
-def test_a_bundle_is_unpacked_at_the_root_of_the_worker(bench: Bench) -> None:
-    text = bench.local_file("text", "from the bundle")
-    archive = bench.local / "bundle.tar.gz"
+def test_a_bundle_is_unpacked_at_the_root_of_the_worker(client: Client) -> None:
+    text = client.local_file("text", "from the bundle")
+    archive = client.local / "bundle.tar.gz"
     with tarfile.open(archive, "w:gz") as bundle:
         bundle.add(text, "home/dnanexus/below/text")
-    bundled = [{"name": "resources.tar.gz", "id": link(bench.upload(archive))}]
+    bundled = [{"name": "resources.tar.gz", "id": link(client.upload(archive))}]
     code = script("return {'seen': {'text': open('below/text').read()}}")
-    ended = bench.run(bench.applet(code, outputs=HASH, bundledDepends=bundled))
+    ended = client.run(client.applet(code, outputs=HASH, bundledDepends=bundled))
     assert ended["output"]["seen"] == {"text": "from the bundle"}
 
 
-def test_a_declared_package_that_is_there_can_be_used(bench: Bench) -> None:
+def test_a_declared_package_that_is_there_can_be_used(client: Client) -> None:
     code = script("subprocess.check_call(['sh', '-c', 'command -v samtools'])")
     packages = [{"name": "samtools"}, {"name": "python3-pysam"}]
-    ended = bench.run(bench.applet(code, execDepends=packages))
+    ended = client.run(client.applet(code, execDepends=packages))
     assert ended["state"] == "done"
-    assert any("/usr/bin/samtools" in message for _, _, message in bench.log(ended["id"]))
+    assert any("/usr/bin/samtools" in message for _, _, message in client.log(ended["id"]))
 
 
 @pytest.mark.parametrize(
@@ -117,58 +117,58 @@ def test_a_declared_package_that_is_there_can_be_used(bench: Bench) -> None:
     ],
 )
 def test_a_declared_package_that_is_missing_fails_the_job(
-    bench: Bench, package: dict[str, str]
+    client: Client, package: dict[str, str]
 ) -> None:
-    ended = bench.run(bench.applet(execDepends=[package]))
+    ended = client.run(client.applet(execDepends=[package]))
     assert (ended["state"], ended["failureReason"]) == ("failed", "DependencyUnsatisfiable")
     assert package["name"].removeprefix("python3-") in ended["failureMessage"]
 
 
-def test_a_job_reads_its_input_from_its_own_files(bench: Bench) -> None:
+def test_a_job_reads_its_input_from_its_own_files(client: Client) -> None:
     body = """
 dxpy.download_all_inputs()
 return {"seen": {"given": given, "file": json.load(open("job_input.json")),
                  "text": open("in/text/a.txt").read()}}
 """
     inputs: Fields = [{"name": "text", "class": "file"}, {"name": "word", "class": "string"}]
-    given = {"text": link(bench.file("a.txt", "some text")), "word": "ä"}
-    seen = bench.run(bench.applet(script(body), inputs, HASH), given)["output"]["seen"]
+    given = {"text": link(client.file("a.txt", "some text")), "word": "ä"}
+    seen = client.run(client.applet(script(body), inputs, HASH), given)["output"]["seen"]
     assert seen == {"given": given, "file": given, "text": "some text"}
 
 
-def test_an_output_appears_in_the_projects_folder_with_its_id_and_name(bench: Bench) -> None:
+def test_an_output_appears_in_the_projects_folder_with_its_id_and_name(client: Client) -> None:
     body = """
 file = dxpy.upload_string("text", name="named by the job.txt", tags=["t"], properties={"k": "v"})
 return {"file": dxpy.dxlink(file)}
 """
-    folder = f"{bench.folder}/new/results"
-    ended = bench.run(bench.applet(script(body), outputs=FILE), folder=folder)
+    folder = f"{client.folder}/new/results"
+    ended = client.run(client.applet(script(body), outputs=FILE), folder=folder)
     file_id = ended["output"]["file"]["$dnanexus_link"]
     described = dxpy.describe(file_id)
-    assert described["project"] == bench.project
+    assert described["project"] == client.project
     assert (described["folder"], described["name"]) == (folder, "named by the job.txt")
     assert described["createdBy"]["job"] == ended["id"]
     assert described["tags"] == ["t"]
     assert dxpy.DXFile(file_id).read() == "text"
 
 
-def test_what_a_job_made_and_did_not_give_out_is_gone(bench: Bench) -> None:
+def test_what_a_job_made_and_did_not_give_out_is_gone(client: Client) -> None:
     body = "return {'seen': {'id': dxpy.upload_string('scratch').get_id()}}"
-    ended = bench.run(bench.applet(script(body), outputs=HASH))
-    bench.log(ended["id"])  # to its end, which comes last
-    assert ended["output"]["seen"]["id"] not in bench.platform.store.objects
+    ended = client.run(client.applet(script(body), outputs=HASH))
+    client.log(ended["id"])  # to its end, which comes last
+    assert ended["output"]["seen"]["id"] not in client.platform.store.objects
 
 
 @pytest.mark.usefixtures("slow_closing")
-def test_a_job_waits_until_its_output_is_closed(bench: Bench) -> None:
+def test_a_job_waits_until_its_output_is_closed(client: Client) -> None:
     body = "return {'file': dxpy.dxlink(dxpy.upload_string('text'))}"
-    ended = bench.run(bench.applet(script(body), outputs=FILE))
+    ended = client.run(client.applet(script(body), outputs=FILE))
     entered = [transition["newState"] for transition in ended["stateTransitions"]]
     assert entered == ["runnable", "running", "waiting_on_output", "done"]
     assert dxpy.describe(ended["output"]["file"])["state"] == "closed"
 
 
-def test_every_line_is_logged_with_its_source_and_level(bench: Bench) -> None:
+def test_every_line_is_logged_with_its_source_and_level(client: Client) -> None:
     body = """
 print("out", flush=True)
 print("ä€", flush=True)
@@ -178,7 +178,7 @@ for level in ("debug", "info", "warning", "error", "critical"):
     getattr(logging, level)(level)
 os.write(1, b"no newline, no \\xff text")
 """
-    log = bench.log(bench.run(bench.applet(script(body)))["id"])
+    log = client.log(client.run(client.applet(script(body)))["id"])
     expected = [
         ("APP", "STDOUT", "out"),
         ("APP", "STDOUT", "ä€"),
@@ -208,9 +208,9 @@ os.write(1, b"no newline, no \\xff text")
     ],
 )
 def test_a_failure_is_told_in_the_jobs_own_words(
-    bench: Bench, body: str, reason: str, message: str
+    client: Client, body: str, reason: str, message: str
 ) -> None:
-    ended = bench.run(bench.applet(script(body)))
+    ended = client.run(client.applet(script(body)))
     assert (ended["state"], ended["failureReason"]) == ("failed", reason)
     assert message in ended["failureMessage"]
     assert ended["output"] is None
@@ -227,10 +227,12 @@ CLASSES: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("class_", CLASSES)
-def test_values_of_every_class_go_in_and_come_out(bench: Bench, class_: str) -> None:
+def test_values_of_every_class_go_in_and_come_out(client: Client, class_: str) -> None:
     fields: Fields = [{"name": "value", "class": class_}]
     given = {"value": CLASSES[class_]}
-    assert bench.run(bench.applet(script("return given"), fields, fields), given)["output"] == given
+    assert (
+        client.run(client.applet(script("return given"), fields, fields), given)["output"] == given
+    )
 
 
 REFUSED_OUTPUTS = {
@@ -244,9 +246,9 @@ REFUSED_OUTPUTS = {
 
 
 @pytest.mark.parametrize("what", REFUSED_OUTPUTS)
-def test_an_output_that_the_spec_does_not_allow_fails_the_job(bench: Bench, what: str) -> None:
+def test_an_output_that_the_spec_does_not_allow_fails_the_job(client: Client, what: str) -> None:
     body, words = REFUSED_OUTPUTS[what]
-    ended = bench.run(bench.applet(script(body), outputs=[{"name": "n", "class": "int"}]))
+    ended = client.run(client.applet(script(body), outputs=[{"name": "n", "class": "int"}]))
     assert (ended["state"], ended["failureReason"]) == ("failed", "OutputError")
     assert words in ended["failureMessage"]
 
@@ -259,24 +261,24 @@ REFUSED_FILES = {
 
 
 @pytest.mark.parametrize("what", REFUSED_FILES)
-def test_a_file_that_cannot_be_an_output_fails_the_job(bench: Bench, what: str) -> None:
+def test_a_file_that_cannot_be_an_output_fails_the_job(client: Client, what: str) -> None:
     expression, words = REFUSED_FILES[what]
     body = f"return {{'file': dxpy.dxlink({expression})}}"
-    ended = bench.run(bench.applet(script(body), outputs=FILE))
+    ended = client.run(client.applet(script(body), outputs=FILE))
     assert (ended["state"], ended["failureReason"]) == ("failed", "OutputError")
     assert words in ended["failureMessage"]
 
 
-def test_an_output_from_elsewhere_fails_the_job(bench: Bench) -> None:
-    file_id = bench.file()
-    bench.another_project_with(file_id)
+def test_an_output_from_elsewhere_fails_the_job(client: Client) -> None:
+    file_id = client.file()
+    client.another_project_with(file_id)
     body = f"return {{'file': dxpy.dxlink('{file_id}')}}"
-    ended = bench.run(bench.applet(script(body), outputs=FILE))
+    ended = client.run(client.applet(script(body), outputs=FILE))
     assert (ended["state"], ended["failureReason"]) == ("failed", "OutputError")
     assert "not in the job's workspace" in ended["failureMessage"]
 
 
-def test_a_job_sends_a_file_in_parts_and_reads_it_in_ranges(bench: Bench) -> None:
+def test_a_job_sends_a_file_in_parts_and_reads_it_in_ranges(client: Client) -> None:
     body = f"""
 size = 12 * {MIB} + 7
 with open("big", "wb") as big:
@@ -289,15 +291,15 @@ with dxpy.open_dxfile(file.get_id(), mode="rb") as remote:
     assert remote.read(6) == open("big", "rb").read()[5 * {MIB} - 3:5 * {MIB} + 3]
 return {{"file": dxpy.dxlink(file)}}
 """
-    ended = bench.run(bench.applet(script(body), outputs=FILE))
+    ended = client.run(client.applet(script(body), outputs=FILE))
     assert ended["state"] == "done", ended["failureMessage"]
     parts = dxpy.describe(ended["output"]["file"], fields={"parts": True})["parts"]
     assert [parts[index]["size"] for index in ("1", "2", "3")] == [5 * MIB, 5 * MIB, 2 * MIB + 7]
 
 
-def test_a_job_may_only_look_at_its_project(bench: Bench) -> None:
-    elsewhere, inside = bench.file("elsewhere.txt"), bench.file("inside.txt")
-    other = bench.another_project_with(elsewhere)
+def test_a_job_may_only_look_at_its_project(client: Client) -> None:
+    elsewhere, inside = client.file("elsewhere.txt"), client.file("inside.txt")
+    other = client.another_project_with(elsewhere)
     body = f"""
 def attempt(call, *arguments):
     try:
@@ -320,7 +322,7 @@ return {{"seen": {{
     "tag itself": attempt(dxpy.api.job_add_tags, dxpy.JOB_ID, {{"tags": ["t"]}}),
 }}}}
 """
-    ended = bench.run(bench.applet(script(body), outputs=HASH))
+    ended = client.run(client.applet(script(body), outputs=HASH))
     assert ended["state"] == "done", ended["failureMessage"]
     denied = ["PermissionDenied", 401]
     assert ended["output"]["seen"] == {
@@ -337,23 +339,23 @@ return {{"seen": {{
     }
 
 
-def test_two_jobs_of_one_applet_do_not_meet(bench: Bench) -> None:
+def test_two_jobs_of_one_applet_do_not_meet(client: Client) -> None:
     body = "was = os.path.exists('mark'); open('mark', 'w'); return {'seen': {'was': was}}"
-    applet = bench.applet(script(body), outputs=HASH)
-    assert [bench.run(applet)["output"]["seen"]["was"] for _ in range(2)] == [False, False]
+    applet = client.applet(script(body), outputs=HASH)
+    assert [client.run(applet)["output"]["seen"]["was"] for _ in range(2)] == [False, False]
 
 
-def test_without_specs_anything_goes_in_and_out_unchanged(bench: Bench) -> None:
+def test_without_specs_anything_goes_in_and_out_unchanged(client: Client) -> None:
     given = {"a": [1, {"b": None}], "unicode": "ä", "nested": {"deep": [[]]}}
-    ended = bench.run(bench.applet(script("return {'seen': given}")), given)
+    ended = client.run(client.applet(script("return {'seen': given}")), given)
     assert ended["input"] == given
     assert ended["output"]["seen"] == given
 
 
-def test_a_workers_folder_is_below_the_platforms(bench: Bench) -> None:
-    job_id, release = bench.held_job()
-    home = Path(bench.platform.root, "workers", job_id, "home", "dnanexus")
+def test_a_workers_folder_is_below_the_platforms(client: Client) -> None:
+    job_id, release = client.held_job()
+    home = Path(client.platform.root, "workers", job_id, "home", "dnanexus")
     assert (home / "job_input.json").exists()
     release.touch()
-    bench.log(job_id)
+    client.log(job_id)
     assert not home.exists()

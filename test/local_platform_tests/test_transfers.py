@@ -10,7 +10,7 @@ import pytest
 
 from local_platform import LocalPlatform
 from local_platform.network import Network, Transfer
-from stand_in.bench import Bench, error_of, refused, send, wait_until
+from local_platform_tests.client import Client, error_of, refused, send, wait_until
 
 MIB = 1024**2
 PART = 5 * MIB
@@ -41,13 +41,13 @@ def get(target: dict[str, Any], **headers: str) -> tuple[int, bytes]:
         return response.status, response.read()
 
 
-def test_parts_in_any_order_make_one_file(bench: Bench) -> None:
-    file_id = bench.open_file()
+def test_parts_in_any_order_make_one_file(client: Client) -> None:
+    file_id = client.open_file()
     parts = {index: bytes([index]) * PART for index in (1, 2)} | {3: b"end"}
     for index in (3, 1, 2):
         upload(file_id, parts[index], index)
     dxpy.api.file_close(file_id)
-    bench.wait_until_closed(file_id)
+    client.wait_until_closed(file_id)
     described = dxpy.describe(file_id, fields={"parts": True, "size": True})
     assert described["size"] == 2 * PART + 3
     assert described["parts"] == {
@@ -58,47 +58,47 @@ def test_parts_in_any_order_make_one_file(bench: Bench) -> None:
         assert file.read() == b"".join(parts[index] for index in (1, 2, 3))
 
 
-def test_a_file_of_several_parts_goes_up_and_down(bench: Bench) -> None:
+def test_a_file_of_several_parts_goes_up_and_down(client: Client) -> None:
     content = bytes(range(251)) * (12 * MIB // 251)
-    source = bench.local_file("big", content)
+    source = client.local_file("big", content)
     file = dxpy.upload_local_file(
-        str(source), project=bench.project, folder=bench.folder, write_buffer_size=PART
+        str(source), project=client.project, folder=client.folder, write_buffer_size=PART
     )
-    bench.wait_until_closed(file.get_id())
+    client.wait_until_closed(file.get_id())
     assert sorted(file.describe(fields={"parts": True})["parts"]) == ["1", "2", "3"]
-    dxpy.download_dxfile(file.get_id(), str(bench.local / "back"), chunksize=MIB)
-    assert (bench.local / "back").read_bytes() == content
+    dxpy.download_dxfile(file.get_id(), str(client.local / "back"), chunksize=MIB)
+    assert (client.local / "back").read_bytes() == content
 
 
-def test_a_part_may_be_sent_again_while_the_file_is_open(bench: Bench) -> None:
-    file_id = bench.open_file()
+def test_a_part_may_be_sent_again_while_the_file_is_open(client: Client) -> None:
+    file_id = client.open_file()
     upload(file_id, b"first")
     upload(file_id, b"second")
     dxpy.api.file_close(file_id)
-    bench.wait_until_closed(file_id)
+    client.wait_until_closed(file_id)
     assert dxpy.DXFile(file_id).read() == "second"
 
 
-def test_a_part_that_is_not_what_was_announced_is_refused(bench: Bench) -> None:
-    file_id = bench.open_file()
+def test_a_part_that_is_not_what_was_announced_is_refused(client: Client) -> None:
+    file_id = client.open_file()
     assert error_of(put(announce(file_id, b"abc"), b"abd")) == (422, "InvalidInput")
     assert error_of(put(announce(file_id, b"abc"), b"abcd")) == (422, "InvalidInput")
     assert dxpy.describe(file_id, fields={"parts": True})["parts"]["1"]["state"] == "pending"
     with refused("InvalidState", 422):
         dxpy.api.file_close(file_id)
     # Nothing of it is left.
-    assert list((bench.platform.store.root / file_id).iterdir()) == []
+    assert list((client.platform.store.root / file_id).iterdir()) == []
 
 
-def test_a_url_takes_one_part_once(bench: Bench) -> None:
-    file_id = bench.open_file()
+def test_a_url_takes_one_part_once(client: Client) -> None:
+    file_id = client.open_file()
     target = announce(file_id, b"abc")
     assert put(target, b"abc")[0] == 200
     assert error_of(put(target, b"abc")) == (401, "PermissionDenied")
 
 
-def test_the_later_announcement_of_a_part_counts(bench: Bench) -> None:
-    file_id = bench.open_file()
+def test_the_later_announcement_of_a_part_counts(client: Client) -> None:
+    file_id = client.open_file()
     early, late = announce(file_id, b"early"), announce(file_id, b"late")
     assert error_of(put(early, b"early")) == (422, "InvalidState")
     assert put(late, b"late")[0] == 200
@@ -118,26 +118,26 @@ def test_the_later_announcement_of_a_part_counts(bench: Bench) -> None:
         {"index": 1, "md5": md5(b"abc")},
     ],
 )
-def test_a_part_outside_the_limits_is_refused(bench: Bench, part: dict[str, Any]) -> None:
+def test_a_part_outside_the_limits_is_refused(client: Client, part: dict[str, Any]) -> None:
     with refused("InvalidInput", 422):
-        dxpy.api.file_upload(bench.open_file(), part)
+        dxpy.api.file_upload(client.open_file(), part)
 
 
-def test_only_the_last_part_may_be_small(bench: Bench) -> None:
-    file_id = bench.open_file()
+def test_only_the_last_part_may_be_small(client: Client) -> None:
+    file_id = client.open_file()
     upload(file_id, b"small", 1)
     upload(file_id, b"last", 2)
     with refused("InvalidInput", 422, "5 MiB"):
         dxpy.api.file_close(file_id)
 
 
-def test_a_file_without_a_part_cannot_be_closed(bench: Bench) -> None:
+def test_a_file_without_a_part_cannot_be_closed(client: Client) -> None:
     with refused("InvalidState", 422):
-        dxpy.api.file_close(bench.open_file())
+        dxpy.api.file_close(client.open_file())
 
 
-def test_a_closed_file_takes_no_part(bench: Bench) -> None:
-    file_id = bench.open_file()
+def test_a_closed_file_takes_no_part(client: Client) -> None:
+    file_id = client.open_file()
     late = announce(file_id, b"abc")
     upload(file_id, b"abc")
     dxpy.api.file_close(file_id)
@@ -146,26 +146,26 @@ def test_a_closed_file_takes_no_part(bench: Bench) -> None:
     assert error_of(put(late, b"abc")) == (422, "InvalidState")
 
 
-def test_closing_again_changes_nothing(bench: Bench) -> None:
-    file_id = bench.open_file()
+def test_closing_again_changes_nothing(client: Client) -> None:
+    file_id = client.open_file()
     upload(file_id, b"abc")
     dxpy.api.file_close(file_id)
     dxpy.api.file_close(file_id)
-    bench.wait_until_closed(file_id)
+    client.wait_until_closed(file_id)
     dxpy.api.file_close(file_id)
     assert dxpy.DXFile(file_id).read() == "abc"
 
 
-def test_a_part_for_a_removed_file_is_refused(bench: Bench) -> None:
-    file_id = bench.open_file()
+def test_a_part_for_a_removed_file_is_refused(client: Client) -> None:
+    file_id = client.open_file()
     target = announce(file_id, b"abc")
-    dxpy.api.project_remove_objects(bench.project, {"objects": [file_id]})
+    dxpy.api.project_remove_objects(client.project, {"objects": [file_id]})
     assert error_of(put(target, b"abc")) == (404, "ResourceNotFound")
 
 
 @pytest.mark.usefixtures("slow_closing")
-def test_only_a_closed_file_can_be_downloaded(bench: Bench) -> None:
-    file_id = bench.open_file()
+def test_only_a_closed_file_can_be_downloaded(client: Client) -> None:
+    file_id = client.open_file()
     with refused("InvalidState", 422, "open"):
         dxpy.api.file_download(file_id)
     upload(file_id, b"abc")
@@ -174,61 +174,61 @@ def test_only_a_closed_file_can_be_downloaded(bench: Bench) -> None:
         dxpy.api.file_download(file_id)
 
 
-def test_a_download_from_a_project_without_the_file_is_refused(bench: Bench) -> None:
-    other = bench.another_project_with(bench.file())
+def test_a_download_from_a_project_without_the_file_is_refused(client: Client) -> None:
+    other = client.another_project_with(client.file())
     with refused("ResourceNotFound", 404, other):
-        dxpy.api.file_download(bench.file(), {"project": other})
+        dxpy.api.file_download(client.file(), {"project": other})
 
 
 @pytest.mark.parametrize(
     ("range_", "expected"),
     [("bytes=2-4", b"234"), ("bytes=7-", b"789"), ("bytes=-2", b"89"), ("bytes=8-100", b"89")],
 )
-def test_a_range_has_both_its_ends(bench: Bench, range_: str, expected: bytes) -> None:
-    target = dxpy.api.file_download(bench.file("digits", "0123456789"))
+def test_a_range_has_both_its_ends(client: Client, range_: str, expected: bytes) -> None:
+    target = dxpy.api.file_download(client.file("digits", "0123456789"))
     assert get(target, Range=range_) == (206, expected)
     assert get(target) == (200, b"0123456789")
 
 
-def test_a_range_beyond_the_end_is_refused(bench: Bench) -> None:
-    target = dxpy.api.file_download(bench.file("digits", "0123456789"))
+def test_a_range_beyond_the_end_is_refused(client: Client) -> None:
+    target = dxpy.api.file_download(client.file("digits", "0123456789"))
     headers = {**target["headers"], "Range": "bytes=10-12"}
     request = Request(target["url"], headers=headers)
     with pytest.raises(OSError, match="416"):
         urlopen(request)
 
 
-def test_a_download_needs_the_headers_that_came_with_its_url(bench: Bench) -> None:
-    target = dxpy.api.file_download(bench.file())
+def test_a_download_needs_the_headers_that_came_with_its_url(client: Client) -> None:
+    target = dxpy.api.file_download(client.file())
     answer = send("GET", target["url"], None, {})
     assert error_of(answer) == (401, "InvalidAuthentication")
 
 
-def test_a_preauthenticated_url_needs_nothing_else(bench: Bench) -> None:
-    target = dxpy.api.file_download(bench.file("a", "text"), {"preauthenticated": True})
+def test_a_preauthenticated_url_needs_nothing_else(client: Client) -> None:
+    target = dxpy.api.file_download(client.file("a", "text"), {"preauthenticated": True})
     assert target["headers"] == {}
     assert get(target) == (200, b"text")
 
 
-def test_an_expired_or_foreign_url_is_refused(bench: Bench) -> None:
-    expired = dxpy.api.file_download(bench.file(), {"duration": 0})
+def test_an_expired_or_foreign_url_is_refused(client: Client) -> None:
+    expired = dxpy.api.file_download(client.file(), {"duration": 0})
     answer = send("GET", expired["url"], None, expired["headers"])
     assert error_of(answer) == (401, "PermissionDenied")
-    invented = f"{bench.platform.base_url}/F/D/invented/name"
+    invented = f"{client.platform.base_url}/F/D/invented/name"
     assert error_of(send("GET", invented, None, {})) == (401, "PermissionDenied")
 
 
-def test_the_url_of_a_removed_file_is_refused(bench: Bench) -> None:
-    file_id = bench.file()
+def test_the_url_of_a_removed_file_is_refused(client: Client) -> None:
+    file_id = client.file()
     target = dxpy.api.file_download(file_id)
-    dxpy.api.project_remove_objects(bench.project, {"objects": [file_id]})
+    dxpy.api.project_remove_objects(client.project, {"objects": [file_id]})
     answer = send("GET", target["url"], None, target["headers"])
     assert error_of(answer) == (404, "ResourceNotFound")
 
 
-def test_dx_make_download_url_gives_a_url_that_works(bench: Bench) -> None:
-    bench.file("a.txt", "text")
-    url = bench.dx("make_download_url", "a.txt")
+def test_dx_make_download_url_gives_a_url_that_works(client: Client) -> None:
+    client.file("a.txt", "text")
+    url = client.dx("make_download_url", "a.txt")
     assert get({"url": url, "headers": {}}) == (200, b"text")
 
 
@@ -239,15 +239,15 @@ def slow_network(platform: LocalPlatform, monkeypatch: pytest.MonkeyPatch) -> Ne
     return network
 
 
-def test_a_connection_is_as_fast_as_the_network(bench: Bench, slow_network: Network) -> None:
-    target = dxpy.api.file_download(bench.file("a", "x" * 2_000_000), {"preauthenticated": True})
+def test_a_connection_is_as_fast_as_the_network(client: Client, slow_network: Network) -> None:
+    target = dxpy.api.file_download(client.file("a", "x" * 2_000_000), {"preauthenticated": True})
     start = time.monotonic()
     assert len(get(target)[1]) == 2_000_000
     assert time.monotonic() - start >= 0.3
 
 
-def test_what_went_over_the_network_is_known(bench: Bench, slow_network: Network) -> None:
-    file_id = bench.file("a", "0123456789" * 100_000)
+def test_what_went_over_the_network_is_known(client: Client, slow_network: Network) -> None:
+    file_id = client.file("a", "0123456789" * 100_000)
     target = dxpy.api.file_download(file_id, {"preauthenticated": True})
     get(target, Range="bytes=10-19")
     with urlopen(target["url"]) as given_up:

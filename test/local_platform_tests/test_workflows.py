@@ -6,7 +6,7 @@ from typing import Any
 import dxpy
 import pytest
 
-from stand_in.bench import FAIL, HANG_SECONDS, NOTHING, Bench, Fields, link, refused
+from local_platform_tests.client import FAIL, HANG_SECONDS, NOTHING, Client, Fields, link, refused
 
 # Gives out its word with another one behind it.
 JOIN = """\
@@ -57,25 +57,25 @@ def stage(name: str, executable: str, folder: str | None = None, **inputs: Any) 
     return {"id": name, "executable": executable, "folder": folder, "input": inputs}
 
 
-def new_workflow(bench: Bench, *stages: dict[str, Any], **fields: Any) -> dxpy.DXWorkflow:
+def new_workflow(client: Client, *stages: dict[str, Any], **fields: Any) -> dxpy.DXWorkflow:
     return dxpy.new_dxworkflow(
-        project=bench.project, folder=bench.folder, name="chain", stages=list(stages), **fields
+        project=client.project, folder=client.folder, name="chain", stages=list(stages), **fields
     )
 
 
 def run(
-    bench: Bench, workflow: dxpy.DXWorkflow, input: dict[str, Any] | None = None, **options: Any
+    client: Client, workflow: dxpy.DXWorkflow, input: dict[str, Any] | None = None, **options: Any
 ) -> str:
     """Run a workflow, and give the id of the analysis."""
-    options = {"project": bench.project, "folder": bench.folder, **options}
+    options = {"project": client.project, "folder": client.folder, **options}
     return str(workflow.run(input or {}, **options).get_id())
 
 
-def ended(bench: Bench, analysis_id: str) -> dict[str, Any]:
-    analysis, changed = bench.platform.jobs.analyses[analysis_id], bench.platform.store.changed
+def ended(client: Client, analysis_id: str) -> dict[str, Any]:
+    analysis, changed = client.platform.jobs.analyses[analysis_id], client.platform.store.changed
     with changed:
         assert changed.wait_for(lambda: analysis.is_final, HANG_SECONDS), analysis.state
-    return bench.describe(analysis_id)
+    return client.describe(analysis_id)
 
 
 def jobs_of(description: dict[str, Any]) -> dict[str, dict[str, Any]]:
@@ -83,28 +83,28 @@ def jobs_of(description: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 @pytest.fixture
-def join(bench: Bench) -> str:
-    return bench.applet(JOIN, JOIN_INPUTS, WORD, name="join")
+def join(client: Client) -> str:
+    return client.applet(JOIN, JOIN_INPUTS, WORD, name="join")
 
 
 @pytest.fixture
-def wait(bench: Bench) -> str:
-    return bench.applet(WAIT, RELEASE, WORD, name="wait")
+def wait(client: Client) -> str:
+    return client.applet(WAIT, RELEASE, WORD, name="wait")
 
 
 # With dx
 
 
-def test_dx_makes_a_workflow_and_runs_it(bench: Bench, join: str) -> None:
-    bench.dx("new", "workflow", "chain", "--title", "A chain", "--brief")
-    first = bench.dx("add", "stage", "chain", "join", "--name", "first", "--brief")
+def test_dx_makes_a_workflow_and_runs_it(client: Client, join: str) -> None:
+    client.dx("new", "workflow", "chain", "--title", "A chain", "--brief")
+    first = client.dx("add", "stage", "chain", "join", "--name", "first", "--brief")
     word = json.dumps({"word": to_output(first, "word")})
     added = ["--name", "second", "--id", "second_one", "-itail=?", "--input-json", word]
-    assert bench.dx("add", "stage", "chain", join, *added, "--brief") == "second_one"
-    listed = bench.dx("list", "stages", "chain")
+    assert client.dx("add", "stage", "chain", join, *added, "--brief") == "second_one"
+    listed = client.dx("list", "stages", "chain")
     assert f"Stage 1: second (second_one)\nExecutable      {join}" in listed
     assert f'{{"stage": "{first}", "outputField": "word"}}' in listed.replace("$", "")
-    described = bench.dx_json("describe", "chain")
+    described = client.dx_json("describe", "chain")
     assert (described["title"], described["editVersion"]) == ("A chain", 2)
     assert [field["name"] for field in described["inputSpec"]] == [
         *(f"{first}.word", f"{first}.tail", "second_one.word", "second_one.tail")
@@ -114,104 +114,104 @@ def test_dx_makes_a_workflow_and_runs_it(bench: Bench, join: str) -> None:
     ]
     # A stage goes by its place, its name and its id; what is printed without --brief too.
     arguments = ["-i0.word=a", "-ifirst.tail=b", "-isecond_one.tail=c"]
-    printed = bench.dx("run", "chain", *arguments, "-y", "--wait")
+    printed = client.dx("run", "chain", *arguments, "-y", "--wait")
     analysis_id = next(word for word in printed.split() if word.startswith("analysis-"))
-    described = bench.dx_json("describe", analysis_id)
+    described = client.dx_json("describe", analysis_id)
     assert (described["state"], described["name"]) == ("done", "A chain")
     assert described["output"] == {f"{first}.word": "ab", "second_one.word": "abc"}
     assert described["runInput"] == {f"{first}.word": "a", f"{first}.tail": "b"} | {
         "second_one.tail": "c"
     }
-    text = bench.dx("describe", analysis_id)
+    text = client.dx("describe", analysis_id)
     for words in (f"first ({first})", "second (second_one)", join, "done"):
         assert words in text
 
 
-def test_dx_waits_for_an_analysis_and_fails_with_it(bench: Bench, wait: str) -> None:
-    release = bench.local_file("release", "fail")
-    new_workflow(bench, stage("only", wait, release=str(release)))
-    printed = bench.dx("run", "chain", "-y", "--brief", "--wait", status=1)
+def test_dx_waits_for_an_analysis_and_fails_with_it(client: Client, wait: str) -> None:
+    release = client.local_file("release", "fail")
+    new_workflow(client, stage("only", wait, release=str(release)))
+    printed = client.dx("run", "chain", "-y", "--brief", "--wait", status=1)
     assert "told to fail" in printed
 
 
-def test_dx_watches_the_job_of_a_stage_but_no_analysis(bench: Bench, join: str) -> None:
-    new_workflow(bench, stage("only", join, word="a"))
+def test_dx_watches_the_job_of_a_stage_but_no_analysis(client: Client, join: str) -> None:
+    new_workflow(client, stage("only", join, word="a"))
     # It starts the analysis, and follows nothing.
-    analysis_id = bench.dx("run", "chain", "-y", "--brief", "--watch")
-    job_id = jobs_of(ended(bench, analysis_id))["only"]["id"]
-    assert bench.dx("watch", job_id, "--get-stdout") == "joining a"
-    assert "does not look like" in bench.dx("watch", analysis_id, status=1)
+    analysis_id = client.dx("run", "chain", "-y", "--brief", "--watch")
+    job_id = jobs_of(ended(client, analysis_id))["only"]["id"]
+    assert client.dx("watch", job_id, "--get-stdout") == "joining a"
+    assert "does not look like" in client.dx("watch", analysis_id, status=1)
 
 
-def test_dx_finds_analyses_and_their_jobs(bench: Bench, join: str) -> None:
+def test_dx_finds_analyses_and_their_jobs(client: Client, join: str) -> None:
     stages = [stage("one", join, word="a"), stage("two", join, word=to_output("one", "word"))]
-    analysis_id = run(bench, new_workflow(bench, *stages), name=f"found {bench.folder}")
-    jobs = [job["id"] for job in jobs_of(ended(bench, analysis_id)).values()]
-    by_name = ["--name", f"found {bench.folder}"]
-    assert bench.dx("find", "analyses", *by_name, "--brief") == analysis_id
-    assert bench.dx("find", "analyses", *by_name, "--state", "failed", "--brief") == ""
-    found = bench.dx("find", "executions", "--root", analysis_id, "--brief").split()
+    analysis_id = run(client, new_workflow(client, *stages), name=f"found {client.folder}")
+    jobs = [job["id"] for job in jobs_of(ended(client, analysis_id)).values()]
+    by_name = ["--name", f"found {client.folder}"]
+    assert client.dx("find", "analyses", *by_name, "--brief") == analysis_id
+    assert client.dx("find", "analyses", *by_name, "--state", "failed", "--brief") == ""
+    found = client.dx("find", "executions", "--root", analysis_id, "--brief").split()
     assert found == [analysis_id, *reversed(jobs)]
-    assert bench.dx("find", "jobs", "--root", analysis_id, "--brief").split() == jobs[::-1]
-    tree = bench.dx("find", "executions", *by_name)
+    assert client.dx("find", "jobs", "--root", analysis_id, "--brief").split() == jobs[::-1]
+    tree = client.dx("find", "executions", *by_name)
     for job_id in jobs:
         assert job_id in tree
-    bench.dx("tag", analysis_id, bench.folder)
-    bench.dx("set_properties", analysis_id, "k=v")
-    assert bench.dx("find", "analyses", "--tag", bench.folder, "--brief") == analysis_id
-    assert bench.describe(analysis_id)["properties"] == {"k": "v"}
+    client.dx("tag", analysis_id, client.folder)
+    client.dx("set_properties", analysis_id, "k=v")
+    assert client.dx("find", "analyses", "--tag", client.folder, "--brief") == analysis_id
+    assert client.describe(analysis_id)["properties"] == {"k": "v"}
 
 
-def test_dx_terminates_an_analysis(bench: Bench, wait: str, join: str) -> None:
+def test_dx_terminates_an_analysis(client: Client, wait: str, join: str) -> None:
     stages = [
         stage("done", join, word="a"),
-        stage("running", wait, release=str(bench.local / "never")),
+        stage("running", wait, release=str(client.local / "never")),
         stage("waiting", join, word=to_output("running", "word")),
     ]
-    analysis_id = run(bench, new_workflow(bench, *stages))
-    jobs = jobs_of(bench.describe(analysis_id))
-    bench.ended(jobs["done"]["id"])
-    bench.wait_for_line(jobs["running"]["id"], "running")
-    bench.dx("terminate", analysis_id)
-    described = ended(bench, analysis_id)
+    analysis_id = run(client, new_workflow(client, *stages))
+    jobs = jobs_of(client.describe(analysis_id))
+    client.ended(jobs["done"]["id"])
+    client.wait_for_line(jobs["running"]["id"], "running")
+    client.dx("terminate", analysis_id)
+    described = ended(client, analysis_id)
     assert described["state"] == "terminated"
     assert "failureReason" not in described
     assert [job["state"] for job in jobs_of(described).values()] == [
         *("done", "terminated", "terminated")
     ]
-    assert "InvalidState" in bench.dx("terminate", analysis_id, status=3)
+    assert "InvalidState" in client.dx("terminate", analysis_id, status=3)
 
 
-def test_dx_edits_a_workflow(bench: Bench, join: str) -> None:
-    workflow = new_workflow(bench, stage("one", join), stage("two", join, word="b"))
-    bench.dx("update", "stage", "chain", "one", "--name", "first", "-iword=a")
-    bench.dx("update", "workflow", "chain", "--title", "New", "--output-folder", "/results")
-    assert bench.dx("remove", "stage", "chain", "two", "--brief") == "two"
+def test_dx_edits_a_workflow(client: Client, join: str) -> None:
+    workflow = new_workflow(client, stage("one", join), stage("two", join, word="b"))
+    client.dx("update", "stage", "chain", "one", "--name", "first", "-iword=a")
+    client.dx("update", "workflow", "chain", "--title", "New", "--output-folder", "/results")
+    assert client.dx("remove", "stage", "chain", "two", "--brief") == "two"
     described = workflow.describe()
     assert (described["title"], described["outputFolder"]) == ("New", "/results")
     (only,) = described["stages"]
     assert (only["name"], only["input"]) == ("first", {"word": "a"})
-    bench.dx("update", "workflow", "chain", "--no-title", "--no-output-folder")
+    client.dx("update", "workflow", "chain", "--no-title", "--no-output-folder")
     described = workflow.describe()
     assert (described["title"], described["outputFolder"]) == ("chain", None)
     assert described["editVersion"] == 4
 
 
-def test_outputs_go_to_the_folders_of_their_stages(bench: Bench) -> None:
-    save = bench.applet(SAVE, WORD, [{"name": "file", "class": "file"}], name="save")
+def test_outputs_go_to_the_folders_of_their_stages(client: Client) -> None:
+    save = client.applet(SAVE, WORD, [{"name": "file", "class": "file"}], name="save")
     new_workflow(
-        bench,
+        client,
         stage("plain", save, word="plain"),
         stage("relative", save, "below", word="relative"),
-        stage("absolute", save, f"{bench.folder}/elsewhere", word="absolute"),
+        stage("absolute", save, f"{client.folder}/elsewhere", word="absolute"),
         stage("moved", save, "unused", word="moved"),
-        output_folder=f"{bench.folder}/out",
+        output_folder=f"{client.folder}/out",
     )
     moved = ["--stage-relative-output-folder", "moved", "there"]
-    analysis_id = bench.dx("run", "chain", *moved, "-y", "--brief", "--wait")
+    analysis_id = client.dx("run", "chain", *moved, "-y", "--brief", "--wait")
     folders = {
-        name: job["folder"].removeprefix(bench.folder)
-        for name, job in jobs_of(bench.describe(analysis_id)).items()
+        name: job["folder"].removeprefix(client.folder)
+        for name, job in jobs_of(client.describe(analysis_id)).items()
     }
     assert folders == {
         "plain": "/out",
@@ -219,30 +219,30 @@ def test_outputs_go_to_the_folders_of_their_stages(bench: Bench) -> None:
         "absolute": "/elsewhere",
         "moved": "/out/there",
     }
-    assert bench.dx("ls", "out").split() == ["below/", "there/", "plain.txt"]
-    assert bench.dx("ls", "elsewhere") == "absolute.txt"
+    assert client.dx("ls", "out").split() == ["below/", "there/", "plain.txt"]
+    assert client.dx("ls", "elsewhere") == "absolute.txt"
 
 
 # The states of an analysis
 
 
 def test_an_analysis_fails_when_its_last_stage_has_ended(
-    bench: Bench, wait: str, join: str
+    client: Client, wait: str, join: str
 ) -> None:
-    failing, running = bench.local / "failing", bench.local / "running"
+    failing, running = client.local / "failing", client.local / "running"
     stages = [
         stage("after", join, word=to_output("failing", "word")),
         stage("failing", wait, release=str(failing)),
         stage("running", wait, release=str(running)),
     ]
-    workflow = new_workflow(bench, *stages)
-    analysis_id = run(bench, workflow)
-    described = bench.describe(analysis_id)
+    workflow = new_workflow(client, *stages)
+    analysis_id = run(client, workflow)
+    described = client.describe(analysis_id)
     assert (described["state"], described["output"]) == ("in_progress", None)
     jobs = jobs_of(described)
     failing.write_text("fail")
-    bench.wait_for_state(jobs["after"]["id"], "failed")
-    described = bench.describe(analysis_id)
+    client.wait_for_state(jobs["after"]["id"], "failed")
+    described = client.describe(analysis_id)
     assert described["state"] == "partially_failed"
     assert described["failureReason"] == "AppError"
     assert described["failureMessage"] == "told to fail"
@@ -250,17 +250,17 @@ def test_an_analysis_fails_when_its_last_stage_has_ended(
     with pytest.raises(dxpy.DXJobFailureError, match="told to fail"):
         dxpy.DXAnalysis(analysis_id).wait_on_done()
     running.touch()
-    described = ended(bench, analysis_id)
+    described = ended(client, analysis_id)
     assert (described["state"], described["output"]) == ("failed", None)
     after = jobs_of(described)["after"]
     assert after["failureReason"] == "DependencyUnsatisfiable"
     assert after["failureMessage"] == f"{jobs['failing']['id']} was a job dependency but failed"
 
 
-def test_a_job_of_a_stage_knows_its_analysis(bench: Bench, join: str) -> None:
+def test_a_job_of_a_stage_knows_its_analysis(client: Client, join: str) -> None:
     stages = [stage("one", join, word="a"), stage("two", join, word=to_output("one", "word"))]
-    analysis_id = run(bench, new_workflow(bench, *stages), priority="high")
-    jobs = jobs_of(ended(bench, analysis_id))
+    analysis_id = run(client, new_workflow(client, *stages), priority="high")
+    jobs = jobs_of(ended(client, analysis_id))
     for name, job in jobs.items():
         assert (job["analysis"], job["parentAnalysis"], job["stage"]) == (
             *(analysis_id, analysis_id),
@@ -273,32 +273,32 @@ def test_a_job_of_a_stage_knows_its_analysis(bench: Bench, join: str) -> None:
     assert jobs["two"]["input"] == {"word": "a!", "tail": "!"}
 
 
-def test_a_job_takes_what_an_analysis_gives_out(bench: Bench, join: str, wait: str) -> None:
-    release = bench.local / "release"
-    workflow = new_workflow(bench, stage("one", wait, release=str(release)))
-    analysis_id = run(bench, workflow)
+def test_a_job_takes_what_an_analysis_gives_out(client: Client, join: str, wait: str) -> None:
+    release = client.local / "release"
+    workflow = new_workflow(client, stage("one", wait, release=str(release)))
+    analysis_id = run(client, workflow)
     reference = dxpy.DXAnalysis(analysis_id).get_output_ref("one.word")
-    job_id = bench.start(join, {"word": reference}, dependsOn=[analysis_id])
-    bench.wait_for_state(job_id, "waiting_on_input")
+    job_id = client.start(join, {"word": reference}, dependsOn=[analysis_id])
+    client.wait_for_state(job_id, "waiting_on_input")
     release.touch()
-    assert bench.ended(job_id)["output"] == {"word": "waited!"}
+    assert client.ended(job_id)["output"] == {"word": "waited!"}
 
 
-def test_instance_types_come_from_the_nearest(bench: Bench, join: str) -> None:
+def test_instance_types_come_from_the_nearest(client: Client, join: str) -> None:
     small, middle, large = (f"mem1_ssd1_v2_x{cores}" for cores in (2, 8, 16))
     stages = [stage("one", join, word="a"), stage("two", join, word="a"), stage("3rd", join)]
     stages[2] |= {"id": "three", "input": {"word": "a"}}
     for each in stages[1:]:
         each["systemRequirements"] = {"*": {"instanceType": small}}
-    new_workflow(bench, *stages)
+    new_workflow(client, *stages)
     arguments = ["--instance-type", f"three={large}"]
-    analysis_id = bench.dx("run", "chain", *arguments, "-y", "--brief")
+    analysis_id = client.dx("run", "chain", *arguments, "-y", "--brief")
     types = {
-        name: job["instanceType"] for name, job in jobs_of(bench.describe(analysis_id)).items()
+        name: job["instanceType"] for name, job in jobs_of(client.describe(analysis_id)).items()
     }
     assert types == {"one": "mem1_ssd1_v2_x4", "two": small, "three": large}
-    analysis_id = bench.dx("run", "chain", "--instance-type", middle, "-y", "--brief")
-    assert {job["instanceType"] for job in jobs_of(bench.describe(analysis_id)).values()} == {
+    analysis_id = client.dx("run", "chain", "--instance-type", middle, "-y", "--brief")
+    assert {job["instanceType"] for job in jobs_of(client.describe(analysis_id)).values()} == {
         middle
     }
 
@@ -306,22 +306,22 @@ def test_instance_types_come_from_the_nearest(bench: Bench, join: str) -> None:
 # Links
 
 
-def test_a_stage_takes_the_input_of_another(bench: Bench, join: str) -> None:
+def test_a_stage_takes_the_input_of_another(client: Client, join: str) -> None:
     stages = [
         stage("two", join, word=to_input("one", "word"), tail=to_input("one", "tail")),
         stage("one", join, word="bound"),
     ]
-    workflow = new_workflow(bench, *stages)
-    described = ended(bench, run(bench, workflow, {"one.word": "given"}))
+    workflow = new_workflow(client, *stages)
+    described = ended(client, run(client, workflow, {"one.word": "given"}))
     assert described["output"] == {"two.word": "given!", "one.word": "given!"}
 
 
-def test_a_workflow_may_have_inputs_and_outputs_of_its_own(bench: Bench, join: str) -> None:
+def test_a_workflow_may_have_inputs_and_outputs_of_its_own(client: Client, join: str) -> None:
     of_workflow = {
         name: {"$dnanexus_link": {"workflowInputField": name}} for name in ("start", "end")
     }
     new_workflow(
-        bench,
+        client,
         stage("one", join, word=of_workflow["start"], tail=of_workflow["end"]),
         stage("two", join, word=to_output("one", "word")),
         workflow_inputs=[
@@ -332,33 +332,33 @@ def test_a_workflow_may_have_inputs_and_outputs_of_its_own(bench: Bench, join: s
             {"name": "all", "class": "string", "outputSource": to_output("two", "word")}
         ],
     )
-    analysis_id = bench.dx("run", "chain", "-istart=a", "-y", "--brief")
-    assert ended(bench, analysis_id)["output"] == {"all": "a!!"}
-    assert "start" in bench.dx("run", "chain", "--input-json", "{}", "-y", status=3)
+    analysis_id = client.dx("run", "chain", "-istart=a", "-y", "--brief")
+    assert ended(client, analysis_id)["output"] == {"all": "a!!"}
+    assert "start" in client.dx("run", "chain", "--input-json", "{}", "-y", status=3)
     given = json.dumps({"start": "a", "one.tail": "b"})
-    assert "one.tail" in bench.dx("run", "chain", "--input-json", given, "-y", status=3)
+    assert "one.tail" in client.dx("run", "chain", "--input-json", given, "-y", status=3)
 
 
-def test_links_stand_in_arrays_too(bench: Bench, join: str) -> None:
+def test_links_stand_in_arrays_too(client: Client, join: str) -> None:
     echo = "import json; json.dump(json.load(open('job_input.json')), open('job_output.json', 'w'))"
     words: Fields = [{"name": "words", "class": "array:string"}]
-    collect = bench.applet(echo, words, words, name="collect")
+    collect = client.applet(echo, words, words, name="collect")
     workflow = new_workflow(
-        bench,
+        client,
         stage("one", join, word="a"),
         stage("two", collect, words=[to_output("one", "word"), to_input("one", "word"), "c"]),
         stage("three", collect, words=[to_output("two", "words"), "d"]),
     )
-    output = ended(bench, run(bench, workflow))["output"]
+    output = ended(client, run(client, workflow))["output"]
     assert output["three.words"] == ["a!", "a", "c", "d"]
 
 
-def test_a_workflow_is_copied_from_another_or_from_an_analysis(bench: Bench, join: str) -> None:
-    workflow = new_workflow(bench, stage("one", join, word="a"), title="T")
-    analysis_id = run(bench, workflow)
+def test_a_workflow_is_copied_from_another_or_from_an_analysis(client: Client, join: str) -> None:
+    workflow = new_workflow(client, stage("one", join, word="a"), title="T")
+    analysis_id = run(client, workflow)
     for source in (workflow.get_id(), analysis_id):
-        copy_id = bench.dx("new", "workflow", "--init", source, "--brief")
-        described = bench.describe(copy_id)
+        copy_id = client.dx("new", "workflow", "--init", source, "--brief")
+        described = client.describe(copy_id)
         assert (described["name"], described["title"]) == ("chain", "T")
         assert described["editVersion"] == 0
         assert described["initializedFrom"]["id"] == source
@@ -370,8 +370,8 @@ def test_a_workflow_is_copied_from_another_or_from_an_analysis(bench: Bench, joi
 # Refusals
 
 
-def test_only_the_latest_version_is_edited(bench: Bench, join: str) -> None:
-    workflow = new_workflow(bench)
+def test_only_the_latest_version_is_edited(client: Client, join: str) -> None:
+    workflow = new_workflow(client)
     first = workflow.add_stage(join)
     assert workflow.editVersion == 1
     with refused("InvalidState", 422, "edit version 1"):
@@ -403,20 +403,20 @@ def test_only_the_latest_version_is_edited(bench: Bench, join: str) -> None:
     ],
 )
 def test_a_stage_with_a_fault_is_refused(
-    bench: Bench, join: str, changes: dict[str, Any], words: str
+    client: Client, join: str, changes: dict[str, Any], words: str
 ) -> None:
-    workflow = new_workflow(bench, stage("one", join))
+    workflow = new_workflow(client, stage("one", join))
     body = {"executable": join, "editVersion": 0, **changes}
     with pytest.raises(dxpy.DXAPIError, match=words):
         dxpy.api.workflow_add_stage(workflow.get_id(), body)
 
 
-def test_an_executable_that_does_not_fit_is_refused(bench: Bench, join: str) -> None:
-    other = bench.applet(NOTHING, [{"name": "colour", "class": "string"}], WORD, name="other")
-    workflow = new_workflow(bench, stage("one", join, word="a"))
-    printed = bench.dx("update", "stage", "chain", "one", "--executable", other, status=3)
+def test_an_executable_that_does_not_fit_is_refused(client: Client, join: str) -> None:
+    other = client.applet(NOTHING, [{"name": "colour", "class": "string"}], WORD, name="other")
+    workflow = new_workflow(client, stage("one", join, word="a"))
+    printed = client.dx("update", "stage", "chain", "one", "--executable", other, status=3)
     assert "no input word of class string" in printed
-    bench.dx("update", "stage", "chain", "one", "--executable", other, "--force")
+    client.dx("update", "stage", "chain", "one", "--executable", other, "--force")
     (only,) = workflow.describe()["stages"]
     assert (only["executable"], only["input"]) == (other, {})
 
@@ -433,43 +433,43 @@ def test_an_executable_that_does_not_fit_is_refused(bench: Bench, join: str) -> 
     ],
 )
 def test_a_run_with_a_fault_is_refused(
-    bench: Bench, join: str, word: Any, given: dict[str, Any], words: str
+    client: Client, join: str, word: Any, given: dict[str, Any], words: str
 ) -> None:
     inputs = {} if word is None else {"word": word}
-    workflow = new_workflow(bench, stage("one", join, **inputs))
-    body = {"project": bench.project, "input": given}
+    workflow = new_workflow(client, stage("one", join, **inputs))
+    body = {"project": client.project, "input": given}
     for call in (dxpy.api.workflow_run, dxpy.api.workflow_dry_run):
         with pytest.raises(dxpy.exceptions.InvalidInput, match=words):
             call(workflow.get_id(), body)
-    assert not [job for job in bench.platform.jobs.by_id.values() if job.executable.id == join]
+    assert not [job for job in client.platform.jobs.by_id.values() if job.executable.id == join]
 
 
-def test_a_link_to_no_output_is_refused(bench: Bench, join: str) -> None:
+def test_a_link_to_no_output_is_refused(client: Client, join: str) -> None:
     stages = [stage("one", join, word="a"), stage("two", join, word=to_output("one", "colour"))]
-    workflow = new_workflow(bench, *stages)
+    workflow = new_workflow(client, *stages)
     with refused("InvalidInput", 422, "no output colour"):
-        run(bench, workflow)
+        run(client, workflow)
 
 
-def test_a_workflow_without_its_applet_is_not_run(bench: Bench, join: str) -> None:
-    workflow = new_workflow(bench, stage("one", join, word="a"))
-    bench.dx("rm", "join")
-    assert "inaccessible" in bench.dx("list", "stages", "chain")
-    assert "inaccessible" in bench.dx("run", "chain", "-y", status=3)
+def test_a_workflow_without_its_applet_is_not_run(client: Client, join: str) -> None:
+    workflow = new_workflow(client, stage("one", join, word="a"))
+    client.dx("rm", "join")
+    assert "inaccessible" in client.dx("list", "stages", "chain")
+    assert "inaccessible" in client.dx("run", "chain", "-y", status=3)
     with refused("ResourceNotFound", 404, join):
-        run(bench, workflow)
+        run(client, workflow)
 
 
-def test_a_workflow_without_stages_is_not_run(bench: Bench) -> None:
-    workflow = new_workflow(bench)
+def test_a_workflow_without_stages_is_not_run(client: Client) -> None:
+    workflow = new_workflow(client)
     with refused("InvalidState", 422, "no stages"):
-        run(bench, workflow)
+        run(client, workflow)
 
 
-def test_an_input_that_is_gone_stops_every_stage(bench: Bench, join: str) -> None:
+def test_an_input_that_is_gone_stops_every_stage(client: Client, join: str) -> None:
     inputs: Fields = [{"name": "file", "class": "file"}]
-    read = bench.applet(FAIL, inputs, name="read")
-    workflow = new_workflow(bench, stage("one", join, word="a"), stage("two", read))
+    read = client.applet(FAIL, inputs, name="read")
+    workflow = new_workflow(client, stage("one", join, word="a"), stage("two", read))
     with refused("ResourceNotFound", 404, "0" * 24):
-        run(bench, workflow, {"two.file": link("file-" + "0" * 24)})
-    assert bench.dx("find", "jobs", "--executable", join, "--brief") == ""
+        run(client, workflow, {"two.file": link("file-" + "0" * 24)})
+    assert client.dx("find", "jobs", "--executable", join, "--brief") == ""

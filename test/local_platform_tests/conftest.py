@@ -9,7 +9,7 @@ import pytest
 
 from local_platform import LocalPlatform, store
 from local_platform.__main__ import PROXIES
-from stand_in.bench import Bench
+from local_platform_tests.client import Client
 
 _numbers = count(1)
 
@@ -49,7 +49,7 @@ def _dxpy(platform: LocalPlatform) -> Iterator[None]:
 
 
 @pytest.fixture
-def bench(platform: LocalPlatform, _dxpy: None, tmp_path: Path) -> Bench:
+def client(platform: LocalPlatform, _dxpy: None, tmp_path: Path) -> Client:
     folder = f"/test{next(_numbers)}"
     dxpy.api.project_new_folder(platform.project.id, {"folder": folder})
-    return Bench(platform, folder, tmp_path)
+    return Client(platform, folder, tmp_path)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from stand_in.bench import HANG_SECONDS
+from local_platform_tests.client import HANG_SECONDS
 
 TEST_FOLDER = Path(__file__).parent.parent
 

@@ -1,4 +1,4 @@
-"""A bench for the tests of the local platform: the real clients, and what they work on."""
+"""The real clients of the local platform, for its tests, and what they work on."""
 
 import json
 import os
@@ -18,7 +18,7 @@ import pytest
 
 from local_platform import LocalPlatform
 from local_platform.__main__ import client_environment
-from local_platform.jobs import FINAL_STATES, Job
+from local_platform.job import FINAL_STATES, Job
 
 # A guard against a hang; nothing here takes that long.
 HANG_SECONDS = 60
@@ -51,7 +51,7 @@ RELEASE_INPUT: Fields = [{"name": "release", "class": "string"}]
 
 
 @dataclass(frozen=True)
-class Bench:
+class Client:
     """A folder of a test's own in the platform's project, and the clients to work in it."""
 
     platform: LocalPlatform

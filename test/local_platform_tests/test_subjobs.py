@@ -6,7 +6,7 @@ from typing import Any
 import dxpy
 import pytest
 
-from stand_in.bench import Bench, Fields, states
+from local_platform_tests.client import Client, Fields, states
 
 # Lets a subjob for each word make a file, and another one join what they say.
 SPLIT = """\
@@ -45,20 +45,20 @@ INPUTS: Fields = [
 OUTPUTS: Fields = [{"name": "file", "class": "file"}]
 
 
-def split(bench: Bench, *words: str, wait: bool = False, **run_spec: Any) -> str:
-    applet = bench.applet(SPLIT, INPUTS, OUTPUTS, name="split", **run_spec)
-    return bench.start(applet, {"words": list(words), "wait": wait})
+def split(client: Client, *words: str, wait: bool = False, **run_spec: Any) -> str:
+    applet = client.applet(SPLIT, INPUTS, OUTPUTS, name="split", **run_spec)
+    return client.start(applet, {"words": list(words), "wait": wait})
 
 
-def parts_of(bench: Bench, job_id: str) -> list[dict[str, Any]]:
+def parts_of(client: Client, job_id: str) -> list[dict[str, Any]]:
     found = dxpy.find_executions(origin_job=job_id, describe=True)
     parts = [dict(each["describe"]) for each in found if each["describe"]["parentJob"] == job_id]
     return sorted(parts, key=lambda part: part["created"])
 
 
-def wait_for_part(bench: Bench, job_id: str, word: str) -> str:
+def wait_for_part(client: Client, job_id: str, word: str) -> str:
     """Wait until the part for a word has begun, and give its id."""
-    jobs, changed = bench.platform.jobs, bench.platform.store.changed
+    jobs, changed = client.platform.jobs, client.platform.store.changed
     with changed:
         assert changed.wait_for(
             lambda: any(
@@ -72,78 +72,80 @@ def wait_for_part(bench: Bench, job_id: str, word: str) -> str:
             for job in jobs.by_id.values()
             if job.parent is not None and job.parent.id == job_id and job.input == {"word": word}
         )
-    bench.wait_for_line(part, f"part {word}")
+    client.wait_for_line(part, f"part {word}")
     return part
 
 
-def test_what_subjobs_say_comes_together_in_the_job_that_began_them(bench: Bench) -> None:
+def test_what_subjobs_say_comes_together_in_the_job_that_began_them(client: Client) -> None:
     requirements = {
         "*": {"instanceType": "mem1_ssd1_v2_x2"},
         "part": {"instanceType": "mem1_ssd1_v2_x8"},
     }
-    job_id = split(bench, "one", "two", systemRequirements=requirements)
-    ended = bench.ended(job_id)
+    job_id = split(client, "one", "two", systemRequirements=requirements)
+    ended = client.ended(job_id)
     assert ended["state"] == "done"
     assert states(ended) == ["runnable", "running", "waiting_on_output", "done"]
-    assert bench.dx("cat", "joined.txt") == "one two"
-    *parts, join = parts_of(bench, job_id)
+    assert client.dx("cat", "joined.txt") == "one two"
+    *parts, join = parts_of(client, job_id)
     assert [part["function"] for part in parts] == ["part", "part"]
     assert [part["instanceType"] for part in parts] == ["mem1_ssd1_v2_x8"] * 2
     assert (join["name"], join["instanceType"]) == ("joins", "mem1_ssd1_v2_x2")
     assert (join["rootExecution"], join["workspace"]) == (job_id, ended["workspace"])
     assert join["input"] == {"said": [{"word": "one"}, {"word": "two"}]}
-    assert "joins" in bench.dx("find", "jobs", "--origin", job_id)
+    assert "joins" in client.dx("find", "jobs", "--origin", job_id)
 
 
-def test_whoever_runs_a_job_chooses_for_its_subjobs_too(bench: Bench) -> None:
-    bench.applet(SPLIT, INPUTS, OUTPUTS, name="split")
+def test_whoever_runs_a_job_chooses_for_its_subjobs_too(client: Client) -> None:
+    client.applet(SPLIT, INPUTS, OUTPUTS, name="split")
     chosen = {"main": "mem1_ssd1_v2_x2", "part": "mem1_ssd1_v2_x16"}
     arguments = ["-iwords=one", "--instance-type", json.dumps(chosen), "-y", "--brief"]
-    job_id = bench.dx("run", "split", *arguments).strip()
-    assert bench.ended(job_id)["instanceType"] == "mem1_ssd1_v2_x2"
-    part, join = parts_of(bench, job_id)
+    job_id = client.dx("run", "split", *arguments).strip()
+    assert client.ended(job_id)["instanceType"] == "mem1_ssd1_v2_x2"
+    part, join = parts_of(client, job_id)
     assert part["instanceType"] == "mem1_ssd1_v2_x16"
     # Nobody has chosen, so that it is what the platform gives.
     assert join["instanceType"] == "mem1_ssd1_v2_x4"
 
 
-def test_what_subjobs_make_is_not_in_the_project_unless_the_job_gives_it_out(bench: Bench) -> None:
-    bench.ended(split(bench, "one"))
-    assert bench.dx("ls").split() == ["joined.txt", "split"]
+def test_what_subjobs_make_is_in_the_project_only_if_the_job_gives_it_out(
+    client: Client,
+) -> None:
+    client.ended(split(client, "one"))
+    assert client.dx("ls").split() == ["joined.txt", "split"]
 
 
 @pytest.mark.parametrize("wait", [False, True], ids=["ended", "still running"])
-def test_a_subjob_that_fails_fails_the_job_and_ends_all_others(bench: Bench, wait: bool) -> None:
-    job_id = split(bench, "fail", "wait", wait=wait)
-    ended = bench.ended(job_id)
+def test_a_subjob_that_fails_fails_the_job_and_ends_all_others(client: Client, wait: bool) -> None:
+    job_id = split(client, "fail", "wait", wait=wait)
+    ended = client.ended(job_id)
     assert (ended["state"], ended["failureReason"]) == ("failed", "AppError")
     assert ended["failureMessage"] == "this part cannot be done"
-    failed = next(part for part in parts_of(bench, job_id) if part["input"] == {"word": "fail"})
+    failed = next(part for part in parts_of(client, job_id) if part["input"] == {"word": "fail"})
     assert ended["failureFrom"]["id"] == failed["id"]
-    for part in parts_of(bench, job_id):
-        bench.wait_for_state(part["id"], "failed" if part["id"] == failed["id"] else "terminated")
+    for part in parts_of(client, job_id):
+        client.wait_for_state(part["id"], "failed" if part["id"] == failed["id"] else "terminated")
 
 
-def test_a_subjob_that_lost_its_worker_is_tried_again_by_itself(bench: Bench) -> None:
+def test_a_subjob_that_lost_its_worker_is_tried_again_by_itself(client: Client) -> None:
     policy = {"restartOn": {"UnresponsiveWorker": 1}}
-    job_id = split(bench, "wait", "one", executionPolicy=policy)
-    part = wait_for_part(bench, job_id, "wait")
-    bench.platform.jobs.lose_worker(part)
-    bench.wait_for_try(part, 1)
-    bench.wait_for_line(part, "part wait")
-    bench.platform.jobs.lose_worker(part)
-    ended = bench.ended(job_id)
+    job_id = split(client, "wait", "one", executionPolicy=policy)
+    part = wait_for_part(client, job_id, "wait")
+    client.platform.jobs.lose_worker(part)
+    client.wait_for_try(part, 1)
+    client.wait_for_line(part, "part wait")
+    client.platform.jobs.lose_worker(part)
+    ended = client.ended(job_id)
     assert (ended["failureReason"], ended["try"]) == ("UnresponsiveWorker", 0)
 
 
-def test_to_terminate_a_job_ends_its_subjobs(bench: Bench) -> None:
-    job_id = split(bench, "wait")
-    part = wait_for_part(bench, job_id, "wait")
-    bench.dx("terminate", job_id)
-    bench.wait_for_state(part, "terminated")
-    assert bench.ended(job_id)["state"] == "terminated"
+def test_to_terminate_a_job_ends_its_subjobs(client: Client) -> None:
+    job_id = split(client, "wait")
+    part = wait_for_part(client, job_id, "wait")
+    client.dx("terminate", job_id)
+    client.wait_for_state(part, "terminated")
+    assert client.ended(job_id)["state"] == "terminated"
 
 
-def test_only_a_job_can_have_subjobs(bench: Bench) -> None:
-    status, _ = bench.request("/job/new", {"function": "part", "input": {}})
+def test_only_a_job_can_have_subjobs(client: Client) -> None:
+    status, _ = client.request("/job/new", {"function": "part", "input": {}})
     assert status == 401

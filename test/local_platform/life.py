@@ -1,0 +1,296 @@
+"""The life of one job: from its input, over a worker, to its output in the project.
+
+https://documentation.dnanexus.com/developer/api/running-analyses/job-lifecycle
+"""
+
+import json
+import subprocess
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .errors import InvalidInput, PlatformError, ResourceNotFound
+from .job import Job
+from .jobs import Jobs
+from .restarts import may_restart
+from .specs import Reference, check_values, links_in, reference_of, references_in, replaced
+from .store import Store
+from .worker import Assignment, DependencyUnsatisfiable, Worker
+
+# How a job's worker may get lost, in the words of the documentation.
+WORKER_LOSSES = {
+    "UnresponsiveWorker": "The machine running the job became unresponsive",
+    "SpotInstanceInterruption": "The machine running the job was reclaimed by the cloud provider",
+}
+DEFAULT_TIMEOUT_SECONDS = 30 * 24 * 3600
+
+
+class JobFailed(Exception):
+    """The job is over: failureReason and failureMessage."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class JobTerminated(Exception):
+    """Somebody asked for the job to be terminated."""
+
+
+@dataclass(frozen=True)
+class JobLife:
+    """Takes one job through its states, in a thread of its own.
+
+    Attributes:
+        job: whose life it is.
+        jobs: those beside it.
+        store: the containers and objects of the platform.
+        workers: the folder in which workers have their homes.
+        server: the part of a job's environment that says where the API is.
+    """
+
+    job: Job
+    jobs: Jobs
+    store: Store
+    workers: Path
+    server: Mapping[str, str]
+
+    def run(self) -> None:
+        """Take the job from its input to its output in the project, or to its failure."""
+        try:
+            self._wait_for_inputs()
+            while True:
+                try:
+                    self._wait_for_worker()
+                    self._deliver(self._run())
+                    break
+                except JobFailed as failure:
+                    self._clean_up(self._restart(failure))
+        except JobTerminated:
+            self._end_early()
+        except JobFailed as failure:
+            self._end_early((failure.reason, str(failure)))
+        except Exception as error:  # a defect of ours must not leave the job running for ever
+            self._end_early(("JMInternalError", f"{type(error).__name__}: {error}"))
+            raise
+        finally:
+            self._clean_up(self.job)
+
+    def _clean_up(self, a_try: Job) -> None:
+        """Remove what a try of a job had for itself."""
+        with self.store.changed:
+            if a_try.parent is None:
+                self.store.remove_container(a_try.workspace)
+            self.store.changed.notify_all()
+        if a_try.worker is not None:
+            a_try.worker.remove()
+        a_try.log.end()
+
+    def _restart(self, failure: JobFailed) -> Job:
+        """Let a job that failed begin again, and give back the try that failed.
+
+        Raises the failure where the job's policy allows no other try, and JobTerminated.
+        """
+        with self.store.changed:
+            if self.job.is_terminating:
+                raise JobTerminated
+            job = self.job
+            reasons = [earlier.failure[0] for earlier in job.earlier_tries if earlier.failure]
+            # Each part has had its own tries.
+            if job.failed_part or not may_restart(job.execution_policy, failure.reason, reasons):
+                raise failure
+            job.failure = (failure.reason, str(failure))
+            for part in self.jobs.below(job):
+                self.jobs.terminate(part)
+            earlier = job.begin_again(job.workspace if job.parent else self.jobs.new_workspace())
+            # The inputs stay; what the try before has made goes with its workspace.
+            for item in (self.store.find_object(link.id) for link in links_in(job.input)):
+                if earlier.workspace in item.placements:
+                    self.store.clone(item, earlier.workspace, job.workspace, "/")
+            self._enter("runnable")
+            return earlier
+
+    def _end_early(self, failure: tuple[str, str] | None = None) -> None:
+        with self.store.changed:
+            # What goes wrong in a job that is being terminated is a consequence of that.
+            if self.job.is_terminating:
+                self.job.become("terminated")
+            else:
+                self.job.failure = failure
+                self.job.become("failed")
+                self.jobs.fail_tree(self.job)
+
+    def _enter(self, state: str) -> None:
+        with self.store.changed:
+            if self.job.is_terminating:
+                raise JobTerminated
+            self.job.become(state)
+            self.store.changed.notify_all()
+
+    def _wait(self, condition: Callable[[], bool]) -> None:
+        """Wait for a change of state. Raises JobTerminated."""
+        self.store.changed.wait_for(
+            lambda: self.job.is_terminating or self.job.failed_part is not None or condition()
+        )
+        if self.job.is_terminating:
+            raise JobTerminated
+        self._raise_failure_of_part()
+
+    def _raise_failure_of_part(self) -> None:
+        if self.job.failed_part is not None and self.job.failed_part.failure is not None:
+            raise JobFailed(*self.job.failed_part.failure)
+
+    def _wait_for_worker(self) -> None:
+        """Begin to run, once fewer jobs than may be at once are running."""
+        with self.store.changed:
+            self._wait(self.jobs.has_slot)
+            self._enter("running")
+
+    def _wait_for_inputs(self) -> None:
+        needed = [link.id for link in links_in(self.job.input)] + self.job.depends_on
+        with self.store.changed:
+            self._wait_for("waiting_on_input", self.job.input, needed, "DependencyUnsatisfiable")
+            try:
+                self.job.input = self._resolved(self.job.input)
+                if self.job.function == "main" and "inputSpec" in self.job.executable.spec:
+                    check_values(self.job.executable.spec["inputSpec"], self.job.input)
+                self._take_in()
+            except PlatformError as error:
+                raise JobFailed("InputError", str(error)) from error
+            self._enter("runnable")
+
+    def _wait_for(
+        self, state: str, values: Mapping[str, Any], ids: Iterable[str], reason: str
+    ) -> None:
+        """Wait, in the given state, for what values refer to and for jobs and objects.
+
+        Raises JobFailed, with the reason, as soon as one of the jobs has not done its work.
+        """
+        needed = [*ids, *(reference.execution for reference in references_in(values))]
+        executions = self.jobs.executions(needed)
+
+        def lost() -> list[str]:
+            return [other.id for other in executions if other.is_final and other.state != "done"]
+
+        if not self.jobs.are_ready(needed):
+            self._enter(state)
+            self._wait(lambda: bool(lost()) or self.jobs.are_ready(needed))
+        for name in lost():
+            raise JobFailed(reason, f"{name} was a job dependency but failed")
+
+    def _resolved(self, values: dict[str, Any]) -> dict[str, Any]:
+        """The values without references. Raises InvalidInput for one to nothing."""
+
+        def value_of(reference: Reference) -> Any:
+            return reference.value_in(self.jobs.execution(reference.execution).output or {})
+
+        return dict(replaced(values, reference_of, value_of))
+
+    def _take_in(self) -> None:
+        """Put what other jobs have given out into the workspace, unless it can be read in place."""
+        sources = {
+            self.jobs.execution(reference.execution).project
+            for reference in references_in(self.job.original_input)
+        }
+        for link in links_in(self.job.input):
+            item = self.store.find_object(link.id)
+            if not self.job.readable & set(item.placements):
+                source = next(name for name in item.placements if name in sources)
+                self.store.clone(item, source, self.job.workspace, "/")
+
+    def _run(self) -> Any:
+        """Run the job on a worker; what it says is its output."""
+        timeout = _timeout_seconds(self.job.timeout_policy, self.job.function)
+        try:
+            with self.store.changed:
+                worker = Worker(self.workers / self.job.id, self._assignment(), self.job.log)
+                if self.job.is_terminating:
+                    raise JobTerminated
+                self.job.worker = worker
+            worker.prepare()
+            outcome = worker.run(timeout)
+        except (DependencyUnsatisfiable, ResourceNotFound) as error:
+            raise JobFailed("DependencyUnsatisfiable", str(error)) from error
+        except subprocess.TimeoutExpired as error:
+            raise JobFailed(
+                "JobTimeoutExceeded", f"The job ran longer than its timeout of {timeout:g} seconds"
+            ) from error
+        if self.job.lost_for is None and self.job.failed_part is None and outcome.error is not None:
+            raise JobFailed(*outcome.error)
+        return outcome.output
+
+    def _assignment(self) -> Assignment:
+        spec = self.job.executable.spec["runSpec"]
+        security = {"auth_token_type": "Bearer", "auth_token": self.job.token}
+        resources = self.job.executable.container
+        return Assignment(
+            job_id=self.job.id,
+            code=spec["code"],
+            bundles={
+                bundle["name"]: self.store.content(self.store.find_object(link.id))
+                for bundle in spec.get("bundledDepends", [])
+                for link in links_in(bundle["id"])
+            },
+            packages=spec.get("execDepends", []),
+            job_input=self.job.input,
+            environment={
+                **self.server,
+                "DX_JOB_ID": self.job.id,
+                "DX_WORKSPACE_ID": self.job.workspace,
+                "DX_PROJECT_CONTEXT_ID": self.job.project,
+                "DX_SECURITY_CONTEXT": json.dumps(security),
+                **({} if resources is None else {"DX_RESOURCES_ID": resources}),
+            },
+        )
+
+    def _deliver(self, output: Any) -> None:
+        """Put the output into the project, once it is checked and its files are closed."""
+        try:
+            with self.store.changed:
+                self._raise_failure_of_part()
+                if self.job.lost_for is not None:
+                    raise JobFailed(self.job.lost_for, WORKER_LOSSES[self.job.lost_for])
+                if not isinstance(output, dict):
+                    raise JobFailed("OutputError", "job_output.json does not hold a JSON object")
+                self._check_output(output)
+                ids = [link.id for link in links_in(output)]
+                parts = [part.id for part in self.jobs.below(self.job)]
+                self._wait_for("waiting_on_output", output, ids + parts, "OutputError")
+                if any(references_in(output)):
+                    output = self._resolved(output)
+                    self._check_output(output)
+                    ids = [link.id for link in links_in(output)]
+                if self.job.is_terminating:
+                    raise JobTerminated
+                for item in map(self.store.find_object, ids):
+                    # What subjobs make stays in the workspace that they share.
+                    if self.job.parent is None and self.job.project not in item.placements:
+                        self.store.clone(
+                            item, self.job.workspace, self.job.project, self.job.folder
+                        )
+                self.job.output = output
+                self._enter("done")
+        except PlatformError as error:
+            raise JobFailed("OutputError", str(error)) from error
+
+    def _check_output(self, output: Mapping[str, Any]) -> None:
+        if self.job.function == "main" and "outputSpec" in self.job.executable.spec:
+            check_values(self.job.executable.spec["outputSpec"], output)
+        for reference in references_in(output):
+            self.jobs.execution(reference.execution)
+        for link in links_in(output):
+            item = self.store.find_object(link.id)
+            if not {self.job.workspace, self.job.project} & set(item.placements):
+                raise InvalidInput(f"{link.id} is not in the job's workspace")
+            if item.state == "open":
+                raise InvalidInput(f"{link.id} is open, and was never closed")
+
+
+def _timeout_seconds(policy: Mapping[str, Any], function: str) -> float:
+    limit = policy.get(function, policy.get("*"))
+    if limit is None:
+        return DEFAULT_TIMEOUT_SECONDS
+    return float(
+        limit.get("days", 0) * 86400 + limit.get("hours", 0) * 3600 + limit.get("minutes", 0) * 60
+    )

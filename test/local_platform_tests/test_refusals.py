@@ -1,0 +1,315 @@
+"""Every refusal has the platform's error type and HTTP status."""
+
+from typing import Any
+
+import dxpy
+import pytest
+
+from local_platform_tests.client import Client, Fields, error_of, link, refused
+
+INVALID_INPUT = ("InvalidInput", 422)
+NOWHERE = "0" * 24
+
+# Who calls
+
+
+def test_a_call_without_a_token_is_refused(client: Client) -> None:
+    assert error_of(client.post("/system/whoami", {}, {})) == (401, "InvalidAuthentication")
+    basic = {"Authorization": "Basic dXNlcjpwYXNz"}
+    assert error_of(client.post("/system/whoami", {}, basic)) == (401, "InvalidAuthentication")
+
+
+def test_a_wrong_token_is_refused(client: Client) -> None:
+    answer = client.request("/system/whoami", {}, token="wrong")
+    assert error_of(answer) == (401, "InvalidAuthentication")
+
+
+def test_the_token_of_a_job_is_good_as_long_as_the_job(client: Client) -> None:
+    job_id, release = client.held_job()
+    token = client.job(job_id).token
+    assert client.request(f"/{job_id}/describe", {}, token)[0] == 200
+    release.touch()
+    client.ended(job_id)
+    answer = client.request(f"/{job_id}/describe", {}, token)
+    assert error_of(answer) == (401, "InvalidAuthentication")
+
+
+def test_a_project_that_is_not_the_users_is_refused(client: Client) -> None:
+    file_id = client.file()
+    other = client.another_project_with(file_id)
+    with refused("PermissionDenied", 401, other):
+        dxpy.api.project_describe(other)
+    with refused("PermissionDenied", 401):
+        dxpy.api.file_describe(file_id)
+    with refused("PermissionDenied", 401):
+        list(dxpy.find_data_objects(project=other))
+    with refused("PermissionDenied", 401):
+        client.start(client.applet(inputs=TEXT), {"text": link(file_id)})
+
+
+# What is asked
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"{'a': 1}", b"\xff"])
+def test_what_is_not_json_is_refused(client: Client, body: bytes) -> None:
+    assert error_of(client.request("/system/whoami", body)) == (400, "MalformedJSON")
+
+
+@pytest.mark.parametrize("body", [[], "text", 1, None])
+def test_json_that_is_not_an_object_is_refused(client: Client, body: object) -> None:
+    assert error_of(client.request("/system/whoami", body)) == (400, "MalformedJSON")
+
+
+@pytest.mark.parametrize("path", ["/system/noSuchMethod", f"/file-{NOWHERE}/noSuchMethod"])
+def test_an_unknown_route_is_refused_by_name(client: Client, path: str) -> None:
+    status, answer = client.request(path, {})
+    assert 400 <= status < 500
+    assert path in answer["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        f"/project-{NOWHERE}/describe",
+        f"/file-{NOWHERE}/describe",
+        f"/applet-{NOWHERE}/run",
+        f"/job-{NOWHERE}/describe",
+        "/app-no_such_app/describe",
+        "/globalworkflow-no/such/describe",
+        "/user-nobody/describe",
+    ],
+)
+def test_what_does_not_exist_is_not_found(client: Client, path: str) -> None:
+    status, answer = client.request(path, {})
+    assert (status, answer["error"]["type"]) == (404, "ResourceNotFound")
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/file/new", {}),
+        ("/file/new", {"project": 1}),
+        ("/file/new", {"project": "{project}", "name": ["a"]}),
+        ("/file/new", {"project": "{project}", "folder": "relative"}),
+        ("/file/new", {"project": "{project}", "tags": [1]}),
+        ("/file/new", {"project": "{project}", "tags": "a"}),
+        ("/file/new", {"project": "{project}", "properties": {"a": 1}}),
+        ("/file/new", {"project": "{project}", "hidden": "yes"}),
+        ("/file/new", {"project": "{project}", "nonce": 1}),
+        ("/{project}/newFolder", {}),
+        ("/{project}/newFolder", {"folder": 1}),
+        ("/{project}/removeFolder", {"folder": "/"}),
+        ("/{project}/removeObjects", {"objects": "all"}),
+        ("/{project}/move", {"objects": []}),
+        ("/{project}/setProperties", {"properties": {"a": 1}}),
+        ("/{project}/addTags", {"tags": [1]}),
+        ("/applet/new", {"name": "a", "dxapi": "1.0.0"}),
+        ("/applet/new", {"name": "a", "dxapi": "1.0.0", "runSpec": []}),
+        ("/applet/new", {"name": "a", "dxapi": "1.0.0", "runSpec": {"code": ""}}),
+    ],
+)
+def test_keys_that_are_missing_or_of_another_type_are_refused(
+    client: Client, path: str, body: dict[str, Any]
+) -> None:
+    filled = {key: client.project if value == "{project}" else value for key, value in body.items()}
+    answer = client.request(path.format(project=client.project), filled)
+    assert error_of(answer) == (422, "InvalidInput")
+
+
+@pytest.mark.parametrize("route", ["findDataObjects", "findExecutions", "findProjects"])
+def test_an_unknown_filter_is_refused(client: Client, route: str) -> None:
+    status, answer = client.request(f"/system/{route}", {"colour": "red"})
+    assert (status, answer["error"]["type"]) == (422, "InvalidInput")
+    assert "colour" in answer["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"name": {"regexp": "("}},
+        {"name": 1},
+        {"visibility": "sometimes"},
+        {"created": "yesterday"},
+        {"scope": {"folder": "relative"}},
+    ],
+)
+def test_a_filter_that_makes_no_sense_is_refused(client: Client, query: dict[str, Any]) -> None:
+    answer = client.request("/system/findDataObjects", query)
+    assert error_of(answer) == (422, "InvalidInput")
+
+
+def test_an_unknown_folder_is_not_found(client: Client) -> None:
+    for call in (dxpy.api.project_list_folder, dxpy.api.project_remove_folder):
+        with refused("ResourceNotFound", 404, "folder"):
+            call(client.project, {"folder": "/nowhere"})
+    with refused("ResourceNotFound", 404, "folder"):
+        dxpy.api.project_move(client.project, {"objects": [], "destination": "/nowhere"})
+    with refused("ResourceNotFound", 404, "folder"):
+        dxpy.new_dxfile(project=client.project, folder="/nowhere")
+
+
+def test_a_folder_is_not_made_or_renamed_over_another(client: Client) -> None:
+    with refused("InvalidState", 422, "exists"):
+        dxpy.api.project_new_folder(client.project, {"folder": client.folder})
+    old = f"{client.folder}/old"
+    dxpy.api.project_new_folder(client.project, {"folder": old})
+    with refused("InvalidState", 422, "exists"):
+        names = {"folder": old, "newpath": client.folder}
+        dxpy.api.project_rename_folder(client.project, names)
+    with refused(*INVALID_INPUT):
+        names = {"folder": client.folder, "newpath": f"{old}/below"}
+        dxpy.api.project_rename_folder(client.project, names)
+
+
+# Nonces
+
+
+def test_a_repeated_nonce_gets_the_first_answer(client: Client) -> None:
+    body = {"project": client.project, "folder": client.folder, "nonce": client.folder}
+    first = client.request("/file/new", body)
+    assert client.request("/file/new", body) == first
+    assert len(list(dxpy.find_data_objects(project=client.project, folder=client.folder))) == 1
+    other = {**body, "name": "other"}
+    assert error_of(client.request("/file/new", other)) == (422, "InvalidInput")
+
+
+def test_a_refused_call_may_be_repeated_with_its_nonce(client: Client) -> None:
+    folder = f"{client.folder}/later"
+    body = {"project": client.project, "folder": folder, "nonce": folder}
+    assert error_of(client.request("/file/new", body)) == (404, "ResourceNotFound")
+    dxpy.api.project_new_folder(client.project, {"folder": folder})
+    assert client.request("/file/new", body)[0] == 200
+
+
+# Specs
+
+TEXT: Fields = [{"name": "text", "class": "file"}]
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ([{"name": "a", "class": "int"}, {"name": "a", "class": "int"}], "declared twice"),
+        ([{"name": "a", "class": "colour"}], "unknown class"),
+        ([{"name": "a", "class": "array:hash"}], "unknown class"),
+        ([{"name": "a"}], "unknown class"),
+        ([{"name": "a", "class": "int", "colour": "red"}], "colour"),
+        ([{"name": "1a", "class": "int"}], "not a valid field name"),
+        ([{"name": "a-b", "class": "int"}], "not a valid field name"),
+        ([{"class": "int"}], "not a valid field name"),
+        ([{"name": "a", "class": "int", "default": "one"}], "not of class int"),
+        (["a"], "not a field"),
+    ],
+)
+def test_a_spec_with_a_fault_is_refused(client: Client, fields: Any, words: str) -> None:
+    with refused(*INVALID_INPUT, words):
+        client.applet(inputs=fields)
+    with refused(*INVALID_INPUT, words):
+        client.applet(outputs=fields)
+
+
+def test_a_bad_instance_type_is_refused(client: Client) -> None:
+    requirements = {"*": {"instanceType": "huge"}}
+    with refused(*INVALID_INPUT, "huge"):
+        client.applet(systemRequirements=requirements)
+    with refused(*INVALID_INPUT, "huge"):
+        client.start(client.applet(), systemRequirements=requirements)
+
+
+def test_a_bad_priority_is_refused(client: Client) -> None:
+    with refused(*INVALID_INPUT, "priority"):
+        client.start(client.applet(), priority="urgent")
+
+
+def test_another_interpreter_is_refused(client: Client) -> None:
+    with refused(*INVALID_INPUT, "python3"):
+        client.applet(interpreter="bash")
+
+
+def test_a_bundle_that_is_not_closed_is_refused(client: Client) -> None:
+    bundled = [{"name": "resources.tar.gz", "id": link(client.open_file())}]
+    with refused("InvalidState", 422, "open"):
+        client.applet(bundledDepends=bundled)
+
+
+# Inputs
+
+
+def test_unknown_and_missing_inputs_are_refused(client: Client) -> None:
+    applet = client.applet(inputs=[{"name": "n", "class": "int"}])
+    with refused(*INVALID_INPUT, "'n' is required"):
+        client.start(applet)
+    with refused(*INVALID_INPUT, "'m' is not in the specification"):
+        client.start(applet, {"n": 1, "m": 2})
+
+
+WRONG: dict[str, list[Any]] = {
+    "int": [1.5, 3.0, "1", True, None, [1]],
+    "float": ["1", True, None],
+    "boolean": [0, "true", None],
+    "string": [1, None, ["a"]],
+    "hash": [[], "a", None],
+    "file": ["text", f"file-{NOWHERE}", 1, None, {"$dnanexus_link": f"applet-{NOWHERE}"}],
+    "applet": [{"$dnanexus_link": f"file-{NOWHERE}"}],
+    "array:int": [1, ["1"], [True], None],
+    "array:file": [{"$dnanexus_link": f"file-{NOWHERE}"}, ["text"]],
+}
+
+
+@pytest.mark.parametrize(
+    ("class_", "value"), [(class_, value) for class_, values in WRONG.items() for value in values]
+)
+def test_an_input_of_another_class_is_refused(client: Client, class_: str, value: object) -> None:
+    applet = client.applet(inputs=[{"name": "value", "class": class_, "optional": True}])
+    with refused(*INVALID_INPUT, "value"):
+        client.start(applet, {"value": value})
+
+
+def test_an_input_outside_its_choices_is_refused(client: Client) -> None:
+    for class_, good, bad in (("string", "a", "c"), ("array:string", ["a", "b"], ["a", "c"])):
+        field = {"name": "letter", "class": class_, "choices": ["a", "b"]}
+        applet = client.applet(inputs=[field])
+        with refused(*INVALID_INPUT, "choices"):
+            client.start(applet, {"letter": bad})
+        assert client.run(applet, {"letter": good})["state"] == "done"
+
+
+def test_suggestions_do_not_restrict(client: Client) -> None:
+    field = {"name": "letter", "class": "string", "suggestions": ["a", "b"]}
+    assert client.run(client.applet(inputs=[field]), {"letter": "c"})["state"] == "done"
+
+
+def test_a_link_to_what_does_not_exist_is_refused(client: Client) -> None:
+    with refused("ResourceNotFound", 404, NOWHERE):
+        client.start(client.applet(inputs=TEXT), {"text": link(f"file-{NOWHERE}")})
+
+
+def test_a_link_with_a_wrong_project_is_refused(client: Client) -> None:
+    applet, file_id = client.applet(inputs=TEXT), client.file()
+    other_file = client.file()
+    other = client.another_project_with(other_file)
+    with refused("ResourceNotFound", 404, other):
+        client.start(applet, {"text": link(file_id, other)})
+    with refused("PermissionDenied", 401, other):
+        client.start(applet, {"text": link(other_file, other)})
+
+
+def test_links_are_found_however_deep(client: Client) -> None:
+    with refused("ResourceNotFound", 404, NOWHERE):
+        client.start(client.applet(), {"a": {"b": [[link(f"file-{NOWHERE}")]]}})
+
+
+def test_a_dependency_that_does_not_exist_is_refused(client: Client) -> None:
+    with refused("ResourceNotFound", 404, NOWHERE):
+        client.start(client.applet(), dependsOn=[f"job-{NOWHERE}"])
+
+
+def test_a_folder_for_the_output_must_be_one(client: Client) -> None:
+    with refused(*INVALID_INPUT, "folder"):
+        client.start(client.applet(), folder="relative")
+
+
+def test_an_ended_job_cannot_be_terminated(client: Client) -> None:
+    job_id = client.run(client.applet())["id"]
+    with refused("InvalidState", 422, "done"):
+        dxpy.api.job_terminate(job_id)

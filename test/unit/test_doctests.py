@@ -1,0 +1,13 @@
+"""The examples in docstrings give what they show."""
+
+import doctest
+import importlib
+
+import pytest
+
+
+@pytest.mark.parametrize("name", ["request.region", "request.regions", "counting.overlaps"])
+def test_the_examples_hold(name: str) -> None:
+    result = doctest.testmod(importlib.import_module(f"readcount.{name}"))
+    assert result.attempted > 0
+    assert result.failed == 0
