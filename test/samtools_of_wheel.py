@@ -16,7 +16,9 @@ def library(name: str) -> ctypes.CDLL:
     """Loads an extension module of the pysam that is installed beside this Python."""
     # The program starts without the module site, which knows the virtual environment.
     prefix = str(Path(sys.executable).parent.parent)
-    packages = sysconfig.get_path("platlib", vars={"base": prefix, "platbase": prefix})
+    # Debian's own scheme has other folders.
+    variables = {"base": prefix, "platbase": prefix}
+    packages = sysconfig.get_path("platlib", scheme="venv", vars=variables)
     file = Path(packages) / "pysam" / f"{name}{sysconfig.get_config_var('EXT_SUFFIX')}"
     return ctypes.CDLL(str(file), mode=ctypes.RTLD_GLOBAL)
 
