@@ -8,10 +8,11 @@ import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from multiprocessing.context import ForkContext, ForkProcess
 from multiprocessing.pool import Pool
 from multiprocessing.process import BaseProcess
 from types import FrameType
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from readcount.errors import MORE_MEMORY, WorkerDiedError
 
@@ -22,7 +23,6 @@ R = TypeVar("R")
 POLL_SECONDS = 0.5
 # How long to wait for Pool.terminate(), which usually takes milliseconds.
 TERMINATE_SECONDS = 2
-_PID_BYTES = 4
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,40 @@ class Workers:
                 return
 
 
+class _NoProcess:
+    """Takes the place of a process that is not to be started."""
+
+    name = ""
+    exitcode = None
+
+    def start(self) -> None:
+        """Does nothing."""
+
+    def terminate(self) -> None:
+        """Does nothing."""
+
+    def is_alive(self) -> bool:
+        """Returns False."""
+        return False
+
+
+class _NumberOfForks(ForkContext):
+    """Forks so many processes, and no more.
+
+    A Pool forks another worker in the place of one that died, beside its threads: where one of
+    them holds a lock, the new process waits for it for ever (Python documentation, os.fork).
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self._left = number
+
+    def Process(self, *arguments: Any, **options: Any) -> Any:  # type: ignore[override]  # noqa: N802
+        """Returns a process to start, or one that does nothing."""
+        self._left -= 1
+        return _NoProcess() if self._left < 0 else ForkProcess(*arguments, **options)
+
+
 @contextlib.contextmanager
 def start_workers(number: int) -> Iterator[Workers]:
     """Yields a Pool of forked workers, and ends every process that they started in the end.
@@ -63,24 +97,19 @@ def start_workers(number: int) -> Iterator[Workers]:
     method than fork would run the platform's launcher again. Within, a SIGTERM ends the program as
     an exception does, so that the processes that it started end with it.
     """
-    # Every worker writes its pid, also those that Pool starts in place of dead ones.
-    pids, report = os.pipe()
-    pool = multiprocessing.get_context("fork").Pool(number, _lead_a_group, [report])
+    pool = Pool(number, _lead_a_group, context=_NumberOfForks(number))
     workers = Workers(pool, tuple(multiprocessing.active_children()))
     before = signal.signal(signal.SIGTERM, _exit)
     try:
         yield workers
     finally:
         signal.signal(signal.SIGTERM, before)
-        _end(pool, pids)
-        os.close(pids)
-        os.close(report)
+        _end(workers)
 
 
-def _lead_a_group(report: int) -> None:
+def _lead_a_group() -> None:
     """Makes a worker the leader of a process group that includes its samtools processes."""
     os.setpgid(0, 0)
-    os.write(report, os.getpid().to_bytes(_PID_BYTES, "little"))
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
@@ -88,18 +117,12 @@ def _exit(number: int, frame: FrameType | None) -> None:
     sys.exit(128 + number)
 
 
-def _end(pool: Pool, pids: int) -> None:
+def _end(workers: Workers) -> None:
     # A worker that was killed may have held a lock, for which terminate() then waits for ever.
-    # Before it waits, it has made sure that no more workers are started.
-    ending = threading.Thread(target=pool.terminate, daemon=True)
+    ending = threading.Thread(target=workers.pool.terminate, daemon=True)
     ending.start()
     ending.join(TERMINATE_SECONDS)
-    os.set_blocking(pids, False)
-    with contextlib.suppress(BlockingIOError):
-        while pid := int.from_bytes(os.read(pids, _PID_BYTES), "little"):
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(pid, signal.SIGKILL)
-    # A worker in place of a dead one was forked beside threads: it may wait for a lock that nobody
-    # releases, before it has written its pid, and Python would wait for it at exit.
-    for process in multiprocessing.active_children():
-        process.kill()
+    for process in workers.processes:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid or 0, signal.SIGKILL)
+        process.kill()  # one that does not lead its group yet
