@@ -97,7 +97,8 @@ def prepare(request: Request, processes: int, cores: int = 1) -> Work:
     files = fetch_inputs(request)
     alignments = open_alignments(files, log, cores=cores, find_unplaced=request.include_unplaced)
     check_read_groups(alignments.header, request.filters, alignments.file.name)
-    regions = list_regions(request, files.bed, alignments.lengths)
+    aliases = alignments.header.aliases
+    regions = list_regions(request, files.bed, alignments.lengths, aliases)
     log(f"counting {request.filters} in {describe_regions(request, files.bed)}")
     unplaced = alignments.unplaced or 0
     costs = costs_for(alignments.access, alignments.contigs, unplaced)

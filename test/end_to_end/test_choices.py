@@ -1,5 +1,6 @@
 """What a user may ask for, each through the real dx, and refused where it is wrong."""
 
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -178,3 +179,24 @@ def test_a_value_of_another_kind_is_refused_before_a_job_starts(
     refused = applet.dx("run", applet.id, "-y", "-i", f"mappings_sorted_bam={bam_id}", "-i", option)
     assert refused.returncode != 0
     assert option.partition("=")[2] in refused.stderr
+
+
+def test_alternative_names_and_an_interval_list_give_regions_as_they_are_named(
+    applet: Applet, bam: Path, tmp_path: Path
+) -> None:
+    named = tmp_path / "named.bam"
+    header = subprocess.check_output(["samtools", "view", "-H", bam], text=True)
+    sequences = header.replace("SN:chr1\t", "SN:chr1\tAN:1,CM000663.2\t")
+    (tmp_path / "header.sam").write_text(sequences.replace("SO:coordinate", "SO:unsorted"))
+    with named.open("wb") as file:
+        command = ["samtools", "reheader", "-P", tmp_path / "header.sam", bam]
+        subprocess.run(command, stdout=file, check=True)
+    subprocess.run(["samtools", "index", named], check=True)
+    intervals = tmp_path / "targets.interval_list"
+    intervals.write_text("@HD\tVN:1.6\n@SQ\tSN:chr1\tLN:10000\nCM000663.2\t101\t5000\t+\texon 1\n")
+    run = applet.run(named, Path(f"{named}.bai"), "regions=1", bed=intervals)
+    assert run.state == "done", run.log
+    assert run.count_file == text({"1": 4, "CM000663.2:101-5000": 3})
+    assert "the header says SO:unsorted" in run.log
+    assert run.table
+    assert run.table.splitlines()[2] == "exon 1\tchr1\t100\t5000\t4900\t3"

@@ -39,15 +39,6 @@ def write_sam(folder: Path) -> None:
     bam.write_bytes(subprocess.check_output(["samtools", "view", "-h", bam]))
 
 
-def sorted_by(order: str) -> Callable[[Path], None]:
-    def rewrite(folder: Path) -> None:
-        bam = folder / "sample.bam"
-        header = f"@HD\tVN:1.6\tSO:{order}\n@SQ\tSN:chr1\tLN:9\n"
-        pysam.AlignmentFile(str(bam), "wb", header=pysam.AlignmentHeader.from_text(header)).close()
-
-    return rewrite
-
-
 def repeat_a_name(folder: Path) -> None:
     name = (5).to_bytes(4, "little") + b"chr1\0" + (100).to_bytes(4, "little")
     header = b"BAM\1" + bytes(4) + (2).to_bytes(4, "little") + 2 * name
@@ -75,11 +66,6 @@ BAM_FAULTS: dict[str, tuple[Callable[[Path], object], str]] = {
         "is truncated or corrupt",
     ),
     "header": (spoil_the_header, "corrupt"),
-    "by name": (
-        sorted_by("queryname"),
-        "its header says SO:queryname. Sort it with: samtools sort -o sorted_sample.bam sample.bam",
-    ),
-    "unsorted": (sorted_by("unsorted"), "is not coordinate-sorted"),
     "a name twice": (repeat_a_name, "has more than one reference sequence chr1"),
 }
 
@@ -127,14 +113,6 @@ def test_two_faults_are_both_named(tmp_path: Path) -> None:
     message = message_for(files_of(Path(f"{bam}.bai"), bam))
     assert "mappings_sorted_bam: sample.bam.bai is a BAI index" in message
     assert "mappings_sorted_bai: sample.bam is a BAM file" in message
-
-
-@pytest.mark.parametrize("order", ["coordinate", "unknown"])
-def test_a_header_that_does_not_say_otherwise_will_do(tmp_path: Path, order: str) -> None:
-    sorted_by(order)(tmp_path)
-    bam = tmp_path / "sample.bam"
-    pysam.index(str(bam))
-    assert opened(bam).contigs["chr1"].indexed.records == 0
 
 
 def records_at(*contigs: str) -> list[Read]:

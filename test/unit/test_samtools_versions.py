@@ -147,6 +147,11 @@ def test_index_names_records_that_are_out_of_order(tmp_path: Path) -> None:
     status, _, said = samtools("index", unsorted, tmp_path / "x.bai")
     assert status == 1
     assert "Unsorted positions" in said
+    options = "cram,no_ref=1,seqs_per_slice=1"
+    samtools("view", "-O", options, "-o", tmp_path / "x.cram", "-", stdin=lines.encode())
+    status, _, said = samtools("index", tmp_path / "x.cram")
+    assert status == 1
+    assert "not sorted by chromosome" in said
 
 
 def test_index_says_that_it_cannot_write(bam: Path, tmp_path: Path) -> None:

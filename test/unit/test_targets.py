@@ -134,7 +134,7 @@ def given_in(line: str) -> list[str]:
         ("chr1\t-1\t9", "start and end (columns 2 and 3) must be whole numbers, found"),
         ("chr1\t1.5\t9", "start and end (columns 2 and 3) must be whole numbers, found"),
         ("chr1\t9\t8", "is empty: its end is not after its start"),
-        ("chr1\t9\t9", "is empty: its end is not after its start"),
+        ("chr1\t9\t9", "is empty, and tools differ in what they count there. Give it a base."),
         ("chr1\t9\t1001", "ends after the end of chr1 (1,000 bp)"),
         ("chr3\t9\t10", "not a reference sequence of the file"),
         ("2\t9\t10", "Did you mean chr2?"),
@@ -160,9 +160,10 @@ def test_a_line_that_is_no_interval_is_refused_with_number_and_text(
         (b"", "has no interval"),
         (b"# nothing\n", "has no interval"),
         (b"\xff\xfe\0", "is not a text file"),
+        (b"\xff\0", "is not a text file"),
         (gzip.compress(BED.encode(), mtime=0)[:-9], "is truncated or corrupt"),
     ],
-    ids=["empty", "only a comment", "binary", "cut off"],
+    ids=["empty", "only a comment", "part of a letter", "binary", "cut off"],
 )
 def test_what_is_no_bed_file_is_refused(tmp_path: Path, content: bytes, wrong: str) -> None:
     bed = tmp_path / "x.bed"
@@ -178,10 +179,60 @@ def test_primary_chromosomes_are_known_with_and_without_chr(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["chr0", "23", "chr1_random", "chrUn", "Chr1", "x", "01", "chr1\n", "NC_000001.11"]
+    "name",
+    ["chr0", "23", "chr1_random", "chrUn", "Chr1", "x", "01", "chr1\n", "NC_000025.1", "NC_000001"],
 )
 def test_nothing_else_is_a_primary_chromosome(name: str) -> None:
     assert not is_primary_chromosome(name)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        [*(f"NC_{number:06}.11" for number in range(1, 25)), "NC_012920.1"],
+        [f"CM{number:06}.2" for number in range(663, 687)] + ["J01415.2"],
+        [f"CM{number:06}.1" for number in range(663, 687)],
+        [f"NC_{number:06}.1" for number in range(60925, 60949)],
+        [*(f"CP{number:06}.2" for number in range(68255, 68278)), "CP068254.1", "CP086569.2"],
+    ],
+    ids=["RefSeq", "GRCh38", "GRCh37", "RefSeq of T2T-CHM13", "T2T-CHM13"],
+)
+def test_primary_chromosomes_are_known_by_their_accession(names: list[str]) -> None:
+    assert all(map(is_primary_chromosome, names))
+
+
+ALIASES = {"1": "chr1", "CM000663.2": "chr1", "chr2": "chr1"}
+
+
+@pytest.mark.parametrize(
+    ("text", "contig", "shown"),
+    [
+        ("1", "chr1", "1"),
+        ("1:5-6", "chr1", "1:5-6"),
+        ("{CM000663.2}:5-6", "chr1", "CM000663.2:5-6"),
+        ("chr1", "chr1", "chr1"),
+        ("chr2", "chr2", "chr2"),
+    ],
+)
+def test_a_region_may_have_an_alternative_name(text: str, contig: str, shown: str) -> None:
+    """A name that is also an alternative name of another sequence is that of the sequence."""
+    region = parse_region(text, LENGTHS, ALIASES)
+    assert (region.contig, str(region)) == (contig, shown)
+
+
+@pytest.mark.parametrize(
+    "text", ["chr1,chr2", "chr1 chr2", "chr1:1-5, chr2", "chr1:1,000;chr2", "1 2"]
+)
+def test_several_regions_in_one_text_are_inputs_of_their_own(text: str) -> None:
+    with pytest.raises(InputError, match=r"-i regions=.* -i regions=") as refused:
+        parse_region(text, LENGTHS, {"1": "chr1", "2": "chr2"})
+    assert is_a_known_message(str(refused.value), "AppError")
+
+
+def test_a_sequence_is_primary_by_an_alternative_name() -> None:
+    only = ask(primary_chromosomes_only=True)
+    lengths = {"a": 5, "b": 5}
+    assert list_regions(only, None, lengths, {"chr1": "b"}) == [Region("b")]
 
 
 def test_without_targets_every_sequence_is_a_region() -> None:

@@ -11,6 +11,7 @@ _BEGINNINGS = {
     b"BAI\1": "a BAI index",
     b"\x1f\x8b": "a gzip-compressed file",
     b"##fileformat=VCF": "VCF text",
+    b"##gff-version": "GFF text",
     b"@HD\t": "SAM text",
     b"@SQ\t": "SAM text",
     b"@RG\t": "SAM text",
@@ -24,7 +25,14 @@ _COMPRESSED_BEGINNINGS = {
     b"BCF\2": "a BCF file",
     b"TBI\1": "a tabix index",
     b"##fileformat=VCF": "compressed VCF text",
+    b"##gff-version": "compressed GFF text",
     b"@": "compressed SAM text",
+}
+# What cannot hold intervals. SAM text may be an interval list, which begins as it does.
+OTHER_KINDS = {*_BEGINNINGS.values(), *_COMPRESSED_BEGINNINGS.values()} - {
+    "a gzip-compressed file",
+    "SAM text",
+    "compressed SAM text",
 }
 BAM = "a BAM file"
 CRAM = "a CRAM file"

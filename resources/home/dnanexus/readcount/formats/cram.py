@@ -41,6 +41,10 @@ class ContainerError(ValueError):
     """The containers of a CRAM file cannot be followed to its end."""
 
 
+class VersionError(ContainerError):
+    """A CRAM file is of a version whose containers are not read; the message is the version."""
+
+
 class Container(NamedTuple):
     """A container of records.
 
@@ -79,7 +83,8 @@ def read_containers(path: Path) -> list[Container]:
     """Returns the containers of a CRAM file; that of the header and the last one hold no record.
 
     Raises:
-        ContainerError: they cannot be followed to the end, or are of another version.
+        VersionError: they are of another version.
+        ContainerError: they cannot be followed to the end.
     """
     with path.open("rb") as file:
         definition = file.read(DEFINITION_BYTES)
@@ -133,8 +138,10 @@ def _read_many(read: Callable[[int, int], bytes], offsets: Sequence[int]) -> lis
 
 
 def _follow(definition: bytes, end: int, header_at: Callable[[int], BinaryIO]) -> list[Container]:
-    if len(definition) < DEFINITION_BYTES or definition[4] != VERSION:
-        raise ContainerError(f"it is not of version {VERSION}")
+    if len(definition) < DEFINITION_BYTES:
+        raise ContainerError("it is too short")
+    if definition[4] != VERSION:
+        raise VersionError(f"{definition[4]}.{definition[5]}")
     containers = []
     at = DEFINITION_BYTES
     while at < end:

@@ -1,20 +1,27 @@
 """BED files: the intervals to count, 0-based and half-open."""
 
+import codecs
 import gzip
+import io
 import re
 import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from readcount.errors import InputError
-from readcount.request.region import Region, RegionError, span_on
+from readcount.request.region import NO_ALIASES, Region, RegionError, span_on
 from readcount.text import shorten
 
 _NOT_DATA = re.compile(r"\s*$|#|(track|browser)(\s|$)")
 _POSITION = re.compile(r"[0-9]{1,15}")
+# The columns of a GFF or GTF line (source, type, start, end), with the first one left out.
+_GFF_COLUMNS = re.compile(r"[^\t]*\t[^\t]*\t[0-9]+\t[0-9]+\t.*")
+_HEADING = re.compile(r"[A-Za-z_ ]+")
 
 
-def read_bed(path: Path, lengths: Mapping[str, int]) -> list[Region]:
+def read_bed(
+    path: Path, lengths: Mapping[str, int], aliases: Mapping[str, str] = NO_ALIASES
+) -> list[Region]:
     """Returns the intervals of a BED file, in its order, each with its name if it has one.
 
     Fields are separated by tabs, or by blanks in a line without tabs. Empty lines, comments, and
@@ -23,17 +30,18 @@ def read_bed(path: Path, lengths: Mapping[str, int]) -> list[Region]:
     Args:
         path: the file, compressed by gzip or not.
         lengths: of the reference sequences in bases, by name.
+        aliases: names of reference sequences by their alternative names.
 
     Raises:
         InputError: it is not a BED file, or has an interval that is on none of the sequences.
     """
     field = f"regions_bed: {shorten(path.name, 80)}"
-    regions = []
-    for number, line in _lines(path, field):
+    regions: list[Region] = []
+    for number, line in read_lines(path, field):
         if _NOT_DATA.match(line):
             continue
         try:
-            regions.append(_interval(line, lengths))
+            regions.append(_interval(line, lengths, aliases, first=not regions))
         except RegionError as error:
             raise InputError(f"{field}, line {number:,}: {error}") from None
     if not regions:
@@ -41,35 +49,68 @@ def read_bed(path: Path, lengths: Mapping[str, int]) -> list[Region]:
     return regions
 
 
-def _interval(line: str, lengths: Mapping[str, int]) -> Region:
+def _interval(
+    line: str, lengths: Mapping[str, int], aliases: Mapping[str, str], first: bool
+) -> Region:
     contig, *columns = line.split("\t") if "\t" in line else line.split()
     if len(columns) < 2:
         raise RegionError(
             "a BED line has at least three columns (reference sequence, start, end), found "
             f"{shorten(repr(line), 80)}."
         )
-    start, end, *more = columns
+    contig, start, end = contig.strip(), columns[0].strip(), columns[1].strip()
     if not (_POSITION.fullmatch(start) and _POSITION.fullmatch(end)):
-        raise RegionError(
-            "start and end (columns 2 and 3) must be whole numbers, found "
-            f"{shorten(repr(start), 40)} and {shorten(repr(end), 40)}."
-        )
+        raise _not_positions(line, start, end, first)
+    name = columns[2].strip() if len(columns) > 2 else ""
     try:
-        return span_on(contig, int(start), int(end), lengths, "".join(more[:1]).strip())
+        if start == end:
+            # samtools view -L counts what spans this point, bedtools also what touches it.
+            raise RegionError(
+                "is empty, and tools differ in what they count there. Give it a base."
+            )
+        return span_on(contig, int(start), int(end), lengths, name, aliases)
     except RegionError as error:
         interval = f"{shorten(contig, 60)} {start} {end}"
         raise RegionError(f"'{interval}' {error}") from None
 
 
-def _lines(path: Path, field: str) -> Iterator[tuple[int, str]]:
-    """Yields the lines of a file with their numbers, without what ends them."""
-    with path.open("rb") as file:
-        compressed = file.read(2) == b"\x1f\x8b"
+def _not_positions(line: str, start: str, end: str, first: bool) -> RegionError:
+    """Returns what is wrong with a line without positions in columns 2 and 3."""
+    found = f"found {shorten(repr(start), 40)} and {shorten(repr(end), 40)}"
+    if _GFF_COLUMNS.fullmatch(line.partition("\t")[2]):
+        return RegionError(
+            f"looks like a line of a GFF or GTF file ({found}). Convert the file to BED: start "
+            "and end in columns 2 and 3, the start 0-based."
+        )
+    if first and _HEADING.fullmatch(start) and _HEADING.fullmatch(end):
+        return RegionError(f"looks like a heading ({found}). Remove it, or let it begin with '#'.")
+    return RegionError(f"start and end (columns 2 and 3) must be whole numbers, {found}.")
+
+
+def read_lines(path: Path, field: str) -> Iterator[tuple[int, str]]:
+    """Yields the lines of a text file with their numbers, without what ends them.
+
+    The file may be compressed by gzip, and written on any system: with a byte order mark, in
+    UTF-16, and with lines that end in a carriage return, a line feed, or both.
+
+    Raises:
+        InputError: it is not a text file, or is corrupt.
+    """
     try:
-        with gzip.open(path, "rb") if compressed else path.open("rb") as lines:
-            for number, line in enumerate(lines, start=1):
-                yield number, line.decode().rstrip("\r\n")
+        with path.open("rb") as file:
+            compressed = file.read(2) == b"\x1f\x8b"
+            file.seek(0)
+            with gzip.open(file) if compressed else file as data:
+                encoding = _encoding(data.read(2))
+                data.seek(0)
+                with io.TextIOWrapper(data, encoding) as lines:
+                    for number, line in enumerate(lines, start=1):
+                        yield number, line.rstrip("\n")
     except UnicodeDecodeError:
         raise InputError(f"{field} is not a text file. Give a BED file.") from None
     except (gzip.BadGzipFile, EOFError, zlib.error):
         raise InputError(f"{field} is truncated or corrupt. Upload it again.") from None
+
+
+def _encoding(beginning: bytes) -> str:
+    return "utf-16" if beginning in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig"

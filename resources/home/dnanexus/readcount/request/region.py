@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from readcount.text import shorten
 
@@ -10,6 +11,8 @@ from readcount.text import shorten
 LAST_POSITION = 2**31 - 1
 # How many names of the header a message shows.
 NAMES_IN_MESSAGE = 3
+# Of a header without alternative names.
+NO_ALIASES: Mapping[str, str] = MappingProxyType({})
 _BED_NAME = re.compile(r"(?!(?:[.*]|track|browser)$)[^#\s]\S*")
 
 
@@ -24,6 +27,7 @@ class Region:
             the length that the header gives.
         name: a name of its own, from a BED file.
         placed: false only for UNPLACED.
+        alias: the alternative name (@SQ AN) by which the user asked for the sequence.
 
     Raises:
         ValueError: the span is empty or begins before the sequence.
@@ -39,6 +43,7 @@ class Region:
     end: int | None = None
     name: str = ""
     placed: bool = True
+    alias: str = ""
 
     def __post_init__(self) -> None:
         first = self.start or 0
@@ -46,7 +51,7 @@ class Region:
             raise ValueError(f"not a span of {self.contig}: from {self.start} to {self.end}")
 
     def __str__(self) -> str:
-        return self.contig + self._span()
+        return (self.alias or self.contig) + self._span()
 
     def as_samtools(self) -> str:
         """The region as an argument of samtools, the name in braces.
@@ -93,14 +98,27 @@ class RegionError(ValueError):
 
 
 def span_on(
-    contig: str, start: int, end: int | None, lengths: Mapping[str, int], name: str = ""
+    given: str,
+    start: int,
+    end: int | None,
+    lengths: Mapping[str, int],
+    name: str = "",
+    aliases: Mapping[str, str] = NO_ALIASES,
 ) -> Region:
     """Returns a span of a reference sequence, 0-based and half-open.
+
+    Args:
+        given: name or alternative name of the sequence.
+        start: first position.
+        end: position after the last; None for everything from start on.
+        lengths: of the reference sequences in bases, by name.
+        name: of the region.
+        aliases: names of reference sequences by their alternative names.
 
     Raises:
         RegionError: there is no such sequence, or the span is not on it.
     """
-    require_known(contig, lengths)
+    contig = given if given in lengths else require_known(given, lengths, aliases)
     length = lengths[contig]
     if end is not None and end <= start:
         raise RegionError("is empty: its end is not after its start.")
@@ -111,11 +129,23 @@ def span_on(
         )
     if not fits_span(contig) and not fits_bed(contig):
         raise RegionError("is a span of a sequence that samtools can only count as a whole.")
-    return Region(contig, start, end, name=name)
+    return Region(contig, start, end, name=name, alias="" if given == contig else given)
 
 
-def require_known(contig: str, lengths: Mapping[str, int]) -> None:
-    """Raises RegionError unless the header has this reference sequence."""
+def known_name(name: str, lengths: Mapping[str, int], aliases: Mapping[str, str]) -> str:
+    """Returns the name (@SQ SN) of the reference sequence that has a name or alternative name.
+
+    A name that is also an alternative name of another sequence stands for the one that is named
+    so. A name that no sequence has is returned as it is.
+    """
+    return name if name in lengths else aliases.get(name, name)
+
+
+def require_known(
+    name: str, lengths: Mapping[str, int], aliases: Mapping[str, str] = NO_ALIASES
+) -> str:
+    """Returns the name of a sequence as known_name does; raises RegionError if there is none."""
+    contig = known_name(name, lengths, aliases)
     if contig not in lengths:
         other = contig.removeprefix("chr") if contig.startswith("chr") else f"chr{contig}"
         hint = f" Did you mean {shorten(other, 60)}?" if other in lengths else ""
@@ -123,6 +153,7 @@ def require_known(contig: str, lengths: Mapping[str, int]) -> None:
             f"is on {shorten(repr(contig), 60)}, which is not a reference sequence of the file."
             f"{hint} The file has {some_of(lengths)}."
         )
+    return contig
 
 
 def some_of(names: Mapping[str, int]) -> str:

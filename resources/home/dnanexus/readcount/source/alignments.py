@@ -73,6 +73,9 @@ def open_alignments(
     except InputError as error:
         # Both files may be wrong; then one run of the job says so.
         raise InputError("\n".join([str(error), *_faults_of_index(files, kind)])) from None
+    if header.sort_order not in ("coordinate", "unknown"):
+        # Only a claim. The order of the records shows in the index, and when they are counted.
+        log(f"the header says SO:{header.sort_order}; the index has to show the order of records")
     if kind == CRAM:
         return _open_cram(files, header, log, cores, find_unplaced)
     return _open_bam(files, header, log, cores)
@@ -96,7 +99,7 @@ def _open_bam(files: InputFiles, header: Header, log: Log, cores: int) -> Alignm
     )
     _make_missing_index(file, log, cores)
     index = bam.open_index(file.index)
-    if not file.index_given and not bam.in_order(index):
+    if _order_unknown(file, header) and not bam.in_order(index):
         raise not_sorted(file.data)
     contigs = _contigs(file, header, index.entries)
     evidence = bam.BamEvidence(file, header, contigs, index)
@@ -116,7 +119,7 @@ def _open_cram(
     )
     _make_missing_index(file, log, cores)
     slices = cram.open_index(file.index)
-    if not file.index_given and not cram.in_order(slices):
+    if _order_unknown(file, header) and not cram.in_order(slices):
         raise not_sorted(file.data)
     evidence = cram.CramEvidence(file, header, slices)
     contigs = _contigs(file, header, evidence.entries())
@@ -124,6 +127,11 @@ def _open_cram(
         file = replace(file, unplaced_scattered=evidence.scatters_unplaced())
     access = Access(file.data.streamed, expressions=False)
     return Alignments(file, header, contigs, None, access, evidence)
+
+
+def _order_unknown(file: IndexedFile, header: Header) -> bool:
+    """Whether nobody has said that the records are in order; samtools index takes some others."""
+    return not file.index_given or header.sort_order != "coordinate"
 
 
 def _make_missing_index(file: IndexedFile, log: Log, cores: int) -> None:
@@ -137,7 +145,7 @@ def _make_missing_index(file: IndexedFile, log: Log, cores: int) -> None:
 
 
 def _read_header(data: Reader, kind: str) -> Header:
-    """Reads the header; raises InputError if the file is not a coordinate-sorted BAM or CRAM."""
+    """Reads the header; raises InputError if the file is not a BAM or CRAM, or is corrupt."""
     field = f"mappings_sorted_bam: {shorten(data.name, NAME_LENGTH)}"
     if kind not in (BAM, CRAM):
         raise InputError(
@@ -156,8 +164,6 @@ def _read_header(data: Reader, kind: str) -> Header:
             raise InputError(
                 f"{field} is corrupt: its header cannot be read ({reason}). Upload it again."
             ) from None
-    if header.sort_order not in ("coordinate", "unknown"):
-        raise not_sorted(data, why=f": its header says SO:{header.sort_order}")
     if repeated := repeated_name(header):
         # SAM specification, section 1.3; samtools could not be asked for the second one.
         raise InputError(

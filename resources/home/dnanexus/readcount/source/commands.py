@@ -29,6 +29,7 @@ from readcount.text import shorten
 # What `samtools index` says of records that are not in the order of the header.
 _NOT_SORTED = re.compile(
     "Unsorted positions|Chromosome blocks not continuous|not in a single block at the end"
+    "|not sorted by chromosome"
 )
 _CANNOT_WRITE = "failed to create or write index"
 _NO_SUCH_REGION = "specifies an invalid region or unknown reference"
@@ -222,12 +223,12 @@ def make_index(file: IndexedFile, threads: int, csi: bool) -> None:
     raise failure(file, "creating the index of", command, ended.returncode, said)
 
 
-def not_sorted(data: Reader, details: str = "", why: str = "") -> InputError:
+def not_sorted(data: Reader, details: str = "") -> InputError:
     """Returns the error for a file whose records are not in the order of the header."""
     name = data.name
     command = ["samtools", "sort", "-o", shorten(f"sorted_{name}", 80), shorten(name, 80)]
     return InputError(
-        f"mappings_sorted_bam: {shorten(name, NAME_LENGTH)} is not coordinate-sorted{why}. "
+        f"mappings_sorted_bam: {shorten(name, NAME_LENGTH)} is not coordinate-sorted. "
         f"Sort it with: {shlex.join(command)}",
         details,
     )

@@ -1,5 +1,6 @@
 """A CRAM and its CRAI index: opening the index, and what the two prove about counts."""
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
@@ -10,9 +11,11 @@ from readcount.formats.bam_index import ContigIndex, IndexFormatError
 from readcount.formats.bgzf import NO_REFERENCE
 from readcount.formats.content import CRAM_INDEX, kind_of
 from readcount.formats.cram import (
+    VERSION,
     Container,
     ContainerError,
     Slice,
+    VersionError,
     cram_index,
     guess_containers,
     out_of_order,
@@ -109,6 +112,14 @@ class CramEvidence:
             raise self._not_readable(error) from None
 
     def _not_readable(self, error: ContainerError) -> InputError:
+        if isinstance(error, VersionError):
+            name = self.file.data.name
+            convert = ["samtools", "view", "-T", "reference.fa", "-C", "-o"]
+            command = shlex.join([*convert, shorten(f"new_{name}", 80), shorten(name, 80)])
+            return InputError(
+                f"mappings_sorted_bam: {self.file.name} is of CRAM version {error}, and only "
+                f"version {VERSION} can be counted. Convert it with: {command}"
+            )
         return InputError(
             f"mappings_sorted_bam: {self.file.name} cannot be read as a CRAM: {error}. Upload it "
             "again, or give it as a BAM."

@@ -1,6 +1,7 @@
 """The header of the input file, read with pysam."""
 
 from collections import Counter
+from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
 from typing import NamedTuple
 
@@ -8,6 +9,7 @@ import pysam
 
 from readcount.errors import InputError
 from readcount.request.filters import Filters
+from readcount.request.region import NO_ALIASES
 from readcount.text import shorten
 
 
@@ -20,6 +22,8 @@ class Header(NamedTuple):
         sort_order: SO of the @HD line; "unknown", as the specification has it, where it is not.
         end: virtual file offset of the first record of a BAM; None for a CRAM.
         read_groups: ID of each @RG line.
+        aliases: names of reference sequences by their alternative names (AN of the @SQ lines; SAM
+            specification, section 1.3). Without those that are the name of a sequence.
     """
 
     names: tuple[str, ...]
@@ -27,6 +31,7 @@ class Header(NamedTuple):
     sort_order: str
     end: int | None
     read_groups: tuple[str, ...] = ()
+    aliases: Mapping[str, str] = NO_ALIASES
 
 
 def read_header(path: Path) -> Header:
@@ -54,7 +59,21 @@ def read_header(path: Path) -> Header:
                 for field in line.split("\t")
                 if field.startswith("ID:")
             ),
+            aliases=_aliases(lines, set(alignments.references)),
         )
+
+
+def _aliases(lines: Sequence[str], names: Set[str]) -> Mapping[str, str]:
+    """Returns names by alternative names; the first sequence with one has it, as in samtools."""
+    aliases: dict[str, str] = {}
+    for line in lines:
+        if not line.startswith("@SQ\t") or "\tAN:" not in line:
+            continue
+        fields = dict(field.split(":", 1) for field in line.split("\t")[1:] if ":" in field)
+        for alias in fields["AN"].split(","):
+            if alias not in names:
+                aliases.setdefault(alias, fields["SN"])
+    return aliases
 
 
 def repeated_name(header: Header) -> str | None:

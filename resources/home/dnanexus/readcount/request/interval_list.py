@@ -1,0 +1,86 @@
+"""Interval lists of Picard and GATK: the intervals to count, 1-based and inclusive."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from readcount.errors import InputError
+from readcount.request.bed import read_lines
+from readcount.request.region import NO_ALIASES, Region, RegionError, known_name, span_on
+from readcount.text import shorten
+
+SUFFIXES = (".interval_list", ".interval_list.gz")
+_HEADER_LINE = re.compile(r"@[A-Z]{2}\t")
+_POSITION = re.compile(r"[0-9]{1,15}")
+
+
+def is_interval_list(path: Path) -> bool:
+    """Whether a file is an interval list: by its first line, a header line of SAM, or its name."""
+    if path.name.endswith(SUFFIXES):
+        return True
+    try:
+        _, first = next(read_lines(path, ""), (1, ""))
+    except InputError:
+        return False
+    return _HEADER_LINE.match(first) is not None
+
+
+def read_interval_list(
+    path: Path, lengths: Mapping[str, int], aliases: Mapping[str, str] = NO_ALIASES
+) -> list[Region]:
+    """Returns the intervals of an interval list, in its order, each with the name in column 5.
+
+    After the header of a SAM file the lines have five columns: reference sequence, start, end
+    (1-based, inclusive), strand and name (Picard documentation, IntervalList).
+
+    Args:
+        path: the file, compressed by gzip or not.
+        lengths: of the reference sequences in bases, by name.
+        aliases: names of reference sequences by their alternative names.
+
+    Raises:
+        InputError: it is not an interval list, or is for other reference sequences.
+    """
+    field = f"regions_bed: {shorten(path.name, 80)}"
+    regions = []
+    for number, line in read_lines(path, field):
+        try:
+            if line.startswith("@"):
+                _check_sequence(line, lengths, aliases)
+            elif line.strip():
+                regions.append(_interval(line, lengths, aliases))
+        except RegionError as error:
+            raise InputError(f"{field}, line {number:,}: {error}") from None
+    if not regions:
+        raise InputError(f"{field} has no interval. Give an interval list with one or more.")
+    return regions
+
+
+def _check_sequence(line: str, lengths: Mapping[str, int], aliases: Mapping[str, str]) -> None:
+    """Raises RegionError for an @SQ line with another length than the file's."""
+    tag, *fields = line.split("\t")
+    values = dict(field.split(":", 1) for field in fields if ":" in field)
+    name = values.get("SN", "")
+    length = lengths.get(known_name(name, lengths, aliases))
+    if tag == "@SQ" and length is not None and values.get("LN") != str(length):
+        raise RegionError(
+            f"{shorten(repr(name), 60)} has {shorten(values.get('LN', 'no'), 20)} bp there, but "
+            f"{length} bp in the BAM or CRAM. Is it for another reference genome?"
+        )
+
+
+def _interval(line: str, lengths: Mapping[str, int], aliases: Mapping[str, str]) -> Region:
+    contig, *columns = line.split("\t")
+    if len(columns) < 2 or not all(_POSITION.fullmatch(text) for text in columns[:2]):
+        raise RegionError(
+            "a line of an interval list has a reference sequence, start, end, strand and name, "
+            f"found {shorten(repr(line), 80)}."
+        )
+    start, end, *more = columns
+    name = more[1].strip() if len(more) > 1 else ""
+    try:
+        if int(start) < 1:
+            raise RegionError("starts at 0, but positions in an interval list are 1-based.")
+        return span_on(contig, int(start) - 1, int(end), lengths, name, aliases)
+    except RegionError as error:
+        raise RegionError(f"'{shorten(contig, 60)} {start} {end}' {error}") from None

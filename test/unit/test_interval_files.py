@@ -1,0 +1,125 @@
+"""Files of intervals as other programs write them: BED of any system, and interval lists."""
+
+import codecs
+import gzip
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from messages import is_a_known_message
+from readcount.errors import InputError
+from readcount.request.bed import read_bed
+from readcount.request.interval_list import is_interval_list, read_interval_list
+from readcount.request.region import Region
+from readcount.request.regions import list_regions
+from steps import ask
+
+LENGTHS = {"chr1": 1000, "chr2": 500}
+ALIASES = {"1": "chr1", "CM000663.2": "chr1"}
+INTERVALS = [Region("chr1", 99, 200, name="exon 1"), Region("chr2", 0, 500, name="b")]
+BED = "chr1\t99\t200\texon 1\nchr2\t0\t500\tb\n"
+
+
+def regions_of(path: Path, lengths: Mapping[str, int] = LENGTHS) -> list[Region]:
+    return list_regions(ask(), path, lengths, ALIASES)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        codecs.BOM_UTF8 + BED.encode(),
+        BED.encode("utf-16"),
+        BED.replace("\n", "\r\n").encode(),
+        BED.replace("\n", "\r").encode(),
+        BED.replace("\n", "  \n").encode(),
+        BED.replace("\t200\t", " \t200 \t").encode(),
+        BED.encode().rstrip(),
+        gzip.compress(codecs.BOM_UTF8 + BED.encode()),
+    ],
+    ids=["mark", "UTF-16", "CR LF", "CR", "blanks", "blanks in fields", "no end", "compressed"],
+)
+def test_a_bed_file_of_any_system_is_read(tmp_path: Path, content: bytes) -> None:
+    bed = tmp_path / "x.bed"
+    bed.write_bytes(content)
+    assert regions_of(bed) == INTERVALS
+
+
+def test_blanks_at_the_end_of_three_columns_are_no_part_of_a_position(tmp_path: Path) -> None:
+    bed = tmp_path / "x.bed"
+    bed.write_text("chr1\t100\t200 \n")
+    assert read_bed(bed, LENGTHS) == [Region("chr1", 100, 200)]
+
+
+def test_alternative_names_stand_in_a_bed_file(tmp_path: Path) -> None:
+    bed = tmp_path / "x.bed"
+    bed.write_text("1\t0\t10\nchr1\t0\t10\n")
+    first, second = regions_of(bed)
+    assert (first.contig, str(first)) == ("chr1", "1:1-10")
+    assert str(second) == "chr1:1-10"
+
+
+SEQUENCES = "@HD\tVN:1.6\n@SQ\tSN:chr1\tLN:1000\n@SQ\tSN:chr2\tLN:500\n"
+
+
+@pytest.mark.parametrize("name", ["x.interval_list", "x.bed", "x.interval_list.gz"])
+def test_an_interval_list_is_known_by_its_content(tmp_path: Path, name: str) -> None:
+    text = f"{SEQUENCES}chr1\t100\t200\t+\texon 1\nchr2\t1\t500\t-\tb\n".encode()
+    path = tmp_path / name
+    path.write_bytes(gzip.compress(text) if name.endswith(".gz") else text)
+    assert is_interval_list(path)
+    assert regions_of(path) == INTERVALS
+
+
+def test_an_interval_list_is_known_by_its_name_without_a_header(tmp_path: Path) -> None:
+    path = tmp_path / "x.interval_list"
+    path.write_text("chr1\t100\t200\n")
+    assert regions_of(path) == [Region("chr1", 99, 200)]
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("chr1\t0\t5\t+\ta", "line 4: 'chr1 0 5' starts at 0"),
+        ("chr1\t9\t1001\t+\ta", "ends after the end of chr1"),
+        ("chr3\t9\t10\t+\ta", "not a reference sequence of the file"),
+        ("chr1\tx\t10\t+\ta", "a line of an interval list has"),
+        ("chr1 1 10", "a line of an interval list has"),
+        ("@SQ\tSN:chr1\tLN:999", "'chr1' has 999 bp there, but 1000 bp in the BAM or CRAM"),
+        ("", "has no interval"),
+    ],
+)
+def test_a_faulty_interval_list_is_refused(tmp_path: Path, line: str, words: str) -> None:
+    path = tmp_path / "x.interval_list"
+    path.write_text(f"{SEQUENCES}{line}\n")
+    with pytest.raises(InputError) as refused:
+        read_interval_list(path, LENGTHS)
+    assert words in str(refused.value)
+    assert is_a_known_message(str(refused.value), "AppError")
+
+
+GTF = 'chr1\thavana\texon\t100\t200\t.\t+\t.\tgene_id "g1";\n'
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"chrom start end\nchr1 1 2\n", "line 1: looks like a heading"),
+        (b"#x\nchrom\tchromStart\tchromEnd\nchr1\t1\t2\n", "line 2: looks like a heading"),
+        (b"##gff-version 3\n" + GTF.encode(), "is GFF text"),
+        (b"#!genome-build x\n" + GTF.encode(), "line 2: looks like a line of a GFF or GTF file"),
+        (gzip.compress(b"##gff-version 3\n"), "is compressed GFF text"),
+        (b"##fileformat=VCFv4.2\n#CHROM\n", "is VCF text"),
+        (gzip.compress(b"##fileformat=VCFv4.2\n"), "is compressed VCF text"),
+        (gzip.compress(b"BAM\1"), "is a BAM file"),
+        (b"chr1\t5\t5\n", "line 1: 'chr1 5 5' is empty, and tools differ"),
+        (b"chr1\t6\t5\n", "line 1: 'chr1 6 5' is empty: its end is not after its start"),
+    ],
+)
+def test_a_file_of_another_kind_is_named(tmp_path: Path, content: bytes, words: str) -> None:
+    path = tmp_path / "x.bed"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=r"^regions_bed: x\.bed") as refused:
+        regions_of(path)
+    assert words in str(refused.value)
+    assert is_a_known_message(str(refused.value), "AppError")
