@@ -189,7 +189,7 @@ def test_alternative_names_and_an_interval_list_give_regions_as_they_are_named(
     sequences = header.replace("SN:chr1\t", "SN:chr1\tAN:1,CM000663.2\t")
     (tmp_path / "header.sam").write_text(sequences.replace("SO:coordinate", "SO:unsorted"))
     with named.open("wb") as file:
-        command = ["samtools", "reheader", "-P", tmp_path / "header.sam", bam]
+        command = ["samtools", "reheader", "-P", str(tmp_path / "header.sam"), str(bam)]
         subprocess.run(command, stdout=file, check=True)
     subprocess.run(["samtools", "index", named], check=True)
     intervals = tmp_path / "targets.interval_list"

@@ -213,6 +213,29 @@ def test_a_line_that_is_missing_in_the_index_gives_no_wrong_count(
     assert refused
 
 
+@pytest.mark.parametrize(
+    ("column", "value", "words"),
+    [
+        (2, "-2147483648", "a slice has a negative span"),
+        (2, "0", "does not match"),
+        (2, "5", "does not match"),
+        (1, "900", "does not match"),
+    ],
+)
+def test_a_line_with_another_span_gives_no_wrong_count(
+    tmp_path: Path, column: int, value: str, words: str
+) -> None:
+    """Samtools does not find the records: an old index had such lines (samtools issue 1574)."""
+    reads = [Read("chr1", 10 * number, "20M") for number in range(90)]
+    cram = cram_of(write_bam(tmp_path, {"chr1": 1000}, reads), "seqs_per_slice=30")
+    lines = [line.split(b"\t") for line in lines_of(cram)]
+    lines[0][column] = value.encode() + b"\n" * lines[0][column].endswith(b"\n")
+    write_lines(cram, [b"\t".join(line) for line in lines])
+    with pytest.raises(InputError, match=words) as refused:
+        counts_of(cram)
+    assert is_a_known_message(str(refused.value), "AppError")
+
+
 def test_the_index_of_another_cram_is_refused(tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
     cram = cram_of(make_bam(tmp_path, READS, unplaced=4), SMALL)

@@ -52,11 +52,15 @@ class Container(NamedTuple):
         offset: of its header in the file, in bytes.
         contig: number of the reference sequence, or NO_REFERENCE, or SEVERAL.
         records: how many it holds.
+        start: position of its first record, from 1, if it holds records of one sequence.
+        span: bases from there on.
     """
 
     offset: int
     contig: int
     records: int
+    start: int = 0
+    span: int = 0
 
 
 class Slice(NamedTuple):
@@ -170,7 +174,7 @@ def _read_container(file: BinaryIO, at: int) -> tuple[Container, int]:
         EOFError: there is none.
     """
     length = int.from_bytes(_read(file, 4), "little", signed=True)
-    contig, _, _, records = (_read_itf8(file) for _ in range(4))
+    contig, start, span, records = (_read_itf8(file) for _ in range(4))
     # The number of the first record, and how many bases and blocks there are.
     _skip_ltf8(file)
     _skip_ltf8(file)
@@ -182,7 +186,7 @@ def _read_container(file: BinaryIO, at: int) -> tuple[Container, int]:
         _read_itf8(file)
     # A checksum, which htslib verifies.
     _read(file, 4)
-    return Container(at, contig, records), length
+    return Container(at, contig, records, start, span), length
 
 
 def _read(file: BinaryIO, size: int) -> bytes:
@@ -231,6 +235,8 @@ def read_crai(path: Path) -> list[Slice]:
         if not found:
             raise IndexFormatError("not every line has six numbers")
         slices.append(Slice(*map(int, found.groups())))
+        if slices[-1].span < 0:
+            raise IndexFormatError("a slice has a negative span")
     return slices
 
 
@@ -267,7 +273,8 @@ def cram_index(
     certain: dict[int, int] = defaultdict(int)
     shared: dict[int, float] = defaultdict(float)
     for container in containers:
-        listed = {part.contig for part in by_container.pop(container.offset, [])}
+        parts = by_container.pop(container.offset, [])
+        listed = {part.contig for part in parts}
         if container.records == 0:
             as_in_file = not listed
         elif container.contig == SEVERAL:
@@ -275,7 +282,7 @@ def cram_index(
             for contig in listed:
                 shared[contig] += container.records / len(listed)
         else:
-            as_in_file = listed == {container.contig}
+            as_in_file = listed == {container.contig} and _cover(parts, container)
             certain[container.contig] += container.records
         if not as_in_file:
             raise IndexFormatError(f"it does not have what the file has at byte {container.offset}")
@@ -293,6 +300,18 @@ def cram_index(
         )
         for contig in range(contigs)
     ]
+
+
+def _cover(slices: Sequence[Slice], container: Container) -> bool:
+    """Whether slices reach from the first to the last position of a container of one sequence.
+
+    By a line with another position or span, samtools would not find the records.
+    """
+    start = min(part.start for part in slices)
+    end = max(part.start + part.span for part in slices)
+    return container.contig == NO_REFERENCE or (
+        start <= container.start and end >= container.start + container.span
+    )
 
 
 def out_of_order(slices: Iterable[Slice]) -> int | None:
