@@ -1,26 +1,84 @@
 """Records are found in every span that they reach into, and in no other."""
 
+import io
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from readcount.counting.overlaps import Span, count_overlaps
+import readcount.formats.bam_stream as bam_stream
+from builders import Read, write_bam
+from readcount.counting.overlaps import count_overlaps
+from readcount.formats.bam_stream import Positions, read_positions
+
+# Number of the reference sequence, first position and the one after the last.
+Span = tuple[int, int, int]
 
 
 @st.composite
 def spans(draw: st.DrawFn) -> Span:
     start = draw(st.integers(0, 30))
-    return draw(st.sampled_from("ab")), start, start + draw(st.integers(1, 12))
+    return draw(st.integers(0, 1)), start, start + draw(st.integers(1, 12))
 
 
-@given(st.lists(spans(), max_size=40), st.lists(spans(), max_size=10))
+def pieces_of(records: list[Span], size: int) -> Iterator[Positions]:
+    for first in range(0, len(records), size):
+        columns = zip(*records[first : first + size], strict=True)
+        yield Positions(*(np.array(column, np.int64) for column in columns))
+
+
+@given(st.lists(spans(), max_size=40), st.lists(spans(), max_size=10), st.integers(1, 50))
 def test_a_record_counts_in_each_span_with_which_it_shares_a_position(
-    records: list[Span], wanted: list[Span]
+    records: list[Span], wanted: list[Span], size: int
 ) -> None:
-    wanted = [*wanted, ("a", 0, 1), ("b", 0, 1)]
-    assert count_overlaps(records, wanted) == [
+    wanted = [*wanted, (0, 0, 1), (1, 0, 1)]
+    contigs, starts, ends = zip(*wanted, strict=True)
+    assert count_overlaps(pieces_of(records, size), contigs, starts, ends) == [
         sum(
             record[0] == contig and bool({*range(*record[1:])} & {*range(start, end)})
             for record in records
         )
         for contig, start, end in wanted
     ]
+
+
+READS = [
+    Read("chr1", 0, "10M"),
+    Read("chr1", 5, "3M2D1I4N2M1S"),
+    Read("chr1", 7, "2S3=2X1H"),
+    Read("chr1", 9, None, 0x4),
+    Read("chr1", 9, "1I"),
+    Read("chr2", 3, "2147M" * 20),
+    Read(None),
+]
+WHERE = [(0, 0, 10), (0, 5, 16), (0, 7, 12), (0, 9, 10), (0, 9, 10), (1, 3, 42943), (-1, -1, 0)]
+
+
+def stream_of(bam: Path) -> bytes:
+    return subprocess.check_output(["samtools", "view", "-u", bam])
+
+
+@pytest.mark.samtools
+@pytest.mark.parametrize("piece_bytes", [1, 700, 1 << 20])
+def test_every_record_of_a_stream_is_where_samtools_has_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, piece_bytes: int
+) -> None:
+    monkeypatch.setattr(bam_stream, "PIECE_BYTES", piece_bytes)
+    reads = READS * 1000
+    bam = write_bam(tmp_path, {"chr1": 1000, "chr2": 50_000}, reads)
+    names, records = read_positions(io.BytesIO(stream_of(bam)))
+    found = [tuple(map(int, where)) for some in records for where in zip(*some, strict=True)]
+    assert names == ["chr1", "chr2"]
+    assert sorted(found) == sorted(WHERE * 1000)
+
+
+def test_a_stream_that_is_cut_is_an_error(tmp_path: Path) -> None:
+    bam = write_bam(tmp_path, {"chr1": 1000, "chr2": 50_000}, READS)
+    stream = stream_of(bam)
+    for length in range(len(stream) - 1):
+        with pytest.raises(ValueError, match=r"the stream (ends|is not)|decompress"):
+            list(read_positions(io.BytesIO(stream[:length]))[1])

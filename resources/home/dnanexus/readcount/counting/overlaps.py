@@ -1,62 +1,51 @@
 """How many records overlap each of many spans, which may overlap each other."""
 
-from bisect import bisect_left, bisect_right
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import accumulate
-from typing import IO
+from collections.abc import Iterable, Sequence
 
-import pysam
+import numpy as np
 
-# Name of the reference sequence, first position and the one after the last: 0-based, half-open.
-Span = tuple[str, int, int]
+from readcount.formats.bam_stream import Ints, Positions
+
+# Positions have 31 bits; above them is the number of the reference sequence.
+_POSITION_BITS = 32
 
 
-def count_overlaps(records: Iterable[Span], spans: Sequence[Span]) -> list[int]:
+def count_overlaps(
+    records: Iterable[Positions], contigs: Sequence[int], starts: Sequence[int], ends: Sequence[int]
+) -> list[int]:
     """Counts for each span the records that overlap it.
 
     These are those that begin before the span's end, less those that end at or before its start:
     so it is enough to know how many begin and end between every two bounds of spans.
 
     Args:
-        records: in any order, on sequences that have spans.
-        spans: none of them empty, in any order.
+        records: in any order.
+        contigs: number of the reference sequence of each span, in any order.
+        starts: of each span, 0-based.
+        ends: of each span, the position after it.
 
-    >>> count_overlaps([("chr1", 5, 15), ("chr1", 20, 30)], [("chr1", 0, 10), ("chr1", 10, 25)])
+    >>> records = Positions(np.array([0, 0]), np.array([5, 20]), np.array([15, 30]))
+    >>> count_overlaps([records], contigs=[0, 0], starts=[0, 10], ends=[10, 25])
     [1, 2]
     """
-    bounds: dict[str, list[int]] = defaultdict(list)
-    for contig, start, end in spans:
-        bounds[contig] += (start, end)
-    bounds = {contig: sorted(set(positions)) for contig, positions in bounds.items()}
-    tallies = {
-        contig: (positions, [0] * (len(positions) + 1), [0] * (len(positions) + 1))
-        for contig, positions in bounds.items()
-    }
-    for contig, start, end in records:
-        positions, begun, ended = tallies[contig]
-        begun[bisect_right(positions, start)] += 1
-        ended[bisect_left(positions, end)] += 1
-    begun_before = {contig: list(accumulate(begun)) for contig, (_, begun, _) in tallies.items()}
-    ended_by = {contig: list(accumulate(ended)) for contig, (_, _, ended) in tallies.items()}
-    return [
-        begun_before[contig][bisect_left(bounds[contig], end)]
-        - ended_by[contig][bisect_left(bounds[contig], start)]
-        for contig, start, end in spans
-    ]
+    sequence = np.array(contigs, np.int64) << _POSITION_BITS
+    first, last = sequence + np.array(starts, np.int64), sequence + np.array(ends, np.int64)
+    bounds = np.unique(np.concatenate((first, last)))
+    begun = np.zeros(len(bounds) + 1, np.int64)
+    ended = np.zeros(len(bounds) + 1, np.int64)
+    for some in records:
+        sequence = some.contigs << _POSITION_BITS
+        _add(begun, np.searchsorted(bounds, sequence + some.starts, "right"))
+        _add(ended, np.searchsorted(bounds, sequence + some.ends, "left"))
+    begun_before, ended_by = np.cumsum(begun), np.cumsum(ended)
+    counts = begun_before[np.searchsorted(bounds, last)]
+    counts -= ended_by[np.searchsorted(bounds, first)]
+    numbers: list[int] = counts.tolist()
+    return numbers
 
 
-def read_records(stream: IO[bytes]) -> Iterator[Span]:
-    """Yields where each record of a BAM stream is.
-
-    One that covers no position, such as a placed unmapped one, counts as covering the one at which
-    it is placed, as in samtools (SAM specification, section 4.2.1).
-
-    Raises:
-        OSError, ValueError: the stream is truncated or corrupt.
-    """
-    with pysam.AlignmentFile(stream, "rb", check_sq=False) as alignments:
-        names = alignments.references
-        for record in alignments:
-            start = record.reference_start
-            yield names[record.reference_id], start, record.reference_end or start + 1
+def _add(tally: Ints, between: Ints) -> None:
+    """Adds 1 at each of these indexes, which are near each other if records come in order."""
+    lowest = int(between.min())
+    added = np.bincount(between - lowest)
+    tally[lowest : lowest + len(added)] += added

@@ -1,0 +1,153 @@
+"""Where the records of a BAM stream are, many at a time.
+
+pysam gives one record after the other, which takes longer than samtools takes to decode them. The
+stream is read in pieces, so that memory does not depend on how many records there are.
+"""
+
+import struct
+import zlib
+from collections.abc import Iterator
+from itertools import chain
+from typing import IO, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+# Of a BGZF block up to its size less 1, and what follows its data (SAM specification, section 4.1).
+_BLOCK_HEADER, _SIZE, _BLOCK_END = 18, slice(16, 18), 8
+# What is looked at together: it stays in the cache.
+PIECE_BYTES = 1 << 21
+_UINT32 = struct.Struct("<I")
+# Offsets in a record, from its size on (SAM specification, section 4.2).
+_REF_ID, _POS, _L_READ_NAME, _N_CIGAR, _READ_NAME = 4, 8, 12, 16, 36
+# CIGAR operations that consume the reference: M, D, N, = and X (section 1.4.6), as bits.
+_CONSUME_REFERENCE = 1 << 0 | 1 << 2 | 1 << 3 | 1 << 7 | 1 << 8
+
+Ints = NDArray[np.int64]
+
+
+class Positions(NamedTuple):
+    """Where some records are.
+
+    Attributes:
+        contigs: numbers of their reference sequences in the header; -1 for none.
+        starts: their first positions, 0-based.
+        ends: the positions after their last. A record that covers none, such as a placed unmapped
+            one, counts as covering the one at which it is placed, as in samtools (SAM
+            specification, section 4.2.1).
+    """
+
+    contigs: Ints
+    starts: Ints
+    ends: Ints
+
+
+def read_positions(stream: IO[bytes]) -> tuple[list[str], Iterator[Positions]]:
+    """Returns the names of the reference sequences, and where the records are, as they come.
+
+    Raises:
+        ValueError: the stream is truncated or corrupt; also while it is iterated over.
+    """
+    pieces = _pieces(stream)
+    names, rest = _read_header(pieces)
+    return names, _read_records(rest, pieces)
+
+
+def _pieces(stream: IO[bytes]) -> Iterator[bytes]:
+    """Yields the data of the blocks, about PIECE_BYTES at a time."""
+    blocks, size, last = [], 0, b""
+    while header := stream.read(_BLOCK_HEADER):
+        more = int.from_bytes(header[_SIZE], "little") + 1 - _BLOCK_HEADER
+        block = stream.read(more)
+        if len(header) < _BLOCK_HEADER or len(block) < more:
+            raise ValueError("the stream ends within a block")
+        try:
+            last = zlib.decompress(block[:-_BLOCK_END], -zlib.MAX_WBITS)
+        except zlib.error as error:
+            raise ValueError(f"a block cannot be decompressed: {error}") from error
+        blocks.append(last)
+        size += len(last)
+        if size >= PIECE_BYTES:
+            yield b"".join(blocks)
+            blocks, size = [], 0
+    yield b"".join(blocks)
+    if last:
+        raise ValueError("the stream ends without an end-of-file block")
+
+
+def _read_header(pieces: Iterator[bytes]) -> tuple[list[str], bytes]:
+    """Returns the names of the reference sequences, and what follows the header in its pieces."""
+    data = b""
+    for piece in pieces:
+        data += piece
+        try:
+            return _parse_header(data)
+        except struct.error:
+            continue
+    raise ValueError("the stream ends within the header")
+
+
+def _parse_header(data: bytes) -> tuple[list[str], bytes]:
+    """Returns the same of the beginning of a BAM; raises struct.error if it is too short."""
+    if data[:4] not in (b"BAM\1", b""):
+        raise ValueError("the stream is not a BAM")
+    (text_length,) = _UINT32.unpack_from(data, 4)
+    at = 8 + text_length
+    (number,) = _UINT32.unpack_from(data, at)
+    at += 4
+    names = []
+    for _ in range(number):
+        (name_length,) = _UINT32.unpack_from(data, at)
+        # The length of the sequence follows the name.
+        _UINT32.unpack_from(data, at + 4 + name_length)
+        names.append(data[at + 4 : at + 3 + name_length].decode())
+        at += 8 + name_length
+    return names, data[at:]
+
+
+def _read_records(rest: bytes, pieces: Iterator[bytes]) -> Iterator[Positions]:
+    for piece in chain([b""], pieces):
+        data = rest + piece
+        offsets, end = _records_in(data)
+        if offsets:
+            yield _positions(data, offsets)
+        rest = data[end:]
+    if rest:
+        raise ValueError("the stream ends within a record")
+
+
+def _records_in(data: bytes) -> tuple[list[int], int]:
+    """Returns where the records begin that are complete, and where the last of them ends."""
+    offsets: list[int] = []
+    append, size_at = offsets.append, _UINT32.unpack_from
+    at, last = 0, len(data) - _UINT32.size
+    while at <= last:
+        append(at)
+        at += 4 + size_at(data, at)[0]
+    if at > len(data):
+        at = offsets.pop()
+    return offsets, at
+
+
+def _positions(data: bytes, offsets: list[int]) -> Positions:
+    """Returns where the records at these offsets are."""
+    at = np.array(offsets)
+    # Fields are not aligned: one number begins at each byte.
+    int32 = np.ndarray(len(data) - 3, "<i4", data, strides=1)
+    uint16 = np.ndarray(len(data) - 1, "<u2", data, strides=1)
+    starts = int32[at + _POS].astype(np.int64)
+    operations = uint16[at + _N_CIGAR].astype(np.int64)
+    cigars = at + _READ_NAME + np.frombuffer(data, np.uint8)[at + _L_READ_NAME]
+    spans = np.maximum(_reference_spans(int32, cigars, operations), 1)
+    return Positions(int32[at + _REF_ID].astype(np.int64), starts, starts + spans)
+
+
+def _reference_spans(int32: NDArray[np.int32], cigars: Ints, operations: Ints) -> Ints:
+    """Returns how many bases of the reference each CIGAR covers, by its offset and length."""
+    ends = np.cumsum(operations)
+    number_in_cigar = np.arange(ends[-1]) - np.repeat(ends - operations, operations)
+    encoded = int32[np.repeat(cigars, operations) + 4 * number_in_cigar].view(np.uint32)
+    consumes = (_CONSUME_REFERENCE >> (encoded & 0xF)) & 1
+    covered = np.concatenate(([0], np.cumsum((encoded >> 4) * consumes, dtype=np.int64)))
+    spans: Ints = covered[ends] - covered[ends - operations]
+    return spans
