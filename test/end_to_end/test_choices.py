@@ -3,6 +3,7 @@
 import subprocess
 from pathlib import Path
 
+import pysam
 import pytest
 
 from builders import Read, cram_of, write_bam
@@ -95,7 +96,8 @@ def test_a_bed_file_gives_regions_with_names(applet: Applet, bam: Path, tmp_path
     bed.write_text("#exons\nchr1\t0\t101\texon 1\nchr1\t50\t5001\nchr2\t60\t61\texon 3\t0\t+\n")
     run = applet.run(bam, Path(f"{bam}.bai"), "regions=chr2", "output_prefix=my exons", bed=bed)
     assert run.state == "done", run.log
-    assert run.produced == files_of("my exons")
+    bedgraph = "my exons_count.bedgraph.gz"
+    assert run.produced == files_of("my exons", bedgraph, f"{bedgraph}.tbi")
     assert run.count_file == text({"chr2": 2, "chr1:1-101": 2, "chr1:51-5001": 4, "chr2:61-61": 0})
     assert run.table == (
         "region\tcontig\tstart\tend\tlength\trecords\n"
@@ -200,3 +202,26 @@ def test_alternative_names_and_an_interval_list_give_regions_as_they_are_named(
     assert "the header says SO:unsorted" in run.log
     assert run.table
     assert run.table.splitlines()[2] == "exon 1\tchr1\t100\t5000\t4900\t3"
+
+
+@pytest.mark.parametrize("more", [(), ("stream_bam=true",), ("subjobs=2",)])
+def test_windows_are_counted_and_returned_as_bedgraph(
+    applet: Applet, bam: Path, tmp_path: Path, more: tuple[str, ...]
+) -> None:
+    index = Path(f"{bam}.bai")
+    run = applet.run(bam, index, "windows=4000", "primary_chromosomes_only=true", *more)
+    assert run.state == "done", run.log
+    assert run.count_file == text(
+        {
+            "chr1:1-4000": 3,
+            "chr1:4001-8000": 1,
+            "chr1:8001-10000": 0,
+            "chr2:1-4000": 2,
+            "chr2:4001-5000": 0,
+        }
+    )
+    for field, name in (("bedgraph_file", "x.gz"), ("bedgraph_index", "x.gz.tbi")):
+        link = run.job["output"][field]["$dnanexus_link"]
+        applet.dx.ok("download", link, "-f", "-o", str(tmp_path / name))
+    with pysam.TabixFile(str(tmp_path / "x.gz")) as opened:
+        assert list(opened.fetch("chr2")) == ["chr2\t0\t4000\t2", "chr2\t4000\t5000\t0"]

@@ -1,5 +1,6 @@
 """The commands of the README run as they stand there, and give what it shows."""
 
+import gzip
 import json
 import os
 import subprocess
@@ -134,6 +135,9 @@ def test_what_is_chosen_is_what_samtools_selects(reader: Reader) -> None:
         assert counts.splitlines()[-1] == f"Total reads: {total}"
     counts = dx.ok("cat", f"{dx.folder}/sample_primary_count.txt")
     assert counts.splitlines()[-2] == "Region *: 120"
+    dx.ok("download", f"{dx.folder}/sample_windows_count.bedgraph.gz", "-o", str(reader.folder))
+    bedgraph = gzip.decompress((reader.folder / "sample_windows_count.bedgraph.gz").read_bytes())
+    assert bedgraph.startswith(b"chr1\t0\t10000\t")
 
 
 def test_a_file_is_counted_in_place_and_by_several_jobs(reader: Reader) -> None:

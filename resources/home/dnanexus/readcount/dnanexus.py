@@ -12,6 +12,7 @@ from typing import Any
 import dxpy
 
 from readcount.errors import MORE_STORAGE, InputError, ReadCountError
+from readcount.outputs.bedgraph import write_bedgraph
 from readcount.outputs.multiqc import format_multiqc
 from readcount.outputs.report import format_report
 from readcount.outputs.result import Result
@@ -122,6 +123,8 @@ def start_subjobs(
     outputs = ["count_file", "counts_table", "multiqc_file", "total_records"]
     if request.report:
         outputs.append("report_file")
+    if request.bedgraph:
+        outputs += ["bedgraph_file", "bedgraph_index"]
     return {name: merging.get_output_ref(name) for name in outputs}
 
 
@@ -151,9 +154,15 @@ def upload_outputs(result: Result, request: Request, file: IndexedFile) -> dict[
     }
     if request.report:
         texts["report_file"] = ("_count.html", format_report(result, bam_name, name))
+    bedgraph = Path("output.bedgraph.gz")
+    bedgraph_index = write_bedgraph(result, bedgraph) if request.bedgraph else None
     output: dict[str, Any] = {
         field: _upload_text(text, name + ending) for field, (ending, text) in texts.items()
     }
+    if bedgraph_index:
+        bedgraph_name = f"{name}_count.bedgraph.gz"
+        output["bedgraph_file"] = upload(bedgraph, bedgraph_name)
+        output["bedgraph_index"] = upload(bedgraph_index, bedgraph_name + bedgraph_index.suffix)
     if not file.index_given:
         index_name = f"{request.output_prefix or bam_name}{file.index.suffix}"
         output["index_file"] = upload(file.index, index_name)

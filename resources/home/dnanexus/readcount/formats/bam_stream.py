@@ -19,7 +19,8 @@ _BLOCK_HEADER, _SIZE, _BLOCK_END = 18, slice(16, 18), 8
 PIECE_BYTES = 1 << 21
 _UINT32 = struct.Struct("<I")
 # Offsets in a record, from its size on (SAM specification, section 4.2).
-_REF_ID, _POS, _L_READ_NAME, _N_CIGAR, _READ_NAME = 4, 8, 12, 16, 36
+_REF_ID, _POS, _L_READ_NAME, _N_CIGAR, _FLAG, _READ_NAME = 4, 8, 12, 16, 18, 36
+_UNMAPPED = 0x4
 # CIGAR operations that consume the reference: M, D, N, = and X (section 1.4.6), as bits.
 _CONSUME_REFERENCE = 1 << 0 | 1 << 2 | 1 << 3 | 1 << 7 | 1 << 8
 
@@ -136,7 +137,9 @@ def _positions(data: bytes, offsets: list[int]) -> Positions:
     int32 = np.ndarray(len(data) - 3, "<i4", data, strides=1)
     uint16 = np.ndarray(len(data) - 1, "<u2", data, strides=1)
     starts = int32[at + _POS].astype(np.int64)
-    operations = uint16[at + _N_CIGAR].astype(np.int64)
+    # The CIGAR of an unmapped record says nothing.
+    mapped = uint16[at + _FLAG] & _UNMAPPED == 0
+    operations = uint16[at + _N_CIGAR].astype(np.int64) * mapped
     cigars = at + _READ_NAME + np.frombuffer(data, np.uint8)[at + _L_READ_NAME]
     spans = np.maximum(_reference_spans(int32, cigars, operations), 1)
     return Positions(int32[at + _REF_ID].astype(np.int64), starts, starts + spans)

@@ -19,7 +19,8 @@ from readcount.request.region import (
     span_on,
 )
 from readcount.request.request import Request
-from readcount.text import shorten
+from readcount.request.windows import cut_into_windows
+from readcount.text import plural, shorten
 
 # htslib takes the first brace at which the text ends or a colon follows for the end of the name.
 _BRACED = re.compile(r"\{(?P<name>.*?)\}(:(?P<span>.*))?")
@@ -79,6 +80,8 @@ def list_regions(
                 "primary_chromosomes_only: no region is on chromosome 1-22, X, Y or M. The file "
                 f"has {some_of(lengths)}; leave this input out."
             )
+    if request.windows:
+        regions = cut_into_windows(regions, request.windows, lengths)
     if request.include_unplaced:
         regions.append(UNPLACED)
     return regions
@@ -110,6 +113,8 @@ def describe_regions(request: Request, bed: Path | None) -> str:
     text = " and ".join(parts) or "every reference sequence"
     if request.primary_chromosomes_only:
         text += " on chromosomes 1-22, X, Y and M"
+    if request.windows:
+        text += f", in windows of {plural(request.windows, 'base')}"
     return text + (", and unplaced records" if request.include_unplaced else "")
 
 

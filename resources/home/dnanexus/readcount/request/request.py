@@ -30,6 +30,7 @@ class Request:
         regions: samtools syntax, 1-based and inclusive; with regions_bed empty, each reference
             sequence is a region.
         regions_bed: link to a BED file; 0-based and half-open.
+        windows: bases in a window, into which each region is cut; 0 for whole regions.
         primary_chromosomes_only: whether to leave out regions elsewhere.
         include_unplaced: whether to add a region for records without a position.
         min_mapping_quality: see Filters, as for the next three.
@@ -49,6 +50,7 @@ class Request:
     mappings_sorted_bai: Link | None = None
     regions: Sequence[str] = ()
     regions_bed: Link | None = None
+    windows: int = 0
     primary_chromosomes_only: bool = False
     include_unplaced: bool = False
     min_mapping_quality: int = 0
@@ -63,6 +65,7 @@ class Request:
     def __post_init__(self) -> None:
         _ = self.filters
         check_output_prefix(self.output_prefix)
+        check_windows(self.windows)
         check_streaming(self.stream_bam, self.subjobs, self.mappings_sorted_bai is not None)
 
     @cached_property
@@ -71,6 +74,11 @@ class Request:
         return make_filters(
             self.min_mapping_quality, self.require_flags, self.exclude_flags, self.read_groups
         )
+
+    @property
+    def bedgraph(self) -> bool:
+        """Whether the counts are also returned as bedGraph: those of windows and intervals."""
+        return self.windows > 0 or self.regions_bed is not None
 
     @property
     def streamed(self) -> bool:
@@ -89,6 +97,12 @@ def check_output_prefix(prefix: str) -> None:
             f"output_prefix: {shorten(repr(prefix), 60)} cannot begin a file name. Give up to "
             f"{LONGEST_PREFIX} characters without a slash, and without a blank at either end."
         )
+
+
+def check_windows(size: int) -> None:
+    """Raises InputError if a window cannot have this size."""
+    if size < 0:
+        raise InputError(f"windows: {size} is not a size. Give bases, or 0 for whole regions.")
 
 
 def check_streaming(stream_bam: bool, subjobs: int, has_index: bool) -> None:

@@ -1,0 +1,91 @@
+"""Windows cover each region once, and what is counted in them opens in a browser as bedGraph."""
+
+from pathlib import Path
+
+import pysam
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from builders import Read, write_bam
+from messages import is_a_known_message
+from oracle import records_of
+from readcount.counting.pool import start_workers
+from readcount.errors import InputError
+from readcount.outputs.bedgraph import format_bedgraph, write_bedgraph
+from readcount.request.region import UNPLACED, Region
+from readcount.request.regions import list_regions
+from readcount.request.windows import cut_into_windows
+from readcount.source.files import local_files
+from steps import ask, count_regions
+
+LENGTHS = {"chr1": 1000, "chr2": 250}
+
+
+@given(st.integers(1, 1200), st.integers(0, 999), st.integers(1, 1000))
+def test_windows_cover_a_region_once_and_in_order(size: int, start: int, more: int) -> None:
+    region = Region("chr1", start, min(1000, start + more))
+    windows = cut_into_windows([region], size, LENGTHS)
+    covered = [at for window in windows for at in range(window.start or 0, window.end or 0)]
+    assert covered == list(range(start, region.end or 0))
+    assert all((window.end or 0) - (window.start or 0) == size for window in windows[:-1])
+
+
+def test_windows_are_on_what_the_other_inputs_leave() -> None:
+    request = ask(regions=["chr2", "chr1:901-"], windows=200, include_unplaced=True)
+    assert list_regions(request, None, LENGTHS) == [
+        Region("chr2", 0, 200),
+        Region("chr2", 200, 250),
+        Region("chr1", 900, 1000),
+        UNPLACED,
+    ]
+    only = ask(primary_chromosomes_only=True, windows=1000)
+    assert list_regions(only, None, LENGTHS | {"alt": 5}) == [
+        Region("chr1", 0, 1000),
+        Region("chr2", 0, 250),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("lengths", "size", "words"),
+    [
+        ({"chr1": 20_000_001}, 1, "1 bases make 20,000,001 windows, and at most 20,000,000"),
+        ({"chr1": 5}, -1, "-1 is not a size"),
+        ({"#}": 5}, 2, "is a span of a sequence that samtools can only count as a whole"),
+    ],
+)
+def test_windows_that_cannot_be_are_refused(lengths: dict[str, int], size: int, words: str) -> None:
+    with pytest.raises(InputError, match=r"^windows: ") as refused:
+        list_regions(ask(windows=size), None, lengths)
+    assert words in str(refused.value)
+    assert is_a_known_message(str(refused.value), "AppError")
+
+
+@pytest.mark.samtools
+def test_a_record_counts_in_each_window_that_it_overlaps(tmp_path: Path) -> None:
+    reads = [Read("chr1", 7 * number, "150M") for number in range(100)]
+    reads += [Read("chr1", 950, "200M"), Read("chr2", 10, None, 0x4), Read(None)]
+    bam = write_bam(tmp_path, LENGTHS, reads)
+    with start_workers(2) as workers:
+        files = local_files(str(bam), f"{bam}.bai")
+        result = count_regions(files, workers, lambda line: None, ask(windows=100))
+    assert "in windows of 100 bases" in result.regions_counted
+    assert [count.records for count in result.regions] == [
+        sum(
+            record.contig == count.region.contig
+            and record.start < (count.region.end or 0)
+            and record.end > (count.region.start or 0)
+            for record in records_of(bam)
+        )
+        for count in result.regions
+    ]
+    index = write_bedgraph(result, tmp_path / "x.bedgraph.gz")
+    assert index.name == "x.bedgraph.gz.tbi"
+    with pysam.TabixFile(str(tmp_path / "x.bedgraph.gz"), index=str(index)) as opened:
+        assert "".join(f"{line}\n" for line in opened.fetch()) == format_bedgraph(result)
+        lines = list(opened.fetch("chr1", 250, 450))
+    wanted = [count.records for count in result.regions[2:5]]
+    assert lines == [
+        f"chr1\t{start}\t{start + 100}\t{records}"
+        for start, records in zip((200, 300, 400), wanted, strict=True)
+    ]
