@@ -26,7 +26,7 @@ class Costs:
             see counting.tasks.count_window. Infinite where no expression may be used.
         group_record: of a group, which a second process tallies.
         group_region: each sequence of a group.
-        span_record: of a group of spans, which Python looks up.
+        span_record: of a group of spans, which numpy looks up.
         span: each span of such a group.
         calls_per_group: a group takes two processes that both read the header.
         large_tasks_per_core: a core's share of the time is that of so many large tasks.
@@ -58,7 +58,7 @@ DOWNLOADED = Costs(
     window_record=0.46e-6,
     group_record=0.63e-6,
     group_region=1e-6,
-    span_record=1.3e-6,
+    span_record=0.83e-6,
     span=2e-5,
     calls_per_group=2,
     large_tasks_per_core=2,
@@ -69,7 +69,7 @@ DOWNLOADED = Costs(
 # it does not need: what is in transfer when samtools, which has read the header, goes elsewhere. A
 # call's records cost what the network takes. Four connections share a core: where a core takes
 # longer than a fourth of that, as for the records of groups (0.7 us with reading from a connection)
-# and spans (1.3 us), they wait for it. An expression is cheap beside a megabyte: only above two
+# and spans (0.8 us), they wait for it. An expression is cheap beside a megabyte: only above two
 # million records an edge has a call of its own.
 STREAMED = Costs(
     call=0.1,
@@ -78,7 +78,7 @@ STREAMED = Costs(
     window_record=1.86e-6,
     group_record=2.8e-6,
     group_region=4e-6,
-    span_record=5.2e-6,
+    span_record=3.3e-6,
     span=8e-5,
     calls_per_group=1,
     large_tasks_per_core=2,

@@ -164,9 +164,9 @@ def plan_tasks(
     Where neither the index nor the containers of a CRAM say how many records there are, the length
     is used instead, and there is no group: nothing would show whether it had seen all records.
 
-    Spans are treated alike, except for their groups: to find in Python which of the spans a record
-    overlaps costs three times as much as a call does for each record, so that a span of more than
-    some 10,000 records gets calls of its own. Spans in one INTERVAL of the index share the records
+    Spans are treated alike, except for their groups: to find which of the spans a record overlaps
+    costs as much again as a call does for each record, so that a span of more than some 10,000
+    records gets calls of its own. Spans in one INTERVAL of the index share the records
     that it is expected to hold.
 
     Args:
