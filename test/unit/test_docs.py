@@ -1,7 +1,8 @@
-"""The README names the inputs and outputs that the applet has, and no others."""
+"""The documents name what there is: inputs, outputs, goals of make, files, and the version."""
 
 import json
 import re
+from pathlib import Path
 
 import pytest
 
@@ -21,3 +22,25 @@ def test_the_commands_give_inputs_that_exist() -> None:
     given = set(re.findall(r"-i *'?(\w+)=", "\n".join(runs)))
     fields = json.loads((ROOT / "dxapp.json").read_text())["inputSpec"]
     assert given == {field["name"] for field in fields}
+
+
+DOCUMENTS = [
+    *ROOT.glob("*.md"),
+    *(ROOT / "test").glob("*.md"),
+    *(ROOT / "test").glob("*/README.md"),
+    *(ROOT / ".github").glob("*.md"),
+]
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_document_names_goals_and_files_that_exist(document: Path) -> None:
+    text = document.read_text()
+    goals = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    assert set(re.findall(r"(?:^\$ |`)make ([a-z-]+)", text, re.MULTILINE)) <= goals
+    links = re.findall(r"\]\((?!https?:)([^)#]+)", text)
+    assert [link for link in links if not (document.parent / link).exists()] == []
+
+
+def test_what_is_new_is_of_this_version() -> None:
+    app = json.loads((ROOT / "dxapp.json").read_text())
+    assert app["details"]["whatsNew"].startswith(f"* {app['version']}: ")
