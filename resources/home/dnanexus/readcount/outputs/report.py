@@ -14,6 +14,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+from readcount.outputs.profile import profiles_of
 from readcount.outputs.result import Result, extent
 from readcount.planning.merge import RegionCount
 from readcount.text import shorten
@@ -102,6 +103,7 @@ def format_report(result: Result, bam_name: str, name: str) -> str:
         rows=rows,
         drawn=drawn,
         charts=charts_of(drawn),
+        profiles=profiles_of(result),
         largest=max(rows, key=lambda row: row.records, default=None),
         label_length=LABEL_LENGTH,
         script=Markup(script),
