@@ -45,6 +45,11 @@ _CRAI_LINE = re.compile(rb"(-?\d+\t){5}\d+\n")
 BEGINNING_BYTES = 1 << 16
 
 
+def header_fields(line: str) -> dict[str, str]:
+    """Returns the fields of a header line by their tags (SAM specification, section 1.3)."""
+    return dict(field.split(":", 1) for field in line.split("\t")[1:] if ":" in field)
+
+
 def kind_of(path: Path) -> str:
     """Returns what a file is, with its article: "a BAM file", "an empty file", "SAM text", ..."""
     with path.open("rb") as file:

@@ -13,7 +13,8 @@ from readcount.request.region import NO_ALIASES, Region, RegionError, span_on
 from readcount.text import shorten
 
 _NOT_DATA = re.compile(r"\s*$|#|(track|browser)(\s|$)")
-_POSITION = re.compile(r"[0-9]{1,15}")
+# Also of interval lists.
+POSITION = re.compile(r"[0-9]{1,15}")
 # The columns of a GFF or GTF line (source, type, start, end), with the first one left out.
 _GFF_COLUMNS = re.compile(r"[^\t]*\t[^\t]*\t[0-9]+\t[0-9]+\t.*")
 _HEADING = re.compile(r"[A-Za-z_ ]+")
@@ -59,7 +60,7 @@ def _interval(
             f"{shorten(repr(line), 80)}."
         )
     contig, start, end = contig.strip(), columns[0].strip(), columns[1].strip()
-    if not (_POSITION.fullmatch(start) and _POSITION.fullmatch(end)):
+    if not (POSITION.fullmatch(start) and POSITION.fullmatch(end)):
         raise _not_positions(line, start, end, first)
     name = columns[2].strip() if len(columns) > 2 else ""
     try:

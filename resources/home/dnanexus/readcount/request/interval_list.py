@@ -5,13 +5,13 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from readcount.errors import InputError
-from readcount.request.bed import read_lines
+from readcount.formats.content import header_fields
+from readcount.request.bed import POSITION, read_lines
 from readcount.request.region import NO_ALIASES, Region, RegionError, known_name, span_on
 from readcount.text import shorten
 
 SUFFIXES = (".interval_list", ".interval_list.gz")
 _HEADER_LINE = re.compile(r"@[A-Z]{2}\t")
-_POSITION = re.compile(r"[0-9]{1,15}")
 
 
 def is_interval_list(path: Path) -> bool:
@@ -58,11 +58,10 @@ def read_interval_list(
 
 def _check_sequence(line: str, lengths: Mapping[str, int], aliases: Mapping[str, str]) -> None:
     """Raises RegionError for an @SQ line with another length than the file's."""
-    tag, *fields = line.split("\t")
-    values = dict(field.split(":", 1) for field in fields if ":" in field)
+    values = header_fields(line)
     name = values.get("SN", "")
     length = lengths.get(known_name(name, lengths, aliases))
-    if tag == "@SQ" and length is not None and values.get("LN") != str(length):
+    if line.startswith("@SQ\t") and length is not None and values.get("LN") != str(length):
         raise RegionError(
             f"{shorten(repr(name), 60)} has {shorten(values.get('LN', 'no'), 20)} bp there, but "
             f"{length} bp in the BAM or CRAM. Is it for another reference genome?"
@@ -71,7 +70,7 @@ def _check_sequence(line: str, lengths: Mapping[str, int], aliases: Mapping[str,
 
 def _interval(line: str, lengths: Mapping[str, int], aliases: Mapping[str, str]) -> Region:
     contig, *columns = line.split("\t")
-    if len(columns) < 2 or not all(_POSITION.fullmatch(text) for text in columns[:2]):
+    if len(columns) < 2 or not all(POSITION.fullmatch(text) for text in columns[:2]):
         raise RegionError(
             "a line of an interval list has a reference sequence, start, end, strand and name, "
             f"found {shorten(repr(line), 80)}."

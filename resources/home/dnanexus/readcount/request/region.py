@@ -118,7 +118,7 @@ def span_on(
     Raises:
         RegionError: there is no such sequence, or the span is not on it.
     """
-    contig = given if given in lengths else require_known(given, lengths, aliases)
+    contig = require_known(given, lengths, aliases)
     length = lengths[contig]
     if end is not None and end <= start:
         raise RegionError("is empty: its end is not after its start.")
@@ -127,9 +127,14 @@ def span_on(
             f"ends after the end of {shorten(contig, 60)} ({length:,} bp). Is it for another "
             "reference genome?"
         )
+    require_spans(contig)
+    return Region(contig, start, end, name=name, alias="" if given == contig else given)
+
+
+def require_spans(contig: str) -> None:
+    """Raises RegionError unless samtools can count a span of a sequence of this name."""
     if not fits_span(contig) and not fits_bed(contig):
         raise RegionError("is a span of a sequence that samtools can only count as a whole.")
-    return Region(contig, start, end, name=name, alias="" if given == contig else given)
 
 
 def known_name(name: str, lengths: Mapping[str, int], aliases: Mapping[str, str]) -> str:

@@ -69,11 +69,8 @@ def list_regions(
     else:
         regions = [Region(contig) for contig in lengths]
     if request.primary_chromosomes_only:
-        primary = {
-            contig
-            for contig, name in [*zip(lengths, lengths, strict=True), *_names_of(aliases)]
-            if is_primary_chromosome(name)
-        }
+        primary = {contig for contig in lengths if is_primary_chromosome(contig)}
+        primary |= {contig for alias, contig in aliases.items() if is_primary_chromosome(alias)}
         regions = [region for region in regions if region.contig in primary]
         if not regions:
             raise InputError(
@@ -85,11 +82,6 @@ def list_regions(
     if request.include_unplaced:
         regions.append(UNPLACED)
     return regions
-
-
-def _names_of(aliases: Mapping[str, str]) -> list[tuple[str, str]]:
-    """Returns the names of sequences, each with an alternative name."""
-    return [(contig, alias) for alias, contig in aliases.items()]
 
 
 def _text_file(path: Path) -> Path:

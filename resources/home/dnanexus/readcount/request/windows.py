@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 
 from readcount.errors import InputError
-from readcount.request.region import Region, RegionError, span_on
+from readcount.request.region import Region, RegionError, require_spans
 from readcount.text import shorten
 
-# What fits into the memory of the default worker, and more than there are bases in 100 in a genome.
+# A million take the parent process 550 MB, so that so many need a larger worker than the default.
 MOST_WINDOWS = 20_000_000
 
 
@@ -32,18 +32,18 @@ def cut_into_windows(
             f"windows: {size:,} bases make {number:,} windows, and at most {MOST_WINDOWS:,} can be "
             "counted. Give a larger size, or fewer regions."
         )
+    for region in regions:
+        _require_spans(region.contig)
     return [
-        _window(region, at, min(at + size, end), lengths)
+        Region(region.contig, at, min(at + size, end), alias=region.alias)
         for region, (start, end) in zip(regions, bounds, strict=True)
         for at in range(start, end, size)
     ]
 
 
-def _window(region: Region, start: int, end: int, lengths: Mapping[str, int]) -> Region:
-    if region.alias:
-        return Region(region.contig, start, end, alias=region.alias)
+def _require_spans(contig: str) -> None:
     try:
-        return span_on(region.contig, start, end, lengths)
+        require_spans(contig)
     except RegionError as error:
-        name = shorten(repr(region.contig), 60)
+        name = shorten(repr(contig), 60)
         raise InputError(f"windows: {name} {error} Leave it out with 'regions'.") from None

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import pysam
 
 from readcount.errors import InputError
+from readcount.formats.content import header_fields
 from readcount.request.filters import Filters
 from readcount.request.region import NO_ALIASES
 from readcount.text import shorten
@@ -69,7 +70,7 @@ def _aliases(lines: Sequence[str], names: Set[str]) -> Mapping[str, str]:
     for line in lines:
         if not line.startswith("@SQ\t") or "\tAN:" not in line:
             continue
-        fields = dict(field.split(":", 1) for field in line.split("\t")[1:] if ":" in field)
+        fields = header_fields(line)
         for alias in fields["AN"].split(","):
             if alias not in names:
                 aliases.setdefault(alias, fields["SN"])
