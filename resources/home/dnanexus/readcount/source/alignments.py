@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from readcount.collector import without_collector
 from readcount.errors import InputError
@@ -92,12 +93,7 @@ def _faults_of_index(files: InputFiles, kind: str) -> list[str]:
 
 
 def _open_bam(files: InputFiles, header: Header, log: Log, cores: int) -> Alignments:
-    file = IndexedFile(
-        files.data,
-        files.index or bam.index_path(files.data, header),
-        index_given=files.index is not None,
-    )
-    _make_missing_index(file, log, cores)
+    file = _with_index(files, bam.index_path(files.data, header), False, log, cores)
     index = bam.open_index(file.index)
     if _order_unknown(file, header) and not bam.in_order(index):
         raise not_sorted(file.data)
@@ -111,13 +107,7 @@ def _open_bam(files: InputFiles, header: Header, log: Log, cores: int) -> Alignm
 def _open_cram(
     files: InputFiles, header: Header, log: Log, cores: int, find_unplaced: bool
 ) -> Alignments:
-    file = IndexedFile(
-        files.data,
-        files.index or cram.index_path(files.data),
-        cram=True,
-        index_given=files.index is not None,
-    )
-    _make_missing_index(file, log, cores)
+    file = _with_index(files, cram.index_path(files.data), True, log, cores)
     slices = cram.open_index(file.index)
     if _order_unknown(file, header) and not cram.in_order(slices):
         raise not_sorted(file.data)
@@ -134,14 +124,16 @@ def _order_unknown(file: IndexedFile, header: Header) -> bool:
     return not file.index_given or header.sort_order != "coordinate"
 
 
-def _make_missing_index(file: IndexedFile, log: Log, cores: int) -> None:
-    """Creates the index if the user gave none."""
-    if file.index_given:
-        return
+def _with_index(files: InputFiles, made: Path, is_cram: bool, log: Log, cores: int) -> IndexedFile:
+    """Returns the file with its index, which is created at a path if the user gave none."""
+    if files.index:
+        return IndexedFile(files.data, files.index, is_cram)
+    file = IndexedFile(files.data, made, is_cram, index_given=False)
     start = time.monotonic()
     make_index(file, cores, csi=file.index.suffix == ".csi")
     kind, seconds = file.index.suffix[1:].upper(), time.monotonic() - start
     log(f"no index given: created a {kind} in {seconds:,.1f} s on {plural(cores, 'core')}")
+    return file
 
 
 def _read_header(data: Reader, kind: str) -> Header:
