@@ -27,8 +27,9 @@ from readcount.dnanexus import (
 from readcount.outputs.result import Result
 from readcount.planning.costs import costs_for
 from readcount.planning.merge import merge_counts
-from readcount.planning.plan import Plan, plan_tasks
+from readcount.planning.plan import plan_tasks
 from readcount.planning.shards import divide
+from readcount.planning.task import Plan
 from readcount.request.regions import describe_regions, list_regions
 from readcount.request.request import Request
 from readcount.samtools import check_versions

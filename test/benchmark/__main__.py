@@ -15,7 +15,8 @@ from benchmark.schedule import Costs, our_schedule, tutorial_schedule
 from benchmark.settings import BENCH, CONTIG_READS, CORES, READS, ROUNDS, SEED, show_progress
 from builders import contig_of
 from readcount.counting.tasks import count_group, run_task
-from readcount.planning.plan import Call, Group, plan_tasks
+from readcount.planning.plan import plan_tasks
+from readcount.planning.task import Call, Group
 from readcount.request.region import Region
 from readcount.source.commands import count_region
 from readcount.source.header import read_header

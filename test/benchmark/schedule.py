@@ -4,7 +4,8 @@ import heapq
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from readcount.planning.plan import Call, Plan, Task, plan_tasks
+from readcount.planning.plan import plan_tasks
+from readcount.planning.task import Call, Plan, Task
 from readcount.request.region import Region
 from readcount.source.contigs import Contig
 

@@ -8,7 +8,7 @@ from playwright.sync_api import Browser
 from multiqc_run import sections
 from readcount.outputs.multiqc import MOST_PARTS, format_multiqc
 from readcount.outputs.result import Result
-from readcount.planning.merge import RegionCount
+from readcount.planning.merge import RegionCount, RegionCounts
 from readcount.request.region import Region
 from readcount.verification.verify import VerifiedCounts
 
@@ -17,7 +17,7 @@ def write_sample(
     folder: Path, sample: str, records: dict[str, int], asked: str = "every record"
 ) -> None:
     regions = [RegionCount(Region(name), number) for name, number in records.items()]
-    counts = Result(VerifiedCounts(regions), dict.fromkeys(records, 1000), asked)
+    counts = Result(VerifiedCounts(RegionCounts.of(regions)), dict.fromkeys(records, 1000), asked)
     folder.mkdir(exist_ok=True)
     number = len(list(folder.iterdir()))
     path = folder / f"{number}_count_mqc.tsv"

@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, Locator, Page
 
 from readcount.outputs.report import MOST_BARS, format_report
 from readcount.outputs.result import Result
-from readcount.planning.merge import RegionCount
+from readcount.planning.merge import RegionCount, RegionCounts
 from readcount.request.region import UNPLACED, Region
 from readcount.verification.verify import VerifiedCounts
 from visit import visit
@@ -25,7 +25,7 @@ def page_of(path: Path, sequences: dict[str, tuple[int, int]], unplaced: int = 3
     regions = [RegionCount(Region(name), records) for name, (records, _) in sequences.items()]
     lengths = {name: length for name, (_, length) in sequences.items()}
     checks = ("all counts match the index",)
-    verified = VerifiedCounts([*regions, RegionCount(UNPLACED, unplaced)], checks)
+    verified = VerifiedCounts(RegionCounts.of([*regions, RegionCount(UNPLACED, unplaced)]), checks)
     counts = Result(verified, lengths)
     file = path / "report.html"
     file.write_text(format_report(counts, "sample.bam", "sample"), encoding="utf-8")

@@ -13,8 +13,8 @@ from builders import Read, contig_of, make_bam, write_bam
 from fuzz import bgzf
 from messages import is_a_known_message
 from readcount.errors import MESSAGE_LENGTH, DiskSpaceError, InputError
-from readcount.planning.merge import RegionCount
-from readcount.request.region import Region
+from readcount.planning.merge import RegionCounts
+from readcount.request.region_list import RegionList
 from readcount.source.alignments import open_alignments
 from readcount.source.bam import BamEvidence
 from readcount.source.files import SPARE_BYTES, InputFiles, check_disk
@@ -151,8 +151,8 @@ def test_the_index_of_the_very_file_leaves_no_gap(
     assert records == list(reads.values())
 
 
-def counts_of(**records: int) -> list[RegionCount]:
-    return [RegionCount(Region(name), number) for name, number in records.items()]
+def counts_of(**records: int) -> RegionCounts:
+    return RegionCounts(RegionList.of_whole(records), records.values())
 
 
 def test_counts_that_the_index_confirms_are_believed(tmp_path: Path) -> None:

@@ -15,9 +15,11 @@ from readcount.counting.tasks import run_task
 from readcount.errors import InputError
 from readcount.outputs.text import format_table
 from readcount.planning.costs import Costs
-from readcount.planning.plan import Call, SpanGroup, plan_tasks
+from readcount.planning.plan import plan_tasks
+from readcount.planning.task import Call, SpanGroup
 from readcount.request.filters import NO_FILTERS, Filters
 from readcount.request.region import UNPLACED, Region
+from readcount.request.region_list import RegionList
 from readcount.request.regions import list_regions
 from readcount.request.request import Request
 from readcount.source.alignments import open_alignments
@@ -109,7 +111,7 @@ def expected(records: list[Record], region: Region, filters: Filters) -> int:
     )
 
 
-def regions_of(choice: Choice, folder: Path) -> list[Region]:
+def regions_of(choice: Choice, folder: Path) -> RegionList:
     bed = folder / "x.bed"
     bed.write_text("".join(f"{contig}\t{start}\t{end}\n" for contig, start, end in choice.spans))
     named = {*choice.whole, *(contig for contig, _, _ in choice.spans)}

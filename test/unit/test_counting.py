@@ -6,7 +6,7 @@ import pytest
 
 from readcount.counting.tasks import _log_tenths
 from readcount.planning.merge import TaskCounts
-from readcount.planning.plan import Call, Task
+from readcount.planning.task import Call, Task
 from readcount.request.region import Region
 
 

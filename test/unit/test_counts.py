@@ -7,13 +7,14 @@ import pytest
 
 from readcount.outputs.result import Result
 from readcount.outputs.text import format_counts, name_without_suffix
-from readcount.planning.merge import RegionCount, TaskCounts, merge_counts
-from readcount.planning.plan import Call, Group, Plan
+from readcount.planning.merge import RegionCount, RegionCounts, TaskCounts, merge_counts
+from readcount.planning.task import Call, Group, Plan
 from readcount.request.region import Region
+from readcount.request.region_list import RegionList
 from readcount.verification.verify import VerifiedCounts
 
 PLAN = Plan(
-    regions=[Region("chr2"), Region("chr1"), Region("chr3"), Region("chr4")],
+    regions=RegionList.of_whole(["chr2", "chr1", "chr3", "chr4"]),
     tasks=(
         Call(0, Region("chr2"), 5, 1, window=Region("chr2", end=50)),
         Call(0, Region("chr2"), 2, 1, window=Region("chr2", start=50)),
@@ -60,13 +61,13 @@ def test_a_plan_that_forgets_a_region_is_refused() -> None:
 def test_the_file_has_a_line_per_region_and_no_newline_after_the_total() -> None:
     counts = [RegionCount(Region("chr2"), 5), RegionCount(Region("chr1"), 0)]
     assert (
-        format_counts(Result(VerifiedCounts(counts), {}))
+        format_counts(Result(VerifiedCounts(RegionCounts.of(counts)), {}))
         == "Region chr2: 5\nRegion chr1: 0\nTotal reads: 5"
     )
 
 
 def test_without_regions_there_is_only_the_total() -> None:
-    assert format_counts(Result(VerifiedCounts([]), {})) == "Total reads: 0"
+    assert format_counts(Result(VerifiedCounts(RegionCounts.of([])), {})) == "Total reads: 0"
 
 
 @pytest.mark.parametrize(

@@ -27,9 +27,10 @@ from readcount.formats.cram import (
     read_crai,
 )
 from readcount.planning.costs import costs_for
-from readcount.planning.merge import RegionCount
+from readcount.planning.merge import RegionCounts
 from readcount.planning.plan import plan_tasks
 from readcount.request.region import Region
+from readcount.request.region_list import RegionList
 from readcount.source.alignments import open_alignments
 from readcount.source.files import local_files
 from readcount.verification.verify import verify
@@ -274,7 +275,7 @@ def test_counts_that_the_containers_do_not_confirm_are_refused(tmp_path: Path) -
     alignments = opened(cram_of(make_bam(tmp_path, READS, unplaced=4), SMALL))
 
     def check(reads: dict[str, int]) -> tuple[str, ...]:
-        counts = [RegionCount(Region(name), records) for name, records in reads.items()]
+        counts = RegionCounts(RegionList.of_whole(reads), reads.values())
         return verify(counts, alignments.evidence).checks
 
     known = {contig.indexed.records is None for contig in alignments.contigs.values()}

@@ -12,7 +12,8 @@ from readcount.counting.tasks import run_task
 from readcount.formats.bam_index import INTERVAL
 from readcount.planning.costs import DOWNLOADED, Costs
 from readcount.planning.merge import merge_counts
-from readcount.planning.plan import Call, Group, Plan, plan_tasks
+from readcount.planning.plan import plan_tasks
+from readcount.planning.task import Call, Group, Plan
 from readcount.request.region import Region
 from steps import indexed, opened
 from strategies import BY_EDGE, BY_EXPRESSION, CIGARS, UNMAPPED, Case, cases, ways_to_cut

@@ -20,8 +20,9 @@ from readcount.formats.cram import (
     read_crai,
 )
 from readcount.planning.costs import STREAMED
-from readcount.planning.plan import Call, plan_tasks
+from readcount.planning.plan import plan_tasks
 from readcount.planning.shards import LARGEST_SHARD, divide
+from readcount.planning.task import Call
 from readcount.request.region import Region
 from readcount.request.request import check_streaming
 from readcount.source.commands import failure

@@ -12,6 +12,7 @@ from readcount.errors import InputError
 from readcount.request.bed import read_bed
 from readcount.request.interval_list import is_interval_list, read_interval_list
 from readcount.request.region import Region
+from readcount.request.region_list import RegionList
 from readcount.request.regions import list_regions
 from steps import ask
 
@@ -21,7 +22,7 @@ INTERVALS = [Region("chr1", 99, 200, name="exon 1"), Region("chr2", 0, 500, name
 BED = "chr1\t99\t200\texon 1\nchr2\t0\t500\tb\n"
 
 
-def regions_of(path: Path, lengths: Mapping[str, int] = LENGTHS) -> list[Region]:
+def regions_of(path: Path, lengths: Mapping[str, int] = LENGTHS) -> RegionList:
     return list_regions(ask(), path, lengths, ALIASES)
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from readcount.outputs.multiqc import MOST_PARTS, format_multiqc, parts_of_bar
 from readcount.outputs.result import Result
-from readcount.planning.merge import RegionCount
+from readcount.planning.merge import RegionCount, RegionCounts
 from readcount.request.region import UNPLACED, Region
 from readcount.verification.verify import VerifiedCounts
 
@@ -15,7 +15,7 @@ def counts_of(
     records: dict[Region, int], lengths: dict[str, int] | None = None, asked: str = "every record"
 ) -> Result:
     lengths = lengths or {region.contig: 1000 for region in records if region.placed}
-    counts = VerifiedCounts([RegionCount(*pair) for pair in records.items()])
+    counts = VerifiedCounts(RegionCounts.of(RegionCount(*pair) for pair in records.items()))
     return Result(counts, lengths, asked)
 
 

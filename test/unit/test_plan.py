@@ -9,8 +9,10 @@ from hypothesis import strategies as st
 from builders import contig_of
 from readcount.formats.bam_index import INTERVAL
 from readcount.planning.costs import DOWNLOADED, RECORD_BYTES, STREAMED, costs_of_size
-from readcount.planning.plan import Call, Group, Plan, plan_tasks
+from readcount.planning.plan import plan_tasks
+from readcount.planning.task import Call, Group, Plan
 from readcount.request.region import Region
+from readcount.request.region_list import RegionList
 from readcount.source.contigs import Contig
 
 
@@ -28,12 +30,12 @@ SMALL = contig_of(length=1_000, records=10, reach=INTERVAL)
 
 
 def test_no_regions_give_no_tasks() -> None:
-    assert plan({}) == Plan(regions=[], tasks=(), empty=())
+    assert plan({}) == Plan(regions=RegionList(), tasks=(), empty=())
 
 
 def test_a_sequence_without_records_gets_no_call() -> None:
     assert plan({"chr1": contig_of(1000, 0), "chr2": contig_of(1000, 5)}) == Plan(
-        regions=[Region("chr1"), Region("chr2")],
+        regions=RegionList([Region("chr1"), Region("chr2")]),
         tasks=plan({"x": contig_of(1000, 5), "chr2": contig_of(1000, 5)}).tasks[1:],
         empty=(0,),
     )

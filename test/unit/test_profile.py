@@ -2,7 +2,7 @@
 
 from readcount.outputs.profile import PARTS, Profiles, profiles_of
 from readcount.outputs.result import Result
-from readcount.planning.merge import RegionCount
+from readcount.planning.merge import RegionCount, RegionCounts
 from readcount.request.region import UNPLACED, Region
 from readcount.verification.verify import VerifiedCounts
 
@@ -10,7 +10,7 @@ LENGTHS = {"chr1": 200_000, "chr2": 100_000, "other": 5}
 
 
 def result_of(counts: list[RegionCount]) -> Result:
-    return Result(VerifiedCounts(counts), LENGTHS)
+    return Result(VerifiedCounts(RegionCounts.of(counts)), LENGTHS)
 
 
 def windows_of(contig: str, size: int, records: int) -> list[RegionCount]:

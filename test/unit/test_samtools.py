@@ -20,7 +20,7 @@ from readcount.errors import (
     SamtoolsKilledError,
 )
 from readcount.planning.merge import TaskCounts
-from readcount.planning.plan import Call, Group
+from readcount.planning.task import Call, Group
 from readcount.request.region import Region
 from readcount.source.commands import count_region
 from readcount.source.contigs import Contig

@@ -37,7 +37,7 @@ def test_a_record_counts_in_each_span_with_which_it_shares_a_position(
 ) -> None:
     wanted = [*wanted, (0, 0, 1), (1, 0, 1)]
     contigs, starts, ends = zip(*wanted, strict=True)
-    assert count_overlaps(pieces_of(records, size), contigs, starts, ends) == [
+    assert list(count_overlaps(pieces_of(records, size), contigs, starts, ends)) == [
         sum(
             record[0] == contig and bool({*range(*record[1:])} & {*range(start, end)})
             for record in records

@@ -20,6 +20,7 @@ from readcount.errors import MESSAGE_LENGTH, InputError
 from readcount.formats.bam_index import INTERVAL, Bins, read_index
 from readcount.formats.bgzf import BlockError, follow_blocks
 from readcount.request.region import UNPLACED, Region
+from readcount.request.region_list import RegionList
 from readcount.request.request import Request
 from readcount.source.bam import BamEvidence
 from readcount.source.structure import cut_between, merge_ranges, record_offsets
@@ -34,7 +35,7 @@ def workers() -> Iterator[Workers]:
 
 
 def check(bam: Path, regions: list[Region], workers: Workers) -> str:
-    return opened(bam).evidence.check_structure(regions, workers)
+    return opened(bam).evidence.check_structure(RegionList(regions), workers)
 
 
 @given(case=cases())
@@ -254,7 +255,7 @@ def test_a_file_that_does_not_fit_its_index_is_found_out(
     bam.write_bytes(b"".join(damage.blocks(bgzf.split(whole.read_bytes()))))
     for region in damage.regions:
         with pytest.raises(InputError, match="no BGZF block begins at byte") as refused:
-            replace(evidence, file=indexed(bam)).check_structure([region], workers)
+            replace(evidence, file=indexed(bam)).check_structure(RegionList([region]), workers)
         assert len(str(refused.value)) <= MESSAGE_LENGTH
         assert is_a_known_message(str(refused.value), "AppError")
 
@@ -270,7 +271,7 @@ def test_what_is_damaged_elsewhere_is_no_matter(
     blocks = bgzf.split(whole.read_bytes())
     bam.write_bytes(b"".join([*blocks[:-5], flip(blocks[-5], 1), *blocks[-4:]]))
     span = Region("chr1", 50_000, 80_000)
-    assert replace(evidence, file=indexed(bam)).check_structure([span], workers)
+    assert replace(evidence, file=indexed(bam)).check_structure(RegionList([span]), workers)
 
 
 def test_a_damaged_index_has_a_message_that_helps(

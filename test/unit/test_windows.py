@@ -14,6 +14,7 @@ from readcount.counting.pool import start_workers
 from readcount.errors import InputError
 from readcount.outputs.bedgraph import format_bedgraph, write_bedgraph
 from readcount.request.region import UNPLACED, Region
+from readcount.request.region_list import RegionList
 from readcount.request.regions import list_regions
 from readcount.request.windows import cut_into_windows
 from readcount.source.files import local_files
@@ -25,7 +26,7 @@ LENGTHS = {"chr1": 1000, "chr2": 250}
 @given(st.integers(1, 1200), st.integers(0, 999), st.integers(1, 1000))
 def test_windows_cover_a_region_once_and_in_order(size: int, start: int, more: int) -> None:
     region = Region("chr1", start, min(1000, start + more))
-    windows = cut_into_windows([region], size, LENGTHS)
+    windows = cut_into_windows(RegionList([region]), size, LENGTHS)
     covered = [at for window in windows for at in range(window.start or 0, window.end or 0)]
     assert covered == list(range(start, region.end or 0))
     assert all((window.end or 0) - (window.start or 0) == size for window in windows[:-1])

@@ -1,6 +1,8 @@
 """How many records overlap each of many spans, which may overlap each other."""
 
+from array import array
 from collections.abc import Iterable, Sequence
+from typing import Literal
 
 import numpy as np
 
@@ -12,7 +14,7 @@ _POSITION_BITS = 32
 
 def count_overlaps(
     records: Iterable[Positions], contigs: Sequence[int], starts: Sequence[int], ends: Sequence[int]
-) -> list[int]:
+) -> Sequence[int]:
     """Counts for each span the records that overlap it.
 
     These are those that begin before the span's end, less those that end at or before its start:
@@ -25,7 +27,7 @@ def count_overlaps(
         ends: of each span, the position after it.
 
     >>> records = Positions(np.array([0, 0]), np.array([5, 20]), np.array([15, 30]))
-    >>> count_overlaps([records], contigs=[0, 0], starts=[0, 10], ends=[10, 25])
+    >>> list(count_overlaps([records], contigs=[0, 0], starts=[0, 10], ends=[10, 25]))
     [1, 2]
     """
     sequence = np.array(contigs, np.int64) << _POSITION_BITS
@@ -35,17 +37,17 @@ def count_overlaps(
     ended = np.zeros(len(bounds) + 1, np.int64)
     for some in records:
         sequence = some.contigs << _POSITION_BITS
-        _add(begun, np.searchsorted(bounds, sequence + some.starts, "right"))
-        _add(ended, np.searchsorted(bounds, sequence + some.ends, "left"))
+        _add(begun, bounds, sequence + some.starts, "right")
+        _add(ended, bounds, sequence + some.ends, "left")
     begun_before, ended_by = np.cumsum(begun), np.cumsum(ended)
     counts = begun_before[np.searchsorted(bounds, last)]
     counts -= ended_by[np.searchsorted(bounds, first)]
-    numbers: list[int] = counts.tolist()
-    return numbers
+    return array("q", counts.tobytes())
 
 
-def _add(tally: Ints, between: Ints) -> None:
-    """Adds 1 at each of these indexes, which are near each other if records come in order."""
-    lowest = int(between.min())
-    added = np.bincount(between - lowest)
-    tally[lowest : lowest + len(added)] += added
+def _add(tally: Ints, bounds: Ints, positions: Ints, side: Literal["left", "right"]) -> None:
+    """Adds the number of positions between every two bounds; on a bound as searchsorted has it."""
+    # Only these bounds can lie between them: few, as records come in order.
+    first, end = np.searchsorted(bounds, (positions.min(), positions.max()), side)
+    between = np.searchsorted(bounds[first:end], positions, side)
+    tally[first : end + 1] += np.bincount(between, minlength=end - first + 1)

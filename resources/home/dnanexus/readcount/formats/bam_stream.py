@@ -139,18 +139,30 @@ def _positions(data: bytes, offsets: list[int]) -> Positions:
     starts = int32[at + _POS].astype(np.int64)
     # The CIGAR of an unmapped record says nothing.
     mapped = uint16[at + _FLAG] & _UNMAPPED == 0
-    operations = uint16[at + _N_CIGAR].astype(np.int64) * mapped
+    operations = uint16[at + _N_CIGAR] * mapped
     cigars = at + _READ_NAME + np.frombuffer(data, np.uint8)[at + _L_READ_NAME]
-    spans = np.maximum(_reference_spans(int32, cigars, operations), 1)
-    return Positions(int32[at + _REF_ID].astype(np.int64), starts, starts + spans)
+    spans = np.zeros(len(at), np.int64)
+    # Most short reads have one operation, which needs no sum.
+    (one,) = np.nonzero(operations == 1)
+    spans[one] = _covered(int32[cigars[one]])
+    (more,) = np.nonzero(operations > 1)
+    if len(more):
+        spans[more] = _reference_spans(int32, cigars[more], operations[more].astype(np.int64))
+    ends = starts + np.maximum(spans, 1)
+    return Positions(int32[at + _REF_ID].astype(np.int64), starts, ends)
 
 
 def _reference_spans(int32: NDArray[np.int32], cigars: Ints, operations: Ints) -> Ints:
     """Returns how many bases of the reference each CIGAR covers, by its offset and length."""
     ends = np.cumsum(operations)
     number_in_cigar = np.arange(ends[-1]) - np.repeat(ends - operations, operations)
-    encoded = int32[np.repeat(cigars, operations) + 4 * number_in_cigar].view(np.uint32)
-    consumes = (_CONSUME_REFERENCE >> (encoded & 0xF)) & 1
-    covered = np.concatenate(([0], np.cumsum((encoded >> 4) * consumes, dtype=np.int64)))
-    spans: Ints = covered[ends] - covered[ends - operations]
-    return spans
+    covered = _covered(int32[np.repeat(cigars, operations) + 4 * number_in_cigar])
+    return np.add.reduceat(covered, ends - operations)
+
+
+def _covered(encoded: NDArray[np.int32]) -> Ints:
+    """Returns how many bases of the reference each operation of a CIGAR covers."""
+    operation = encoded.view(np.uint32)
+    consumes = (_CONSUME_REFERENCE >> (operation & 0xF)) & 1
+    covered: Ints = (operation >> 4).astype(np.int64) * consumes
+    return covered

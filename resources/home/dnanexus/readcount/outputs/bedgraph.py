@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pysam
 
-from readcount.outputs.result import Result, extent
+from readcount.outputs.result import Result
 
 # A tabix index holds no positions beyond this (SAM specification, section 5.1.1, which it follows).
 LONGEST_IN_TBI = 1 << 29
@@ -17,10 +17,15 @@ def format_bedgraph(result: Result) -> str:
     Track Format").
     """
     order = {contig: number for number, contig in enumerate(result.lengths)}
+    regions = result.regions.regions
+    numbers = [order.get(sequence.contig, -1) for sequence in regions.sequences]
+    on = map(numbers.__getitem__, regions.numbers)
     rows = [
-        (order[count.region.contig], *extent(count.region, result.lengths), count.records)
-        for count in result.regions
-        if count.region.placed
+        (number, *bounds, records)
+        for number, bounds, records in zip(
+            on, result.extents(), result.regions.records, strict=True
+        )
+        if number >= 0
     ]
     rows.sort()
     names = list(result.lengths)

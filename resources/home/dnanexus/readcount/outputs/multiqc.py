@@ -5,13 +5,14 @@ https://docs.seqera.io/multiqc/custom_content
 
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from hashlib import sha256
 from heapq import nsmallest
 from html import escape
 
 from readcount.outputs.result import Result
-from readcount.request.region import UNPLACED, Region
+from readcount.request.region import UNPLACED
+from readcount.request.region_list import RegionList
 from readcount.request.regions import is_primary_chromosome
 from readcount.text import shorten
 
@@ -58,16 +59,17 @@ def parts_of_bar(result: Result) -> dict[str, int]:
     chromosomes and then the longest, and all others together. The parts do not depend on the
     records, so that samples with the same header have the same ones.
     """
-    regions = [count.region for count in result.regions]
-    names = [_name(region) for region in regions]
-    if len(set(names)) > MOST_PARTS:
-        contigs = {region.contig for region in regions if region.placed}
+    regions = result.regions.regions
+    names = _names(regions)
+    if _more_than(MOST_PARTS, _names(regions)):
+        contigs = {sequence.contig for sequence in regions.used_sequences() if sequence.placed}
         chosen = nsmallest(MOST_PARTS, contigs, key=lambda contig: _rank(contig, result.lengths))
         own = {contig: contig for contig in chosen} | {UNPLACED.contig: UNPLACED_PART}
-        names = [own.get(region.contig, OTHER) for region in regions]
+        parts_of = [own.get(sequence.contig, OTHER) for sequence in regions.sequences]
+        names = map(parts_of.__getitem__, regions.numbers)
     parts = Counter[str]()
-    for name, count in zip(names, result.regions, strict=True):
-        parts[name] += count.records
+    for name, more in zip(names, result.regions.records, strict=True):
+        parts[name] += more
     for last in (OTHER, UNPLACED_PART):
         if last in parts:
             parts[last] = parts.pop(last)
@@ -79,8 +81,21 @@ def _rank(contig: str, lengths: Mapping[str, int]) -> tuple[bool, int, str]:
     return not is_primary_chromosome(contig), -lengths[contig], contig
 
 
-def _name(region: Region) -> str:
-    return (region.name or str(region)) if region.placed else UNPLACED_PART
+def _names(regions: RegionList) -> Iterator[str]:
+    """Yields the name of each region's part, if each may have one."""
+    placed = [sequence.placed for sequence in regions.sequences]
+    for number, label in zip(regions.numbers, regions.labels(), strict=True):
+        yield label if placed[number] else UNPLACED_PART
+
+
+def _more_than(most: int, names: Iterable[str]) -> bool:
+    """Whether there are more different names than so many."""
+    seen: set[str] = set()
+    for name in names:
+        seen.add(name)
+        if len(seen) > most:
+            return True
+    return False
 
 
 def _cell(text: str) -> str:

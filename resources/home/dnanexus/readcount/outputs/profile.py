@@ -4,8 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from readcount.outputs.result import Result, extent
-from readcount.planning.merge import RegionCount
+from readcount.outputs.result import Result
 
 # Of the longest sequence that is drawn, and how many sequences are.
 PARTS = 200
@@ -53,16 +52,17 @@ def profiles_of(result: Result) -> Profiles:
 
     A region counts in each part that it overlaps, with its share. A part without regions has none.
     """
-    spans = [count for count in result.regions if count.region.placed and not count.region.whole]
-    if len(spans) < LEAST_REGIONS:
+    regions, records = result.regions.regions, result.regions.records
+    if len(regions.spans()) < LEAST_REGIONS:
         return Profiles()
     totals: Counter[str] = Counter()
-    for count in spans:
-        totals[count.region.contig] += count.records
+    contigs = [sequence.contig for sequence in regions.sequences]
+    for at in regions.spans():
+        totals[contigs[regions.numbers[at]]] += records[at]
     largest = sorted(totals, key=lambda contig: -totals[contig])[:MOST_PROFILES]
     drawn = [contig for contig in result.lengths if contig in set(largest)]
     longest = max(result.lengths[contig] for contig in drawn)
-    densities = _densities(spans, {contig: result.lengths[contig] for contig in drawn}, longest)
+    densities = _densities(result, {contig: result.lengths[contig] for contig in drawn}, longest)
     top = _top(densities)
     profiles = [
         Profile(
@@ -76,22 +76,23 @@ def profiles_of(result: Result) -> Profiles:
     return Profiles(profiles, len(totals), top)
 
 
-def _densities(
-    spans: Sequence[RegionCount], lengths: Mapping[str, int], longest: int
-) -> dict[str, list[float]]:
+def _densities(result: Result, lengths: Mapping[str, int], longest: int) -> dict[str, list[float]]:
     """Returns the records per megabase in each part of these sequences."""
     size = max(1, -(-longest // PARTS))
     records = {contig: [0.0] * -(-length // size) for contig, length in lengths.items()}
     bases = {contig: [0.0] * -(-length // size) for contig, length in lengths.items()}
-    for count in spans:
-        contig = count.region.contig
-        if contig not in lengths:
+    regions = result.regions.regions
+    of = [(records.get(one.contig), bases.get(one.contig)) for one in regions.sequences]
+    extents = list(result.extents())
+    for at in regions.spans():
+        its_records, its_bases = of[regions.numbers[at]]
+        if its_records is None or its_bases is None:
             continue
-        start, end = extent(count.region, lengths)
+        (start, end), counted = extents[at], result.regions.records[at]
         first, last = start // size, (end - 1) // size
         for part in range(first, last + 1):
-            records[contig][part] += count.records / (last - first + 1)
-            bases[contig][part] += (end - start) / (last - first + 1)
+            its_records[part] += counted / (last - first + 1)
+            its_bases[part] += (end - start) / (last - first + 1)
     return {
         contig: [
             1e6 * number / length if length else 0.0

@@ -16,7 +16,8 @@ from markupsafe import Markup, escape
 
 from readcount.outputs.profile import profiles_of
 from readcount.outputs.result import Result, extent
-from readcount.planning.merge import RegionCount
+from readcount.planning.merge import RegionCount, RegionCounts
+from readcount.request.region import UNPLACED
 from readcount.text import shorten
 
 # Of the table, as HTML; the rest of the page is a tenth of it.
@@ -98,8 +99,8 @@ def format_report(result: Result, bam_name: str, name: str) -> str:
         result=result,
         records_counted=shorten(result.records_counted, LONGEST_NAME),
         regions=len(result.regions),
-        with_records=sum(count.records > 0 for count in result.regions),
-        unplaced=next((count.records for count in result.regions if not count.region.placed), None),
+        with_records=sum(records > 0 for records in result.regions.records),
+        unplaced=_unplaced(result.regions),
         rows=rows,
         drawn=drawn,
         charts=charts_of(drawn),
@@ -120,8 +121,9 @@ def rows_that_fit(result: Result, most_bytes: int = MOST_TABLE_BYTES) -> list[Ro
     total = result.total
     rows: list[Row] = []
     size = 0
-    for number, count in sorted(enumerate(result.regions, start=1), key=_fewest_last):
-        row = _row(number, count, result.lengths, total)
+    records = result.regions.records
+    for at in sorted(range(len(records)), key=lambda at: -records[at]):
+        row = _row(at + 1, result.regions[at], result.lengths, total)
         size += ROW_BYTES + len(escape(row.name + row.position).encode())
         if size > most_bytes:
             return rows
@@ -129,8 +131,12 @@ def rows_that_fit(result: Result, most_bytes: int = MOST_TABLE_BYTES) -> list[Ro
     return sorted(rows, key=lambda row: row.number)
 
 
-def _fewest_last(numbered: tuple[int, RegionCount]) -> int:
-    return -numbered[1].records
+def _unplaced(counts: RegionCounts) -> int | None:
+    """Returns how many unplaced records were counted; None if they were not to be."""
+    regions = counts.regions
+    if UNPLACED not in regions.used_sequences():
+        return None
+    return counts.records[regions.numbers.index(regions.number_of(UNPLACED))]
 
 
 def _row(number: int, count: RegionCount, lengths: Mapping[str, int], total: int) -> Row:

@@ -1,10 +1,11 @@
 """What the output files are written from."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from readcount.planning.merge import RegionCount
+from readcount.planning.merge import RegionCounts
 from readcount.request.region import Region
+from readcount.request.region_list import NONE
 from readcount.verification.verify import VerifiedCounts
 
 
@@ -27,7 +28,7 @@ class Result:
     unplaced: int | None = None
 
     @property
-    def regions(self) -> Sequence[RegionCount]:
+    def regions(self) -> RegionCounts:
         """A count for each region."""
         return self.counts.regions
 
@@ -35,6 +36,13 @@ class Result:
     def total(self) -> int:
         """The sum over the regions."""
         return self.counts.total
+
+    def extents(self) -> Iterator[tuple[int, int]]:
+        """Yields what extent() returns for each region."""
+        regions = self.regions.regions
+        lengths = [self.lengths.get(sequence.contig, 0) for sequence in regions.sequences]
+        for number, start, end in zip(regions.numbers, regions.starts, regions.ends, strict=True):
+            yield max(start, 0), lengths[number] if end == NONE else end
 
 
 def extent(region: Region, lengths: Mapping[str, int]) -> tuple[int, int]:

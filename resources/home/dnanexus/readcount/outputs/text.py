@@ -2,7 +2,7 @@
 
 import re
 
-from readcount.outputs.result import Result, extent
+from readcount.outputs.result import Result
 
 
 def format_counts(result: Result) -> str:
@@ -11,7 +11,11 @@ def format_counts(result: Result) -> str:
     One line `Region <name>: <count>` per region, in the order given, then `Total reads: <sum>`
     with no newline after it. Spans are 1-based and inclusive, as samtools writes them.
     """
-    lines = [f"Region {count.region}: {count.records}\n" for count in result.regions]
+    counts = result.regions
+    lines = (
+        f"Region {text}: {records}\n"
+        for text, records in zip(counts.regions.texts(), counts.records, strict=True)
+    )
     return "".join(lines) + f"Total reads: {result.total}"
 
 
@@ -21,15 +25,14 @@ def format_table(result: Result) -> str:
     Positions are those of extent(): 0-based, half-open. Unplaced records are at `*`, from 0 to 0,
     as in `samtools idxstats`.
     """
-    lines = ["region\tcontig\tstart\tend\tlength\trecords\n"]
-    for count in result.regions:
-        region = count.region
-        start, end = extent(region, result.lengths)
-        lines.append(
-            f"{region.name or region}\t{region.contig}\t{start}\t{end}\t{end - start}"
-            f"\t{count.records}\n"
-        )
-    return "".join(lines)
+    counts, regions = result.regions, result.regions.regions
+    contigs = [sequence.contig for sequence in regions.sequences]
+    columns = zip(regions.labels(), regions.numbers, result.extents(), counts.records, strict=True)
+    lines = (
+        f"{label}\t{contigs[on]}\t{start}\t{end}\t{end - start}\t{records}\n"
+        for label, on, (start, end), records in columns
+    )
+    return "region\tcontig\tstart\tend\tlength\trecords\n" + "".join(lines)
 
 
 def name_without_suffix(bam_name: str) -> str:

@@ -7,7 +7,7 @@ say little; they are used where the index has no offsets.
 
 from bisect import bisect_left
 from collections.abc import Sequence
-from itertools import accumulate, pairwise
+from itertools import accumulate
 
 from readcount.formats.bam_index import INTERVAL
 from readcount.request.region import Region
@@ -21,33 +21,6 @@ def expected_records(contig: Contig) -> float:
     """Returns the records of a sequence, by its length if the index does not say."""
     estimate = contig.indexed.estimate
     return contig.length * RECORDS_PER_BASE if estimate is None else estimate
-
-
-def share_out(contig: Contig, spans: Sequence[Region]) -> list[float]:
-    """Returns the records to expect in each span; spans in one INTERVAL share its records.
-
-    Args:
-        contig: the reference sequence.
-        spans: parts of it, in any order.
-    """
-    offsets = _offsets(contig)
-    if not offsets:
-        density = expected_records(contig) / max(1, contig.length)
-        return [density * ((span.end or contig.length) - (span.start or 0)) for span in spans]
-    intervals = len(offsets) - 1
-    touched = [_touched(span, intervals) for span in spans]
-    more = [0] * (intervals + 1)
-    for first, last in touched:
-        more[first] += 1
-        more[last] -= 1
-    sharers = accumulate(more)
-    scale = expected_records(contig) / (offsets[-1] - offsets[0])
-    shares = [
-        scale * (after - before) / max(1, sharing)
-        for (before, after), sharing in zip(pairwise(offsets), sharers, strict=False)
-    ]
-    before = [0.0, *accumulate(shares)]
-    return [before[last] - before[first] for first, last in touched]
 
 
 def edges(
@@ -65,7 +38,7 @@ def edges(
         shortest: bases between two edges at least, where only the length says where to cut.
     """
     start, end = region.start or 0, region.end or contig.length
-    offsets = _offsets(contig)
+    offsets = offsets_of(contig)
     if offsets:
         first, last = _touched(region, len(offsets) - 1)
         begin, size = offsets[first], offsets[last] - offsets[first]
@@ -85,7 +58,7 @@ def edges(
     return made
 
 
-def _offsets(contig: Contig) -> list[int]:
+def offsets_of(contig: Contig) -> list[int]:
     """Returns the file offset of each INTERVAL and of the end, rising; empty if unknown."""
     known = contig.indexed.offsets
     begin, end = next(filter(None, known), 0), known[-1] if known else 0

@@ -1,11 +1,17 @@
 """Adds up what the tasks counted."""
 
-from collections.abc import Iterable
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import overload
 
 from readcount.collector import without_collector
-from readcount.planning.plan import Plan
+from readcount.planning.task import Plan
 from readcount.request.region import Region
+from readcount.request.region_list import RegionList
+
+# Of a region that no task has counted.
+NOT_COUNTED = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,6 +20,49 @@ class RegionCount:
 
     region: Region
     records: int
+
+
+class RegionCounts(Sequence[RegionCount]):
+    """A list of RegionCount, that keeps columns instead of objects.
+
+    Attributes:
+        regions: the regions, in the order of the output.
+        records: how many overlap each.
+    """
+
+    def __init__(self, regions: RegionList, records: Iterable[int]) -> None:
+        self.regions = regions
+        self.records = array("q", records)
+        if len(self.records) != len(regions):
+            raise ValueError(f"{len(self.records)} counts for {len(regions)} regions")
+
+    @classmethod
+    def of(cls, counts: Iterable[RegionCount]) -> "RegionCounts":
+        """Returns the same counts in columns."""
+        counts = list(counts)
+        return cls(
+            RegionList(count.region for count in counts), (count.records for count in counts)
+        )
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    @overload
+    def __getitem__(self, at: int) -> RegionCount: ...
+    @overload
+    def __getitem__(self, at: slice) -> Sequence[RegionCount]: ...
+    def __getitem__(self, at: int | slice) -> RegionCount | Sequence[RegionCount]:
+        if isinstance(at, slice):
+            return [self[number] for number in range(*at.indices(len(self)))]
+        return RegionCount(self.regions[at], self.records[at])
+
+    def __iter__(self) -> Iterator[RegionCount]:
+        return map(RegionCount, self.regions, self.records)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and list(self) == list(other)
+
+    __hash__ = None  # type: ignore[assignment]
 
 
 @dataclass(frozen=True)
@@ -26,18 +75,18 @@ class TaskCounts:
     """
 
     task: int
-    records: tuple[int, ...]
+    records: Sequence[int]
 
 
 @without_collector()
-def merge_counts(plan: Plan, counted: Iterable[TaskCounts]) -> list[RegionCount]:
+def merge_counts(plan: Plan, counted: Iterable[TaskCounts]) -> RegionCounts:
     """Adds up counts that come in any order, in the order of the plan's regions.
 
     Raises:
         ValueError: a task was counted twice or not at all or has not a number for each of its
             regions, or a region of the plan is in no task and not known to be empty.
     """
-    records: list[int | None] = [None] * len(plan.regions)
+    records = array("q", [NOT_COUNTED]) * len(plan.regions)
     for number in plan.empty:
         records[number] = 0
     waiting = dict(enumerate(plan.tasks))
@@ -46,12 +95,11 @@ def merge_counts(plan: Plan, counted: Iterable[TaskCounts]) -> list[RegionCount]
         if task is None:
             raise ValueError(f"task {counts.task} was counted twice, or is not in the plan")
         for number, more in zip(task.numbers, counts.records, strict=True):
-            records[number] = (records[number] or 0) + more
+            before = records[number]
+            records[number] = more if before == NOT_COUNTED else before + more
     if waiting:
         raise ValueError(f"{len(waiting)} of {len(plan.tasks)} tasks were not counted")
-    merged = []
-    for region, total in zip(plan.regions, records, strict=True):
-        if total is None:
-            raise ValueError(f"no task counted region {region}")
-        merged.append(RegionCount(region, total))
-    return merged
+    if NOT_COUNTED in records:
+        region = plan.regions[records.index(NOT_COUNTED)]
+        raise ValueError(f"no task counted region {region}")
+    return RegionCounts(plan.regions, records)

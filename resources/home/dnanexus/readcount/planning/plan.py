@@ -1,137 +1,22 @@
 """What to count in which samtools call, so that all cores end together."""
 
-from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from math import ceil
 
 from readcount.collector import without_collector
-from readcount.formats.bam_index import INTERVAL, Entry
+from readcount.formats.bam_index import INTERVAL
 from readcount.planning.costs import DOWNLOADED, Costs
-from readcount.planning.density import edges, expected_records, share_out
+from readcount.planning.density import edges, expected_records
+from readcount.planning.task import Call, Group, Plan, Task
 from readcount.request.region import LAST_POSITION, Region, fits_bed, fits_span
+from readcount.request.region_list import RegionList
 from readcount.source.contigs import Contig
-from readcount.text import plural
 
 # So much of a sequence goes into large tasks.
 SHARE_IN_LARGE_TASKS = 0.75
 # What is known of the unplaced records, which have no reference sequence: nothing.
 NO_CONTIG = Contig(0)
-
-
-@dataclass(frozen=True)
-class Call:
-    """One `samtools view -c`, or two for a window that is not the first; see count_window.
-
-    Attributes:
-        number: index of the region in the list of regions, from 0.
-        region: what it counts, or counts a part of.
-        records: how many are expected.
-        seconds: what it is expected to cost.
-        window: the part; None for all of the region. Only records that begin in a window belong
-            to it, except for the first window, to which all records belong that overlap it.
-        entry: where the index holds the sequence, if it is worth being read alone.
-        edge: whether what begins before the window is counted by a call of its own; else an
-            expression keeps it out.
-    """
-
-    number: int
-    region: Region
-    records: float
-    seconds: float
-    window: Region | None = None
-    entry: Entry | None = None
-    edge: bool = False
-
-    @property
-    def calls(self) -> int:
-        """How many samtools calls it takes that read the file."""
-        return 2 if self.edge else 1
-
-    @property
-    def numbers(self) -> tuple[int, ...]:
-        """The only number."""
-        return (self.number,)
-
-
-@dataclass(frozen=True)
-class Group:
-    """Several whole sequences that are counted in one pass over their records.
-
-    It goes to another process, so long lists are tuples of plain values.
-
-    Attributes:
-        numbers: indexes of the regions in the list of regions, from 0.
-        contigs: their names; neighbours in the file, as far as they have records at all.
-        reaches: a position that no record of the sequence reaches, for each.
-        in_index: the records that the index has for each; None where it does not say.
-        records: how many are expected in all.
-        seconds: what it is expected to cost.
-    """
-
-    numbers: tuple[int, ...]
-    contigs: tuple[str, ...]
-    reaches: tuple[int, ...]
-    in_index: tuple[int | None, ...]
-    records: float
-    seconds: float
-
-    @property
-    def calls(self) -> int:
-        """How many samtools calls it takes that read the file."""
-        return 1
-
-
-@dataclass(frozen=True)
-class SpanGroup:
-    """Several spans that are counted in one pass over the records that overlap any of them.
-
-    Attributes:
-        numbers: indexes of the regions in the list of regions, from 0.
-        contigs: names of the reference sequences, one for each span.
-        starts: of each span, 0-based.
-        ends: of each span, the position after it.
-        records: how many are expected in all.
-        seconds: what it is expected to cost.
-    """
-
-    numbers: tuple[int, ...]
-    contigs: tuple[str, ...]
-    starts: tuple[int, ...]
-    ends: tuple[int, ...]
-    records: float
-    seconds: float
-
-    @property
-    def calls(self) -> int:
-        """How many samtools calls it takes that read the file."""
-        return 1
-
-
-Task = Call | Group | SpanGroup
-
-
-@dataclass(frozen=True)
-class Plan:
-    """All tasks of a count.
-
-    Attributes:
-        regions: the list of regions that numbers refer to.
-        tasks: most expensive first; each counts one region, or a part of it, or several.
-        empty: numbers of the regions that hold no records, and that no task counts.
-    """
-
-    regions: Sequence[Region]
-    tasks: tuple[Task, ...]
-    empty: tuple[int, ...]
-
-    def __str__(self) -> str:
-        regions, calls = len(self.regions), sum(task.calls for task in self.tasks)
-        return (
-            f"{plural(regions, 'region')} ({regions - len(self.empty):,} with records), "
-            f"{plural(calls, 'samtools call')}"
-        )
 
 
 @without_collector()
@@ -178,41 +63,62 @@ def plan_tasks(
         shortest: bases that a window has at least, where only the length says where to cut.
         costs: of the file; see costs_for.
     """
+    regions = regions if isinstance(regions, RegionList) else RegionList(regions)
     call = costs.call + costs.call_per_contig * len(contigs)
-    records = _expected(regions, contigs, unplaced)
-    least = 0.0
-    if seconds is None:
-        least = costs.calls_per_task * call
-        seconds = max(costs.record * sum(records) / (processes * costs.large_tasks_per_core), least)
-    few = max(seconds / costs.small_tasks_per_large, least)
-    most_in_group = _most(call, seconds, costs.group_record, costs.record)
-    most_in_span = _most(call, seconds, costs.span_record, costs.record)
+    least = 0.0 if seconds else costs.calls_per_task * call
+
+    def large_task(cost: float) -> float:
+        return seconds or max(cost / (processes * costs.large_tasks_per_core), least)
+
+    records = _expected_in_whole(regions, contigs, unplaced)
+    expected = sum(records.values())
+    spans = None
+    if len(records) < len(regions):
+        # Here, as to load numpy takes 0.1 s, and only spans need it.
+        from readcount.planning.spans import divide_spans, group_spans, spans_of
+
+        spans = spans_of(regions, contigs)
+        expected += float(spans.records.sum())
+    large = large_task(costs.record * expected)
+    few = max(large / costs.small_tasks_per_large, least)
 
     tasks: list[Task] = []
     small: list[int] = []
-    spans: list[int] = []
     empty: list[int] = []
-    for number, region in enumerate(regions):
+    alone: list[int] = []
+    most_in_group = _most(call, large, costs.group_record, costs.record)
+    for number in records:
+        region = regions[number]
         contig = contigs[region.contig] if region.placed else NO_CONTIG
         if contig.indexed.records == 0:
             empty.append(number)
         elif _fits_group(region, contig) and records[number] < most_in_group:
             small.append(number)
-        elif _fits_span_group(region) and records[number] < most_in_span:
-            spans.append(number)
         else:
-            cuts = _cuts(costs.record * records[number], seconds, few)
-            tasks += _calls(number, region, contig, records[number], call, cuts, shortest, costs)
+            alone.append(number)
+    if spans:
+        most = _most(call, large, costs.span_record, costs.record)
+        without, together, others = divide_spans(spans, contigs, most)
+        empty += without.numbers.tolist()
+        records |= others.expected()
+        alone += others.numbers.tolist()
+
+        def cut(cost: float) -> list[float]:
+            size = large_task(cost)
+            return _cuts(cost, size, max(size / costs.small_tasks_per_large, least))
+
+        tasks += group_spans(together, list(contigs), call, costs, cut)
+    for number in alone:
+        region = regions[number]
+        contig = contigs[region.contig] if region.placed else NO_CONTIG
+        cuts = _cuts(costs.record * records[number], large, few)
+        tasks += _calls(number, region, contig, records[number], call, cuts, shortest, costs)
 
     order = {name: number for number, name in enumerate(contigs)}
     small.sort(key=lambda number: order[regions[number].contig])
-    spans.sort(key=lambda number: (order[regions[number].contig], regions[number].start or 0))
     in_group = [costs.group_region + costs.group_record * records[number] for number in small]
-    in_span = [costs.span + costs.span_record * records[number] for number in spans]
     for run in _runs(small, in_group, few):
         tasks += _group(run, regions, contigs, records, call, costs)
-    for run in _runs(spans, in_span, few):
-        tasks += _span_group(run, regions, contigs, records, call, costs)
     tasks.sort(key=lambda task: task.seconds, reverse=True)
     return Plan(regions, tuple(tasks), tuple(empty))
 
@@ -225,33 +131,20 @@ def _most(call: float, seconds: float, record_together: float, record_alone: flo
     return most
 
 
-def _expected(
-    regions: Sequence[Region], contigs: Mapping[str, Contig], unplaced: int
-) -> list[float]:
-    """Returns the records to expect of each region."""
-    records = [
-        expected_records(contigs[region.contig]) if region.placed else float(unplaced)
-        for region in regions
+def _expected_in_whole(
+    regions: RegionList, contigs: Mapping[str, Contig], unplaced: int
+) -> dict[int, float]:
+    """Returns the records to expect of each whole sequence, and of UNPLACED, by its index."""
+    expected = [
+        expected_records(contigs[sequence.contig]) if sequence.placed else float(unplaced)
+        for sequence in regions.sequences
     ]
-    spans: dict[str, list[int]] = defaultdict(list)
-    for number, region in enumerate(regions):
-        if region.placed and not region.whole:
-            spans[region.contig].append(number)
-    for contig, numbers in spans.items():
-        shares = share_out(contigs[contig], [regions[number] for number in numbers])
-        for number, share in zip(numbers, shares, strict=True):
-            records[number] = share
-    return records
+    return {number: expected[regions.numbers[number]] for number in regions.whole}
 
 
 def _fits_group(region: Region, contig: Contig) -> bool:
     """Whether a group can be checked for having seen all records of a region."""
     return region.whole and contig.indexed.estimate is not None and fits_bed(region.contig)
-
-
-def _fits_span_group(region: Region) -> bool:
-    # A span without an end would need a line of a BED file that has one.
-    return region.end is not None and fits_bed(region.contig)
 
 
 def _calls(
@@ -325,7 +218,7 @@ def _group(
     numbers: Sequence[int],
     regions: Sequence[Region],
     contigs: Mapping[str, Contig],
-    records: Sequence[float],
+    records: Mapping[int, float],
     call: float,
     costs: Costs,
 ) -> list[Task]:
@@ -356,27 +249,3 @@ def _group(
 def _reach(contig: Contig) -> int:
     reach = contig.indexed.reach
     return LAST_POSITION if reach is None else max(contig.length, reach)
-
-
-def _span_group(
-    numbers: Sequence[int],
-    regions: Sequence[Region],
-    contigs: Mapping[str, Contig],
-    records: Sequence[float],
-    call: float,
-    costs: Costs,
-) -> list[Task]:
-    """Returns a group of spans, or nothing if there are none."""
-    if not numbers:
-        return []
-    spans = [regions[number] for number in numbers]
-    total = sum(records[number] for number in numbers)
-    group = SpanGroup(
-        numbers=tuple(numbers),
-        contigs=tuple(span.contig for span in spans),
-        starts=tuple(span.start or 0 for span in spans),
-        ends=tuple(span.end or 0 for span in spans),
-        records=total,
-        seconds=call + costs.span * len(spans) + costs.span_record * total,
-    )
-    return [group]

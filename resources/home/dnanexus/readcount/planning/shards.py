@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from heapq import heapreplace
 
-from readcount.planning.plan import Task
+from readcount.planning.task import Task
 
 # What the largest shard may cost, relative to the mean. Bytes and seconds, which differ from what
 # was expected, come to somewhat more.

@@ -10,11 +10,13 @@ from pathlib import Path
 
 from readcount.errors import InputError
 from readcount.request.region import NO_ALIASES, Region, RegionError, span_on
+from readcount.request.region_list import RegionList
 from readcount.text import shorten
 
-_NOT_DATA = re.compile(r"\s*$|#|(track|browser)(\s|$)")
 # Also of interval lists.
 POSITION = re.compile(r"[0-9]{1,15}")
+# Of the lines that are read together.
+BLOCK_CHARACTERS = 1 << 18
 # The columns of a GFF or GTF line (source, type, start, end), with the first one left out.
 _GFF_COLUMNS = re.compile(r"[^\t]*\t[^\t]*\t[0-9]+\t[0-9]+\t.*")
 _HEADING = re.compile(r"[A-Za-z_ ]+")
@@ -22,7 +24,7 @@ _HEADING = re.compile(r"[A-Za-z_ ]+")
 
 def read_bed(
     path: Path, lengths: Mapping[str, int], aliases: Mapping[str, str] = NO_ALIASES
-) -> list[Region]:
+) -> RegionList:
     """Returns the intervals of a BED file, in its order, each with its name if it has one.
 
     Fields are separated by tabs, or by blanks in a line without tabs. Empty lines, comments, and
@@ -36,15 +38,21 @@ def read_bed(
     Raises:
         InputError: it is not a BED file, or has an interval that is on none of the sequences.
     """
+    # Here, as to load numpy takes 0.1 s, and only intervals need it.
+    from readcount.request.bed_columns import NOT_DATA, add_plain_lines
+
     field = f"regions_bed: {shorten(path.name, 80)}"
-    regions: list[Region] = []
-    for number, line in read_lines(path, field):
-        if _NOT_DATA.match(line):
+    regions = RegionList()
+    for first, text in read_blocks(path, field):
+        if add_plain_lines(regions, text, lengths, aliases):
             continue
-        try:
-            regions.append(_interval(line, lengths, aliases, first=not regions))
-        except RegionError as error:
-            raise InputError(f"{field}, line {number:,}: {error}") from None
+        for number, line in enumerate(text.split("\n"), start=first):
+            if NOT_DATA.match(line):
+                continue
+            try:
+                regions.append(_interval(line, lengths, aliases, first=not regions))
+            except RegionError as error:
+                raise InputError(f"{field}, line {number:,}: {error}") from None
     if not regions:
         raise InputError(f"{field} has no interval. Give a BED file with one or more.")
     return regions
@@ -89,14 +97,24 @@ def _not_positions(line: str, start: str, end: str, first: bool) -> RegionError:
 
 
 def read_lines(path: Path, field: str) -> Iterator[tuple[int, str]]:
-    """Yields the lines of a text file with their numbers, without what ends them.
+    """Yields the lines of a text file with their numbers; as read_blocks."""
+    for first, text in read_blocks(path, field):
+        yield from enumerate(text.split("\n"), start=first)
+
+
+def read_blocks(path: Path, field: str) -> Iterator[tuple[int, str]]:
+    """Yields many lines of a text file at a time, with a line feed between them.
 
     The file may be compressed by gzip, and written on any system: with a byte order mark, in
     UTF-16, and with lines that end in a carriage return, a line feed, or both.
 
+    Yields:
+        The number of the first of these lines, from 1, and the text.
+
     Raises:
         InputError: it is not a text file, or is corrupt.
     """
+    number = 1
     try:
         with path.open("rb") as file:
             compressed = file.read(2) == b"\x1f\x8b"
@@ -104,9 +122,11 @@ def read_lines(path: Path, field: str) -> Iterator[tuple[int, str]]:
             with gzip.open(file) if compressed else file as data:
                 encoding = _encoding(data.read(2))
                 data.seek(0)
-                with io.TextIOWrapper(data, encoding) as lines:
-                    for number, line in enumerate(lines, start=1):
-                        yield number, line.rstrip("\n")
+                with io.TextIOWrapper(data, encoding) as text:
+                    while block := text.read(BLOCK_CHARACTERS) + text.readline():
+                        lines = block.removesuffix("\n")
+                        yield number, lines
+                        number += lines.count("\n") + 1
     except UnicodeDecodeError:
         raise InputError(f"{field} is not a text file. Give a BED file.") from None
     except (gzip.BadGzipFile, EOFError, zlib.error):

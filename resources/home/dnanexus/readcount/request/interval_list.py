@@ -8,6 +8,7 @@ from readcount.errors import InputError
 from readcount.formats.content import header_fields
 from readcount.request.bed import POSITION, read_lines
 from readcount.request.region import NO_ALIASES, Region, RegionError, known_name, span_on
+from readcount.request.region_list import RegionList
 from readcount.text import shorten
 
 SUFFIXES = (".interval_list", ".interval_list.gz")
@@ -27,7 +28,7 @@ def is_interval_list(path: Path) -> bool:
 
 def read_interval_list(
     path: Path, lengths: Mapping[str, int], aliases: Mapping[str, str] = NO_ALIASES
-) -> list[Region]:
+) -> RegionList:
     """Returns the intervals of an interval list, in its order, each with the name in column 5.
 
     After the header of a SAM file the lines have five columns: reference sequence, start, end
@@ -42,7 +43,7 @@ def read_interval_list(
         InputError: it is not an interval list, or is for other reference sequences.
     """
     field = f"regions_bed: {shorten(path.name, 80)}"
-    regions = []
+    regions = RegionList()
     for number, line in read_lines(path, field):
         try:
             if line.startswith("@"):

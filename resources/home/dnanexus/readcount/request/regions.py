@@ -5,6 +5,7 @@ import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
+from readcount.collector import without_collector
 from readcount.errors import InputError
 from readcount.formats.content import OTHER_KINDS, kind_of
 from readcount.request.bed import read_bed
@@ -18,6 +19,7 @@ from readcount.request.region import (
     some_of,
     span_on,
 )
+from readcount.request.region_list import RegionList
 from readcount.request.request import Request
 from readcount.request.windows import cut_into_windows
 from readcount.text import plural, shorten
@@ -41,12 +43,13 @@ _ACCESSION = re.compile(r"([A-Z]{1,2}_?[0-9]{5,6})\.[0-9]{1,2}")
 _SPAN = re.compile(r"(?P<first>[0-9][0-9,]*)?(?P<to>-(?P<last>[0-9][0-9,]*)?)?")
 
 
+@without_collector()
 def list_regions(
     request: Request,
     bed: Path | None,
     lengths: Mapping[str, int],
     aliases: Mapping[str, str] = NO_ALIASES,
-) -> list[Region]:
+) -> RegionList:
     """Returns the regions to count, in the order of the output.
 
     Named regions come first, then the intervals of the BED file, each in the order given; without
@@ -62,16 +65,16 @@ def list_regions(
         InputError: a region is not one of this header, or none is left.
     """
     if request.regions or bed:
-        regions = [parse_region(text, lengths, aliases) for text in request.regions]
+        regions = RegionList(parse_region(text, lengths, aliases) for text in request.regions)
         if bed:
             read = read_interval_list if is_interval_list(bed) else read_bed
-            regions += read(_text_file(bed), lengths, aliases)
+            regions.extend(read(_text_file(bed), lengths, aliases))
     else:
-        regions = [Region(contig) for contig in lengths]
+        regions = RegionList.of_whole(lengths)
     if request.primary_chromosomes_only:
         primary = {contig for contig in lengths if is_primary_chromosome(contig)}
         primary |= {contig for alias, contig in aliases.items() if is_primary_chromosome(alias)}
-        regions = [region for region in regions if region.contig in primary]
+        regions = regions.on(lambda sequence: sequence.contig in primary)
         if not regions:
             raise InputError(
                 "primary_chromosomes_only: no region is on chromosome 1-22, X, Y or M. The file "

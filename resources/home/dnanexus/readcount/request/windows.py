@@ -1,18 +1,18 @@
 """Windows: regions cut into consecutive parts of so many bases."""
 
-from collections.abc import Mapping, Sequence
+from array import array
+from collections.abc import Mapping
 
 from readcount.errors import InputError
-from readcount.request.region import Region, RegionError, require_spans
+from readcount.request.region import RegionError, require_spans
+from readcount.request.region_list import RegionList
 from readcount.text import shorten
 
 # A million take the parent process 550 MB, so that so many need a larger worker than the default.
 MOST_WINDOWS = 20_000_000
 
 
-def cut_into_windows(
-    regions: Sequence[Region], size: int, lengths: Mapping[str, int]
-) -> list[Region]:
+def cut_into_windows(regions: RegionList, size: int, lengths: Mapping[str, int]) -> RegionList:
     """Returns the windows of each region, in its order, the last one shorter.
 
     A region without an end, such as a whole sequence, ends with the sequence.
@@ -32,13 +32,16 @@ def cut_into_windows(
             f"windows: {size:,} bases make {number:,} windows, and at most {MOST_WINDOWS:,} can be "
             "counted. Give a larger size, or fewer regions."
         )
-    for region in regions:
-        _require_spans(region.contig)
-    return [
-        Region(region.contig, at, min(at + size, end), alias=region.alias)
-        for region, (start, end) in zip(regions, bounds, strict=True)
-        for at in range(start, end, size)
-    ]
+    windows = RegionList()
+    for sequence in regions.sequences:
+        _require_spans(sequence.contig)
+        windows.number_of(sequence)
+    for on, (start, end) in zip(regions.numbers, bounds, strict=True):
+        starts = array("q", range(start, end, size))
+        numbers = array("q", [on]) * len(starts)
+        ends = starts[1:] + array("q", [end])
+        windows.extend_spans(numbers.tobytes(), starts.tobytes(), ends.tobytes())
+    return windows
 
 
 def _require_spans(contig: str) -> None:

@@ -17,7 +17,8 @@ from readcount.formats.bgzf import (
 )
 from readcount.formats.content import BAM_INDEXES, kind_of
 from readcount.request.filters import Filters
-from readcount.request.region import UNPLACED, Region
+from readcount.request.region import UNPLACED
+from readcount.request.region_list import RegionList
 from readcount.source.commands import tally_all, tally_at_position_0
 from readcount.source.contigs import Contig
 from readcount.source.evidence import Runner
@@ -26,6 +27,7 @@ from readcount.source.header import Header
 from readcount.source.readers import NAME_LENGTH, LocalFile, Reader
 from readcount.source.structure import (
     RecordOffsets,
+    covering,
     cut_between,
     merge_ranges,
     named_offsets,
@@ -146,12 +148,12 @@ class BamEvidence:
         """Returns records with a reference sequence but no position, by reading the file."""
         return self.file.data.with_retries(partial(tally_at_position_0, self.file, filters))
 
-    def check_structure(self, regions: Sequence[Region], runner: Runner | None) -> str:
+    def check_structure(self, regions: RegionList, runner: Runner | None) -> str:
         """Checks the index against itself, and the blocks of a downloaded BAM against the index.
 
         Only of the sequences that the regions are on, and where the regions are in the file.
         """
-        wanted = {region.contig for region in regions if region.placed}
+        wanted = {sequence.contig for sequence in regions.used_sequences() if sequence.placed}
         bins = {
             name: self.index.bins(number)
             for number, name in enumerate(self.contigs)
@@ -164,10 +166,10 @@ class BamEvidence:
             return agreed
         ranges = [
             found.of(region)
-            for region in regions
+            for region in covering(regions)
             if region.placed and (found := offsets[region.contig])
         ]
-        if not all(region.placed for region in regions):
+        if UNPLACED in regions.used_sequences():
             begin = max((contig.indexed.end or 0 for contig in self.contigs.values()), default=0)
             ranges.append((begin, self.file.data.size << 16))
         self._follow_blocks(

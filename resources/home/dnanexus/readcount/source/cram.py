@@ -26,7 +26,8 @@ from readcount.formats.cram import (
     scatters_unplaced,
 )
 from readcount.request.filters import Filters
-from readcount.request.region import UNPLACED, Region
+from readcount.request.region import UNPLACED
+from readcount.request.region_list import RegionList
 from readcount.source.commands import count_region, tally_at_position_0
 from readcount.source.evidence import Runner
 from readcount.source.files import IndexedFile
@@ -162,7 +163,7 @@ class CramEvidence:
         """Returns records with a reference sequence but no position, by reading the file."""
         return self.file.data.with_retries(partial(tally_at_position_0, self.file, filters))
 
-    def check_structure(self, regions: Sequence[Region], runner: Runner | None) -> str:
+    def check_structure(self, regions: RegionList, runner: Runner | None) -> str:
         """Checks that the lines of the index are in the order of the file."""
         wrong = out_of_order(self.slices)
         if wrong is not None:

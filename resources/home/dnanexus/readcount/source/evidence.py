@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 from readcount.request.filters import Filters
-from readcount.request.region import Region
+from readcount.request.region_list import RegionList
 from readcount.source.files import IndexedFile
 from readcount.source.header import Header
 
@@ -65,7 +65,7 @@ class Evidence(Protocol):
         They are in statistics and totals, but samtools finds them in no region.
         """
 
-    def check_structure(self, regions: Sequence[Region], runner: Runner | None) -> str:
+    def check_structure(self, regions: RegionList, runner: Runner | None) -> str:
         """Checks index and file where no number proves the counts of these regions.
 
         Returns:

@@ -13,6 +13,10 @@ from typing import NamedTuple
 
 from readcount.formats.bam_index import Bins, first_bin
 from readcount.request.region import Region
+from readcount.request.region_list import NONE, RegionList
+
+# Between regions whose blocks are followed together: to look up each takes longer.
+JOINED_BASES = 1 << 16
 
 
 class RecordOffsets(NamedTuple):
@@ -120,6 +124,27 @@ def _in_order(bins: Bins) -> tuple[list[int], list[int], list[int]]:
         if first < reached:
             raise ValueError("its bins are not in order")
     return [one[0] for one in placed], [one[4] for one in placed], [one[2] for one in placed]
+
+
+def covering(regions: RegionList) -> Iterator[Region]:
+    """Yields regions that cover all of these, and little else.
+
+    Of neighbours in the list that are less than JOINED_BASES apart, only one is made.
+    """
+    columns = zip(regions.numbers, regions.starts, regions.ends, strict=True)
+    on, first, last, limit = NONE, NONE, NONE, NONE
+    for number, start, end in columns:
+        if number == on and first <= start <= limit and end != NONE:
+            if end > last:
+                last, limit = end, end + JOINED_BASES
+            continue
+        if on != NONE:
+            yield regions.region(on, first, last)
+        on, first, last = number, start, end
+        # A region without a start or an end stays as it is.
+        limit = NONE - 1 if NONE in (first, last) else last + JOINED_BASES
+    if on != NONE:
+        yield regions.region(on, first, last)
 
 
 def merge_ranges(ranges: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:

@@ -13,15 +13,18 @@ Each region is classified once, by what its count can be compared with:
 A count that is not what it should be is an error, never a warning.
 """
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
+from itertools import compress, count
+from math import inf
+from operator import gt
 
 from readcount.collector import without_collector
-from readcount.planning.merge import RegionCount
+from readcount.planning.merge import RegionCounts
 from readcount.request.filters import NO_FILTERS, Filters
 from readcount.request.region import Region
+from readcount.request.region_list import RegionList
 from readcount.source.evidence import Evidence, Runner
 from readcount.text import plural
 
@@ -44,18 +47,18 @@ class VerifiedCounts:
         checks: what the counts were found to agree with, in words.
     """
 
-    regions: Sequence[RegionCount]
+    regions: RegionCounts
     checks: tuple[str, ...] = ()
 
     @property
     def total(self) -> int:
         """The sum over the regions; a record counts once for each region that it overlaps."""
-        return sum(count.records for count in self.regions)
+        return sum(self.regions.records)
 
 
 @without_collector()
 def verify(
-    counts: Sequence[RegionCount],
+    counts: RegionCounts,
     evidence: Evidence,
     filters: Filters = NO_FILTERS,
     runner: Runner | None = None,
@@ -72,17 +75,14 @@ def verify(
         InputError: a count is not what it should be.
     """
     known = evidence.statistics()
-    for count in counts:
-        most = known.get(count.region.contig)
-        if most is not None and count.records > most:
-            raise evidence.file.disagreement(str(count.region), count.records, most)
+    _require_at_most(counts, known, evidence)
     by_basis = _classify(counts, known, evidence, filters)
     checks = []
     if compared := by_basis[Basis.STATISTICS]:
-        _require_equal(compared, known, evidence, filters)
+        _require_equal(counts, compared, known, evidence, filters)
         checks.append(f"counts of {_all(compared, counts)} match the {evidence.source}")
     if compared := by_basis[Basis.TALLY]:
-        _require_equal(compared, evidence.tally(filters) or {}, evidence, filters)
+        _require_equal(counts, compared, evidence.tally(filters) or {}, evidence, filters)
         checks.append(f"counts of {_all(compared, counts)} match a second read of the whole file")
     if by_basis[Basis.TOTAL]:
         total = _require_total(counts, evidence)
@@ -92,76 +92,102 @@ def verify(
             f"counts of {_all(bounded, counts)} are at most what the {evidence.source} has; it "
             "does not say how many of those records were to be counted"
         )
-        checks.append(evidence.check_structure([count.region for count in bounded], runner))
+        some = counts.regions if len(bounded) == len(counts) else counts.regions.at(bounded)
+        checks.append(evidence.check_structure(some, runner))
     return VerifiedCounts(counts, tuple(checks))
 
 
+def _require_at_most(counts: RegionCounts, known: Mapping[str, int], evidence: Evidence) -> None:
+    """Raises InputError for the first region with more records than its sequence."""
+    regions = counts.regions
+    most = [known.get(sequence.contig, inf) for sequence in regions.sequences]
+    most_of_each = map(most.__getitem__, regions.numbers)
+    for at in compress(count(), map(gt, counts.records, most_of_each)):
+        most_there = int(most[regions.numbers[at]])
+        raise evidence.file.disagreement(str(regions[at]), counts.records[at], most_there)
+
+
 def _classify(
-    counts: Sequence[RegionCount],
+    counts: RegionCounts,
     known: Mapping[str, int],
     evidence: Evidence,
     filters: Filters,
-) -> Mapping[Basis, list[RegionCount]]:
-    """Returns the counts by what they can be compared with."""
-    adds_up = filters.none and _each_once(counts, evidence.header.names)
-    by_basis: dict[Basis, list[RegionCount]] = defaultdict(list)
-    for count in counts:
-        by_basis[_basis(count.region, known, filters, evidence.has_total, adds_up)].append(count)
-    return by_basis
+) -> Mapping[Basis, Sequence[int]]:
+    """Returns the indexes of the counts by what they can be compared with."""
+    regions = counts.regions
+    adds_up = filters.none and _each_once(regions, evidence.header.names)
+    of_whole = [
+        _basis_of_whole(sequence, known, filters, evidence.has_total, adds_up)
+        for sequence in regions.sequences
+    ]
+    by_basis: dict[Basis, list[int]] = {basis: [] for basis in Basis}
+    for at in regions.whole:
+        by_basis[of_whole[regions.numbers[at]]].append(at)
+    spans, bounded = regions.spans(), by_basis[Basis.BOUND]
+    return by_basis | {Basis.BOUND: sorted([*bounded, *spans]) if bounded else spans}
 
 
-def _basis(
-    region: Region, known: Mapping[str, int], filters: Filters, has_total: bool, adds_up: bool
+def _basis_of_whole(
+    sequence: Region, known: Mapping[str, int], filters: Filters, has_total: bool, adds_up: bool
 ) -> Basis:
-    if region.placed and not region.whole:
-        return Basis.BOUND
-    if region.contig in known:
+    """Returns what the count of a whole sequence, or of UNPLACED, can be compared with."""
+    if sequence.contig in known:
         return Basis.STATISTICS if filters.none else Basis.BOUND
     if has_total:
         return Basis.TOTAL if adds_up else Basis.BOUND
-    return Basis.TALLY if region.placed else Basis.BOUND
+    return Basis.TALLY if sequence.placed else Basis.BOUND
 
 
-def _each_once(counts: Sequence[RegionCount], contigs: Sequence[str]) -> bool:
+def _each_once(regions: RegionList, contigs: Sequence[str]) -> bool:
     """Whether every placed record is in one count."""
-    placed = [count.region for count in counts if count.region.placed]
-    return all(region.whole for region in placed) and sorted(
-        region.contig for region in placed
-    ) == sorted(contigs)
+    if len(regions.whole) < len(regions):
+        return False
+    placed = [region.contig for region in regions if region.placed]
+    return sorted(placed) == sorted(contigs)
 
 
-def _all(some: Sequence[RegionCount], counts: Sequence[RegionCount]) -> str:
+def _all(some: Sequence[int], counts: RegionCounts) -> str:
     return f"{'all ' if len(some) == len(counts) > 1 else ''}{plural(len(some), 'region')}"
 
 
 def _require_equal(
-    counts: Sequence[RegionCount],
+    counts: RegionCounts,
+    compared: Sequence[int],
     expected: Mapping[str, int],
     evidence: Evidence,
     filters: Filters,
 ) -> None:
-    """Raises InputError for the first count of a sequence that is not what it should be."""
-    wrong = [count for count in counts if count.records != expected.get(count.region.contig, 0)]
+    """Raises InputError for the first count of these that is not what it should be.
+
+    Args:
+        counts: all counts.
+        compared: indexes of those of whole sequences, and of UNPLACED.
+        expected: records by reference sequence.
+        evidence: of the file.
+        filters: which records were counted.
+    """
+    names = [sequence.contig for sequence in counts.regions.sequences]
+    numbers, records = counts.regions.numbers, counts.records
+    wrong = [at for at in compared if records[at] != expected.get(names[numbers[at]], 0)]
     if not wrong:
         return
     at_position_0 = evidence.at_position_0(filters)
-    for count in wrong:
-        name = count.region.contig
-        if count.records != expected.get(name, 0) - at_position_0.get(name, 0):
-            raise evidence.file.disagreement(name, count.records, expected.get(name, 0))
+    for at in wrong:
+        name = names[numbers[at]]
+        if records[at] != expected.get(name, 0) - at_position_0.get(name, 0):
+            raise evidence.file.disagreement(name, records[at], expected.get(name, 0))
 
 
-def _require_total(counts: Sequence[RegionCount], evidence: Evidence) -> int:
+def _require_total(counts: RegionCounts, evidence: Evidence) -> int:
     """Returns the records in the file; raises InputError if the counts do not add up to them."""
-    placed_only = all(count.region.placed for count in counts)
+    placed = [region.contig for region in counts.regions if region.placed]
+    placed_only = len(placed) == len(counts)
     total = evidence.total(placed_only) or 0
-    counted = sum(count.records for count in counts)
+    counted = sum(counts.records)
     if counted != total:
         # Not the unplaced records, all of which are at position 0.
         at_position_0 = evidence.at_position_0(NO_FILTERS)
-        counted += sum(
-            at_position_0.get(count.region.contig, 0) for count in counts if count.region.placed
-        )
+        counted += sum(at_position_0.get(contig, 0) for contig in placed)
     if counted != total:
         counted_in = "the part with placed records" if placed_only else "the whole file"
         raise evidence.file.disagreement(counted_in, counted, total)
