@@ -31,6 +31,8 @@ from readcount.source.files import (
 # A URL for streaming is valid for longer than a job may run, which is 12 hours by the timeoutPolicy
 # in dxapp.json.
 URL_SECONDS = 13 * 3600
+# What the names of the output files begin with on the worker.
+OUTPUT = "output"
 
 
 def log(message: str) -> None:
@@ -148,16 +150,16 @@ def upload_outputs(result: Result, request: Request, file: IndexedFile) -> dict[
     name = request.output_prefix or name_without_suffix(bam_name)
     # All is written before the first file is uploaded.
     texts = {
-        "count_file": ("_count.txt", format_counts(result)),
-        "counts_table": ("_count.tsv", format_table(result)),
-        "multiqc_file": ("_count_mqc.tsv", format_multiqc(result, name)),
+        "count_file": _write("_count.txt", format_counts(result)),
+        "counts_table": _write("_count.tsv", format_table(result)),
+        "multiqc_file": _write("_count_mqc.tsv", format_multiqc(result, name)),
     }
     if request.report:
-        texts["report_file"] = ("_count.html", format_report(result, bam_name, name))
-    bedgraph = Path("output.bedgraph.gz")
+        texts["report_file"] = _write("_count.html", format_report(result, bam_name, name))
+    bedgraph = Path(f"{OUTPUT}.bedgraph.gz")
     bedgraph_index = write_bedgraph(result, bedgraph) if request.bedgraph else None
     output: dict[str, Any] = {
-        field: _upload_text(text, name + ending) for field, (ending, text) in texts.items()
+        field: upload(path, name + path.name.removeprefix(OUTPUT)) for field, path in texts.items()
     }
     if bedgraph_index:
         bedgraph_name = f"{name}_count.bedgraph.gz"
@@ -169,10 +171,11 @@ def upload_outputs(result: Result, request: Request, file: IndexedFile) -> dict[
     return {**output, "total_records": result.total}
 
 
-def _upload_text(text: str, name: str) -> Link:
-    path = Path("output.txt")
+def _write(ending: str, text: str) -> Path:
+    """Writes a file for an output whose name ends so, and returns its path."""
+    path = Path(OUTPUT + ending)
     path.write_text(text, encoding="utf-8")
-    return upload(path, name)
+    return path
 
 
 def upload(path: Path, name: str) -> Link:

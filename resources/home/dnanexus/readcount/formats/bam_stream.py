@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 
 # Of a BGZF block up to its size less 1, and what follows its data (SAM specification, section 4.1).
 _BLOCK_HEADER, _SIZE, _BLOCK_END = 18, slice(16, 18), 8
+# The data of a block, at most; as the size of a buffer it saves zlib to enlarge one.
+_MOST_IN_BLOCK = 1 << 16
 # What is looked at together: it stays in the cache.
 PIECE_BYTES = 1 << 21
 _UINT32 = struct.Struct("<I")
@@ -63,7 +65,7 @@ def _pieces(stream: IO[bytes]) -> Iterator[bytes]:
         if len(header) < _BLOCK_HEADER or len(block) < more:
             raise ValueError("the stream ends within a block")
         try:
-            last = zlib.decompress(block[:-_BLOCK_END], -zlib.MAX_WBITS)
+            last = zlib.decompress(block[:-_BLOCK_END], -zlib.MAX_WBITS, _MOST_IN_BLOCK)
         except zlib.error as error:
             raise ValueError(f"a block cannot be decompressed: {error}") from error
         blocks.append(last)

@@ -28,6 +28,7 @@ class Costs:
         group_region: each sequence of a group.
         span_record: of a group of spans, which numpy looks up.
         span: each span of such a group.
+        gap: each gap between spans that samtools skips.
         calls_per_group: a group takes two processes that both read the header.
         large_tasks_per_core: a core's share of the time is that of so many large tasks.
         small_tasks_per_large: a large task takes the time of so many small ones, which fill up
@@ -43,6 +44,7 @@ class Costs:
     group_region: float
     span_record: float
     span: float
+    gap: float
     calls_per_group: int
     large_tasks_per_core: float
     small_tasks_per_large: float
@@ -59,7 +61,8 @@ DOWNLOADED = Costs(
     group_record=0.63e-6,
     group_region=1e-6,
     span_record=0.83e-6,
-    span=2e-5,
+    span=1e-6,
+    gap=2e-5,
     calls_per_group=2,
     large_tasks_per_core=2,
     small_tasks_per_large=6,
@@ -79,7 +82,8 @@ STREAMED = Costs(
     group_record=2.8e-6,
     group_region=4e-6,
     span_record=3.3e-6,
-    span=8e-5,
+    span=4e-6,
+    gap=8e-5,
     calls_per_group=1,
     large_tasks_per_core=2,
     small_tasks_per_large=2,

@@ -179,7 +179,7 @@ def group_spans(
         return
     spans = spans.at(np.lexsort((spans.starts, spans.on)))
     gaps, skipped = _gaps(spans)
-    spent = np.cumsum(costs.span + costs.span_record * (spans.records + gaps))
+    spent = np.cumsum(costs.span + costs.gap * skipped + costs.span_record * (spans.records + gaps))
     bounds = np.searchsorted(spent, np.array(cut(float(spent[-1]))) * spent[-1])
     for first, end in pairwise([0, *bounds.tolist(), len(spent)]):
         if first == end:
