@@ -72,6 +72,8 @@ fuzz: $(INSTALLED) ## damage a BAM, and a CRAM, N times, and look for wrong coun
 	@python -m fuzz $(or $(N),1000) $(or $(SEED),1) --filtered
 	@python -m fuzz $(or $(N),1000) $(or $(SEED),1) --spans
 	@python -m fuzz $(or $(N),1000) $(or $(SEED),1) --cram
+	@python -m fuzz $(or $(N),1000) $(or $(SEED),1) --index
+	@python -m fuzz $(or $(N),1000) $(or $(SEED),1) --index --large
 
 check: lint test ## lint and test
 

@@ -37,6 +37,7 @@ from readcount.source.alignments import Alignments, open_alignments
 from readcount.source.files import InputFiles
 from readcount.source.header import check_read_groups
 from readcount.text import plural
+from readcount.verification.index_counts import counts_of_index
 from readcount.verification.verify import VerifiedCounts, verify
 
 # Subjobs plan for so many processes each, whatever their workers have, so that every one of them
@@ -64,6 +65,8 @@ def main(**job_input: Any) -> dict[str, Any]:
         request = Request(**job_input)
         if request.subjobs:
             return scatter(request, job_input)
+        if request.from_index:
+            return read_index(request)
         cores = cpu_count()
         # Transfers leave threads alive, and a fork beside threads can deadlock: the Pool is first.
         with start_workers(request.processes(cores)) as workers:
@@ -114,11 +117,23 @@ def finish(work: Work, request: Request, counts: VerifiedCounts) -> dict[str, An
     result = Result(
         counts,
         work.alignments.lengths,
-        records_counted=str(request.filters),
+        records_counted=request.records_counted,
         regions_counted=describe_regions(request, work.files.bed),
         unplaced=work.alignments.unplaced,
+        from_index=request.from_index,
     )
     return upload_outputs(result, request, work.alignments.file)
+
+
+def read_index(request: Request) -> dict[str, Any]:
+    """Uploads the numbers that the index has, without counting a record."""
+    files = fetch_inputs(request)
+    alignments = open_alignments(files, log)
+    regions = list_regions(request, None, alignments.lengths, alignments.header.aliases)
+    source = alignments.evidence.source
+    log(f"taking the counts of {plural(len(regions), 'region')} from the {source}")
+    counts = counts_of_index(regions, alignments.evidence)
+    return finish(Work(files, alignments, Plan(regions, (), ())), request, counts)
 
 
 def scatter(request: Request, job_input: dict[str, Any]) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from readcount.source.alignments import Alignments, open_alignments
 from readcount.source.files import IndexedFile, InputFiles, local_files
 from readcount.source.header import check_read_groups
 from readcount.source.readers import LocalFile
+from readcount.verification.index_counts import counts_of_index
 from readcount.verification.verify import verify
 
 LINK = {"$dnanexus_link": "file-0123456789BFGJKPQVXYZbfg"}
@@ -79,4 +80,19 @@ def count_regions(
         str(request.filters),
         describe_regions(request, files.bed),
         alignments.unplaced,
+    )
+
+
+def read_index(files: InputFiles, request: Request) -> Result:
+    """Takes the counts from the index as main() does, from the files on."""
+    alignments = open_alignments(files)
+    regions = list_regions(request, None, alignments.lengths, alignments.header.aliases)
+    counts = counts_of_index(regions, alignments.evidence)
+    return Result(
+        counts,
+        alignments.lengths,
+        request.records_counted,
+        describe_regions(request, None),
+        alignments.unplaced,
+        from_index=True,
     )

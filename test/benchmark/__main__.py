@@ -10,6 +10,13 @@ from pathlib import Path
 
 from benchmark import scaling
 from benchmark.bams import bam_of_shape, bed_of_exons, human, reads_per_contig
+from benchmark.intervals import (
+    bed_of_intervals,
+    bed_of_windows,
+    different_from_feature_counts,
+    feature_counts_of,
+    ways_for_intervals,
+)
 from benchmark.measure import Run, Way, cpu_of_children, run
 from benchmark.schedule import Costs, our_schedule, tutorial_schedule
 from benchmark.settings import BENCH, CONTIG_READS, CORES, READS, ROUNDS, SEED, show_progress
@@ -56,25 +63,6 @@ def ways(bam: Path, contigs: int) -> list[Way]:
     return [way for way in made if shutil.which(way.command[0])]
 
 
-def ways_for_spans(bam: Path, bed: Path) -> list[Way]:
-    """The ways to count the intervals of a BED file that are installed; the first is ours."""
-    python, cores, path = sys.executable, str(CORES), str(bam)
-    intervals = len(bed.read_text().splitlines())
-    sample = [python, "-m", "benchmark.tutorial", path, cores, str(SAMPLE), str(bed)]
-    made = [
-        Way("the applet's counting", [python, "-m", "benchmark.applet", path, cores, str(bed)]),
-        Way("samtools bedcov -c", ["samtools", "bedcov", "-c", str(bed), path]),
-        Way("bedtools multicov", ["bedtools", "multicov", "-bams", path, "-bed", str(bed)]),
-        Way(
-            f"a call per interval, from {SAMPLE} calls",
-            sample,
-            keep=False,
-            scale=intervals / SAMPLE,
-        ),
-    ]
-    return [way for way in made if shutil.which(way.command[0])]
-
-
 def measure(bam: Path, measured: list[Way]) -> list[Way]:
     """Runs every way in turn, round after round, and compares what they counted."""
     for number in range(ROUNDS):
@@ -108,6 +96,25 @@ def show(title: str, bam: Path, measured: list[Way]) -> None:
             f"| {way.cpu:,.2f} | {way.cpu / samtools.cpu:,.2f} |"
         )
     print(f"\nAll counts agree. Memory of our parent process: {memory_of(ours.runs):,.0f} MB.")
+
+
+def measure_intervals(bam: Path) -> None:
+    """Measures BED files of about 100,000 and 1,000,000 intervals, and few records in many."""
+    exome = bam_of_shape("exome", READS, SEED, BENCH)
+    few = bam_of_shape("chromosomes", READS // 30, SEED, BENCH)
+    windows = bed_of_windows(BENCH)
+    for title, counted, bed in (
+        ("The exons of an exome", exome, bed_of_exons(BENCH)),
+        ("100,000 intervals of 200 bases", bam, bed_of_intervals(100_000, BENCH)),
+        ("A million windows", bam, windows),
+        ("A million windows, few records", few, windows),
+    ):
+        measured = measure(counted, ways_for_intervals(counted, bed))
+        show(title, counted, measured)
+        if feature_counts_of(bed).exists():
+            differ = different_from_feature_counts(bed, totals(measured[0].runs[0].stdout)[:-1])
+            print(f"featureCounts has another count for {differ:,} intervals.")
+        sys.stdout.flush()
 
 
 def show_profile(path: Path, measured: list[Way]) -> None:
@@ -195,7 +202,9 @@ def show_scaling(costs: Costs, bytes_per_record: float) -> None:
 def main() -> None:
     print(f"# Benchmark: {READS:,} reads, {CORES} cores, {ROUNDS} rounds, seed {SEED}")
     missing = [
-        tool for tool in ("samtools", "sambamba", "bgzip", "bedtools") if not shutil.which(tool)
+        tool
+        for tool in ("samtools", "sambamba", "bgzip", "bedtools", "featureCounts")
+        if not shutil.which(tool)
     ]
     print(f"Missing: {', '.join(missing)}." if missing else "No tool is missing.")
     if "samtools" in missing:
@@ -210,9 +219,7 @@ def main() -> None:
         show(title, bams[shape], measured)
         show_profile(bams[shape], measured)
         sys.stdout.flush()
-    exome = bam_of_shape("exome", READS, SEED, BENCH)
-    bed = bed_of_exons(BENCH)
-    show("The exons of an exome as a BED file", exome, measure(exome, ways_for_spans(exome, bed)))
+    measure_intervals(bams["chromosomes"])
     costs = measure_costs(bams["human"])
     show_schedules(costs)
     show_scaling(costs, bams["human"].stat().st_size / READS)

@@ -142,9 +142,10 @@ def test_a_file_is_counted_in_place_and_by_several_jobs(reader: Reader) -> None:
     for path in (bam, Path(f"{bam}.bai")):
         dx.upload(path)
     reader.run("dx build -f .", cwd=ROOT)
-    (script,) = blocks("sh", "Streaming and subjobs")
-    reader.run(script)
-    for folder in ("streamed", "subjobs"):
+    for section in ("Streaming and subjobs", "Counts from the index"):
+        (script,) = blocks("sh", section)
+        reader.run(script)
+    for folder in ("streamed", "subjobs", "from_index"):
         assert dx.ok("cat", f"{dx.folder}/counts/{folder}/sample_count.txt") == SHOWN
 
 

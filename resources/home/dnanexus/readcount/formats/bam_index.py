@@ -23,6 +23,9 @@ _CSI_BIN = struct.Struct("<IQI")
 # The same without the offset, which most readers do not need.
 _CSI_BIN_SHORT = struct.Struct("<I8xI")
 _STATISTICS = struct.Struct("<QQQQ")
+# How many bins there are, the one bin with its one chunk, and the beginning of the statistics.
+_BAI_ONE_CHUNK = struct.Struct("<I II QQ II QQ")
+_CSI_ONE_CHUNK = struct.Struct("<I I8xI QQ I8xI QQ")
 _CHUNKS = [struct.Struct(f"<{2 * chunks}Q") for chunks in range(9)]
 
 
@@ -113,6 +116,21 @@ class BamIndex(NamedTuple):
     csi: bool
     shift: int
     depth: int
+
+    def only_chunk(self, contig: int) -> tuple[int, int] | None:
+        """Returns begin and end of a sequence with one chunk, which the statistics confirm.
+
+        None for others, which bins() has; it takes a fifth of the time.
+        """
+        layout = _CSI_ONE_CHUNK if self.csi else _BAI_ONE_CHUNK
+        at = self.starts[contig]
+        if at + layout.size > len(self.data):
+            return None
+        bins, _, chunks, *chunk, number, two, begin, end = layout.unpack_from(self.data, at)
+        statistics = (2, 1, first_bin(self.depth + 1) + 1, 2)
+        if (bins, chunks, number, two) == statistics and chunk == [begin, end] and begin < end:
+            return begin, end
+        return None
 
     def bins(self, contig: int) -> Bins:
         """Returns all that there is on the reference sequence of a number.

@@ -1,11 +1,11 @@
 """BGZF blocks, read without htslib: pysam does not show where a block begins and ends."""
 
-import gzip
-import io
 import os
 import struct
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 # The start of a BGZF block: gzip's magic and flags, its time and system, and the only extra field
 # that htslib accepts, with the size of the block less 1 (SAM specification, section 4.1).
@@ -15,6 +15,11 @@ _MAGIC, _HAS_EXTRA, _EXTRA = b"\x1f\x8b\x08", 4, b"\6\0BC\2\0"
 BLOCKS_BYTES = 3 << 16
 # refID of a record that has no reference sequence (SAM specification, section 4.2).
 NO_REFERENCE = -1
+NO_POSITION = -1
+# The size of a record, its refID and pos; the size is left out.
+_FIRST_FIELDS = struct.Struct("<4xii")
+# What follows the data of a block: its checksum, and its size.
+_BLOCK_END = struct.Struct("<II")
 
 
 class BlockError(ValueError):
@@ -68,24 +73,71 @@ def _size_of(header: bytes, at: int) -> int:
     raise BlockError(at)
 
 
-def reference_of_record(blocks: bytes, within: int) -> int:
-    """Returns the refID of a record; NO_REFERENCE at the end of the file.
+class FirstFields(NamedTuple):
+    """The first fields of a record.
 
-    Without htslib, which a damaged record can make crash. A record begins with its size and its
-    refID (SAM specification, sections 4.1.1 and 4.2).
+    Attributes:
+        contig: number of the reference sequence; NO_REFERENCE for none.
+        position: the first one, 0-based; NO_POSITION for none.
+    """
+
+    contig: int
+    position: int
+
+
+def first_fields(data: bytes, offsets: Sequence[int]) -> list[FirstFields | None]:
+    """Returns the first fields of records; None at the end of the file.
+
+    A record begins with its size, refID and pos (SAM specification, section 4.2). Read without
+    htslib, which a damaged record can make crash.
 
     Args:
-        blocks: the file from the record's block on, BLOCKS_BYTES of it.
-        within: offset of the record in the data of the first block.
+        data: a part of the file that begins with a block; where the file does not end, with
+            BLOCKS_BYTES after the last record's block.
+        offsets: of the records, rising; virtual file offsets, from the beginning of data.
 
     Raises:
-        OSError, EOFError, zlib.error: there is no record.
+        BlockError: there is no such record, or a block is corrupt.
     """
-    with gzip.GzipFile(fileobj=io.BytesIO(blocks)) as data:
-        data.seek(within)
-        beginning = data.read(8)
-    if not beginning:
-        return NO_REFERENCE
-    if len(beginning) < 8:
-        raise EOFError("the file ends within a record")
-    return int.from_bytes(beginning[4:], "little", signed=True)
+    found: list[FirstFields | None] = []
+    read_at, block, after = -1, b"", 0
+    for offset in offsets:
+        at, within = offset >> 16, offset & 0xFFFF
+        if at != read_at:
+            read_at = at
+            block, after = _block_at(data, at)
+        if within > len(block):
+            raise BlockError(at)
+        fields = block[within : within + _FIRST_FIELDS.size]
+        next_at = after
+        while len(fields) < _FIRST_FIELDS.size and next_at < len(data):
+            more, next_at = _block_at(data, next_at)
+            fields += more[: _FIRST_FIELDS.size - len(fields)]
+        if not fields:
+            found.append(None)
+        elif len(fields) < _FIRST_FIELDS.size:
+            raise BlockError(at)
+        else:
+            found.append(FirstFields(*_FIRST_FIELDS.unpack(fields)))
+    return found
+
+
+def _block_at(data: bytes, at: int) -> tuple[bytes, int]:
+    """Returns the data of the block at an offset, and where the next one begins.
+
+    At the end of a file there is an empty one. Raises BlockError if it is corrupt.
+    """
+    if at == len(data):
+        return b"", at
+    end = at + _size_of(data[at : at + _BLOCK.size], at)
+    content = data[at + _BLOCK.size : end - _BLOCK_END.size]
+    try:
+        block = zlib.decompress(content, -zlib.MAX_WBITS)
+    except zlib.error as error:
+        raise BlockError(at) from error
+    if end > len(data) or _BLOCK_END.unpack_from(data, end - _BLOCK_END.size) != (
+        zlib.crc32(block),
+        len(block),
+    ):
+        raise BlockError(at)
+    return block, end

@@ -11,13 +11,14 @@ import os
 import re
 import zlib
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from readcount.formats.bam_index import INTERVAL, ContigIndex, IndexFormatError
 from readcount.formats.bgzf import NO_REFERENCE
+from readcount.formats.ranges import Read, read_ranges
 
 # The file definition, before the first container.
 DEFINITION_BYTES = 26
@@ -28,9 +29,8 @@ VERSION = 3
 MOST_SLICES = 100_000
 # Sequence, start and span have 32 bits, offsets and sizes 64.
 _INDEX_LINE = re.compile(r"(-?\d{1,10})\t(-?\d{1,10})\t(-?\d{1,10})" + r"\t(\d{1,19})" * 3)
-# The header of a container with up to some 30 slices, and how many are requested at a time.
+# The header of a container with up to some 30 slices.
 HEADER_BYTES = 256
-READERS = 32
 # About the size of a record.
 BYTES_PER_RECORD = 90
 # The reference sequence of a container that may hold records of several.
@@ -101,20 +101,18 @@ def read_containers(path: Path) -> list[Container]:
         return _follow(definition, end, header_at)
 
 
-def read_containers_streamed(
-    read: Callable[[int, int], bytes], end: int, likely: Sequence[int]
-) -> list[Container]:
+def read_containers_streamed(read: Read, end: int, likely: Sequence[int]) -> list[Container]:
     """Returns the containers of a CRAM file as read_containers does, raising the same.
 
     The header of a container says where the next one begins. So that this is not one request after
     the other, the headers at likely offsets are read first, many at a time.
 
     Args:
-        read: returns the bytes from an offset on, up to a number of them.
+        read: of the file.
         end: size of the file in bytes.
         likely: offsets of containers, by the index.
     """
-    headers = dict(zip(likely, _read_many(read, likely), strict=True))
+    headers = dict(zip(likely, _headers_at(read, likely), strict=True))
 
     def header_at(at: int) -> BinaryIO:
         return BytesIO(headers.get(at) or read(at, HEADER_BYTES))
@@ -122,23 +120,17 @@ def read_containers_streamed(
     return _follow(read(0, DEFINITION_BYTES), end, header_at)
 
 
-def read_containers_at(
-    read: Callable[[int, int], bytes], offsets: Sequence[int]
-) -> list[Container]:
+def read_containers_at(read: Read, offsets: Sequence[int]) -> list[Container]:
     """Returns the containers at these offsets; raises ContainerError where there is none."""
     containers = []
-    for at, header in zip(offsets, _read_many(read, offsets), strict=True):
+    for at, header in zip(offsets, _headers_at(read, offsets), strict=True):
         container, _ = _container_at(BytesIO(header), at)
         containers.append(container)
     return containers
 
 
-def _read_many(read: Callable[[int, int], bytes], offsets: Sequence[int]) -> list[bytes]:
-    # Here, because a downloaded file does not need it, and to load it takes 12 ms.
-    from concurrent.futures import ThreadPoolExecutor
-
-    with ThreadPoolExecutor(READERS) as readers:
-        return list(readers.map(lambda at: read(at, HEADER_BYTES), offsets))
+def _headers_at(read: Read, offsets: Sequence[int]) -> Iterator[bytes]:
+    return read_ranges(read, [(at, HEADER_BYTES) for at in offsets])
 
 
 def _follow(definition: bytes, end: int, header_at: Callable[[int], BinaryIO]) -> list[Container]:
@@ -171,8 +163,9 @@ def _read_container(file: BinaryIO, at: int) -> tuple[Container, int]:
     """Reads the header of a container; returns it, and how many bytes follow.
 
     Raises:
-        EOFError: there is none.
+        EOFError: there is none, or it is corrupt.
     """
+    begin = file.tell()
     length = int.from_bytes(_read(file, 4), "little", signed=True)
     contig, start, span, records = (_read_itf8(file) for _ in range(4))
     # The number of the first record, and how many bases and blocks there are.
@@ -184,8 +177,12 @@ def _read_container(file: BinaryIO, at: int) -> tuple[Container, int]:
         raise EOFError
     for _ in range(slices):
         _read_itf8(file)
-    # A checksum, which htslib verifies.
-    _read(file, 4)
+    size = file.tell() - begin
+    checksum = int.from_bytes(_read(file, 4), "little")
+    file.seek(begin)
+    if zlib.crc32(_read(file, size)) != checksum:
+        raise EOFError
+    file.seek(4, os.SEEK_CUR)
     return Container(at, contig, records, start, span), length
 
 

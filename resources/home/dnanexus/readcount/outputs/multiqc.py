@@ -32,7 +32,7 @@ def format_multiqc(result: Result, sample: str) -> str:
     """
     asked = escape(shorten(result.records_counted, LONGEST_TEXT))
     section_id = f"samtools_count_{sha256(result.records_counted.encode()).hexdigest()[:8]}"
-    section = {
+    section: dict[str, object] = {
         "id": section_id,
         "section_name": f"Records by region: {asked}",
         "description": "Alignment records by reference sequence or region, as samtools_count has "
@@ -45,6 +45,9 @@ def format_multiqc(result: Result, sample: str) -> str:
             "ylab": "Records",
         },
     }
+    if result.from_index:
+        # MultiQC itself does not use this one.
+        section["counts_from"] = "index"
     header = [f"# {key}: {json.dumps(value)}\n" for key, value in section.items()]
     parts = parts_of_bar(result)
     names = [_cell(text) for text in ("Sample", *parts)]

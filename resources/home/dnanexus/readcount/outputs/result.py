@@ -18,6 +18,7 @@ class Result:
         lengths: of the reference sequences in bases, by name.
         records_counted: which records were counted, in words.
         regions_counted: which regions, in words.
+        from_index: whether the counts are the numbers of the index.
         unplaced: records in the file without a position by its index; None where it does not say.
     """
 
@@ -26,6 +27,7 @@ class Result:
     records_counted: str = "every record"
     regions_counted: str = "every reference sequence"
     unplaced: int | None = None
+    from_index: bool = False
 
     @property
     def regions(self) -> RegionCounts:

@@ -23,16 +23,18 @@ def format_table(result: Result) -> str:
     """Returns the text of the table: tab-separated, a header, one row per region.
 
     Positions are those of extent(): 0-based, half-open. Unplaced records are at `*`, from 0 to 0,
-    as in `samtools idxstats`.
+    as in `samtools idxstats`. If the counts are the numbers of the index, a last column says so.
     """
     counts, regions = result.regions, result.regions.regions
     contigs = [sequence.contig for sequence in regions.sequences]
     columns = zip(regions.labels(), regions.numbers, result.extents(), counts.records, strict=True)
+    source = "\tindex" if result.from_index else ""
     lines = (
-        f"{label}\t{contigs[on]}\t{start}\t{end}\t{end - start}\t{records}\n"
+        f"{label}\t{contigs[on]}\t{start}\t{end}\t{end - start}\t{records}{source}\n"
         for label, on, (start, end), records in columns
     )
-    return "region\tcontig\tstart\tend\tlength\trecords\n" + "".join(lines)
+    heading = "\tcounts_from" if result.from_index else ""
+    return f"region\tcontig\tstart\tend\tlength\trecords{heading}\n" + "".join(lines)
 
 
 def name_without_suffix(bam_name: str) -> str:

@@ -1,7 +1,7 @@
 """A region: a reference sequence, or a span of one."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -161,8 +161,8 @@ def require_known(
     return contig
 
 
-def some_of(names: Mapping[str, int]) -> str:
-    """Returns the first names of the header for a message."""
+def some_of(names: Collection[str]) -> str:
+    """Returns the first of some names for a message."""
     first = [shorten(name, 40) for name, _ in zip(names, range(NAMES_IN_MESSAGE), strict=False)]
     more = len(names) - len(first)
     return ", ".join(first) + (f" and {more:,} more" if more else "") if first else "none"

@@ -16,6 +16,10 @@ Link = dict[str, Any]
 # Leaves room for the rest of a file name of at most 255 bytes.
 LONGEST_PREFIX = 100
 _NOT_IN_A_NAME = re.compile(r"[/\x00-\x1f\x7f]")
+# Where counts come from.
+RECORDS, INDEX = "records", "index"
+# Of a region with two positions, which no name of a reference sequence is likely to end with.
+_SPAN_AT_END = re.compile(r".*:[0-9][0-9,]*-[0-9,]*\s*|\{.*\}:.*")
 # Connections for each core: a process that only waits for the network leaves the core to another.
 STREAMS_PER_CORE = 4
 
@@ -39,6 +43,7 @@ class Request:
         read_groups: IDs, one of which it must have.
         output_prefix: base name of the output files, instead of the input's.
         report: whether to create the HTML report.
+        counts_from: RECORDS, to count them, or INDEX, to take the numbers that the index has.
         stream_bam: whether to stream the file instead of downloading it.
         subjobs: up to how many jobs to split the count over, each of which streams; 0 for none.
 
@@ -59,6 +64,7 @@ class Request:
     read_groups: Sequence[str] = ()
     output_prefix: str = ""
     report: bool = True
+    counts_from: str = RECORDS
     stream_bam: bool = False
     subjobs: int = 0
 
@@ -67,6 +73,7 @@ class Request:
         check_output_prefix(self.output_prefix)
         check_windows(self.windows)
         check_streaming(self.stream_bam, self.subjobs, self.mappings_sorted_bai is not None)
+        check_counts_from(self)
 
     @cached_property
     def filters(self) -> Filters:
@@ -76,6 +83,11 @@ class Request:
         )
 
     @property
+    def records_counted(self) -> str:
+        """Which records count, in words."""
+        return f"{self.filters}, by the index" if self.from_index else str(self.filters)
+
+    @property
     def bedgraph(self) -> bool:
         """Whether the counts are also returned as bedGraph: those of windows and intervals."""
         return self.windows > 0 or self.regions_bed is not None
@@ -83,7 +95,12 @@ class Request:
     @property
     def streamed(self) -> bool:
         """Whether the BAM or CRAM is streamed."""
-        return self.stream_bam or self.subjobs > 0
+        return self.stream_bam or self.subjobs > 0 or self.from_index
+
+    @property
+    def from_index(self) -> bool:
+        """Whether the counts are the numbers of the index."""
+        return self.counts_from == INDEX
 
     def processes(self, cores: int) -> int:
         """Returns how many processes of the Pool keep so many cores busy."""
@@ -114,3 +131,43 @@ def check_streaming(stream_bam: bool, subjobs: int, has_index: bool) -> None:
             f"{'subjobs' if subjobs else 'stream_bam'}: a file that is streamed needs an index. "
             "Give mappings_sorted_bai, or leave this input out."
         )
+
+
+def check_counts_from(request: Request) -> None:
+    """Raises InputError if the index cannot have the numbers that the user asks for."""
+    if request.counts_from == RECORDS:
+        return
+    if not request.from_index:
+        value = shorten(repr(request.counts_from), 40)
+        raise InputError(f"counts_from: {value} is not a choice. Give 'records' or 'index'.")
+    spans = [text for text in request.regions if _SPAN_AT_END.fullmatch(text)]
+    others = {
+        "min_mapping_quality": request.min_mapping_quality > 0,
+        "require_flags": request.filters.require_flags > 0,
+        "exclude_flags": request.filters.exclude_flags > 0,
+        "read_groups": len(request.read_groups) > 0,
+        "regions_bed": request.regions_bed is not None,
+        "windows": request.windows > 0,
+        "subjobs": request.subjobs > 0,
+    }
+    given = [name for name, is_given in others.items() if is_given]
+    if given:
+        raise InputError(
+            f"counts_from: 'index' cannot be combined with {', '.join(given)}: the index has only "
+            "the number of all records of each reference sequence. Set counts_from to 'records'."
+        )
+    if spans:
+        raise span_not_in_index(spans[0])
+    if request.mappings_sorted_bai is None:
+        raise InputError(
+            "counts_from: 'index' needs an index. Give mappings_sorted_bai, or set counts_from to "
+            "'records'."
+        )
+
+
+def span_not_in_index(region: str) -> InputError:
+    """Returns the error for a region that is a part of a reference sequence."""
+    return InputError(
+        f"counts_from: 'index' has no number for {shorten(repr(region), 60)}, a part of a "
+        "reference sequence. Set counts_from to 'records'."
+    )

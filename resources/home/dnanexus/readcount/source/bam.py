@@ -1,27 +1,31 @@
 """A BAM and its BAI or CSI index: opening the index, and what the two prove about counts."""
 
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
+from itertools import starmap
 from pathlib import Path
+from typing import NamedTuple
 
 from readcount.errors import NEW_INDEX, InputError
 from readcount.formats.bam_index import BamIndex, Bins, IndexFormatError, read_index
 from readcount.formats.bgzf import (
     BLOCKS_BYTES,
+    NO_POSITION,
     NO_REFERENCE,
     BlockError,
+    FirstFields,
+    first_fields,
     follow_blocks,
-    reference_of_record,
 )
 from readcount.formats.content import BAM_INDEXES, kind_of
-from readcount.request.filters import Filters
-from readcount.request.region import UNPLACED
+from readcount.formats.ranges import read_ranges
+from readcount.request.filters import NO_FILTERS, Filters
+from readcount.request.region import UNPLACED, some_of
 from readcount.request.region_list import RegionList
 from readcount.source.commands import tally_all, tally_at_position_0
 from readcount.source.contigs import Contig
-from readcount.source.evidence import Runner
+from readcount.source.evidence import Runner, no_position
 from readcount.source.files import IndexedFile
 from readcount.source.header import Header
 from readcount.source.readers import NAME_LENGTH, LocalFile, Reader
@@ -39,6 +43,14 @@ from readcount.text import plural, shorten
 LONGEST_IN_BAI = 1 << 29
 # How many parts of the file each process of the Pool follows.
 PARTS_PER_PROCESS = 4
+# Between records that are read with one request.
+JOINED_BYTES = 1 << 18
+# A file whose records are counted where the numbers of the index are wanted.
+SMALL_BYTES = 1 << 22
+# The smallest record has 38 bytes: its size, 32 in fields, and a name of one character. Deflate
+# makes at most 1,032 bytes of one (zlib, "Maximum Compression Factor").
+MOST_RECORDS_PER_BYTE = 1032 / 38
+LARGEST_BLOCK = 1 << 16
 
 
 def index_path(data: Reader, header: Header) -> Path:
@@ -63,6 +75,19 @@ def in_order(index: BamIndex) -> bool:
     """Whether records are in the order of the header, which `samtools index` does not require."""
     begins = [entry.begin for entry in index.entries if entry.begin is not None]
     return begins == sorted(begins)
+
+
+class Expected(NamedTuple):
+    """What is expected to be at a virtual file offset.
+
+    Attributes:
+        offset: the offset.
+        contig: number of the reference sequence of the record there; NO_REFERENCE for an unplaced
+            one, or the end of the file.
+    """
+
+    offset: int
+    contig: int
 
 
 @dataclass(frozen=True)
@@ -93,34 +118,139 @@ class BamEvidence:
         some, and what follows the last of all is unplaced. Only gaps in the index are read.
         """
         at = self.header.end
-        for number, (name, contig) in enumerate(self.contigs.items()):
+        expected = []
+        for number, contig in enumerate(self.contigs.values()):
             begin, end = contig.indexed.begin, contig.indexed.end
             if contig.indexed.records == 0:
                 continue
             if at is not None and begin is not None and at != begin:
-                self._require_record(at, number, f"the first record of {shorten(name, 60)}")
+                expected.append(Expected(at, number))
             at = end
         if at is not None:
-            self._require_record(at, NO_REFERENCE, "no placed record")
+            expected.append(Expected(at, NO_REFERENCE))
+        self._require(expected)
 
-    def _require_record(self, at: int, number: int, expected: str) -> None:
-        """Raises InputError unless the record at an offset is of the reference sequence number."""
-        blocks = self.file.data.read(at >> 16, BLOCKS_BYTES)
-        try:
-            found = reference_of_record(blocks, at & 0xFFFF)
-        except (OSError, EOFError, zlib.error) as error:
-            raise InputError(
-                self.file.corrupt_or_mismatch(
-                    f"no record can be read where the index has {expected}"
-                ),
-                f"at virtual file offset {at}: {error}",
-            ) from error
-        if found == number:
-            return
-        there = "none" if found == NO_REFERENCE else "a record of another reference sequence"
-        if 0 <= found < len(self.header.names):
-            there = f"a record of {shorten(self.header.names[found], 60)}"
-        raise self.file.mismatch(f"where the index has {expected}, the file has {there}")
+    def _require(self, expected: Sequence[Expected]) -> list[FirstFields | None]:
+        """Returns the first fields of records; raises InputError if they are not as expected."""
+        fields = self._first_fields([one.offset for one in expected])
+        for one, found in zip(expected, fields, strict=True):
+            contig = found.contig if found else NO_REFERENCE
+            if contig == one.contig:
+                continue
+            should, is_there = self._record_of(one.contig), self._record_of(contig)
+            raise self.file.mismatch(f"where the index has {should}, the file has {is_there}")
+        return fields
+
+    def _record_of(self, contig: int) -> str:
+        """Returns "a record of" the reference sequence of a number."""
+        if contig == NO_REFERENCE:
+            return "no placed record"
+        if 0 <= contig < len(self.header.names):
+            return f"a record of {shorten(self.header.names[contig], 60)}"
+        return "a record of another reference sequence"
+
+    def _first_fields(self, offsets: Sequence[int]) -> list[FirstFields | None]:
+        """Returns the first fields of the records at virtual file offsets, which rise."""
+        data = self.file.data
+        parts: list[list[int]] = []
+        for offset in offsets:
+            if parts and (offset >> 16) - (parts[-1][-1] >> 16) < JOINED_BYTES:
+                parts[-1].append(offset)
+            else:
+                parts.append([offset])
+        ranges = [
+            (part[0] >> 16, (part[-1] >> 16) - (part[0] >> 16) + BLOCKS_BYTES) for part in parts
+        ]
+        read_all = read_ranges(data.read, ranges) if data.streamed else starmap(data.read, ranges)
+        fields: list[FirstFields | None] = []
+        for part, (start, _), found in zip(parts, ranges, read_all, strict=True):
+            try:
+                fields += first_fields(found, [offset - (start << 16) for offset in part])
+            except BlockError as error:
+                what = "no record can be read where the index has one"
+                at = start + int(str(error))
+                raise InputError(self.file.corrupt_or_mismatch(what), f"at byte {at}") from error
+        return fields
+
+    def check_unread(self) -> tuple[str, ...]:
+        """Checks what shows without counting whether the numbers of the index are right.
+
+        The index must be consistent with itself, and the first record of each sequence, the one
+        that begins its last chunk, and what follows the last of all must be where the index says.
+        The records of a small file are counted, too, which takes no longer.
+
+        Returns:
+            What was found to agree, for the log.
+
+        Raises:
+            InputError: they do not agree, or there are records that are in no region.
+        """
+        expected, end = [], self.header.end or 0
+        for number, (name, contig) in enumerate(self.contigs.items()):
+            if contig.indexed.records == 0:
+                continue
+            first, last_chunk, behind = self._chunks(number, name)
+            if first < end:
+                raise self.file.contradiction(name, "its offsets are not in the order of the file")
+            expected.append(Expected(first, number))
+            if last_chunk > first:
+                expected.append(Expected(last_chunk, number))
+            most = ((behind >> 16) - (first >> 16) + LARGEST_BLOCK) * MOST_RECORDS_PER_BYTE
+            if contig.indexed.records is not None and contig.indexed.records > most:
+                raise self.file.contradiction(name, "it has more records than bytes for them")
+            end = behind
+        self._require_none_at_position_0(expected, self._require(expected))
+        self.check_index()
+        (after,) = self._first_fields([end])
+        if self.index.unplaced is not None and (after is None) != (self.index.unplaced == 0):
+            there = "no record" if after is None else "an unplaced record"
+            raise self.file.mismatch(
+                f"the index has {plural(self.index.unplaced, 'unplaced record')}, and after the "
+                f"last placed record the file has {there}"
+            )
+        agreed = (
+            "the index agrees with itself, and the first and later records of each sequence are "
+            "where it says"
+        )
+        if self.file.data.size > SMALL_BYTES:
+            return (agreed,)
+        self._require_as_counted()
+        return agreed, "the counts match a read of the whole file, which is small"
+
+    def _require_as_counted(self) -> None:
+        """Raises InputError unless the statistics are what the file has."""
+        counted = self.tally(NO_FILTERS)
+        for name, records in self._statistics.items():
+            if counted.get(name, 0) != records:
+                raise self.file.disagreement(name, counted.get(name, 0), records)
+
+    def _chunks(self, number: int, name: str) -> tuple[int, int, int]:
+        """Returns where the first record of a sequence, its last chunk and what follows begin."""
+        if chunk := self.index.only_chunk(number):
+            return chunk[0], chunk[0], chunk[1]
+        offsets = self._record_offsets(name, self.index.bins(number))
+        if offsets is None:
+            raise self.file.contradiction(name, "it has records, but no offsets of them")
+        return offsets.begin, offsets.last_chunk, offsets.end
+
+    def _require_none_at_position_0(
+        self, expected: Sequence[Expected], fields: Sequence[FirstFields | None]
+    ) -> None:
+        """Raises InputError for a sequence whose first record has no position on it."""
+        for one, found in zip(expected, fields, strict=True):
+            if found and found.position == NO_POSITION:
+                raise no_position(shorten(self.header.names[one.contig], 60), self.file.name)
+
+    def unplaced(self) -> int | None:
+        """Returns the unplaced records by the index; None where it does not say."""
+        return self.index.unplaced
+
+    def why_unknown(self, contigs: Sequence[str]) -> str:
+        """Returns why the index has no number for these sequences: a sentence."""
+        return (
+            f"the index {self.file.index_name} has no statistics for {some_of(contigs)}, as it was "
+            "not created by 'samtools index'."
+        )
 
     @cached_property
     def _statistics(self) -> Mapping[str, int]:

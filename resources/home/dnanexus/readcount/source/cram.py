@@ -26,10 +26,10 @@ from readcount.formats.cram import (
     scatters_unplaced,
 )
 from readcount.request.filters import Filters
-from readcount.request.region import UNPLACED
+from readcount.request.region import UNPLACED, some_of
 from readcount.request.region_list import RegionList
 from readcount.source.commands import count_region, tally_at_position_0
-from readcount.source.evidence import Runner
+from readcount.source.evidence import Runner, no_position
 from readcount.source.files import IndexedFile
 from readcount.source.header import Header
 from readcount.source.readers import NAME_LENGTH, LocalFile, Reader
@@ -170,3 +170,25 @@ class CramEvidence:
             name = self.header.names[wrong] if wrong >= 0 else UNPLACED.contig
             raise self.file.contradiction(name, "its lines are not in the order of the file")
         return "the index has the slices of the file in their order"
+
+    def check_unread(self) -> tuple[str, ...]:
+        """Checks the order of the index, and that no record is without a position on its sequence.
+
+        statistics() has compared the index with the headers of all containers.
+        """
+        checks = self.check_structure(RegionList(), None)
+        for part in self.slices:
+            if part.contig != NO_REFERENCE and part.start < 1:
+                name = shorten(self.header.names[part.contig], 60)
+                raise no_position(name, self.file.name)
+        return (checks,)
+
+    def unplaced(self) -> int | None:
+        """Returns the records of the containers of unplaced ones; None if others may hold some."""
+        if self.scatters_unplaced():
+            return None
+        return sum(one.records for one in self._containers if one.contig == NO_REFERENCE)
+
+    def why_unknown(self, contigs: Sequence[str]) -> str:
+        """Returns why the containers have no number for these sequences: a sentence."""
+        return f"{some_of(contigs)} of {self.file.name} share containers with other sequences."

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
+from readcount.errors import InputError
 from readcount.request.filters import Filters
 from readcount.request.region_list import RegionList
 from readcount.source.files import IndexedFile
@@ -74,3 +75,27 @@ class Evidence(Protocol):
         Raises:
             InputError: they do not agree.
         """
+
+    def check_unread(self) -> tuple[str, ...]:
+        """Checks what shows without counting whether statistics() and unplaced() are right.
+
+        Returns:
+            What was found to agree, for the log.
+
+        Raises:
+            InputError: something does not agree.
+        """
+
+    def unplaced(self) -> int | None:
+        """Returns the records without a position, as far as that is known without counting."""
+
+    def why_unknown(self, contigs: Sequence[str]) -> str:
+        """Returns why statistics() has no number for these sequences: a sentence."""
+
+
+def no_position(contig: str, file: str) -> InputError:
+    """Returns the error for records that have a number in the index, but are in no region."""
+    return InputError(
+        f"counts_from: {contig} of {file} has records without a position, which are in the index, "
+        "but in no region. Set counts_from to 'records'."
+    )

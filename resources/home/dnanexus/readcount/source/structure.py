@@ -28,6 +28,7 @@ class RecordOffsets(NamedTuple):
         lows: of the first record that overlaps each, or earlier; as long as starts.
         highs: of the first record that begins in each, or later; as long as starts.
         begin: of the first record.
+        last_chunk: of the record that begins the last chunk.
         end: after the last one.
     """
 
@@ -36,6 +37,7 @@ class RecordOffsets(NamedTuple):
     lows: list[int]
     highs: list[int]
     begin: int
+    last_chunk: int
     end: int
 
     def of(self, region: Region) -> tuple[int, int]:
@@ -85,7 +87,8 @@ def record_offsets(bins: Bins) -> RecordOffsets | None:
         if any(map(gt, known, known[1:])):
             raise ValueError("its linear index is not in order")
     highs = list(accumulate(reversed(begins), min))[::-1]
-    return RecordOffsets(bins.shift, starts, list(accumulate(lows, max)), highs, begin, end)
+    lows = list(accumulate(lows, max))
+    return RecordOffsets(bins.shift, starts, lows, highs, begin, chunks[-1][0], end)
 
 
 def _in_order(bins: Bins) -> tuple[list[int], list[int], list[int]]:

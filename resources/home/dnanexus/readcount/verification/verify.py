@@ -40,7 +40,7 @@ class Basis(Enum):
 
 @dataclass(frozen=True)
 class VerifiedCounts:
-    """Counts that agree with the evidence; only verify() makes them.
+    """Counts that agree with the evidence; only verify() and counts_of_index() make them.
 
     Attributes:
         regions: a count for each, in the order of the output.
