@@ -6,6 +6,7 @@ import shutil
 import subprocess
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -55,11 +56,21 @@ def files_of(name: str, *more: str) -> list[str]:
 class Run:
     """A finished job of the applet, and the project's folder that it was to fill."""
 
+    dx: Dx
     job: dict[str, Any]
     log: str
     produced: list[str]
-    count_file: str | None
-    table: str | None
+
+    @cached_property
+    def count_file(self) -> str | None:
+        return self._text_of("count_file")
+
+    @cached_property
+    def table(self) -> str | None:
+        return self._text_of("counts_table")
+
+    def _text_of(self, field: str) -> str | None:
+        return text_of(self.dx, (self.job["output"] or {}).get(field))
 
     @property
     def state(self) -> str:
@@ -93,22 +104,19 @@ class Applet:
         """
         dx, folder = self.dx, f"{self.dx.folder}/{secrets.token_hex(4)}"
         files = {"mappings_sorted_bam": bam, "mappings_sorted_bai": index, "regions_bed": bed}
-        links = {name: dx.upload(file, f"{folder}/in") for name, file in files.items() if file}
+        given_files = {name: str(file) for name, file in files.items() if file}
+        upload = ["upload", "--brief", "-p", "--path", f"{folder}/in/", *given_files.values()]
+        ids = dx.ok(*upload).splitlines()
         before()
-        given = [f"{name}={link}" for name, link in links.items()] + [*options]
+        links = zip(given_files, ids, strict=True)
+        given = [f"{name}={link}" for name, link in links] + [*options]
         inputs = [part for value in given for part in ("-i", value)]
         job_id = dx.ok("run", self.id, *inputs, "--destination", f"{folder}/out", "--brief", "-y")
         log = dx("watch", "--no-timestamps", job_id)
         job = dx.describe(job_id)
         listing = dx("ls", f"{folder}/out")
-        output = job["output"] or {}
-        return Run(
-            job=job,
-            log=log.stdout,
-            produced=listing.stdout.splitlines() if listing.returncode == 0 else [],
-            count_file=text_of(dx, output.get("count_file")),
-            table=text_of(dx, output.get("counts_table")),
-        )
+        produced = listing.stdout.splitlines() if listing.returncode == 0 else []
+        return Run(dx, job, log.stdout, produced)
 
 
 def text_of(dx: Dx, link: dict[str, str] | None) -> str | None:

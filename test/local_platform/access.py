@@ -15,7 +15,7 @@ _LEVELS = (VIEW, CONTRIBUTE, ADMINISTER)
 
 @dataclass(frozen=True)
 class Caller:
-    """A user or one of their jobs; `access` gives the level in each container."""
+    """A user or a job; `access` has the access level in each container."""
 
     user: str
     job: Job | None
@@ -23,7 +23,7 @@ class Caller:
 
     @classmethod
     def of_job(cls, job: Job) -> "Caller":
-        """A job owns its workspace. An applet's may view the project, an app's what the app has."""
+        """Returns a job, with its access to its workspace and its project or app."""
         visible = job.executable.container or job.project
         return cls(job.user, job, {visible: VIEW, job.workspace: ADMINISTER})
 

@@ -14,7 +14,7 @@ from .store import now_ms
 
 @dataclass
 class Analysis:
-    """A run of a workflow. What becomes of it follows from what becomes of its jobs."""
+    """A run of a workflow. Its state follows from the states of its jobs."""
 
     id: str
     name: str
@@ -53,7 +53,7 @@ class Analysis:
 
     @property
     def output(self) -> dict[str, Any] | None:
-        """What its stages gave out, once all of them are done; fields left out are left out."""
+        """The output of its stages once all are done, without fields that have no value."""
         if self.state != "done":
             return None
         given = {job.id: job.output or {} for job in self.jobs.values()}
@@ -65,7 +65,7 @@ class Analysis:
 
     @property
     def first_failed(self) -> Job | None:
-        """The job for which others that waited for it have failed too."""
+        """The job that failed first; others failed because they depend on it."""
 
         def order(job: Job) -> tuple[bool, int]:
             waited = job.failure is not None and job.failure[0] == "DependencyUnsatisfiable"

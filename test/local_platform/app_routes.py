@@ -1,4 +1,4 @@
-"""What is done with apps.
+"""Routes of apps.
 
 https://documentation.dnanexus.com/developer/api/running-analyses/apps
 """
@@ -50,7 +50,7 @@ def app_new(call: Call) -> Answer:
 
 
 def app_update(call: Call) -> Answer:
-    """Give a version that was not published another content."""
+    """Replace the content of an unpublished version."""
     app = _own_app(call)
     if app.published is not None:
         raise InvalidState(f"{app.id} has been published")
@@ -65,13 +65,13 @@ def _require_developer(call: Call) -> None:
 
 
 def _own_app(call: Call) -> App:
-    """The app that the call is about to change."""
+    """The app of the call, for a change."""
     _require_developer(call)
     return call.app()
 
 
 def _applet(call: Call) -> DataObject:
-    """The applet that an app is to be made of."""
+    """The applet from which to create an app."""
     regions = call.required("regionalOptions", dict)
     if set(regions) != {REGION} or not isinstance(regions[REGION].get("applet"), str):
         raise InvalidInput(f"regionalOptions need an applet for {REGION}, and no other region")
@@ -112,7 +112,7 @@ def app_add_tags(call: Call) -> Answer:
 
 
 def _move_tags(call: Call, app: App, tags: list[str]) -> None:
-    """A tag is on one version of an app at a time."""
+    """Move tags to a version: only one version of an app has a tag."""
     for other in call.platform.apps.values():
         if other.name == app.name:
             other.tags = [tag for tag in other.tags if tag not in tags]
@@ -157,7 +157,7 @@ def app_describe(call: Call) -> Answer:
 
 
 def app_get(call: Call) -> Answer:
-    """All that is needed to build the app anew: the code, too."""
+    """All that is needed to build the app again, with the code."""
     app = call.app()
     return describe_app(app, call.caller.user) | {"runSpec": whole_run_spec(app.spec)}
 

@@ -76,7 +76,7 @@ class Call:
         raise PermissionDenied(f"{level} permission required for {data_object.id}")
 
     def executable(self, executable_id: str) -> Executable:
-        """What a job can run. Raises ResourceNotFound, PermissionDenied, InvalidInput."""
+        """The applet or app. Raises ResourceNotFound, PermissionDenied, InvalidInput."""
         if executable_id.startswith("app-"):
             app = self.app(executable_id)
             return Executable(app.id, app.applet_id, app.spec, app.container)

@@ -1,4 +1,4 @@
-"""Faults on the way to the platform and back, for tests to ask for.
+"""Faults of the network and the server, which tests inject.
 
     platform.faults.add(r"/F/D/.*", corrupt, times=1)
 
@@ -31,7 +31,7 @@ class Injection:
 
 
 class Faults:
-    """The application of a platform, with faults between it and its clients."""
+    """The WSGI application of a platform, with injected faults."""
 
     def __init__(self, app: WSGIApplication) -> None:
         self._app = app
@@ -39,7 +39,7 @@ class Faults:
         self._injections: list[Injection] = []
 
     def add(self, path: str, fault: Fault, times: int = 1) -> Injection:
-        """Have a fault happen; what is given back tells how often it still will."""
+        """Inject a fault; the returned value has how often it will still happen."""
         injection = Injection(re.compile(path), fault, times)
         with self._lock:
             self._injections.append(injection)
@@ -78,7 +78,7 @@ def answer(status: str, *headers: tuple[str, str], body: bytes = b"") -> Fault:
 
 
 def stall(seconds: float) -> Fault:
-    """The answer takes its time."""
+    """Delay the response."""
 
     def fault(
         app: WSGIApplication, environ: WSGIEnvironment, start_response: StartResponse
@@ -92,14 +92,14 @@ def stall(seconds: float) -> Fault:
 def lose_request(
     app: WSGIApplication, environ: WSGIEnvironment, start_response: StartResponse
 ) -> Iterable[bytes]:
-    """The connection ends before the request is handled."""
+    """Close the connection before the request is handled."""
     _reset(environ)
 
 
 def lose_answer(
     app: WSGIApplication, environ: WSGIEnvironment, start_response: StartResponse
 ) -> Iterable[bytes]:
-    """The connection ends after the request was handled."""
+    """Close the connection after the request was handled."""
     _whole(app(environ, start_response))
     _reset(environ)
 
@@ -107,7 +107,7 @@ def lose_answer(
 def cut(
     app: WSGIApplication, environ: WSGIEnvironment, start_response: StartResponse
 ) -> Iterator[bytes]:
-    """The answer ends in the middle of its body."""
+    """Truncate the body of the response."""
     body = _whole(app(environ, start_response))
     yield body[: len(body) // 2]
     _reset(environ)
@@ -116,7 +116,7 @@ def cut(
 def corrupt(
     app: WSGIApplication, environ: WSGIEnvironment, start_response: StartResponse
 ) -> Iterable[bytes]:
-    """A byte in the middle of the body is another."""
+    """Change one byte in the middle of the body."""
     body = bytearray(_whole(app(environ, start_response)))
     body[len(body) // 2] ^= 1
     return [bytes(body)]
@@ -128,7 +128,7 @@ def _whole(body: Iterable[bytes]) -> bytes:
 
 
 def _reset(environ: WSGIEnvironment) -> NoReturn:
-    """End the connection here and now; what was not sent is never sent."""
+    """Reset the connection at once; unsent data is lost."""
     connection: socket.socket = environ["werkzeug.socket"]
     connection.shutdown(socket.SHUT_RDWR)
     raise ConnectionResetError

@@ -1,4 +1,4 @@
-"""HTTP: a request comes in, a handler is called, JSON or bytes go out."""
+"""HTTP: calls the handler of a request, and returns JSON or bytes."""
 
 import json
 import socket
@@ -25,7 +25,7 @@ from .routes import find_route
 
 
 class HttpApi:
-    """What a platform answers to requests; `make_app` says which."""
+    """The responses of a platform; `make_app` has the routes."""
 
     def __init__(self, platform: Platform) -> None:
         self._platform = platform

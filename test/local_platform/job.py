@@ -1,4 +1,4 @@
-"""A job: its states, and all that its description tells.
+"""A job: its states, and its description.
 
 https://documentation.dnanexus.com/developer/api/running-analyses/job-lifecycle
 """
@@ -39,7 +39,7 @@ class Executable:
 
 @dataclass
 class Job:
-    """A job and all that its description tells; what differs between its tries is the latest's."""
+    """A job and its description; what differs between tries is that of the latest."""
 
     id: str
     name: str
@@ -103,7 +103,7 @@ class Job:
 
     @property
     def readable(self) -> set[str]:
-        """The containers in which its inputs may lie."""
+        """The containers from which it may read its inputs."""
         return {self.workspace} if self.executable.container else {self.workspace, self.project}
 
     @property
@@ -115,7 +115,7 @@ class Job:
         return self.state == "terminating"
 
     def become(self, state: str) -> None:
-        """Take the next step of the life cycle; an impossible one is a defect of ours."""
+        """Change to the next state of the life cycle; an impossible change is a bug."""
         if state not in STEPS.get(self.state, ()):
             raise AssertionError(f"{self.id} cannot go from {self.state} to {state}")
         self.modified = now_ms()
@@ -127,7 +127,7 @@ class Job:
         self.state = state
 
     def begin(self, workspace: str) -> None:
-        """Get what belongs to a try."""
+        """Start a try: create its workspace and log."""
         self.workspace, self.log, self.token = workspace, JobLog(self.id), new_token()
 
     def begin_again(self, workspace: str) -> "Job":

@@ -57,11 +57,11 @@ class Jobs:
         return self._store.new_container("container", "Temporary workspace").id
 
     def has_slot(self) -> bool:
-        """Whether fewer jobs than may be at once are running."""
+        """Whether another job may run."""
         return sum(job.state == "running" for job in self.by_id.values()) < self._at_once
 
     def terminate(self, job: Job) -> None:
-        """End a job, wherever it is in its life; one that has ended stays as it is."""
+        """Terminate a job in any state; a job that has ended stays as it is."""
         with self._store.changed:
             for one in [job, *self.below(job)]:
                 if one.is_final or one.is_terminating:
@@ -76,7 +76,7 @@ class Jobs:
         return [one for one in self.by_id.values() if job in one.ancestors]
 
     def fail_tree(self, part: Job) -> None:
-        """Let what a job is a part of fail with it, and end all other parts of that."""
+        """Fail the parent of a job with it, and terminate all its other subjobs."""
         for job in part.ancestors:
             job.failed_part = job.failed_part or part
             if job.worker is not None:

@@ -1,4 +1,4 @@
-"""The life of one job: from its input, over a worker, to its output in the project.
+"""The life cycle of one job: its input, its run on a worker, its output in the project.
 
 https://documentation.dnanexus.com/developer/api/running-analyses/job-lifecycle
 """
@@ -142,7 +142,7 @@ class JobLife:
             raise JobFailed(*self.job.failed_part.failure)
 
     def _wait_for_worker(self) -> None:
-        """Begin to run, once fewer jobs than may be at once are running."""
+        """Start to run as soon as another job may run."""
         with self.store.changed:
             self._wait(self.jobs.has_slot)
             self._enter("running")
@@ -188,7 +188,7 @@ class JobLife:
         return dict(replaced(values, reference_of, value_of))
 
     def _take_in(self) -> None:
-        """Put what other jobs have given out into the workspace, unless it can be read in place."""
+        """Clone the outputs of other jobs into the workspace, unless they can be read in place."""
         sources = {
             self.jobs.execution(reference.execution).project
             for reference in references_in(self.job.original_input)
@@ -200,7 +200,7 @@ class JobLife:
                 self.store.clone(item, source, self.job.workspace, "/")
 
     def _run(self) -> Any:
-        """Run the job on a worker; what it says is its output."""
+        """Run the job on a worker, and take its output."""
         timeout = _timeout_seconds(self.job.timeout_policy, self.job.function)
         try:
             with self.store.changed:
@@ -245,7 +245,7 @@ class JobLife:
         )
 
     def _deliver(self, output: Any) -> None:
-        """Put the output into the project, once it is checked and its files are closed."""
+        """Clone the output into the project, after it is checked and its files are closed."""
         try:
             with self.store.changed:
                 self._raise_failure_of_part()

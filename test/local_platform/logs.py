@@ -32,7 +32,7 @@ class JobLog:
             self._changed.notify_all()
 
     def end(self) -> None:
-        """Say that no line will follow, so that readers come to an end."""
+        """Close the log, so that readers stop."""
         with self._changed:
             self._ended = True
             self._changed.notify_all()

@@ -1,4 +1,4 @@
-"""The network between files and those who read them: how fast it is, and what went over it."""
+"""The simulated network: its rate and latency, and what was transferred."""
 
 import threading
 import time
@@ -31,7 +31,7 @@ class Transfer:
 
 
 class Network:
-    """What downloads go over; each answer is a connection of its own."""
+    """The network of downloads; each response has a connection of its own."""
 
     def __init__(self, bytes_per_second: float = 0, latency: float = 0) -> None:
         """`bytes_per_second` limits each connection (0: nothing does); `latency` is in seconds."""

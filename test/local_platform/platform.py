@@ -1,4 +1,4 @@
-"""All that the platform keeps: its project and user, objects, apps and jobs."""
+"""The state of the platform: its project and user, objects, apps and jobs."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -44,7 +44,7 @@ class Platform:
         return f"http://{HOST}:{self.port}"
 
     def api_environment(self) -> Mapping[str, str]:
-        """Where the API is, in the words of dxpy's environment variables."""
+        """The environment variables with which dxpy finds the API."""
         return {
             "DX_APISERVER_PROTOCOL": "http",
             "DX_APISERVER_HOST": HOST,

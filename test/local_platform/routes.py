@@ -322,7 +322,7 @@ def _placement(call: Call) -> Placement:
 
 
 def _labels(call: Call) -> Placement | Job | Analysis | Container:
-    """What carries the tags and properties: an execution, a container, an object's placement."""
+    """The owner of tags and properties: an execution, a container, an object's placement."""
     if class_of(call.target) in EXECUTION_CLASSES:
         execution = call.execution()
         if call.caller.job is not execution:
@@ -409,7 +409,7 @@ def applet_new(call: Call) -> Answer:
 
 
 def applet_get(call: Call) -> Answer:
-    """All that is needed to build the applet anew: the code, too."""
+    """All that is needed to build the applet again, with the code."""
     applet, container_id = call.placement()
     return describe_object(applet, container_id) | {"runSpec": whole_run_spec(applet.spec)}
 
@@ -444,7 +444,7 @@ def execution_terminate(call: Call) -> Answer:
 
 
 def workflow_dry_run(call: Call) -> Answer:
-    """What a run would be; this platform never takes a stage's output from an earlier run."""
+    """Describe a run without starting it; no stage's output is reused from an earlier run."""
     return _describe_execution(workflows.prepare_analysis(call))
 
 

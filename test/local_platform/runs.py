@@ -1,4 +1,4 @@
-"""Jobs and analyses, from what is asked for to the point where they can begin."""
+"""Creates jobs and analyses from requests."""
 
 import re
 from collections.abc import Mapping
@@ -69,7 +69,7 @@ def prepare_job(
 
 
 def common_fields(call: Call) -> dict[str, Any]:
-    """What a call tells of a job or an analysis alike."""
+    """The fields that jobs and analyses have in common."""
     call.optional("detach", False)  # for what a job runs; a user's runs depend on nothing
     priority = call.optional("priority", "normal")
     if priority not in _PRIORITIES:

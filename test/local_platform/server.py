@@ -21,7 +21,7 @@ JOBS_AT_ONCE = 2
 
 class _Handler(WSGIRequestHandler):
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
-        """Say nothing of requests that were answered."""
+        """Do not log requests."""
 
 
 class _Server(ThreadedWSGIServer):
@@ -70,7 +70,7 @@ class LocalPlatform(Platform):
         self._thread = threading.Thread(target=self._server.serve_forever, name="api")
 
     def client_environment(self) -> dict[str, str]:
-        """What makes `dx` a user of this platform who has selected its project."""
+        """The environment variables with which `dx` uses this platform and its project."""
         configuration = self.root / "dx_configuration"
         configuration.mkdir(exist_ok=True)
         return {
@@ -86,7 +86,7 @@ class LocalPlatform(Platform):
         self._thread.start()
 
     def stop(self) -> None:
-        """End every job and every answer, and remove the folder."""
+        """Terminate every job and response, and remove the folder."""
         self.jobs.stop_all()
         self._server.shutdown()
         self._thread.join()  # which closes the server

@@ -1,4 +1,4 @@
-"""Inputs and outputs held against the specification of an executable. No I/O.
+"""Checks inputs and outputs against the specification of an executable. No I/O.
 
 https://documentation.dnanexus.com/developer/api/running-analyses/io-and-run-specifications
 """

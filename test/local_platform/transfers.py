@@ -1,4 +1,4 @@
-"""The URLs under which bytes come and go: each holds a secret, and is good for one purpose."""
+"""URLs for uploads and downloads: each has a secret, and serves one purpose."""
 
 import time
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ class Download:
 
 
 class Transfers:
-    """The URLs that were given out."""
+    """The URLs that were issued."""
 
     def __init__(self) -> None:
         self._uploads: dict[str, Upload] = {}

@@ -1,4 +1,4 @@
-"""A worker: a folder that stands for the root of a fresh machine, and the job's process in it.
+"""A worker: a folder as the root of a new machine, and the job's process in it.
 
 https://documentation.dnanexus.com/developer/apps/execution-environment
 """
@@ -58,7 +58,7 @@ class DependencyUnsatisfiable(Exception):
 
 @dataclass(frozen=True)
 class Assignment:
-    """What a worker is told to run, in the words of the applet and the job."""
+    """What a worker runs, as the applet and the job specify it."""
 
     job_id: str
     code: str
@@ -77,7 +77,7 @@ class Outcome:
 
 
 class Worker:
-    """One job's machine. It is used once and then removed."""
+    """The machine of one job. It is used once and then removed."""
 
     def __init__(self, root: Path, assignment: Assignment, log: JobLog) -> None:
         self.root = root
@@ -89,7 +89,7 @@ class Worker:
         self._lock = threading.Lock()
 
     def prepare(self) -> None:
-        """Lay out the machine. Raises DependencyUnsatisfiable for a package that is missing."""
+        """Prepare the machine. Raises DependencyUnsatisfiable for a package that is missing."""
         job = self._assignment
         self.home.mkdir(parents=True)
         for name, bundle in job.bundles.items():
@@ -154,7 +154,7 @@ class Worker:
         return Outcome(_read_json(self.home / "job_output.json", {}), None)
 
     def kill(self) -> None:
-        """Switch the machine off: every process of the job ends at once."""
+        """Kill every process of the job at once."""
         with self._lock:
             self._killed = True
             # A process that is about to start another one shows up in the next round.

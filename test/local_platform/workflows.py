@@ -122,14 +122,14 @@ def workflow_update_stage_executable(call: Call) -> Answer:
 
 
 def workflow_close(call: Call) -> Answer:
-    """After this it can be run, and not be edited any more."""
+    """Close it: it can then be run, but not be edited."""
     workflow, _ = call.placement(CONTRIBUTE)
     workflow.state = "closed"
     return {"id": workflow.id}
 
 
 def _edit(call: Call, change: Callable[[dict[str, Any]], Answer]) -> Answer:
-    """Change a workflow wholly, or not at all. Raises InvalidState."""
+    """Change a workflow completely, or not at all. Raises InvalidState."""
     workflow, _ = call.placement(CONTRIBUTE)
     if workflow.state != "open":
         raise InvalidState(f"{workflow.id} is in the {workflow.state} state")
@@ -144,7 +144,7 @@ def _edit(call: Call, change: Callable[[dict[str, Any]], Answer]) -> Answer:
 
 
 def _source(call: Call, wanted: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The workflow, or that of the analysis, from which another one is made."""
+    """The workflow, or that of the analysis, to copy."""
     source_id = str(wanted.get("id"))
     if source_id in call.platform.jobs.analyses:
         call.execution(source_id)
@@ -229,7 +229,7 @@ def _incompatibilities(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[s
 
 
 def describe_workflow(call: Call, workflow: DataObject) -> dict[str, Any]:
-    """What a workflow is described by besides what every data object is."""
+    """The fields of a workflow's description that other data objects do not have."""
     spec = workflow.spec
     executables = {stage["id"]: _accessible(call, stage) for stage in spec["stages"]}
     described = {key: value for key, value in spec.items() if key != "stages"}

@@ -132,7 +132,7 @@ def start_subjobs(
 
 def shard_output(counted: list[TaskCounts]) -> dict[str, Any]:
     """Returns the output of a shard: the records of each task, by its number in the plan."""
-    return {"records": {str(counts.task): counts.records for counts in counted}}
+    return {"records": {str(counts.task): list(counts.records) for counts in counted}}
 
 
 def tasks_of_shards(counted: Sequence[dict[str, Sequence[int]]]) -> list[TaskCounts]:
