@@ -18,7 +18,7 @@ from typing import BinaryIO, NamedTuple
 
 from readcount.formats.bam_index import INTERVAL, ContigIndex, IndexFormatError
 from readcount.formats.bgzf import NO_REFERENCE
-from readcount.formats.ranges import Read, read_ranges
+from readcount.formats.threads import Read, in_threads
 
 # The file definition, before the first container.
 DEFINITION_BYTES = 26
@@ -130,7 +130,7 @@ def read_containers_at(read: Read, offsets: Sequence[int]) -> list[Container]:
 
 
 def _headers_at(read: Read, offsets: Sequence[int]) -> Iterator[bytes]:
-    return read_ranges(read, [(at, HEADER_BYTES) for at in offsets])
+    return in_threads(lambda at: read(at, HEADER_BYTES), offsets)
 
 
 def _follow(definition: bytes, end: int, header_at: Callable[[int], BinaryIO]) -> list[Container]:

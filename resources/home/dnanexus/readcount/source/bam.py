@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
-from itertools import starmap
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,7 +19,7 @@ from readcount.formats.bgzf import (
     follow_blocks,
 )
 from readcount.formats.content import BAM_INDEXES, kind_of
-from readcount.formats.ranges import read_ranges
+from readcount.formats.threads import in_threads
 from readcount.request.filters import NO_FILTERS, Filters
 from readcount.request.region import UNPLACED, some_of
 from readcount.request.region_list import RegionList
@@ -43,8 +43,9 @@ from readcount.text import plural, shorten
 LONGEST_IN_BAI = 1 << 29
 # How many parts of the file each process of the Pool follows.
 PARTS_PER_PROCESS = 4
-# Between records that are read with one request.
+# Between records that are read with one request, and from the first to the last of them.
 JOINED_BYTES = 1 << 18
+PART_BYTES = 1 << 22
 # A file whose records are counted where the numbers of the index are wanted.
 SMALL_BYTES = 1 << 22
 # The smallest record has 38 bytes: its size, 32 in fields, and a name of one character. Deflate
@@ -151,26 +152,30 @@ class BamEvidence:
 
     def _first_fields(self, offsets: Sequence[int]) -> list[FirstFields | None]:
         """Returns the first fields of the records at virtual file offsets, which rise."""
-        data = self.file.data
         parts: list[list[int]] = []
         for offset in offsets:
-            if parts and (offset >> 16) - (parts[-1][-1] >> 16) < JOINED_BYTES:
+            at = offset >> 16
+            if (
+                parts
+                and at - (parts[-1][-1] >> 16) < JOINED_BYTES
+                and at - (parts[-1][0] >> 16) < PART_BYTES
+            ):
                 parts[-1].append(offset)
             else:
                 parts.append([offset])
-        ranges = [
-            (part[0] >> 16, (part[-1] >> 16) - (part[0] >> 16) + BLOCKS_BYTES) for part in parts
-        ]
-        read_all = read_ranges(data.read, ranges) if data.streamed else starmap(data.read, ranges)
-        fields: list[FirstFields | None] = []
-        for part, (start, _), found in zip(parts, ranges, read_all, strict=True):
-            try:
-                fields += first_fields(found, [offset - (start << 16) for offset in part])
-            except BlockError as error:
-                what = "no record can be read where the index has one"
-                at = start + int(str(error))
-                raise InputError(self.file.corrupt_or_mismatch(what), f"at byte {at}") from error
-        return fields
+        read = in_threads if self.file.data.streamed else map
+        return list(chain.from_iterable(read(self._first_fields_of_part, parts)))
+
+    def _first_fields_of_part(self, offsets: Sequence[int]) -> list[FirstFields | None]:
+        """Returns the first fields of records that are read with one request."""
+        start = offsets[0] >> 16
+        data = self.file.data.read(start, (offsets[-1] >> 16) - start + BLOCKS_BYTES)
+        try:
+            return first_fields(data, [offset - (start << 16) for offset in offsets])
+        except BlockError as error:
+            what = "no record can be read where the index has one"
+            at = start + int(str(error))
+            raise InputError(self.file.corrupt_or_mismatch(what), f"at byte {at}") from error
 
     def check_unread(self) -> tuple[str, ...]:
         """Checks what shows without counting whether the numbers of the index are right.
