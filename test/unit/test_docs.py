@@ -18,7 +18,8 @@ def test_the_tables_list_the_fields_of_dxapp_json(title: str, spec: str) -> None
 
 def test_the_commands_give_inputs_that_exist() -> None:
     commands = "".join(blocks("sh")).replace("\\\n", " ").splitlines()
-    runs = [command for command in commands if re.search(r"dx run (app-)?samtools_count", command)]
+    run = re.compile(r"dx run (app-)?samtools_count|\$count ")
+    runs = [command for command in commands if run.search(command)]
     given = set(re.findall(r"-i *'?(\w+)=", "\n".join(runs)))
     fields = json.loads((ROOT / "dxapp.json").read_text())["inputSpec"]
     assert given == {field["name"] for field in fields}

@@ -20,7 +20,7 @@ from readcount.request.region_list import NONE, RegionList
 from readcount.source.contigs import Contig
 
 # Between two spans, samtools skips more records than these; to pass on fewer takes less time.
-MOST_IN_GAP = 100
+MOST_IN_GAP = 200
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
