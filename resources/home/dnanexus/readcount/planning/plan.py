@@ -1,6 +1,7 @@
 """What to count in which samtools call, so that all cores end together."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from math import ceil
 
@@ -51,8 +52,7 @@ def plan_tasks(
 
     Spans are treated alike, except for their groups: to find which of the spans a record overlaps
     costs as much again as a call does for each record, so that a span of more than some 10,000
-    records gets calls of its own. Spans in one INTERVAL of the index share the records
-    that it is expected to hold.
+    records gets calls of its own; see planning.spans.
 
     Args:
         regions: in any order, each a whole sequence, a span, or UNPLACED.
@@ -65,62 +65,112 @@ def plan_tasks(
     """
     regions = regions if isinstance(regions, RegionList) else RegionList(regions)
     call = costs.call + costs.call_per_contig * len(contigs)
-    least = 0.0 if seconds else costs.calls_per_task * call
-
-    def large_task(cost: float) -> float:
-        return seconds or max(cost / (processes * costs.large_tasks_per_core), least)
-
+    sizes = Sizes(processes, call, costs, seconds)
     records = _expected_in_whole(regions, contigs, unplaced)
-    expected = sum(records.values())
     spans = None
     if len(records) < len(regions):
         # Here, as to load numpy takes 0.1 s, and only spans need it.
         from readcount.planning.spans import divide_spans, group_spans, spans_of
 
         spans = spans_of(regions, contigs)
-        expected += float(spans.records.sum())
-    large = large_task(costs.record * expected)
-    few = max(large / costs.small_tasks_per_large, least)
+    expected = sum(records.values()) + (spans.total if spans else 0.0)
+    large = sizes.large(costs.record * expected)
+    most = _most(call, large, costs.group_record, costs.record)
+    empty, small, alone = _divide_whole(regions, contigs, records, most)
 
     tasks: list[Task] = []
-    small: list[int] = []
-    empty: list[int] = []
-    alone: list[int] = []
-    most_in_group = _most(call, large, costs.group_record, costs.record)
-    for number in records:
-        region = regions[number]
-        contig = contigs[region.contig] if region.placed else NO_CONTIG
-        if contig.indexed.records == 0:
-            empty.append(number)
-        elif _fits_group(region, contig) and records[number] < most_in_group:
-            small.append(number)
-        else:
-            alone.append(number)
     if spans:
         most = _most(call, large, costs.span_record, costs.record)
         without, together, others = divide_spans(spans, contigs, most)
         empty += without.numbers.tolist()
-        records |= others.expected()
         alone += others.numbers.tolist()
-
-        def cut(cost: float) -> list[float]:
-            size = large_task(cost)
-            return _cuts(cost, size, max(size / costs.small_tasks_per_large, least))
-
-        tasks += group_spans(together, list(contigs), call, costs, cut)
+        records |= others.expected()
+        tasks += group_spans(together, list(contigs), call, costs, sizes.cuts)
     for number in alone:
         region = regions[number]
         contig = contigs[region.contig] if region.placed else NO_CONTIG
-        cuts = _cuts(costs.record * records[number], large, few)
+        cuts = sizes.cuts(costs.record * records[number], large)
         tasks += _calls(number, region, contig, records[number], call, cuts, shortest, costs)
-
-    order = {name: number for number, name in enumerate(contigs)}
-    small.sort(key=lambda number: order[regions[number].contig])
     in_group = [costs.group_region + costs.group_record * records[number] for number in small]
-    for run in _runs(small, in_group, few):
+    for run in _runs(small, in_group, sizes.small(large)):
         tasks += _group(run, regions, contigs, records, call, costs)
     tasks.sort(key=lambda task: task.seconds, reverse=True)
     return Plan(regions, tuple(tasks), tuple(empty))
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """What tasks should cost.
+
+    Attributes:
+        processes: that tasks run on at a time.
+        call: cost of a samtools call that reads nothing.
+        costs: of the file.
+        seconds: that a large task should take at most; computed if None.
+    """
+
+    processes: int
+    call: float
+    costs: Costs
+    seconds: float | None = None
+
+    @property
+    def least(self) -> float:
+        """The minimum cost of a task."""
+        return 0.0 if self.seconds else self.costs.calls_per_task * self.call
+
+    def large(self, cost: float) -> float:
+        """Returns what a large task should cost where all cost so much."""
+        each = cost / (self.processes * self.costs.large_tasks_per_core)
+        return self.seconds or max(each, self.least)
+
+    def small(self, large: float) -> float:
+        """Returns what a small task should cost beside large ones."""
+        return max(large / self.costs.small_tasks_per_large, self.least)
+
+    def cuts(self, cost: float, large: float | None = None) -> list[float]:
+        """Returns the shares of a cost at which to cut it into large parts and then small ones."""
+        large = self.large(cost) if large is None else large
+        if cost <= large:
+            return []
+        first = round(cost * SHARE_IN_LARGE_TASKS / large)
+        rest = cost - first * large
+        parts = max(1, ceil(rest / self.small(large)))
+        return [
+            *(number * large / cost for number in range(1, first + 1)),
+            *(1 - rest * (parts - number) / parts / cost for number in range(1, parts)),
+        ]
+
+
+def _divide_whole(
+    regions: RegionList,
+    contigs: Mapping[str, Contig],
+    records: Mapping[int, float],
+    most_in_group: float,
+) -> tuple[list[int], list[int], list[int]]:
+    """Returns the whole sequences without records, those for groups in file order, and all others.
+
+    Args:
+        regions: all regions.
+        contigs: what is known of each reference sequence, by name.
+        records: to expect in each whole sequence and in UNPLACED, by the index of the region.
+        most_in_group: records that a sequence of a group may have.
+    """
+    empty: list[int] = []
+    small: list[int] = []
+    others: list[int] = []
+    for number, expected in records.items():
+        region = regions[number]
+        contig = contigs[region.contig] if region.placed else NO_CONTIG
+        if contig.indexed.records == 0:
+            empty.append(number)
+        elif _fits_group(region, contig) and expected < most_in_group:
+            small.append(number)
+        else:
+            others.append(number)
+    order = {name: number for number, name in enumerate(contigs)}
+    small.sort(key=lambda number: order[regions[number].contig])
+    return empty, small, others
 
 
 def _most(call: float, seconds: float, record_together: float, record_alone: float) -> float:
@@ -184,19 +234,6 @@ def _calls(
             )
         )
     return calls
-
-
-def _cuts(cost: float, large: float, small: float) -> list[float]:
-    """Returns the shares of a cost at which to cut it into large parts and then small ones."""
-    if cost <= large:
-        return []
-    first = round(cost * SHARE_IN_LARGE_TASKS / large)
-    rest = cost - first * large
-    parts = max(1, ceil(rest / small))
-    return [
-        *(number * large / cost for number in range(1, first + 1)),
-        *(1 - rest * (parts - number) / parts / cost for number in range(1, parts)),
-    ]
 
 
 def _runs(

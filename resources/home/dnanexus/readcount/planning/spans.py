@@ -121,6 +121,11 @@ class Spans:
             self.density,
         )
 
+    @property
+    def total(self) -> float:
+        """The records to expect in all spans."""
+        return float(self.records.sum())
+
     def expected(self) -> dict[int, float]:
         """Returns the records to expect in each by its index in the list of regions."""
         return dict(zip(self.numbers.tolist(), self.records.tolist(), strict=True))

@@ -1,0 +1,121 @@
+"""A list of regions in columns is the list of the regions."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import readcount.request.bed as bed_module
+from builders import contig_of
+from readcount.errors import InputError
+from readcount.planning.merge import RegionCount, RegionCounts
+from readcount.planning.plan import plan_tasks
+from readcount.planning.spans import MOST_IN_GAP
+from readcount.planning.task import SpanGroup
+from readcount.request.bed import read_bed
+from readcount.request.region import UNPLACED, Region
+from readcount.request.region_list import RegionList
+from readcount.source.structure import JOINED_BASES, covering
+
+LENGTHS = {"chr1": 1000, "chr2": 500, "b c": 90}
+
+
+@st.composite
+def any_region(draw: st.DrawFn) -> Region:
+    contig = draw(st.sampled_from(["chr1", "chr2"]))
+    start = draw(st.none() | st.integers(0, 400))
+    end = draw(st.none() | st.integers(401, 500))
+    name, alias = draw(st.sampled_from(["", "exon"])), draw(st.sampled_from(["", "1"]))
+    return draw(st.just(Region(contig, start, end, name, alias=alias)) | st.just(UNPLACED))
+
+
+any_regions = st.lists(any_region(), max_size=6)
+
+
+@given(any_regions, any_regions)
+def test_it_has_what_was_added_in_the_same_order(first: list[Region], more: list[Region]) -> None:
+    regions = RegionList(first)
+    regions.extend(RegionList(more))
+    expected = [*first, *more]
+    assert regions == expected
+    assert [regions[at] for at in range(len(expected))] == expected
+    assert regions[1:3] == expected[1:3]
+    assert list(regions.texts()) == [str(region) for region in expected]
+    assert list(regions.labels()) == [region.name or str(region) for region in expected]
+    spans = [at for at, one in enumerate(expected) if one.start is not None or one.end is not None]
+    assert list(regions.spans()) == spans
+    assert regions.at(spans) == [expected[at] for at in spans]
+    on_chr1 = regions.on(lambda sequence: sequence.contig == "chr1")
+    assert on_chr1 == [region for region in expected if region.contig == "chr1"]
+
+
+def test_counts_are_one_for_each_region() -> None:
+    counts = RegionCounts(RegionList.of_whole(["a", "b"]), [3, 4])
+    assert counts == [RegionCount(Region("a"), 3), RegionCount(Region("b"), 4)]
+    assert counts == RegionCounts.of(counts)
+    with pytest.raises(ValueError, match="1 counts for 2 regions"):
+        RegionCounts(counts.regions, [3])
+
+
+LINES = st.sampled_from(
+    [
+        "chr1\t5\t10",
+        "chr1\t0\t1000\texon 1\t0\t+",
+        "chr2\t07\t9\t x ",
+        "chr2 3 4",
+        "#x",
+        "",
+        "1\t1\t2",
+        "track x",
+        "chr1\t5\t5",
+        "chr1\t9\t5",
+        "chr1\t5\t1001",
+        "chr1\t-5\t9",
+        "chr1\t5",
+        "b c\t1\t2",
+        "chr3\t1\t2",
+        "chr1\t1\t",
+        "chr1\t1\t٣",
+        "chr1\t99999999999999999999\t3",
+        " chr1\t1\t2",
+    ]
+)
+
+
+@given(st.lists(LINES, max_size=8))
+def test_lines_are_read_together_as_one_by_one(
+    tmp_path_factory: pytest.TempPathFactory, lines: list[str]
+) -> None:
+    path = tmp_path_factory.mktemp("bed") / "x.bed"
+    path.write_text("".join(f"{line}\n" for line in lines))
+
+    def read(characters: int) -> list[Region] | str:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(bed_module, "BLOCK_CHARACTERS", characters)
+            try:
+                return list(read_bed(path, LENGTHS, {"1": "chr1"}))
+            except InputError as error:
+                return str(error)
+
+    assert read(1) == read(20) == read(1 << 18)
+
+
+def test_where_few_records_lie_between_spans_samtools_reads_on() -> None:
+    """To skip records takes samtools longer than to return some."""
+    contigs = {"chr1": contig_of(1_000_000, 10 * MOST_IN_GAP), "chr2": contig_of(1000, 5)}
+    near = [Region("chr1", at, at + 100) for at in (90_000, 0, 50, 120_000)]
+    far = [Region("chr1", 700_000, 700_010), Region("chr2", 1, 2)]
+    (group,) = plan_tasks([*far, *near], contigs, 1).tasks
+    assert isinstance(group, SpanGroup)
+    assert list(group.numbers) == [3, 4, 2, 5, 0, 1]
+    assert group.lines == ((0, 0, 120_100), (0, 700_000, 700_010), (1, 1, 2))
+
+
+@given(st.lists(st.tuples(st.integers(0, 9), st.integers(1, 5)), min_size=1, max_size=6))
+def test_what_covers_regions_has_all_of_them(spans: list[tuple[int, int]]) -> None:
+    step = JOINED_BASES // 2
+    regions = RegionList(Region("chr1", at * step, (at + size) * step) for at, size in spans)
+    bases = {part for at, size in spans for part in range(at, at + size)}
+    made = [(one.start or 0, one.end or 0) for one in covering(regions)]
+    covered = {part for start, end in made for part in range(start // step, end // step)}
+    assert bases <= covered
+    assert len(covered) <= 3 * len(bases)
