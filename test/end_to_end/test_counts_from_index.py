@@ -55,25 +55,29 @@ def test_it_is_a_stage_of_a_workflow_and_runs_in_a_batch(
     applet: Applet, dx: Dx, tmp_path: Path
 ) -> None:
     bams = [make_bam(tmp_path / f"s{n}.bam", {"chr1": n, "chr2": 1}) for n in (1, 2)]
-    folder = f"{dx.folder}/samples"
-    dx.ok("mkdir", folder)
+    folder = f"{dx.folder}/from_index/samples"
+    dx.ok("mkdir", "-p", folder)
     files = [str(path) for bam in bams for path in (bam, index_of(bam))]
     dx.ok("upload", "--brief", "--path", f"{folder}/", *files)
 
-    workflow = dx.ok("new", "workflow", f"{dx.folder}/from_index", "--brief")
+    workflow = dx.ok("new", "workflow", f"{dx.folder}/from_index/workflow", "--brief")
     dx.ok("add", "stage", workflow, applet.id, "--id", "count", "-i", INDEX)
     inputs = [f"-icount.mappings_sorted_{end}={folder}/s1.{end}" for end in ("bam", "bam.bai")]
     inputs[1] = inputs[1].replace("_bam.bai=", "_bai=")
-    analysis = dx.ok("run", workflow, *inputs, "--folder", f"{dx.folder}/out", "-y", "--brief")
+    analysis = dx.ok(
+        "run", workflow, *inputs, "--folder", f"{dx.folder}/from_index/out", "-y", "--brief"
+    )
     dx.ok("wait", analysis)
-    assert dx.ok("cat", f"{dx.folder}/out/s1_count.txt") == expected_count_file(bams[0])
+    assert dx.ok("cat", f"{dx.folder}/from_index/out/s1_count.txt") == expected_count_file(bams[0])
 
     table = tmp_path / "batch"
     patterns = ["-imappings_sorted_bam=(.*).bam$", "-imappings_sorted_bai=(.*).bam.bai$"]
     dx.ok("generate_batch_inputs", "--path", folder, *patterns, "-o", str(table))
     batch = ["--batch-tsv", f"{table}.0000.tsv", "--batch-folders", "--brief", "-y", "-i", INDEX]
-    jobs = dx.ok("run", applet.id, *batch, "--destination", f"{dx.folder}/batch").split(",")
+    jobs = dx.ok("run", applet.id, *batch, "--destination", f"{dx.folder}/from_index/batch").split(
+        ","
+    )
     dx.ok("wait", *jobs)
     for bam in bams:
-        count_file = dx.ok("cat", f"{dx.folder}/batch/{bam.stem}/{bam.stem}_count.txt")
+        count_file = dx.ok("cat", f"{dx.folder}/from_index/batch/{bam.stem}/{bam.stem}_count.txt")
         assert count_file == expected_count_file(bam)

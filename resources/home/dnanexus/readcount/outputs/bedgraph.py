@@ -5,9 +5,12 @@ from pathlib import Path
 import pysam
 
 from readcount.outputs.result import Result
+from readcount.request.region_list import NONE
 
 # A tabix index holds no positions beyond this (SAM specification, section 5.1.1, which it follows).
 LONGEST_IN_TBI = 1 << 29
+# Positions have 31 bits.
+_POSITION_BITS = 32
 
 
 def format_bedgraph(result: Result) -> str:
@@ -17,19 +20,20 @@ def format_bedgraph(result: Result) -> str:
     Track Format").
     """
     order = {contig: number for number, contig in enumerate(result.lengths)}
-    regions = result.regions.regions
-    numbers = [order.get(sequence.contig, -1) for sequence in regions.sequences]
-    on = map(numbers.__getitem__, regions.numbers)
-    rows = [
-        (number, *bounds, records)
-        for number, bounds, records in zip(
-            on, result.extents(), result.regions.records, strict=True
-        )
-        if number >= 0
+    regions, records = result.regions.regions, result.regions.records
+    on = [order.get(sequence.contig, NONE) for sequence in regions.sequences]
+    # As one number for each region, which takes less memory than a tuple.
+    keys = [
+        (on[number] << 2 * _POSITION_BITS) + (start << _POSITION_BITS) + end
+        for number, (start, end) in zip(regions.numbers, result.extents(), strict=True)
     ]
-    rows.sort()
-    names = list(result.lengths)
-    return "".join(f"{names[number]}\t{start}\t{end}\t{n}\n" for number, start, end, n in rows)
+    names, last = list(result.lengths), (1 << _POSITION_BITS) - 1
+    return "".join(
+        f"{names[key >> 2 * _POSITION_BITS]}\t{key >> _POSITION_BITS & last}\t{key & last}"
+        f"\t{records[at]}\n"
+        for at in sorted(range(len(keys)), key=keys.__getitem__)
+        if (key := keys[at]) >= 0
+    )
 
 
 def write_bedgraph(result: Result, path: Path) -> Path:

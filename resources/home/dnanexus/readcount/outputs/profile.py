@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from readcount.outputs.result import Result
+from readcount.request.region_list import NONE
 
 # Of the longest sequence that is drawn, and how many sequences are.
 PARTS = 200
@@ -83,12 +84,18 @@ def _densities(result: Result, lengths: Mapping[str, int], longest: int) -> dict
     bases = {contig: [0.0] * -(-length // size) for contig, length in lengths.items()}
     regions = result.regions.regions
     of = [(records.get(one.contig), bases.get(one.contig)) for one in regions.sequences]
-    extents = list(result.extents())
-    for at in regions.spans():
-        its_records, its_bases = of[regions.numbers[at]]
-        if its_records is None or its_bases is None:
+    columns = zip(
+        regions.numbers,
+        regions.starts,
+        regions.ends,
+        result.extents(),
+        result.regions.records,
+        strict=True,
+    )
+    for number, first_base, last_base, (start, end), counted in columns:
+        its_records, its_bases = of[number]
+        if first_base == last_base == NONE or its_records is None or its_bases is None:
             continue
-        (start, end), counted = extents[at], result.regions.records[at]
         first, last = start // size, (end - 1) // size
         for part in range(first, last + 1):
             its_records[part] += counted / (last - first + 1)

@@ -151,13 +151,13 @@ class BamEvidence:
         return "a record of another reference sequence"
 
     def _first_fields(self, offsets: Sequence[int]) -> list[FirstFields | None]:
-        """Returns the first fields of the records at virtual file offsets, which rise."""
+        """Returns the first fields of the records at virtual file offsets, which usually rise."""
         parts: list[list[int]] = []
         for offset in offsets:
             at = offset >> 16
             if (
                 parts
-                and at - (parts[-1][-1] >> 16) < JOINED_BYTES
+                and 0 <= at - (parts[-1][-1] >> 16) < JOINED_BYTES
                 and at - (parts[-1][0] >> 16) < PART_BYTES
             ):
                 parts[-1].append(offset)
@@ -252,10 +252,7 @@ class BamEvidence:
 
     def why_unknown(self, contigs: Sequence[str]) -> str:
         """Returns why the index has no number for these sequences: a sentence."""
-        return (
-            f"the index {self.file.index_name} has no statistics for {some_of(contigs)}, as it was "
-            "not created by 'samtools index'."
-        )
+        return f"the index {self.file.index_name} has no statistics for {some_of(contigs)}."
 
     @cached_property
     def _statistics(self) -> Mapping[str, int]:
