@@ -25,7 +25,7 @@ from readcount.request.region import UNPLACED, some_of
 from readcount.request.region_list import RegionList
 from readcount.source.commands import tally_all, tally_at_position_0
 from readcount.source.contigs import Contig
-from readcount.source.evidence import Runner, no_position
+from readcount.source.evidence import NOT_COUNTED, Runner, no_position
 from readcount.source.files import IndexedFile
 from readcount.source.header import Header
 from readcount.source.readers import NAME_LENGTH, LocalFile, Reader
@@ -218,9 +218,9 @@ class BamEvidence:
             "where it says"
         )
         if self.file.data.size > SMALL_BYTES:
-            return (agreed,)
+            return agreed, NOT_COUNTED
         self._require_as_counted()
-        return agreed, "the counts match a read of the whole file, which is small"
+        return agreed, "the file is small: its records were counted, too, and match the index"
 
     def _require_as_counted(self) -> None:
         """Raises InputError unless the statistics are what the file has."""

@@ -29,7 +29,7 @@ from readcount.request.filters import Filters
 from readcount.request.region import UNPLACED, some_of
 from readcount.request.region_list import RegionList
 from readcount.source.commands import count_region, tally_at_position_0
-from readcount.source.evidence import Runner, no_position
+from readcount.source.evidence import NOT_COUNTED, Runner, no_position
 from readcount.source.files import IndexedFile
 from readcount.source.header import Header
 from readcount.source.readers import NAME_LENGTH, LocalFile, Reader
@@ -181,7 +181,7 @@ class CramEvidence:
             if part.contig != NO_REFERENCE and part.start < 1:
                 name = shorten(self.header.names[part.contig], 60)
                 raise no_position(name, self.file.name)
-        return (checks,)
+        return checks, NOT_COUNTED
 
     def unplaced(self) -> int | None:
         """Returns the records of the containers of unplaced ones; None if others may hold some."""

@@ -9,6 +9,9 @@ from readcount.request.region_list import RegionList
 from readcount.source.files import IndexedFile
 from readcount.source.header import Header
 
+# For the log and the report, where the counts are the numbers of the index.
+NOT_COUNTED = "the records were not counted"
+
 
 class Runner(Protocol):
     """Runs a function on every core; a Pool is one."""

@@ -36,4 +36,4 @@ def counts_of_index(regions: RegionList, evidence: Evidence) -> VerifiedCounts:
     checks = evidence.check_unread()
     counts = RegionCounts(regions, (known[names[number]] for number in regions.numbers))
     numbers = f"counts of {plural(len(counts), 'region')} are the numbers of the {evidence.source}"
-    return VerifiedCounts(counts, (f"{numbers}; the records were not counted", *checks))
+    return VerifiedCounts(counts, (numbers, *checks))
