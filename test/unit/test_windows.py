@@ -12,7 +12,7 @@ from messages import is_a_known_message
 from oracle import records_of
 from readcount.counting.pool import start_workers
 from readcount.errors import InputError
-from readcount.outputs.bedgraph import format_bedgraph, write_bedgraph
+from readcount.outputs.bedgraph import bedgraph_lines, write_bedgraph
 from readcount.request.region import UNPLACED, Region
 from readcount.request.region_list import RegionList
 from readcount.request.regions import list_regions
@@ -83,7 +83,7 @@ def test_a_record_counts_in_each_window_that_it_overlaps(tmp_path: Path) -> None
     index = write_bedgraph(result, tmp_path / "x.bedgraph.gz")
     assert index.name == "x.bedgraph.gz.tbi"
     with pysam.TabixFile(str(tmp_path / "x.bedgraph.gz"), index=str(index)) as opened:
-        assert "".join(f"{line}\n" for line in opened.fetch()) == format_bedgraph(result)
+        assert "".join(f"{line}\n" for line in opened.fetch()) == "".join(bedgraph_lines(result))
         lines = list(opened.fetch("chr1", 250, 450))
     wanted = [count.records for count in result.regions[2:5]]
     assert lines == [

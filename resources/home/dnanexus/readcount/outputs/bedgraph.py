@@ -1,5 +1,6 @@
 """The counts as bedGraph, compressed and indexed, for genome browsers."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pysam
@@ -13,8 +14,8 @@ LONGEST_IN_TBI = 1 << 29
 _POSITION_BITS = 32
 
 
-def format_bedgraph(result: Result) -> str:
-    """Returns the text of the bedGraph file: a line for each placed region, sorted.
+def bedgraph_lines(result: Result) -> Iterator[str]:
+    """Yields the lines of the bedGraph file: one for each placed region, sorted.
 
     Reference sequences are in the header's order, positions 0-based and half-open (UCSC, "BedGraph
     Track Format").
@@ -28,12 +29,11 @@ def format_bedgraph(result: Result) -> str:
         for number, (start, end) in zip(regions.numbers, result.extents(), strict=True)
     ]
     names, last = list(result.lengths), (1 << _POSITION_BITS) - 1
-    return "".join(
-        f"{names[key >> 2 * _POSITION_BITS]}\t{key >> _POSITION_BITS & last}\t{key & last}"
-        f"\t{records[at]}\n"
-        for at in sorted(range(len(keys)), key=keys.__getitem__)
-        if (key := keys[at]) >= 0
-    )
+    for at in sorted(range(len(keys)), key=keys.__getitem__):
+        key = keys[at]
+        if key >= 0:
+            start, end = key >> _POSITION_BITS & last, key & last
+            yield f"{names[key >> 2 * _POSITION_BITS]}\t{start}\t{end}\t{records[at]}\n"
 
 
 def write_bedgraph(result: Result, path: Path) -> Path:
@@ -44,7 +44,8 @@ def write_bedgraph(result: Result, path: Path) -> Path:
         path: of the file, which ends in .gz.
     """
     text = path.with_suffix("")
-    text.write_text(format_bedgraph(result), encoding="utf-8")
+    with text.open("w", encoding="utf-8") as file:
+        file.writelines(bedgraph_lines(result))
     pysam.tabix_compress(str(text), str(path), force=True)
     text.unlink()
     csi = max(result.lengths.values(), default=0) > LONGEST_IN_TBI
