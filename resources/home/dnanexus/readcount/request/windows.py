@@ -8,7 +8,7 @@ from readcount.request.region import RegionError, require_spans
 from readcount.request.region_list import RegionList
 from readcount.text import shorten
 
-# A million take the parent process 550 MB, so that so many need a larger worker than the default.
+# A million take the parent process 360 MB, so that so many need a larger worker than the default.
 MOST_WINDOWS = 20_000_000
 
 
