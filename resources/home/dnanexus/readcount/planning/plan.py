@@ -160,7 +160,7 @@ def _divide_whole(
     small: list[int] = []
     others: list[int] = []
     for number, expected in records.items():
-        region = regions[number]
+        region = regions.sequence_of(number)
         contig = contigs[region.contig] if region.placed else NO_CONTIG
         if contig.indexed.records == 0:
             empty.append(number)
@@ -169,7 +169,7 @@ def _divide_whole(
         else:
             others.append(number)
     order = {name: number for number, name in enumerate(contigs)}
-    small.sort(key=lambda number: order[regions[number].contig])
+    small.sort(key=lambda number: order[regions.sequence_of(number).contig])
     return empty, small, others
 
 
@@ -253,14 +253,14 @@ def _runs(
 
 def _group(
     numbers: Sequence[int],
-    regions: Sequence[Region],
+    regions: RegionList,
     contigs: Mapping[str, Contig],
     records: Mapping[int, float],
     call: float,
     costs: Costs,
 ) -> list[Task]:
     """Returns a group of whole sequences, or calls if they are too few."""
-    names = tuple(regions[number].contig for number in numbers)
+    names = tuple(regions.sequence_of(number).contig for number in numbers)
     if len(numbers) <= costs.calls_per_group:
         return [
             task

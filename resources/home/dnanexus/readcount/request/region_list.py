@@ -112,6 +112,10 @@ class RegionList(Sequence[Region]):
         """Returns the sequences that regions are on."""
         return [self.sequences[number] for number in sorted(set(self.numbers))]
 
+    def sequence_of(self, at: int) -> Region:
+        """Returns the whole sequence that a region is on; in a third of the time of the region."""
+        return self.sequences[self.numbers[at]]
+
     def labels(self) -> Iterator[str]:
         """Yields the name of each region, or the region as str() has it if it has no name."""
         if not self.names:
