@@ -116,23 +116,23 @@ def _classify(
     """Returns the indexes of the counts by what they can be compared with."""
     regions = counts.regions
     adds_up = filters.none and _each_once(regions, evidence.header.names)
+    by_basis: dict[Basis, list[int]] = {basis: [] for basis in Basis}
+    with_number = by_basis[Basis.STATISTICS if filters.none else Basis.BOUND]
+    # There can be a million sequences: what is the same for all is not decided for each.
     of_whole = [
-        _basis_of_whole(sequence, known, filters, evidence.has_total, adds_up)
+        with_number
+        if sequence.contig in known
+        else by_basis[_basis_without_number(sequence, evidence.has_total, adds_up)]
         for sequence in regions.sequences
     ]
-    by_basis: dict[Basis, list[int]] = {basis: [] for basis in Basis}
     for at in regions.whole:
-        by_basis[of_whole[regions.numbers[at]]].append(at)
+        of_whole[regions.numbers[at]].append(at)
     spans, bounded = regions.spans(), by_basis[Basis.BOUND]
     return by_basis | {Basis.BOUND: sorted([*bounded, *spans]) if bounded else spans}
 
 
-def _basis_of_whole(
-    sequence: Region, known: Mapping[str, int], filters: Filters, has_total: bool, adds_up: bool
-) -> Basis:
-    """Returns what the count of a whole sequence, or of UNPLACED, can be compared with."""
-    if sequence.contig in known:
-        return Basis.STATISTICS if filters.none else Basis.BOUND
+def _basis_without_number(sequence: Region, has_total: bool, adds_up: bool) -> Basis:
+    """Returns what the count of a sequence without a number, or of UNPLACED, is compared with."""
     if has_total:
         return Basis.TOTAL if adds_up else Basis.BOUND
     return Basis.TALLY if sequence.placed else Basis.BOUND
