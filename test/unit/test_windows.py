@@ -62,6 +62,12 @@ def test_windows_that_cannot_be_are_refused(lengths: dict[str, int], size: int, 
     assert is_a_known_message(str(refused.value), "AppError")
 
 
+def test_a_sequence_without_regions_is_no_reason_to_refuse_windows() -> None:
+    """No span can be counted of a sequence of this name, but none is asked for."""
+    only = ask(windows=1000, primary_chromosomes_only=True)
+    assert list_regions(only, None, {"#}": 5, "chr1": 7}) == [Region("chr1", 0, 7)]
+
+
 @pytest.mark.samtools
 def test_a_record_counts_in_each_window_that_it_overlaps(tmp_path: Path) -> None:
     reads = [Read("chr1", 7 * number, "150M") for number in range(100)]

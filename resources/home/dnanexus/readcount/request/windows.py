@@ -33,10 +33,11 @@ def cut_into_windows(regions: RegionList, size: int, lengths: Mapping[str, int])
             "counted. Give a larger size, or fewer regions."
         )
     windows = RegionList()
-    for sequence in regions.sequences:
+    numbers_of = {}
+    for sequence in regions.used_sequences():
         _require_spans(sequence.contig)
-        windows.number_of(sequence)
-    for on, (start, end) in zip(regions.numbers, bounds, strict=True):
+        numbers_of[regions.number_of(sequence)] = windows.number_of(sequence)
+    for on, (start, end) in zip(map(numbers_of.__getitem__, regions.numbers), bounds, strict=True):
         starts = array("q", range(start, end, size))
         numbers = array("q", [on]) * len(starts)
         ends = starts[1:] + array("q", [end])
