@@ -197,16 +197,14 @@ class BamEvidence:
             first, last_chunk, behind = self._chunks(number, name)
             if first < end:
                 raise self.file.contradiction(name, "its offsets are not in the order of the file")
-            expected.append(Expected(first, number))
-            if last_chunk > first:
-                expected.append(Expected(last_chunk, number))
+            # As in check_index: what follows the last record of the sequence before is its first.
+            expected += [Expected(at, number) for at in sorted({end, first, last_chunk})]
             most = ((behind >> 16) - (first >> 16) + LARGEST_BLOCK) * MOST_RECORDS_PER_BYTE
             if contig.indexed.records is not None and contig.indexed.records > most:
                 raise self.file.contradiction(name, "it has more records than bytes for them")
             end = behind
-        self._require_none_at_position_0(expected, self._require(expected))
-        self.check_index()
-        (after,) = self._first_fields([end])
+        *placed, after = self._require([*expected, Expected(end, NO_REFERENCE)])
+        self._require_none_at_position_0(expected, placed)
         if self.index.unplaced is not None and (after is None) != (self.index.unplaced == 0):
             there = "no record" if after is None else "an unplaced record"
             raise self.file.mismatch(
