@@ -149,22 +149,19 @@ def upload_outputs(result: Result, request: Request, file: IndexedFile) -> dict[
     bam_name = file.data.name
     name = request.output_prefix or name_without_suffix(bam_name)
     # All is written before the first file is uploaded.
-    texts = {
+    files = {
         "count_file": _write("_count.txt", format_counts(result)),
         "counts_table": _write("_count.tsv", format_table(result)),
         "multiqc_file": _write("_count_mqc.tsv", format_multiqc(result, name)),
     }
     if request.report:
-        texts["report_file"] = _write("_count.html", format_report(result, bam_name, name))
-    bedgraph = Path(f"{OUTPUT}.bedgraph.gz")
-    bedgraph_index = write_bedgraph(result, bedgraph) if request.bedgraph else None
+        files["report_file"] = _write("_count.html", format_report(result, bam_name, name))
+    if request.bedgraph:
+        files["bedgraph_file"] = Path(f"{OUTPUT}_count.bedgraph.gz")
+        files["bedgraph_index"] = write_bedgraph(result, files["bedgraph_file"])
     output: dict[str, Any] = {
-        field: upload(path, name + path.name.removeprefix(OUTPUT)) for field, path in texts.items()
+        field: upload(path, name + path.name.removeprefix(OUTPUT)) for field, path in files.items()
     }
-    if bedgraph_index:
-        bedgraph_name = f"{name}_count.bedgraph.gz"
-        output["bedgraph_file"] = upload(bedgraph, bedgraph_name)
-        output["bedgraph_index"] = upload(bedgraph_index, bedgraph_name + bedgraph_index.suffix)
     if not file.index_given:
         index_name = f"{request.output_prefix or bam_name}{file.index.suffix}"
         output["index_file"] = upload(file.index, index_name)
