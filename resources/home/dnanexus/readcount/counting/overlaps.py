@@ -7,9 +7,7 @@ from typing import Literal
 import numpy as np
 
 from readcount.formats.bam_stream import Ints, Positions
-
-# Positions have 31 bits; above them is the number of the reference sequence.
-_POSITION_BITS = 32
+from readcount.request.region import POSITION_BITS
 
 
 def count_overlaps(
@@ -30,13 +28,13 @@ def count_overlaps(
     >>> list(count_overlaps([records], contigs=[0, 0], starts=[0, 10], ends=[10, 25]))
     [1, 2]
     """
-    sequence = np.array(contigs, np.int64) << _POSITION_BITS
+    sequence = np.array(contigs, np.int64) << POSITION_BITS
     first, last = sequence + np.array(starts, np.int64), sequence + np.array(ends, np.int64)
     bounds = np.unique(np.concatenate((first, last)))
     begun = np.zeros(len(bounds) + 1, np.int64)
     ended = np.zeros(len(bounds) + 1, np.int64)
     for some in records:
-        sequence = some.contigs << _POSITION_BITS
+        sequence = some.contigs << POSITION_BITS
         _add(begun, bounds, sequence + some.starts, "right")
         _add(ended, bounds, sequence + some.ends, "left")
     begun_before, ended_by = np.cumsum(begun), np.cumsum(ended)

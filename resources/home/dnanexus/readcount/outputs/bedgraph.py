@@ -6,12 +6,11 @@ from pathlib import Path
 import pysam
 
 from readcount.outputs.result import Result
+from readcount.request.region import POSITION_BITS
 from readcount.request.region_list import NONE
 
 # A tabix index holds no positions beyond this (SAM specification, section 5.1.1, which it follows).
 LONGEST_IN_TBI = 1 << 29
-# Positions have 31 bits.
-_POSITION_BITS = 32
 
 
 def bedgraph_lines(result: Result) -> Iterator[str]:
@@ -25,15 +24,15 @@ def bedgraph_lines(result: Result) -> Iterator[str]:
     on = [order.get(sequence.contig, NONE) for sequence in regions.sequences]
     # As one number for each region, which takes less memory than a tuple.
     keys = [
-        (on[number] << 2 * _POSITION_BITS) + (start << _POSITION_BITS) + end
+        (on[number] << 2 * POSITION_BITS) + (start << POSITION_BITS) + end
         for number, (start, end) in zip(regions.numbers, result.extents(), strict=True)
     ]
-    names, last = list(result.lengths), (1 << _POSITION_BITS) - 1
+    names, last = list(result.lengths), (1 << POSITION_BITS) - 1
     for at in sorted(range(len(keys)), key=keys.__getitem__):
         key = keys[at]
         if key >= 0:
-            start, end = key >> _POSITION_BITS & last, key & last
-            yield f"{names[key >> 2 * _POSITION_BITS]}\t{start}\t{end}\t{records[at]}\n"
+            start, end = key >> POSITION_BITS & last, key & last
+            yield f"{names[key >> 2 * POSITION_BITS]}\t{start}\t{end}\t{records[at]}\n"
 
 
 def write_bedgraph(result: Result, path: Path) -> Path:

@@ -15,7 +15,7 @@ from readcount.formats.bam_index import INTERVAL
 from readcount.planning.costs import Costs
 from readcount.planning.density import expected_records, offsets_of
 from readcount.planning.task import SpanGroup
-from readcount.request.region import fits_bed
+from readcount.request.region import POSITION_BITS, fits_bed
 from readcount.request.region_list import NONE, RegionList
 from readcount.source.contigs import Contig
 
@@ -25,8 +25,6 @@ MOST_IN_GAP = 200
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
-# Positions have 31 bits.
-_POSITION_BITS = 32
 
 
 class Density:
@@ -110,8 +108,8 @@ class Spans:
     records: Floats
     density: Density
 
-    def at(self, chosen: Ints | Bools) -> "Spans":
-        """Returns the spans at these indexes, or for which this is true."""
+    def at(self, chosen: Ints | Bools | slice) -> "Spans":
+        """Returns the spans at these indexes, in this slice, or for which this is true."""
         return Spans(
             self.numbers[chosen],
             self.on[chosen],
@@ -189,7 +187,7 @@ def group_spans(
     for first, end in pairwise([0, *bounds.tolist(), len(spent)]):
         if first == end:
             continue
-        run = spans.at(np.arange(first, end))
+        run = spans.at(slice(first, end))
         used, on = np.unique(run.on, return_inverse=True)
         before = spent[first - 1] if first else 0
         yield SpanGroup(
@@ -211,7 +209,7 @@ def _gaps(spans: Spans) -> tuple[Floats, Bools]:
         spans: in the order of the file.
     """
     # A number for each position of each sequence, so that one pass finds how far spans reach.
-    sequence = spans.on << _POSITION_BITS
+    sequence = spans.on << POSITION_BITS
     reached = np.maximum.accumulate(sequence + spans.ends)
     on_another = np.diff(spans.on, prepend=-1) != 0
     before = np.where(on_another, 0, np.roll(reached, 1) - sequence)

@@ -9,6 +9,8 @@ from readcount.text import shorten
 
 # The highest position in a BAM, where positions are 32-bit (SAM specification, section 4.2).
 LAST_POSITION = 2**31 - 1
+# Where a position stands below the number of its reference sequence, in one number.
+POSITION_BITS = 32
 # How many names of the header a message shows.
 NAMES_IN_MESSAGE = 3
 # Of a header without alternative names.
