@@ -52,8 +52,9 @@ def add_plain_lines(
     number_of = {name: regions.number_of(sequence) for name, sequence in sequences.items()}
     on = np.fromiter(map(number_of.__getitem__, names), np.int64, len(names))
     starts, ends = numbers.reshape(2, -1)
-    length_of = np.array([lengths[sequence.contig] for sequence in regions.sequences], np.int64)
-    if not (np.all(starts < ends) and np.all(ends <= length_of[on])):
+    length_of = {name: lengths[sequence.contig] for name, sequence in sequences.items()}
+    most = np.fromiter(map(length_of.__getitem__, names), np.int64, len(names))
+    if not (np.all(starts < ends) and np.all(ends <= most)):
         return False
     own = list(map(str.strip, fields[3 :: tabs + 1])) if tabs > 2 else ()
     regions.extend_spans(on.tobytes(), starts.tobytes(), ends.tobytes(), own)
