@@ -117,12 +117,13 @@ class Sizes:
     @property
     def least(self) -> float:
         """The minimum cost of a task."""
-        return 0.0 if self.seconds else self.costs.calls_per_task * self.call
+        return 0.0 if self.seconds is not None else self.costs.calls_per_task * self.call
 
     def large(self, cost: float) -> float:
         """Returns what a large task should cost where all cost so much."""
-        each = cost / (self.processes * self.costs.large_tasks_per_core)
-        return self.seconds or max(each, self.least)
+        if self.seconds is not None:
+            return self.seconds
+        return max(cost / (self.processes * self.costs.large_tasks_per_core), self.least)
 
     def small(self, large: float) -> float:
         """Returns what a small task should cost beside large ones."""
