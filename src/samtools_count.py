@@ -66,7 +66,7 @@ def main(**job_input: Any) -> dict[str, Any]:
         if request.subjobs:
             return scatter(request, job_input)
         if request.from_index:
-            return read_index(request)
+            return count_from_index(request)
         cores = cpu_count()
         # Transfers leave threads alive, and a fork beside threads can deadlock: the Pool is first.
         with start_workers(request.processes(cores)) as workers:
@@ -79,7 +79,7 @@ def main(**job_input: Any) -> dict[str, Any]:
             )
             merged = merge_counts(work.plan, counted)
             counts = verify(merged, work.alignments.evidence, request.filters, workers)
-        return finish(work, request, counts)
+        return finish(work.files, work.alignments, request, counts)
 
 
 class Work(NamedTuple):
@@ -110,22 +110,24 @@ def prepare(request: Request, processes: int, cores: int = 1) -> Work:
     return Work(files, alignments, plan)
 
 
-def finish(work: Work, request: Request, counts: VerifiedCounts) -> dict[str, Any]:
+def finish(
+    files: InputFiles, alignments: Alignments, request: Request, counts: VerifiedCounts
+) -> dict[str, Any]:
     """Uploads the outputs; returns links to them."""
     for check in counts.checks:
         log(check)
     result = Result(
         counts,
-        work.alignments.lengths,
+        alignments.lengths,
         records_counted=request.records_counted,
-        regions_counted=describe_regions(request, work.files.bed),
-        unplaced=work.alignments.unplaced,
+        regions_counted=describe_regions(request, files.bed),
+        unplaced=alignments.unplaced,
         from_index=request.from_index,
     )
-    return upload_outputs(result, request, work.alignments.file)
+    return upload_outputs(result, request, alignments.file)
 
 
-def read_index(request: Request) -> dict[str, Any]:
+def count_from_index(request: Request) -> dict[str, Any]:
     """Uploads the numbers that the index has, without counting a record."""
     files = fetch_inputs(request)
     alignments = open_alignments(files, log)
@@ -133,7 +135,7 @@ def read_index(request: Request) -> dict[str, Any]:
     source = alignments.evidence.source
     log(f"taking the counts of {plural(len(regions), 'region')} from the {source}")
     counts = counts_of_index(regions, alignments.evidence)
-    return finish(Work(files, alignments, Plan(regions, (), ())), request, counts)
+    return finish(files, alignments, request, counts)
 
 
 def scatter(request: Request, job_input: dict[str, Any]) -> dict[str, Any]:
@@ -201,7 +203,7 @@ def merge(counted: Sequence[dict[str, Sequence[int]]], **job_input: Any) -> dict
         work = prepare(request, request.subjobs * PROCESSES_PER_SUBJOB)
         merged = merge_counts(work.plan, tasks_of_shards(counted))
         counts = verify(merged, work.alignments.evidence, request.filters)
-        return finish(work, request, counts)
+        return finish(work.files, work.alignments, request, counts)
 
 
 if __name__ == "__main__":

@@ -83,7 +83,7 @@ def count_regions(
     )
 
 
-def read_index(files: InputFiles, request: Request) -> Result:
+def count_from_index(files: InputFiles, request: Request) -> Result:
     """Takes the counts from the index as main() does, from the files on."""
     alignments = open_alignments(files)
     regions = list_regions(request, None, alignments.lengths, alignments.header.aliases)

@@ -36,7 +36,7 @@ from readcount.errors import ReadCountError
 from readcount.request.region import Region
 from readcount.request.request import Request
 from readcount.source import bam as source_bam
-from steps import ask, count_regions, files_of, read_index
+from steps import ask, count_from_index, count_regions, files_of
 
 # Neighbours with many and few records, some without any, and one that is large enough for windows.
 CONTIGS = {"chr1": 400_000, "chr2": 200_000, "empty1": 1_000, "HLA-A*01:01": 3_000}
@@ -213,7 +213,7 @@ def _count(bam: Path, choice: Choice, sender: Connection) -> None:
             (index,) = bam.parent.glob(f"{bam.name}.*")
             files = files_of(alone, index)
             if choice.request.from_index:
-                counts = read_index(files, choice.request)
+                counts = count_from_index(files, choice.request)
             else:
                 counts = count_regions(files, workers, lambda line: None, choice.request)
     except ReadCountError:

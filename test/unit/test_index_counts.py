@@ -23,7 +23,7 @@ from readcount.source.cram import CramEvidence
 from readcount.source.files import InputFiles
 from readcount.verification.index_counts import counts_of_index
 from readcount.verification.verify import VerifiedCounts
-from steps import LINK, ask, files_of, opened, read_index
+from steps import LINK, ask, count_from_index, files_of, opened
 from strategies import Case, cases, examples
 
 pytestmark = pytest.mark.samtools
@@ -33,12 +33,12 @@ FROM_INDEX = ask(counts_from="index", include_unplaced=True)
 
 
 def counts_of(files: InputFiles, request: Request = FROM_INDEX) -> dict[str, int]:
-    return {str(one.region): one.records for one in read_index(files, request).regions}
+    return {str(one.region): one.records for one in count_from_index(files, request).regions}
 
 
 def refusal_of(files: InputFiles, request: Request = FROM_INDEX) -> str:
     with pytest.raises(InputError) as refused:
-        read_index(files, request)
+        count_from_index(files, request)
     assert is_a_known_message(str(refused.value), "AppError")
     return str(refused.value)
 
@@ -199,7 +199,7 @@ def test_a_slice_without_a_position_is_refused(tmp_path: Path) -> None:
 
 
 def test_the_outputs_say_where_the_counts_are_from(tmp_path: Path) -> None:
-    result = read_index(files_of(make_bam(tmp_path, READS)), FROM_INDEX)
+    result = count_from_index(files_of(make_bam(tmp_path, READS)), FROM_INDEX)
     counted = replace(result, from_index=False, records_counted="every record")
     assert format_counts(result) == format_counts(counted)
     rows = [line.split("\t") for line in format_table(result).splitlines()]
