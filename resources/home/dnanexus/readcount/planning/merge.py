@@ -3,12 +3,11 @@
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import overload
 
 from readcount.collector import without_collector
 from readcount.planning.task import Plan
 from readcount.request.region import Region
-from readcount.request.region_list import RegionList
+from readcount.request.region_list import ColumnList, RegionList
 
 # Of a region that no task has counted.
 NOT_COUNTED = -1
@@ -22,7 +21,7 @@ class RegionCount:
     records: int
 
 
-class RegionCounts(Sequence[RegionCount]):
+class RegionCounts(ColumnList[RegionCount]):
     """A list of RegionCount, that keeps columns instead of objects.
 
     Attributes:
@@ -47,22 +46,12 @@ class RegionCounts(Sequence[RegionCount]):
     def __len__(self) -> int:
         return len(self.records)
 
-    @overload
-    def __getitem__(self, at: int) -> RegionCount: ...
-    @overload
-    def __getitem__(self, at: slice) -> Sequence[RegionCount]: ...
-    def __getitem__(self, at: int | slice) -> RegionCount | Sequence[RegionCount]:
-        if isinstance(at, slice):
-            return [self[number] for number in range(*at.indices(len(self)))]
+    def item(self, at: int) -> RegionCount:
+        """Returns the count at an index."""
         return RegionCount(self.regions[at], self.records[at])
 
     def __iter__(self) -> Iterator[RegionCount]:
         return map(RegionCount, self.regions, self.records)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Sequence) and list(self) == list(other)
-
-    __hash__ = None  # type: ignore[assignment]
 
 
 @dataclass(frozen=True)

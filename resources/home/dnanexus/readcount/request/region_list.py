@@ -1,18 +1,43 @@
 """Many regions: a list of Region that keeps columns of numbers instead of objects."""
 
+from abc import abstractmethod
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import compress, count, repeat
 from operator import add, gt, not_
-from typing import overload
+from typing import TypeVar, overload
 
 from readcount.request.region import Region
+
+T = TypeVar("T")
 
 # In the columns of positions, for what a Region has as None.
 NONE = -1
 
 
-class RegionList(Sequence[Region]):
+class ColumnList(Sequence[T]):
+    """A sequence whose items are made from columns; equal to any sequence of the same items."""
+
+    @abstractmethod
+    def item(self, at: int) -> T:
+        """Returns the item at an index, from 0."""
+
+    @overload
+    def __getitem__(self, at: int) -> T: ...
+    @overload
+    def __getitem__(self, at: slice) -> Sequence[T]: ...
+    def __getitem__(self, at: int | slice) -> T | Sequence[T]:
+        if isinstance(at, slice):
+            return [self.item(number) for number in range(*at.indices(len(self)))]
+        return self.item(at)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and list(self) == list(other)
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+class RegionList(ColumnList[Region]):
     """A list of regions, in the order of the output.
 
     A million objects would take 200 MB, and a microsecond each to create. Positions are 0-based and
@@ -59,13 +84,8 @@ class RegionList(Sequence[Region]):
     def __len__(self) -> int:
         return len(self.numbers)
 
-    @overload
-    def __getitem__(self, at: int) -> Region: ...
-    @overload
-    def __getitem__(self, at: slice) -> Sequence[Region]: ...
-    def __getitem__(self, at: int | slice) -> Region | Sequence[Region]:
-        if isinstance(at, slice):
-            return [self[number] for number in range(*at.indices(len(self)))]
+    def item(self, at: int) -> Region:
+        """Returns the region at an index."""
         name = self.names[at] if self.names else ""
         return self.region(self.numbers[at], self.starts[at], self.ends[at], name)
 
@@ -73,11 +93,6 @@ class RegionList(Sequence[Region]):
         return map(
             self.region, self.numbers, self.starts, self.ends, self.names or repeat("", len(self))
         )
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Sequence) and list(self) == list(other)
-
-    __hash__ = None  # type: ignore[assignment]
 
     def region(self, number: int, start: int, end: int, name: str = "") -> Region:
         """Returns the region that a line of the columns stands for."""
@@ -183,7 +198,8 @@ class RegionList(Sequence[Region]):
     def at(self, numbers: Iterable[int]) -> "RegionList":
         """Returns the regions at these indexes."""
         chosen = list(numbers)
-        regions = RegionList(self.sequences)
+        regions = RegionList()
+        regions.sequences, regions._number_of = self.sequences[:], dict(self._number_of)
         regions.numbers = array("q", map(self.numbers.__getitem__, chosen))
         regions.starts = array("q", map(self.starts.__getitem__, chosen))
         regions.ends = array("q", map(self.ends.__getitem__, chosen))
