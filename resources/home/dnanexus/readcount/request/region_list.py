@@ -40,8 +40,8 @@ class ColumnList(Sequence[T]):
 class RegionList(ColumnList[Region]):
     """A list of regions, in the order of the output.
 
-    A million objects would take 200 MB, and a microsecond each to create. Positions are 0-based and
-    half-open, as those of Region.
+    A million objects take 155 MB, and a microsecond each to create or more. Positions are 0-based
+    and half-open, as those of Region.
 
     Attributes:
         sequences: a Region for each whole reference sequence that regions are on, and UNPLACED;
