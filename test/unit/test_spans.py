@@ -68,22 +68,27 @@ WHERE = [
 ]
 
 
-def stream_of(bam: Path) -> bytes:
-    return subprocess.check_output(["samtools", "view", "-u", bam])
+# Longer than a BGZF block, so that a record does not end in the block in which it begins.
+LONG = Read("chr2", 10, "1M1I" * 20_000)
+
+
+def stream_of(bam: Path, compressed: bool = False) -> bytes:
+    return subprocess.check_output(["samtools", "view", "-b" if compressed else "-u", bam])
 
 
 @pytest.mark.samtools
-@pytest.mark.parametrize("piece_bytes", [1, 700, 1 << 20])
+@pytest.mark.parametrize("most", [bam_stream.FIRST_BYTES, bam_stream.PIECE_BYTES])
+@pytest.mark.parametrize("compressed", [False, True])
+@pytest.mark.parametrize("long", [0, 7])
 def test_every_record_of_a_stream_is_where_samtools_has_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, piece_bytes: int
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most: int, compressed: bool, long: int
 ) -> None:
-    monkeypatch.setattr(bam_stream, "PIECE_BYTES", piece_bytes)
-    reads = READS * 1000
-    bam = write_bam(tmp_path, {"chr1": 1000, "chr2": 50_000}, reads)
-    names, records = read_positions(io.BytesIO(stream_of(bam)))
+    monkeypatch.setattr(bam_stream, "PIECE_BYTES", most)
+    bam = write_bam(tmp_path, {"chr1": 1000, "chr2": 50_000}, READS * 1000 + [LONG] * long)
+    names, records = read_positions(io.BytesIO(stream_of(bam, compressed)))
     found = [tuple(map(int, where)) for some in records for where in zip(*some, strict=True)]
     assert names == ["chr1", "chr2"]
-    assert sorted(found) == sorted(WHERE * 1000)
+    assert sorted(found) == sorted(WHERE * 1000 + [(1, 10, 20_010)] * long)
 
 
 def test_a_stream_that_is_cut_is_an_error(tmp_path: Path) -> None:

@@ -7,18 +7,21 @@ stream is read in pieces, so that memory does not depend on how many records the
 import struct
 import zlib
 from collections.abc import Iterator
-from itertools import chain
 from typing import IO, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 # Of a BGZF block up to its size less 1, and what follows its data (SAM specification, section 4.1).
-_BLOCK_HEADER, _SIZE, _BLOCK_END = 18, slice(16, 18), 8
-# The data of a block, at most; as the size of a buffer it saves zlib to enlarge one.
-_MOST_IN_BLOCK = 1 << 16
-# What is looked at together: it stays in the cache.
-PIECE_BYTES = 1 << 21
+_BLOCK_HEADER, _BLOCK_END = 18, 8
+_BLOCK_SIZE = struct.Struct("<16xH")
+# The data of the empty block at the end of a file (section 4.1.2).
+_NO_DATA = b"\3\0"
+# What comes before data that is not compressed: 1, its length, and that inverted (RFC 1951,
+# section 3.2.4).
+_NOT_COMPRESSED, _LENGTH_AT, _STORED_HEADER = 1, 1, 5
+# What is looked at together: at first little, as many streams are short.
+FIRST_BYTES, PIECE_BYTES = 1 << 17, 1 << 23
 _UINT32 = struct.Struct("<I")
 # The beginning of a record, and where its read name begins (SAM specification, section 4.2).
 _FIELDS = np.dtype(
@@ -68,33 +71,64 @@ def read_positions(stream: IO[bytes]) -> tuple[list[str], Iterator[Positions]]:
     return names, _read_records(rest, pieces)
 
 
-def _pieces(stream: IO[bytes]) -> Iterator[bytes]:
-    """Yields the data of the blocks, about PIECE_BYTES at a time."""
-    blocks, size, last = [], 0, b""
-    while header := stream.read(_BLOCK_HEADER):
-        more = int.from_bytes(header[_SIZE], "little") + 1 - _BLOCK_HEADER
-        block = stream.read(more)
-        if len(header) < _BLOCK_HEADER or len(block) < more:
-            raise ValueError("the stream ends within a block")
+class _Piece(NamedTuple):
+    """Some blocks of the stream.
+
+    Attributes:
+        data: the blocks, one after the other, and maybe more; valid until the next piece.
+        begins: where the data of each block begins, compressed or not.
+        ends: where it ends.
+    """
+
+    data: bytearray
+    begins: list[int]
+    ends: list[int]
+
+    def content(self) -> bytes:
+        """Returns the data of the blocks, decompressed; raises ValueError if it is corrupt."""
         try:
-            last = zlib.decompress(block[:-_BLOCK_END], -zlib.MAX_WBITS, _MOST_IN_BLOCK)
+            return b"".join(
+                zlib.decompress(self.data[begin:end], -zlib.MAX_WBITS)
+                for begin, end in zip(self.begins, self.ends, strict=True)
+            )
         except zlib.error as error:
             raise ValueError(f"a block cannot be decompressed: {error}") from error
-        blocks.append(last)
-        size += len(last)
-        if size >= PIECE_BYTES:
-            yield b"".join(blocks)
-            blocks, size = [], 0
-    yield b"".join(blocks)
-    if last:
+
+
+def _pieces(stream: IO[bytes]) -> Iterator[_Piece]:
+    """Yields the blocks of a stream: at first few, in the end about PIECE_BYTES at a time."""
+    data, filled, end_seen = bytearray(FIRST_BYTES), 0, False
+    while True:
+        filled += stream.readinto(memoryview(data)[filled:])  # type: ignore[attr-defined]
+        begins, ends, at = [], [], 0
+        while at + _BLOCK_HEADER <= filled:
+            end = at + _BLOCK_SIZE.unpack_from(data, at)[0] + 1
+            if end > filled:
+                break
+            end_seen = data[at + _BLOCK_HEADER : end - _BLOCK_END] == _NO_DATA
+            if not end_seen:
+                begins.append(at + _BLOCK_HEADER)
+                ends.append(end - _BLOCK_END)
+            at = end
+        yield _Piece(data, begins, ends)
+        rest = data[at:filled]
+        if filled < len(data):
+            break
+        if len(data) < PIECE_BYTES:
+            data = bytearray(2 * len(data))
+        filled = len(rest)
+        data[:filled] = rest
+    if rest:
+        raise ValueError("the stream ends within a block")
+    if not end_seen:
         raise ValueError("the stream ends without an end-of-file block")
 
 
-def _read_header(pieces: Iterator[bytes]) -> tuple[list[str], bytes]:
+def _read_header(pieces: Iterator[_Piece]) -> tuple[list[str], bytes]:
     """Returns the names of the reference sequences, and what follows the header in its pieces."""
     data = b""
     for piece in pieces:
-        data += piece
+        data += piece.content()
         try:
             return _parse_header(data)
         except struct.error:
@@ -120,15 +154,55 @@ def _parse_header(data: bytes) -> tuple[list[str], bytes]:
     return names, data[at:]
 
 
-def _read_records(rest: bytes, pieces: Iterator[bytes]) -> Iterator[Positions]:
-    for piece in chain([b""], pieces):
-        data = rest + piece
+def _read_records(rest: bytes, pieces: Iterator[_Piece]) -> Iterator[Positions]:
+    offsets, end = _records_in(rest)
+    if offsets:
+        yield _positions(rest, np.array(offsets))
+    rest = rest[end:]
+    for piece in pieces:
+        in_blocks = None if rest else _records_in_blocks(piece)
+        if in_blocks is not None:
+            yield _positions(piece.data, in_blocks)
+            continue
+        data = rest + piece.content()
         offsets, end = _records_in(data)
         if offsets:
-            yield _positions(data, offsets)
+            yield _positions(data, np.array(offsets))
         rest = data[end:]
     if rest:
         raise ValueError("the stream ends within a record")
+
+
+def _records_in_blocks(piece: _Piece) -> Ints | None:
+    """Returns where the records begin in a piece; None unless it is as samtools writes it.
+
+    That is: blocks are not compressed, and records do not go on in the next one, but for very long
+    ones. Then records of all blocks can be followed side by side, which takes less than half of the
+    time.
+    """
+    if not piece.begins:
+        return None
+    data = piece.data
+    begins, ends = np.array(piece.begins), np.array(piece.ends)
+    lengths = np.ndarray(len(data) - 1, "<u2", data, strides=(1,))[begins + _LENGTH_AT]
+    stored = np.frombuffer(data, np.uint8)[begins] == _NOT_COMPRESSED
+    if not (stored & (lengths == ends - begins - _STORED_HEADER)).all():
+        return None
+    sizes = np.ndarray(len(data) - 3, "<u4", data, strides=(1,))
+    at, steps = begins + _STORED_HEADER, []
+    while True:
+        steps.append(at)
+        after = at + sizes[at] + _SIZE_BYTES
+        if (after >= ends).any():
+            after = np.where(at < ends, after, at)
+            if (after > ends).any():
+                return None
+            if (after == ends).all():
+                break
+        at = after
+    # One row for each block, in the order of the file.
+    every = np.array(steps).T
+    return every[every < ends[:, np.newaxis]]
 
 
 def _records_in(data: bytes) -> tuple[list[int], int]:
@@ -149,9 +223,8 @@ def _records_in(data: bytes) -> tuple[list[int], int]:
     return offsets, at
 
 
-def _positions(data: bytes, offsets: list[int]) -> Positions:
+def _positions(data: bytes | bytearray, at: Ints) -> Positions:
     """Returns where the records at these offsets are."""
-    at = np.array(offsets)
     # Fields are not aligned: one record could begin at each byte. Bytes are faster to collect than
     # fields.
     every = np.ndarray(len(data) - _FIELDS.itemsize + 1, f"V{_FIELDS.itemsize}", data, strides=(1,))
