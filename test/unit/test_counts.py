@@ -1,5 +1,6 @@
 """Counts are reported for every region once, in header order, in the format that users parse."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import permutations
 
@@ -8,7 +9,7 @@ import pytest
 from readcount.outputs.result import Result
 from readcount.outputs.text import format_counts, name_without_suffix
 from readcount.planning.merge import RegionCount, RegionCounts, TaskCounts, merge_counts
-from readcount.planning.task import Call, Group, Plan
+from readcount.planning.task import Call, Group, Plan, SpanGroup
 from readcount.request.region import Region
 from readcount.request.region_list import RegionList
 from readcount.verification.verify import VerifiedCounts
@@ -49,8 +50,20 @@ def test_parts_add_up_in_the_order_of_the_regions_however_they_arrive(
     ids=["missing", "unknown", "twice", "a number too few", "a number too many"],
 )
 def test_counts_that_do_not_match_the_tasks_are_refused(arrived: list[TaskCounts]) -> None:
-    with pytest.raises(ValueError, match=r"count|zip"):
+    with pytest.raises(ValueError, match="count"):
         merge_counts(PLAN, arrived)
+
+
+@pytest.mark.parametrize("numbers", [range(1, 3), [2, 1]], ids=["in order", "not in order"])
+def test_spans_get_their_own_counts(numbers: Sequence[int]) -> None:
+    spans = [Region("chr1", at, at + 10) for at in (0, 10, 20)]
+    group = SpanGroup(numbers, ("chr1",), (0, 0), (10, 20), (20, 30), ((0, 10, 30),), 9, 1)
+    plan = Plan(RegionList(spans), (group,), (0,))
+    records = dict(zip(numbers, (4, 5), strict=True))
+    merged = merge_counts(plan, [TaskCounts(0, (4, 5))])
+    assert merged == [RegionCount(span, records.get(at, 0)) for at, span in enumerate(spans)]
+    with pytest.raises(ValueError, match="3 counts for 2 regions"):
+        merge_counts(plan, [TaskCounts(0, (4, 5, 6))])
 
 
 def test_a_plan_that_forgets_a_region_is_refused() -> None:

@@ -12,11 +12,11 @@ from readcount.planning.plan import plan_tasks
 from readcount.planning.spans import MOST_IN_GAP
 from readcount.planning.task import SpanGroup
 from readcount.request.bed import read_bed
-from readcount.request.region import UNPLACED, Region
+from readcount.request.region import LAST_POSITION, UNPLACED, Region
 from readcount.request.region_list import RegionList
 from readcount.source.structure import JOINED_BASES, covering
 
-LENGTHS = {"chr1": 1000, "chr2": 500, "b c": 90}
+LENGTHS = {"chr1": 1000, "chr2": 500, "b c": 90, "5": 100, "12": 100}
 
 
 @st.composite
@@ -75,6 +75,10 @@ LINES = st.sampled_from(
         "chr3\t1\t2",
         "chr1\t1\t",
         "chr1\t1\t٣",
+        # What "5" is followed by in these is not always its start.
+        "5\t15\t20",
+        "5\t6\t20",
+        "12\t5\t7",
         "chr1\t99999999999999999999\t3",
         " chr1\t1\t2",
     ]
@@ -110,12 +114,29 @@ def test_where_few_records_lie_between_spans_samtools_reads_on() -> None:
     assert group.lines == ((0, 0, 120_100), (0, 700_000, 700_010), (1, 1, 2))
 
 
-@given(st.lists(st.tuples(st.integers(0, 9), st.integers(1, 5)), min_size=1, max_size=6))
-def test_what_covers_regions_has_all_of_them(spans: list[tuple[int, int]]) -> None:
+SPANS_OF_STEPS = st.lists(
+    st.tuples(st.sampled_from("ab"), st.integers(0, 9), st.integers(1, 5)), min_size=1, max_size=6
+)
+
+
+@given(SPANS_OF_STEPS)
+def test_what_covers_spans_has_all_of_them(spans: list[tuple[str, int, int]]) -> None:
     step = JOINED_BASES // 2
-    regions = RegionList(Region("chr1", at * step, (at + size) * step) for at, size in spans)
-    bases = {part for at, size in spans for part in range(at, at + size)}
-    made = [(one.start or 0, one.end or 0) for one in covering(regions)]
-    covered = {part for start, end in made for part in range(start // step, end // step)}
+    regions = RegionList(Region(name, at * step, (at + size) * step) for name, at, size in spans)
+    bases = {(name, part) for name, at, size in spans for part in range(at, at + size)}
+    covered = {
+        (one.contig, part)
+        for one in covering(regions)
+        for part in range((one.start or 0) // step, (one.end or 0) // step)
+    }
     assert bases <= covered
     assert len(covered) <= 3 * len(bases)
+
+
+def test_what_covers_a_span_without_an_end_reaches_the_last_position() -> None:
+    regions = RegionList([Region("b"), Region("a", 5), Region("a", None, 9), UNPLACED])
+    assert list(covering(regions)) == [
+        Region("b"),
+        UNPLACED,
+        Region("a", 0, LAST_POSITION),
+    ]

@@ -83,12 +83,24 @@ def merge_counts(plan: Plan, counted: Iterable[TaskCounts]) -> RegionCounts:
         task = waiting.pop(counts.task, None)
         if task is None:
             raise ValueError(f"task {counts.task} was counted twice, or is not in the plan")
-        for number, more in zip(task.numbers, counts.records, strict=True):
-            before = records[number]
-            records[number] = more if before == NOT_COUNTED else before + more
+        _add(records, task.numbers, array("q", counts.records))
     if waiting:
         raise ValueError(f"{len(waiting)} of {len(plan.tasks)} tasks were not counted")
     if NOT_COUNTED in records:
         region = plan.regions[records.index(NOT_COUNTED)]
         raise ValueError(f"no task counted region {region}")
     return RegionCounts(plan.regions, records)
+
+
+def _add(records: "array[int]", numbers: Sequence[int], more: "array[int]") -> None:
+    """Adds a task's counts; raises ValueError if they are not as many as its regions."""
+    if len(more) != len(numbers):
+        raise ValueError(f"{len(more)} counts for {len(numbers)} regions")
+    if isinstance(numbers, range) and records[numbers.start : numbers.stop].count(
+        NOT_COUNTED
+    ) == len(numbers):
+        records[numbers.start : numbers.stop] = more
+        return
+    for number, counted in zip(numbers, more, strict=True):
+        before = records[number]
+        records[number] = counted if before == NOT_COUNTED else before + counted

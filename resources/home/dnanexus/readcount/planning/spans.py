@@ -138,7 +138,7 @@ def spans_of(regions: RegionList, contigs: Mapping[str, Contig]) -> Spans:
     """
     order = {name: number for number, name in enumerate(contigs)}
     sequences = np.array([order.get(one.contig, -1) for one in regions.sequences], np.int64)
-    numbers = np.array(regions.spans(), np.int64)
+    numbers = np.delete(np.arange(len(regions)), np.array(regions.whole))
     on = sequences[np.array(regions.numbers)[numbers]]
     starts, ends = np.maximum(np.array(regions.starts)[numbers], 0), np.array(regions.ends)[numbers]
     density = Density(list(contigs.values()), np.unique(on))
@@ -191,7 +191,7 @@ def group_spans(
         used, on = np.unique(run.on, return_inverse=True)
         before = spent[first - 1] if first else 0
         yield SpanGroup(
-            numbers=_plain(run.numbers),
+            numbers=_range_or_plain(run.numbers),
             contigs=tuple(names[number] for number in used),
             on=_plain(on),
             starts=_plain(run.starts),
@@ -228,3 +228,11 @@ def _lines(on: Ints, spans: Spans, skipped: Bools) -> tuple[tuple[int, int, int]
 def _plain(column: Ints) -> "array[int]":
     """Returns a column as an array that needs no numpy."""
     return array("q", np.ascontiguousarray(column, np.int64).tobytes())
+
+
+def _range_or_plain(numbers: Ints) -> "range | array[int]":
+    """Returns a column as a range if it has consecutive numbers, which takes no memory."""
+    first, end = int(numbers[0]), int(numbers[-1]) + 1
+    if end - first == len(numbers) and (np.diff(numbers) == 1).all():
+        return range(first, end)
+    return _plain(numbers)

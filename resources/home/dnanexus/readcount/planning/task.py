@@ -77,7 +77,8 @@ class SpanGroup:
     """Several spans that are counted in one pass over the records that overlap any of them.
 
     Attributes:
-        numbers: indexes of the regions in the list of regions, from 0.
+        numbers: indexes of the regions in the list of regions, from 0; a range of consecutive
+            ones where they are given in the order of the file.
         contigs: names of the reference sequences that they are on.
         on: which of these each span is on.
         starts: of each span, 0-based.

@@ -16,7 +16,7 @@ from readcount.text import shorten
 # Also of interval lists.
 POSITION = re.compile(r"[0-9]{1,15}")
 # Of the lines that are read together.
-BLOCK_CHARACTERS = 1 << 18
+BLOCK_CHARACTERS = 1 << 16
 # The columns of a GFF or GTF line (source, type, start, end), with the first one left out.
 _GFF_COLUMNS = re.compile(r"[^\t]*\t[^\t]*\t[0-9]+\t[0-9]+\t.*")
 _HEADING = re.compile(r"[A-Za-z_ ]+")

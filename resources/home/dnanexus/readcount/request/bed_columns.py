@@ -4,16 +4,35 @@ A module of its own, as to load numpy takes 0.1 s, and only intervals need it.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import repeat
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
-from readcount.request.region import Region, RegionError, span_on
+from readcount.request.region import RegionError, span_on
 from readcount.request.region_list import RegionList
 
 # Lines that are not data (GA4GH specification of BED v1, sections 1.2 to 1.4).
 NOT_DATA = re.compile(r"\s*$|#|(track|browser)(\s|$)")
+_DIGITS = b"0123456789"
+
+
+class _Columns(NamedTuple):
+    """What lines of a BED file have in their columns.
+
+    Attributes:
+        contigs: the names in the first column, each once.
+        on: which of these each line has.
+        positions: the second column of all lines, and then the third.
+        names: the fourth; empty if there is none.
+    """
+
+    contigs: list[str]
+    on: NDArray[np.int64]
+    positions: NDArray[np.int64]
+    names: Sequence[str] = ()
 
 
 def add_plain_lines(
@@ -30,32 +49,58 @@ def add_plain_lines(
     Returns:
         Whether they were added; if not, each line has to be looked at.
     """
-    tabs, *others = set(map(str.count, text.split("\n"), repeat("\t")))
-    if others or tabs < 2:
+    columns = _three_columns_of_one_contig(text) or _columns(text)
+    if columns is None or len(columns.positions) != 2 * len(columns.on):
         return False
-    fields = text.replace("\n", "\t").split("\t")
-    names, *positions = (fields[column :: tabs + 1] for column in range(3))
-    digits = " ".join(positions[0] + positions[1])
-    if digits.encode().translate(None, b"0123456789 "):
-        return False
-    numbers = np.fromstring(digits, np.int64, sep=" ")
-    if len(numbers) != 2 * len(names):
-        return False
-    sequences: dict[str, Region] = {}
-    for name in dict.fromkeys(names):
+    sequences = []
+    for name in columns.contigs:
         if NOT_DATA.match(name):
             return False
         try:
-            sequences[name] = span_on(name, 0, 1, lengths, aliases=aliases)
+            sequences.append(span_on(name, 0, 1, lengths, aliases=aliases))
         except RegionError:
             return False
-    number_of = {name: regions.number_of(sequence) for name, sequence in sequences.items()}
-    on = np.fromiter(map(number_of.__getitem__, names), np.int64, len(names))
-    starts, ends = numbers.reshape(2, -1)
-    length_of = {name: lengths[sequence.contig] for name, sequence in sequences.items()}
-    most = np.fromiter(map(length_of.__getitem__, names), np.int64, len(names))
+    starts, ends = columns.positions.reshape(2, -1)
+    most = np.array([lengths[sequence.contig] for sequence in sequences])[columns.on]
     if not (np.all(starts < ends) and np.all(ends <= most)):
         return False
-    own = list(map(str.strip, fields[3 :: tabs + 1])) if tabs > 2 else ()
-    regions.extend_spans(on.tobytes(), starts.tobytes(), ends.tobytes(), own)
+    on = np.array([regions.number_of(sequence) for sequence in sequences])[columns.on]
+    regions.extend_spans(on.tobytes(), starts.tobytes(), ends.tobytes(), columns.names)
     return True
+
+
+def _three_columns_of_one_contig(text: str) -> _Columns | None:
+    """Returns the columns where lines have three and the first is the same in all; else None.
+
+    Most blocks of a sorted file without names are so, and take a third of the time of others.
+    """
+    contig, *_ = text.partition("\t")
+    lines = text.count("\n") + 1
+    data, before = text.encode(), f"{contig}\t".encode()
+    if text.count(f"\n{contig}\t") != lines - 1:
+        return None
+    positions = data.replace(before, b"")
+    # Each line begins with these, so that no other place has them if there are not more.
+    if len(data) - len(positions) != lines * len(before):
+        return None
+    if positions.translate(None, _DIGITS) != b"\t\n" * (lines - 1) + b"\t":
+        return None
+    numbers = np.fromstring(positions, np.int64, sep=" ")
+    positions_of_all = np.concatenate((numbers[::2], numbers[1::2]))
+    return _Columns([contig], np.zeros(lines, np.int64), positions_of_all)
+
+
+def _columns(text: str) -> _Columns | None:
+    """Returns the columns of lines that have the same number of them; else None."""
+    tabs, *others = set(map(str.count, text.split("\n"), repeat("\t")))
+    if others or tabs < 2:
+        return None
+    fields = text.replace("\n", "\t").split("\t")
+    contigs, *positions = (fields[column :: tabs + 1] for column in range(3))
+    digits = " ".join(positions[0] + positions[1]).encode()
+    if digits.translate(None, _DIGITS + b" "):
+        return None
+    number_of = {contig: number for number, contig in enumerate(dict.fromkeys(contigs))}
+    on = np.fromiter(map(number_of.__getitem__, contigs), np.int64, len(contigs))
+    names = list(map(str.strip, fields[3 :: tabs + 1])) if tabs > 2 else ()
+    return _Columns(list(number_of), on, np.fromstring(digits, np.int64, sep=" "), names)
