@@ -126,10 +126,9 @@ class BamIndex(NamedTuple):
         at = self.starts[contig]
         if at + layout.size > len(self.data):
             return None
-        bins, _, chunks, *chunk, number, two, begin, end = layout.unpack_from(self.data, at)
-        statistics = (2, 1, first_bin(self.depth + 1) + 1, 2)
-        if (bins, chunks, number, two) == statistics and chunk == [begin, end] and begin < end:
-            return begin, end
+        bins, _, chunks, first, last, number, two, begin, end = layout.unpack_from(self.data, at)
+        if bins == two == 2 and chunks == 1 and number == first_bin(self.depth + 1) + 1:
+            return (begin, end) if first == begin < last == end else None
         return None
 
     def bins(self, contig: int) -> Bins:

@@ -5,7 +5,6 @@ import struct
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 # The start of a BGZF block: gzip's magic and flags, its time and system, and the only extra field
 # that htslib accepts, with the size of the block less 1 (SAM specification, section 4.1).
@@ -73,16 +72,9 @@ def _size_of(header: bytes, at: int) -> int:
     raise BlockError(at)
 
 
-class FirstFields(NamedTuple):
-    """The first fields of a record.
-
-    Attributes:
-        contig: number of the reference sequence; NO_REFERENCE for none.
-        position: the first one, 0-based; NO_POSITION for none.
-    """
-
-    contig: int
-    position: int
+# The number of a record's reference sequence, NO_REFERENCE for none; and its first position,
+# 0-based, NO_POSITION for none. Plain, as there can be millions.
+FirstFields = tuple[int, int]
 
 
 def first_fields(data: bytes, offsets: Sequence[int]) -> list[FirstFields | None]:
@@ -100,12 +92,17 @@ def first_fields(data: bytes, offsets: Sequence[int]) -> list[FirstFields | None
         BlockError: there is no such record, or a block is corrupt.
     """
     found: list[FirstFields | None] = []
-    read_at, block, after = -1, b"", 0
+    read_at, block, after, complete = -1, b"", 0, 0
+    unpack_from = _FIRST_FIELDS.unpack_from
     for offset in offsets:
         at, within = offset >> 16, offset & 0xFFFF
         if at != read_at:
             read_at = at
             block, after = _block_at(data, at)
+            complete = len(block) - _FIRST_FIELDS.size
+        if within <= complete:
+            found.append(unpack_from(block, within))
+            continue
         if within > len(block):
             raise BlockError(at)
         fields = block[within : within + _FIRST_FIELDS.size]
@@ -118,7 +115,7 @@ def first_fields(data: bytes, offsets: Sequence[int]) -> list[FirstFields | None
         elif len(fields) < _FIRST_FIELDS.size:
             raise BlockError(at)
         else:
-            found.append(FirstFields(*_FIRST_FIELDS.unpack(fields)))
+            found.append(_FIRST_FIELDS.unpack(fields))
     return found
 
 

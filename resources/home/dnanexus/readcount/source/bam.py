@@ -135,7 +135,7 @@ class BamEvidence:
         """Returns the first fields of records; raises InputError if they are not as expected."""
         fields = self._first_fields([one.offset for one in expected])
         for one, found in zip(expected, fields, strict=True):
-            contig = found.contig if found else NO_REFERENCE
+            contig = found[0] if found else NO_REFERENCE
             if contig == one.contig:
                 continue
             should, is_there = self._record_of(one.contig), self._record_of(contig)
@@ -241,7 +241,7 @@ class BamEvidence:
     ) -> None:
         """Raises InputError for a sequence whose first record has no position on it."""
         for one, found in zip(expected, fields, strict=True):
-            if found and found.position == NO_POSITION:
+            if found and found[1] == NO_POSITION:
                 raise no_position(shorten(self.header.names[one.contig], 60), self.file.name)
 
     def unplaced(self) -> int | None:
