@@ -6,11 +6,11 @@ from pathlib import Path
 import pysam
 
 from readcount.outputs.result import Result
-from readcount.request.region import POSITION_BITS
 from readcount.request.region_list import NONE
 
 # A tabix index holds no positions beyond this (SAM specification, section 5.1.1, which it follows).
 LONGEST_IN_TBI = 1 << 29
+LINES_TOGETHER = 1 << 16
 
 
 def bedgraph_lines(result: Result) -> Iterator[str]:
@@ -19,20 +19,24 @@ def bedgraph_lines(result: Result) -> Iterator[str]:
     Reference sequences are in the header's order, positions 0-based and half-open (UCSC, "BedGraph
     Track Format").
     """
+    # Here, as to load numpy takes 0.1 s, and the counts of whole sequences do not need it.
+    import numpy as np
+
     order = {contig: number for number, contig in enumerate(result.lengths)}
-    regions, records = result.regions.regions, result.regions.records
-    on = [order.get(sequence.contig, NONE) for sequence in regions.sequences]
-    # As one number for each region, which takes less memory than a tuple.
-    keys = [
-        (on[number] << 2 * POSITION_BITS) + (start << POSITION_BITS) + end
-        for number, (start, end) in zip(regions.numbers, result.extents(), strict=True)
-    ]
-    names, last = list(result.lengths), (1 << POSITION_BITS) - 1
-    for at in sorted(range(len(keys)), key=keys.__getitem__):
-        key = keys[at]
-        if key >= 0:
-            start, end = key >> POSITION_BITS & last, key & last
-            yield f"{names[key >> 2 * POSITION_BITS]}\t{start}\t{end}\t{records[at]}\n"
+    regions, names = result.regions.regions, list(result.lengths)
+    of_sequence = [order.get(sequence.contig, NONE) for sequence in regions.sequences]
+    on = np.array(of_sequence, np.int64)[np.array(regions.numbers)]
+    starts, ends = map(np.array, result.extents())
+    sorted_ones = np.lexsort((ends, starts, on))
+    sorted_ones = sorted_ones[on[sorted_ones] != NONE]
+    columns = on, starts, ends, np.array(result.regions.records)
+    # In parts, as a plain number takes four times the memory.
+    for first in range(0, len(sorted_ones), LINES_TOGETHER):
+        some = sorted_ones[first : first + LINES_TOGETHER]
+        for number, start, end, records in zip(
+            *(column[some].tolist() for column in columns), strict=True
+        ):
+            yield f"{names[number]}\t{start}\t{end}\t{records}\n"
 
 
 def write_bedgraph(result: Result, path: Path) -> Path:

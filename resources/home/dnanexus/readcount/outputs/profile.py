@@ -3,9 +3,15 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
+from typing import TYPE_CHECKING
 
 from readcount.outputs.result import Result
-from readcount.request.region_list import NONE
+from readcount.request.region_list import NONE, indexes_of_spans
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 # Of the longest sequence that is drawn, and how many sequences are.
 PARTS = 200
@@ -53,17 +59,24 @@ def profiles_of(result: Result) -> Profiles:
 
     A region counts in each part that it overlaps, with its share. A part without regions has none.
     """
-    regions, records = result.regions.regions, result.regions.records
-    if len(regions.spans()) < LEAST_REGIONS:
+    regions = result.regions.regions
+    if len(regions) - len(regions.whole) < LEAST_REGIONS:
         return Profiles()
+    # Here, as to load numpy takes 0.1 s, and only spans need it.
+    import numpy as np
+
+    spans = indexes_of_spans(regions)
+    on, records = np.array(regions.numbers)[spans], np.array(result.regions.records)[spans]
+    sums = np.bincount(on, records)
     totals: Counter[str] = Counter()
-    contigs = [sequence.contig for sequence in regions.sequences]
-    for at in regions.spans():
-        totals[contigs[regions.numbers[at]]] += records[at]
+    for number in np.unique(on).tolist():
+        totals[regions.sequences[number].contig] += int(sums[number])
     largest = sorted(totals, key=lambda contig: -totals[contig])[:MOST_PROFILES]
     drawn = [contig for contig in result.lengths if contig in set(largest)]
     longest = max(result.lengths[contig] for contig in drawn)
-    densities = _densities(result, {contig: result.lengths[contig] for contig in drawn}, longest)
+    size = max(1, -(-longest // PARTS))
+    parts = {contig: -(-result.lengths[contig] // size) for contig in drawn}
+    densities = _densities(result, spans, size, parts)
     top = _top(densities)
     profiles = [
         Profile(
@@ -77,35 +90,41 @@ def profiles_of(result: Result) -> Profiles:
     return Profiles(profiles, len(totals), top)
 
 
-def _densities(result: Result, lengths: Mapping[str, int], longest: int) -> dict[str, list[float]]:
-    """Returns the records per megabase in each part of these sequences."""
-    size = max(1, -(-longest // PARTS))
-    records = {contig: [0.0] * -(-length // size) for contig, length in lengths.items()}
-    bases = {contig: [0.0] * -(-length // size) for contig, length in lengths.items()}
+def _densities(
+    result: Result, spans: "NDArray[np.int64]", size: int, parts: Mapping[str, int]
+) -> dict[str, list[float]]:
+    """Returns the records per megabase in each part of some sequences.
+
+    Args:
+        result: the counts.
+        spans: indexes of the regions that are parts of a sequence.
+        size: of a part in bases.
+        parts: how many each sequence has, by name.
+    """
+    import numpy as np
+
     regions = result.regions.regions
-    of = [(records.get(one.contig), bases.get(one.contig)) for one in regions.sequences]
-    columns = zip(
-        regions.numbers,
-        regions.starts,
-        regions.ends,
-        result.extents(),
-        result.regions.records,
-        strict=True,
-    )
-    for number, first_base, last_base, (start, end), counted in columns:
-        its_records, its_bases = of[number]
-        if first_base == last_base == NONE or its_records is None or its_bases is None:
-            continue
-        first, last = start // size, (end - 1) // size
-        for part in range(first, last + 1):
-            its_records[part] += counted / (last - first + 1)
-            its_bases[part] += (end - start) / (last - first + 1)
+    # The parts of all sequences in one column.
+    begins = dict(zip(parts, accumulate(parts.values(), initial=0), strict=False))
+    begin_of = np.array([begins.get(sequence.contig, NONE) for sequence in regions.sequences])
+    begin = begin_of[np.array(regions.numbers)[spans]]
+    spans, begin = spans[begin != NONE], begin[begin != NONE]
+    starts, ends = (np.array(column)[spans] for column in result.extents())
+    counted = np.array(result.regions.records)[spans]
+    first, after = begin + starts // size, begin + (ends - 1) // size + 1
+    number = sum(parts.values())
+    in_one = after - first == 1
+    # Of nothing, bincount makes whole numbers.
+    records = np.bincount(first[in_one], counted[in_one], number).astype(np.float64)
+    bases = np.bincount(first[in_one], (ends - starts)[in_one], number).astype(np.float64)
+    for at in np.nonzero(~in_one)[0].tolist():
+        its = slice(first[at], after[at])
+        records[its] += counted[at] / (after[at] - first[at])
+        bases[its] += (ends[at] - starts[at]) / (after[at] - first[at])
+    densities = np.divide(1e6 * records, bases, out=np.zeros(number), where=bases > 0)
     return {
-        contig: [
-            1e6 * number / length if length else 0.0
-            for number, length in zip(records[contig], bases[contig], strict=True)
-        ]
-        for contig in lengths
+        contig: densities[begins[contig] : begins[contig] + own].tolist()
+        for contig, own in parts.items()
     }
 
 

@@ -17,7 +17,6 @@ from markupsafe import Markup, escape
 from readcount.outputs.profile import profiles_of
 from readcount.outputs.result import Result, extent
 from readcount.planning.merge import RegionCount, RegionCounts
-from readcount.request.region import UNPLACED
 from readcount.text import shorten
 
 # Of the table, as HTML; the rest of the page is a tenth of it.
@@ -99,7 +98,7 @@ def format_report(result: Result, bam_name: str, name: str) -> str:
         result=result,
         records_counted=shorten(result.records_counted, LONGEST_NAME),
         regions=len(result.regions),
-        with_records=sum(records > 0 for records in result.regions.records),
+        with_records=len(result.regions) - result.regions.records.count(0),
         unplaced=_unplaced(result.regions),
         rows=rows,
         drawn=drawn,
@@ -122,7 +121,7 @@ def rows_that_fit(result: Result, most_bytes: int = MOST_TABLE_BYTES) -> list[Ro
     rows: list[Row] = []
     size = 0
     records = result.regions.records
-    for at in sorted(range(len(records)), key=lambda at: -records[at]):
+    for at in sorted(range(len(records)), key=records.__getitem__, reverse=True):
         row = _row(at + 1, result.regions[at], result.lengths, total)
         size += ROW_BYTES + len(escape(row.name + row.position).encode())
         if size > most_bytes:
@@ -134,9 +133,10 @@ def rows_that_fit(result: Result, most_bytes: int = MOST_TABLE_BYTES) -> list[Ro
 def _unplaced(counts: RegionCounts) -> int | None:
     """Returns how many unplaced records were counted; None if they were not to be."""
     regions = counts.regions
-    if UNPLACED not in regions.used_sequences():
-        return None
-    return counts.records[regions.numbers.index(regions.number_of(UNPLACED))]
+    for number, sequence in enumerate(regions.sequences):
+        if not sequence.placed and number in regions.numbers:
+            return counts.records[regions.numbers.index(number)]
+    return None
 
 
 def _row(number: int, count: RegionCount, lengths: Mapping[str, int], total: int) -> Row:

@@ -1,7 +1,9 @@
 """What the output files are written from."""
 
-from collections.abc import Iterator, Mapping
+from array import array
+from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import repeat
 
 from readcount.planning.merge import RegionCounts
 from readcount.request.region import Region
@@ -39,12 +41,20 @@ class Result:
         """The sum over the regions."""
         return self.counts.total
 
-    def extents(self) -> Iterator[tuple[int, int]]:
-        """Yields what extent() returns for each region."""
+    def extents(self) -> tuple["array[int]", "array[int]"]:
+        """Returns the starts and the ends that extent() gives, of all regions."""
         regions = self.regions.regions
-        lengths = [self.lengths.get(sequence.contig, 0) for sequence in regions.sequences]
-        for number, start, end in zip(regions.numbers, regions.starts, regions.ends, strict=True):
-            yield max(start, 0), lengths[number] if end == NONE else end
+        starts, ends = regions.starts, regions.ends
+        if NONE in starts:
+            starts = array("q", map(max, starts, repeat(0)))
+        if NONE in ends:
+            lengths = [self.lengths.get(sequence.contig, 0) for sequence in regions.sequences]
+            of_each = map(lengths.__getitem__, regions.numbers)
+            ends = array(
+                "q",
+                (length if end == NONE else end for length, end in zip(of_each, ends, strict=True)),
+            )
+        return starts, ends
 
 
 def extent(region: Region, lengths: Mapping[str, int]) -> tuple[int, int]:

@@ -27,11 +27,11 @@ def format_table(result: Result) -> str:
     """
     counts, regions = result.regions, result.regions.regions
     contigs = [sequence.contig for sequence in regions.sequences]
-    columns = zip(regions.labels(), regions.numbers, result.extents(), counts.records, strict=True)
+    columns = zip(regions.labels(), regions.numbers, *result.extents(), counts.records, strict=True)
     source = "\tindex" if result.from_index else ""
     lines = (
         f"{label}\t{contigs[on]}\t{start}\t{end}\t{end - start}\t{records}{source}\n"
-        for label, on, (start, end), records in columns
+        for label, on, start, end, records in columns
     )
     heading = "\tcounts_from" if result.from_index else ""
     return f"region\tcontig\tstart\tend\tlength\trecords{heading}\n" + "".join(lines)

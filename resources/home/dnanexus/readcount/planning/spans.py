@@ -16,7 +16,7 @@ from readcount.planning.costs import Costs
 from readcount.planning.density import expected_records, offsets_of
 from readcount.planning.task import SpanGroup
 from readcount.request.region import POSITION_BITS, fits_bed
-from readcount.request.region_list import NONE, RegionList
+from readcount.request.region_list import NONE, RegionList, indexes_of_spans
 from readcount.source.contigs import Contig
 
 # Between two spans, samtools skips more records than these; to pass on fewer takes less time.
@@ -138,7 +138,7 @@ def spans_of(regions: RegionList, contigs: Mapping[str, Contig]) -> Spans:
     """
     order = {name: number for number, name in enumerate(contigs)}
     sequences = np.array([order.get(one.contig, -1) for one in regions.sequences], np.int64)
-    numbers = np.delete(np.arange(len(regions)), np.array(regions.whole))
+    numbers = indexes_of_spans(regions)
     on = sequences[np.array(regions.numbers)[numbers]]
     starts, ends = np.maximum(np.array(regions.starts)[numbers], 0), np.array(regions.ends)[numbers]
     density = Density(list(contigs.values()), np.unique(on))

@@ -5,9 +5,13 @@ from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import compress, count, repeat
 from operator import add, gt, not_
-from typing import TypeVar, overload
+from typing import TYPE_CHECKING, TypeVar, overload
 
 from readcount.request.region import Region
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 T = TypeVar("T")
 
@@ -120,6 +124,8 @@ class RegionList(ColumnList[Region]):
         for number, start, end in zip(self.numbers, self.starts, self.ends, strict=True):
             if start >= 0 and end >= 0:
                 yield f"{labels[number]}:{start + 1}-{end}"
+            elif start == end:
+                yield labels[number]
             else:
                 yield str(self.region(number, start, end))
 
@@ -207,3 +213,11 @@ class RegionList(ColumnList[Region]):
         spans = map(gt, map(add, regions.starts, regions.ends), repeat(2 * NONE))
         regions.whole = array("q", compress(count(), map(not_, spans)))
         return regions
+
+
+def indexes_of_spans(regions: RegionList) -> "NDArray[np.int64]":
+    """Returns the same as regions.spans(), for numpy; where many are needed."""
+    # Here, as to load numpy takes 0.1 s, and only spans need it.
+    import numpy as np
+
+    return np.delete(np.arange(len(regions)), np.array(regions.whole))

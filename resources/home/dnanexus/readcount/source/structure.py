@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from readcount.formats.bam_index import Bins, first_bin
 from readcount.request.region import LAST_POSITION, POSITION_BITS, Region
-from readcount.request.region_list import NONE, RegionList
+from readcount.request.region_list import NONE, RegionList, indexes_of_spans
 
 # Between spans whose blocks are followed together: to look up each takes longer.
 JOINED_BASES = 1 << 16
@@ -140,7 +140,7 @@ def covering(regions: RegionList) -> Iterator[Region]:
     # Here, as to load numpy takes 0.1 s, and only spans need it.
     import numpy as np
 
-    numbers = np.delete(np.arange(len(regions)), np.array(regions.whole))
+    numbers = indexes_of_spans(regions)
     on, starts, ends = (
         np.array(column)[numbers] for column in (regions.numbers, regions.starts, regions.ends)
     )
