@@ -99,7 +99,7 @@ def selected(record: Record, filters: Filters) -> bool:
 
 
 def expected(records: list[Record], region: Region, filters: Filters) -> int:
-    if region is UNPLACED:
+    if region == UNPLACED:
         return sum(record.contig == "*" and selected(record, filters) for record in records)
     start, end = region.start or 0, 2**31 if region.end is None else region.end
     return sum(

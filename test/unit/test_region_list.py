@@ -44,7 +44,7 @@ def test_it_has_what_was_added_in_the_same_order(first: list[Region], more: list
     spans = [at for at, one in enumerate(expected) if one.start is not None or one.end is not None]
     assert list(regions.spans()) == spans
     assert regions.at(spans) == [expected[at] for at in spans]
-    on_chr1 = regions.on(lambda sequence: sequence.contig == "chr1")
+    on_chr1 = regions.on({"chr1"})
     assert on_chr1 == [region for region in expected if region.contig == "chr1"]
 
 

@@ -24,7 +24,7 @@ def bedgraph_lines(result: Result) -> Iterator[str]:
 
     order = {contig: number for number, contig in enumerate(result.lengths)}
     regions, names = result.regions.regions, list(result.lengths)
-    of_sequence = [order.get(sequence.contig, NONE) for sequence in regions.sequences]
+    of_sequence = [order.get(contig, NONE) for contig in regions.contigs]
     on = np.array(of_sequence, np.int64)[np.array(regions.numbers)]
     starts, ends = map(np.array, result.extents())
     sorted_ones = np.lexsort((ends, starts, on))

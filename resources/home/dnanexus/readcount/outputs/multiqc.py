@@ -65,10 +65,10 @@ def parts_of_bar(result: Result) -> dict[str, int]:
     regions = result.regions.regions
     names = _names(regions)
     if _more_than(MOST_PARTS, _names(regions)):
-        contigs = {sequence.contig for sequence in regions.used_sequences() if sequence.placed}
+        contigs = set(regions.used_contigs()) - {UNPLACED.contig}
         chosen = nsmallest(MOST_PARTS, contigs, key=lambda contig: _rank(contig, result.lengths))
         own = {contig: contig for contig in chosen} | {UNPLACED.contig: UNPLACED_PART}
-        parts_of = [own.get(sequence.contig, OTHER) for sequence in regions.sequences]
+        parts_of = [own.get(contig, OTHER) for contig in regions.contigs]
         names = map(parts_of.__getitem__, regions.numbers)
     parts = Counter[str]()
     for name, more in zip(names, result.regions.records, strict=True):
@@ -86,9 +86,8 @@ def _rank(contig: str, lengths: Mapping[str, int]) -> tuple[bool, int, str]:
 
 def _names(regions: RegionList) -> Iterator[str]:
     """Yields the name of each region's part, if each may have one."""
-    placed = [sequence.placed for sequence in regions.sequences]
     for number, label in zip(regions.numbers, regions.labels(), strict=True):
-        yield label if placed[number] else UNPLACED_PART
+        yield UNPLACED_PART if regions.contigs[number] == UNPLACED.contig else label
 
 
 def _more_than(most: int, names: Iterable[str]) -> bool:

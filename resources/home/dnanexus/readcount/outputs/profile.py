@@ -70,7 +70,7 @@ def profiles_of(result: Result) -> Profiles:
     sums = np.bincount(on, records)
     totals: Counter[str] = Counter()
     for number in np.unique(on).tolist():
-        totals[regions.sequences[number].contig] += int(sums[number])
+        totals[regions.contigs[number]] += int(sums[number])
     largest = sorted(totals, key=lambda contig: -totals[contig])[:MOST_PROFILES]
     drawn = [contig for contig in result.lengths if contig in set(largest)]
     longest = max(result.lengths[contig] for contig in drawn)
@@ -106,7 +106,7 @@ def _densities(
     regions = result.regions.regions
     # The parts of all sequences in one column.
     begins = dict(zip(parts, accumulate(parts.values(), initial=0), strict=False))
-    begin_of = np.array([begins.get(sequence.contig, NONE) for sequence in regions.sequences])
+    begin_of = np.array([begins.get(contig, NONE) for contig in regions.contigs])
     begin = begin_of[np.array(regions.numbers)[spans]]
     spans, begin = spans[begin != NONE], begin[begin != NONE]
     starts, ends = (np.array(column)[spans] for column in result.extents())

@@ -17,6 +17,7 @@ from markupsafe import Markup, escape
 from readcount.outputs.profile import profiles_of
 from readcount.outputs.result import Result, extent
 from readcount.planning.merge import RegionCount, RegionCounts
+from readcount.request.region import UNPLACED
 from readcount.text import shorten
 
 # Of the table, as HTML; the rest of the page is a tenth of it.
@@ -132,11 +133,11 @@ def rows_that_fit(result: Result, most_bytes: int = MOST_TABLE_BYTES) -> list[Ro
 
 def _unplaced(counts: RegionCounts) -> int | None:
     """Returns how many unplaced records were counted; None if they were not to be."""
-    regions = counts.regions
-    for number, sequence in enumerate(regions.sequences):
-        if not sequence.placed and number in regions.numbers:
-            return counts.records[regions.numbers.index(number)]
-    return None
+    contigs, numbers = counts.regions.contigs, counts.regions.numbers
+    if UNPLACED.contig not in contigs:
+        return None
+    number = contigs.index(UNPLACED.contig)
+    return counts.records[numbers.index(number)] if number in numbers else None
 
 
 def _row(number: int, count: RegionCount, lengths: Mapping[str, int], total: int) -> Row:

@@ -48,7 +48,7 @@ class Result:
         if NONE in starts:
             starts = array("q", map(max, starts, repeat(0)))
         if NONE in ends:
-            lengths = [self.lengths.get(sequence.contig, 0) for sequence in regions.sequences]
+            lengths = [self.lengths.get(contig, 0) for contig in regions.contigs]
             of_each = map(lengths.__getitem__, regions.numbers)
             ends = array(
                 "q",

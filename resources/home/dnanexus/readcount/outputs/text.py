@@ -26,11 +26,10 @@ def format_table(result: Result) -> str:
     as in `samtools idxstats`. If the counts are the numbers of the index, a last column says so.
     """
     counts, regions = result.regions, result.regions.regions
-    contigs = [sequence.contig for sequence in regions.sequences]
     columns = zip(regions.labels(), regions.numbers, *result.extents(), counts.records, strict=True)
     source = "\tindex" if result.from_index else ""
     lines = (
-        f"{label}\t{contigs[on]}\t{start}\t{end}\t{end - start}\t{records}{source}\n"
+        f"{label}\t{regions.contigs[on]}\t{start}\t{end}\t{end - start}\t{records}{source}\n"
         for label, on, start, end, records in columns
     )
     heading = "\tcounts_from" if result.from_index else ""

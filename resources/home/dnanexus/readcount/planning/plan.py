@@ -10,7 +10,7 @@ from readcount.formats.bam_index import INTERVAL
 from readcount.planning.costs import DOWNLOADED, Costs
 from readcount.planning.density import edges, expected_records
 from readcount.planning.task import Call, Group, Plan, Task
-from readcount.request.region import LAST_POSITION, Region, fits_bed, fits_span
+from readcount.request.region import LAST_POSITION, UNPLACED, Region, fits_bed, fits_span
 from readcount.request.region_list import RegionList
 from readcount.source.contigs import Contig
 
@@ -161,16 +161,16 @@ def _divide_whole(
     small: list[int] = []
     others: list[int] = []
     for number, expected in records.items():
-        region = regions.sequence_of(number)
-        contig = contigs[region.contig] if region.placed else NO_CONTIG
+        name = regions.contig_of(number)
+        contig = NO_CONTIG if name == UNPLACED.contig else contigs[name]
         if contig.indexed.records == 0:
             empty.append(number)
-        elif _fits_group(region, contig) and expected < most_in_group:
+        elif _fits_group(name, contig) and expected < most_in_group:
             small.append(number)
         else:
             others.append(number)
     order = {name: number for number, name in enumerate(contigs)}
-    small.sort(key=lambda number: order[regions.sequence_of(number).contig])
+    small.sort(key=lambda number: order[regions.contig_of(number)])
     return empty, small, others
 
 
@@ -187,15 +187,15 @@ def _expected_in_whole(
 ) -> dict[int, float]:
     """Returns the records to expect of each whole sequence, and of UNPLACED, by its index."""
     expected = [
-        expected_records(contigs[sequence.contig]) if sequence.placed else float(unplaced)
-        for sequence in regions.sequences
+        float(unplaced) if contig == UNPLACED.contig else expected_records(contigs[contig])
+        for contig in regions.contigs
     ]
     return {number: expected[regions.numbers[number]] for number in regions.whole}
 
 
-def _fits_group(region: Region, contig: Contig) -> bool:
-    """Whether a group can be checked for having seen all records of a region."""
-    return region.whole and contig.indexed.estimate is not None and fits_bed(region.contig)
+def _fits_group(name: str, contig: Contig) -> bool:
+    """Whether a group can be checked for having seen all records of a sequence of this name."""
+    return contig.indexed.estimate is not None and fits_bed(name)
 
 
 def _calls(
@@ -261,7 +261,7 @@ def _group(
     costs: Costs,
 ) -> list[Task]:
     """Returns a group of whole sequences, or calls if they are too few."""
-    names = tuple(regions.sequence_of(number).contig for number in numbers)
+    names = tuple(map(regions.contig_of, numbers))
     if len(numbers) <= costs.calls_per_group:
         return [
             task

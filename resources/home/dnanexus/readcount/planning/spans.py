@@ -137,7 +137,7 @@ def spans_of(regions: RegionList, contigs: Mapping[str, Contig]) -> Spans:
         contigs: what is known of each reference sequence, by name, in the header's order.
     """
     order = {name: number for number, name in enumerate(contigs)}
-    sequences = np.array([order.get(one.contig, -1) for one in regions.sequences], np.int64)
+    sequences = np.array([order.get(contig, -1) for contig in regions.contigs], np.int64)
     numbers = indexes_of_spans(regions)
     on = sequences[np.array(regions.numbers)[numbers]]
     starts, ends = np.maximum(np.array(regions.starts)[numbers], 0), np.array(regions.ends)[numbers]

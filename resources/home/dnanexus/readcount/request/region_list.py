@@ -2,12 +2,12 @@
 
 from abc import abstractmethod
 from array import array
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from itertools import compress, count, repeat
 from operator import add, gt, not_
 from typing import TYPE_CHECKING, TypeVar, overload
 
-from readcount.request.region import Region
+from readcount.request.region import UNPLACED, Region
 
 if TYPE_CHECKING:
     import numpy as np
@@ -48,8 +48,9 @@ class RegionList(ColumnList[Region]):
     and half-open, as those of Region.
 
     Attributes:
-        sequences: a Region for each whole reference sequence that regions are on, and UNPLACED;
-            one for each name by which it was asked for.
+        contigs: names of the reference sequences that regions are on, and that of UNPLACED; one
+            for each name by which a sequence was asked for.
+        aliases: that name of each, if it is an alternative one.
         numbers: which of these each region is on.
         starts: the first position of each, or NONE.
         ends: the position after the last of each, or NONE.
@@ -62,7 +63,8 @@ class RegionList(ColumnList[Region]):
     """
 
     def __init__(self, regions: Iterable[Region] = ()) -> None:
-        self.sequences: list[Region] = []
+        self.contigs: list[str] = []
+        self.aliases: list[str] = []
         self.numbers = array("q")
         self.starts = array("q")
         self.ends = array("q")
@@ -75,14 +77,14 @@ class RegionList(ColumnList[Region]):
     def of_whole(cls, contigs: Iterable[str]) -> "RegionList":
         """Returns a list of whole reference sequences, of these names."""
         regions = cls()
-        regions.sequences = [Region(contig) for contig in contigs]
-        number = len(regions.sequences)
+        regions.contigs = list(contigs)
+        number = len(regions.contigs)
+        regions.aliases = [""] * number
         regions.numbers = array("q", range(number))
         regions.starts = array("q", [NONE]) * number
         regions.ends = array("q", [NONE]) * number
         regions.whole = array("q", range(number))
-        keys = ((sequence.contig, "") for sequence in regions.sequences)
-        regions._number_of = dict(zip(keys, range(number), strict=True))
+        regions._number_of = {(contig, ""): at for at, contig in enumerate(regions.contigs)}
         return regions
 
     def __len__(self) -> int:
@@ -100,16 +102,14 @@ class RegionList(ColumnList[Region]):
 
     def region(self, number: int, start: int, end: int, name: str = "") -> Region:
         """Returns the region that a line of the columns stands for."""
-        whole = self.sequences[number]
-        if start == end == NONE and not name:
-            return whole
+        contig = self.contigs[number]
         return Region(
-            whole.contig,
+            contig,
             None if start == NONE else start,
             None if end == NONE else end,
             name,
-            whole.placed,
-            whole.alias,
+            contig != UNPLACED.contig,
+            self.aliases[number],
         )
 
     def spans(self) -> Sequence[int]:
@@ -120,7 +120,7 @@ class RegionList(ColumnList[Region]):
 
     def texts(self) -> Iterator[str]:
         """Yields each region as str() has it: 1-based, inclusive."""
-        labels = [sequence.alias or sequence.contig for sequence in self.sequences]
+        labels = [alias or contig for alias, contig in zip(self.aliases, self.contigs, strict=True)]
         for number, start, end in zip(self.numbers, self.starts, self.ends, strict=True):
             if start >= 0 and end >= 0:
                 yield f"{labels[number]}:{start + 1}-{end}"
@@ -129,13 +129,13 @@ class RegionList(ColumnList[Region]):
             else:
                 yield str(self.region(number, start, end))
 
-    def used_sequences(self) -> list[Region]:
-        """Returns the sequences that regions are on."""
-        return [self.sequences[number] for number in sorted(set(self.numbers))]
+    def used_contigs(self) -> list[str]:
+        """Returns the names of the sequences that regions are on, and that of UNPLACED."""
+        return [self.contigs[number] for number in sorted(set(self.numbers))]
 
-    def sequence_of(self, at: int) -> Region:
-        """Returns the whole sequence that a region is on; in a third of the time of the region."""
-        return self.sequences[self.numbers[at]]
+    def contig_of(self, at: int) -> str:
+        """Returns the name of the sequence that a region is on, without making the region."""
+        return self.contigs[self.numbers[at]]
 
     def labels(self) -> Iterator[str]:
         """Yields the name of each region, or the region as str() has it if it has no name."""
@@ -143,18 +143,12 @@ class RegionList(ColumnList[Region]):
             return self.texts()
         return (name or text for name, text in zip(self.names, self.texts(), strict=True))
 
-    def number_of(self, sequence: Region) -> int:
-        """Returns the number of a sequence; adds it if it is not in the list.
-
-        Args:
-            sequence: a region on it, of which contig, alias and placed count.
-        """
-        key = (sequence.contig, sequence.alias)
-        number = self._number_of.setdefault(key, len(self.sequences))
-        if number == len(self.sequences):
-            if sequence.name or sequence.start is not None or sequence.end is not None:
-                sequence = Region(sequence.contig, placed=sequence.placed, alias=sequence.alias)
-            self.sequences.append(sequence)
+    def number_of(self, contig: str, alias: str = "") -> int:
+        """Returns the number of a sequence; adds it if it is not in the list."""
+        number = self._number_of.setdefault((contig, alias), len(self.contigs))
+        if number == len(self.contigs):
+            self.contigs.append(contig)
+            self.aliases.append(alias)
         return number
 
     def append(self, region: Region) -> None:
@@ -162,7 +156,7 @@ class RegionList(ColumnList[Region]):
         if region.start is None and region.end is None:
             self.whole.append(len(self))
         self._add_names(1, [region.name])
-        self.numbers.append(self.number_of(region))
+        self.numbers.append(self.number_of(region.contig, region.alias))
         self.starts.append(NONE if region.start is None else region.start)
         self.ends.append(NONE if region.end is None else region.end)
 
@@ -175,7 +169,7 @@ class RegionList(ColumnList[Region]):
         before = len(self)
         self.whole.extend(before + at for at in regions.whole)
         self._add_names(len(regions), regions.names)
-        numbers = [self.number_of(sequence) for sequence in regions.sequences]
+        numbers = list(map(self.number_of, regions.contigs, regions.aliases))
         self.numbers.extend(map(numbers.__getitem__, regions.numbers))
         self.starts.extend(regions.starts)
         self.ends.extend(regions.ends)
@@ -196,16 +190,17 @@ class RegionList(ColumnList[Region]):
         if self.names or any(names):
             self.names += names or repeat("", number)
 
-    def on(self, wanted: Callable[[Region], bool]) -> "RegionList":
-        """Returns the regions on the sequences for which a function is true."""
-        keep = list(map(wanted, self.sequences))
+    def on(self, wanted: Container[str]) -> "RegionList":
+        """Returns the regions on the sequences of these names."""
+        keep = [contig in wanted for contig in self.contigs]
         return self.at(compress(count(), map(keep.__getitem__, self.numbers)))
 
     def at(self, numbers: Iterable[int]) -> "RegionList":
         """Returns the regions at these indexes."""
         chosen = list(numbers)
         regions = RegionList()
-        regions.sequences, regions._number_of = self.sequences[:], dict(self._number_of)
+        regions.contigs, regions.aliases = self.contigs[:], self.aliases[:]
+        regions._number_of = dict(self._number_of)
         regions.numbers = array("q", map(self.numbers.__getitem__, chosen))
         regions.starts = array("q", map(self.starts.__getitem__, chosen))
         regions.ends = array("q", map(self.ends.__getitem__, chosen))

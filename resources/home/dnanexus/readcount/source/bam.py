@@ -283,7 +283,8 @@ class BamEvidence:
 
         Only of the sequences that the regions are on, and where the regions are in the file.
         """
-        wanted = {sequence.contig for sequence in regions.used_sequences() if sequence.placed}
+        used = set(regions.used_contigs())
+        wanted = used - {UNPLACED.contig}
         bins = {
             name: self.index.bins(number)
             for number, name in enumerate(self.contigs)
@@ -299,7 +300,7 @@ class BamEvidence:
             for region in covering(regions)
             if region.placed and (found := offsets[region.contig])
         ]
-        if UNPLACED in regions.used_sequences():
+        if UNPLACED.contig in used:
             begin = max((contig.indexed.end or 0 for contig in self.contigs.values()), default=0)
             ranges.append((begin, self.file.data.size << 16))
         self._follow_blocks(

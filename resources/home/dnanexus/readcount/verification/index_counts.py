@@ -26,14 +26,12 @@ def counts_of_index(regions: RegionList, evidence: Evidence) -> VerifiedCounts:
     unplaced = evidence.unplaced()
     if unplaced is not None:
         known[UNPLACED.contig] = unplaced
-    names = [sequence.contig for sequence in regions.sequences]
-    used = (sequence.contig for sequence in regions.used_sequences())
-    unknown = [contig for contig in used if contig not in known]
+    unknown = [contig for contig in regions.used_contigs() if contig not in known]
     if unknown:
         raise InputError(
             f"counts_from: {evidence.why_unknown(unknown)} Set counts_from to 'records'."
         )
     checks = evidence.check_unread()
-    counts = RegionCounts(regions, (known[names[number]] for number in regions.numbers))
+    counts = RegionCounts(regions, (known[regions.contigs[number]] for number in regions.numbers))
     numbers = f"counts of {plural(len(counts), 'region')} are the numbers of the {evidence.source}"
     return VerifiedCounts(counts, (numbers, *checks))

@@ -23,7 +23,7 @@ from operator import gt
 from readcount.collector import without_collector
 from readcount.planning.merge import RegionCounts
 from readcount.request.filters import NO_FILTERS, Filters
-from readcount.request.region import Region
+from readcount.request.region import UNPLACED
 from readcount.request.region_list import RegionList
 from readcount.source.evidence import Evidence, Runner
 from readcount.text import plural
@@ -100,7 +100,7 @@ def verify(
 def _require_at_most(counts: RegionCounts, known: Mapping[str, int], evidence: Evidence) -> None:
     """Raises InputError for the first region with more records than its sequence."""
     regions = counts.regions
-    most = [known.get(sequence.contig, inf) for sequence in regions.sequences]
+    most = [known.get(contig, inf) for contig in regions.contigs]
     most_of_each = map(most.__getitem__, regions.numbers)
     for at in compress(count(), map(gt, counts.records, most_of_each)):
         most_there = int(most[regions.numbers[at]])
@@ -121,9 +121,9 @@ def _classify(
     # There can be a million sequences: what is the same for all is not decided for each.
     of_whole = [
         with_number
-        if sequence.contig in known
-        else by_basis[_basis_without_number(sequence, evidence.has_total, adds_up)]
-        for sequence in regions.sequences
+        if contig in known
+        else by_basis[_basis_without_number(contig, evidence.has_total, adds_up)]
+        for contig in regions.contigs
     ]
     for at in regions.whole:
         of_whole[regions.numbers[at]].append(at)
@@ -131,19 +131,24 @@ def _classify(
     return by_basis | {Basis.BOUND: sorted([*bounded, *spans]) if bounded else spans}
 
 
-def _basis_without_number(sequence: Region, has_total: bool, adds_up: bool) -> Basis:
+def _basis_without_number(contig: str, has_total: bool, adds_up: bool) -> Basis:
     """Returns what the count of a sequence without a number, or of UNPLACED, is compared with."""
     if has_total:
         return Basis.TOTAL if adds_up else Basis.BOUND
-    return Basis.TALLY if sequence.placed else Basis.BOUND
+    return Basis.BOUND if contig == UNPLACED.contig else Basis.TALLY
 
 
 def _each_once(regions: RegionList, contigs: Sequence[str]) -> bool:
     """Whether every placed record is in one count."""
     if len(regions.whole) < len(regions):
         return False
-    placed = [region.contig for region in regions if region.placed]
-    return sorted(placed) == sorted(contigs)
+    return sorted(_placed(regions)) == sorted(contigs)
+
+
+def _placed(regions: RegionList) -> list[str]:
+    """Returns the name of the sequence of each region but UNPLACED."""
+    names = map(regions.contigs.__getitem__, regions.numbers)
+    return [name for name in names if name != UNPLACED.contig]
 
 
 def _all(some: Sequence[int], counts: RegionCounts) -> str:
@@ -166,8 +171,7 @@ def _require_equal(
         evidence: of the file.
         filters: which records were counted.
     """
-    names = [sequence.contig for sequence in counts.regions.sequences]
-    numbers, records = counts.regions.numbers, counts.records
+    names, numbers, records = counts.regions.contigs, counts.regions.numbers, counts.records
     wrong = [at for at in compared if records[at] != expected.get(names[numbers[at]], 0)]
     if not wrong:
         return
@@ -180,7 +184,7 @@ def _require_equal(
 
 def _require_total(counts: RegionCounts, evidence: Evidence) -> int:
     """Returns the records in the file; raises InputError if the counts do not add up to them."""
-    placed = [region.contig for region in counts.regions if region.placed]
+    placed = _placed(counts.regions)
     placed_only = len(placed) == len(counts)
     total = evidence.total(placed_only) or 0
     counted = sum(counts.records)
