@@ -1,7 +1,8 @@
 """The header of the input file, read with pysam."""
 
+import re
 from collections import Counter
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping, Set
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,6 +13,9 @@ from readcount.formats.content import header_fields
 from readcount.request.filters import Filters
 from readcount.request.region import NO_ALIASES
 from readcount.text import shorten
+
+_READ_GROUP = re.compile(r"\n@RG\t(.*)")
+_SEQUENCE_WITH_ALIAS = re.compile(r"\n(@SQ\t.*\tAN:.*)")
 
 
 class Header(NamedTuple):
@@ -45,8 +49,9 @@ def read_header(path: Path) -> Header:
     verbosity = pysam.set_verbosity(0)
     with pysam.AlignmentFile(str(path), check_sq=False) as alignments:
         pysam.set_verbosity(verbosity)
-        lines = str(alignments.header).split("\n")
-        first_line = lines[0].split("\t")
+        # A line feed before each line. There may be a million: none is looked at without a reason.
+        text = f"\n{alignments.header}"
+        first_line = text[1:].partition("\n")[0].split("\t")
         order = next((field[3:] for field in first_line if field.startswith("SO:")), "unknown")
         return Header(
             names=alignments.references,
@@ -55,21 +60,18 @@ def read_header(path: Path) -> Header:
             end=None if alignments.is_cram else alignments.tell(),
             read_groups=tuple(
                 field[3:]
-                for line in lines
-                if line.startswith("@RG\t")
+                for line in _READ_GROUP.findall(text)
                 for field in line.split("\t")
                 if field.startswith("ID:")
             ),
-            aliases=_aliases(lines, set(alignments.references)),
+            aliases=_aliases(text, set(alignments.references)),
         )
 
 
-def _aliases(lines: Sequence[str], names: Set[str]) -> Mapping[str, str]:
+def _aliases(text: str, names: Set[str]) -> Mapping[str, str]:
     """Returns names by alternative names; the first sequence with one has it, as in samtools."""
     aliases: dict[str, str] = {}
-    for line in lines:
-        if not line.startswith("@SQ\t") or "\tAN:" not in line:
-            continue
+    for line in _SEQUENCE_WITH_ALIAS.findall(text) if "\tAN:" in text else ():
         fields = header_fields(line)
         for alias in fields["AN"].split(","):
             if alias not in names:
@@ -79,7 +81,9 @@ def _aliases(lines: Sequence[str], names: Set[str]) -> Mapping[str, str]:
 
 def repeated_name(header: Header) -> str | None:
     """Returns a name that several reference sequences have; None if there is none."""
-    return next((name for name, times in Counter(header.names).items() if times > 1), None)
+    if len(set(header.names)) == len(header.names):
+        return None
+    return next(name for name, times in Counter(header.names).items() if times > 1)
 
 
 def check_read_groups(header: Header, filters: Filters, name: str) -> None:
