@@ -100,7 +100,7 @@ def main() -> int:
     if wrong:
         print(f"{wrong} inputs came out silently wrong; they are in {arguments['keep']}")
     # Without counting, a wrong number in the index shows only if it is far too large.
-    return 1 if wrong > (by_idxstats / 4 if large else 0) else 0
+    return 1 if wrong > (by_idxstats / 10 if large else 0) else 0
 
 
 def fuzz(

@@ -134,9 +134,19 @@ def with_number(bam: Path, records: int, new: int) -> Path:
     return index
 
 
-def test_a_number_that_the_bytes_cannot_hold_is_refused(tmp_path: Path) -> None:
-    bam = make_bam(tmp_path, READS)
-    with_number(bam, 30, 1 << 40)
+@pytest.mark.parametrize(
+    ("times", "most"), [(1, 10), (2_000, 1 << 15)], ids=["one block", "many blocks"]
+)
+def test_a_number_that_the_bytes_cannot_hold_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, times: int, most: int
+) -> None:
+    """In one block an offset counts the bytes of the records themselves."""
+    records = READS["chr1"] * times
+    bam = make_bam(tmp_path, READS | {"chr1": records})
+    monkeypatch.setattr(bam_module, "SMALL_BYTES", 0)
+    with_number(bam, records, records + 1)
+    assert counts_of(files_of(bam))["chr1"] == records + 1
+    with_number(bam, records + 1, records * most)
     assert "more records than bytes" in refusal_of(files_of(bam))
 
 

@@ -48,10 +48,10 @@ JOINED_BYTES = 1 << 18
 PART_BYTES = 1 << 22
 # A file whose records are counted where the numbers of the index are wanted.
 SMALL_BYTES = 1 << 22
-# The smallest record has 38 bytes: its size, 32 in fields, and a name of one character. Deflate
-# makes at most 1,032 bytes of one (zlib, "Maximum Compression Factor").
-MOST_RECORDS_PER_BYTE = 1032 / 38
-LARGEST_BLOCK = 1 << 16
+# Its size, 32 bytes of fields, and the end of an empty name (SAM specification, section 4.2).
+SMALLEST_RECORD = 37
+# What deflate makes at most of a byte (zlib, "Maximum Compression Factor").
+MOST_DATA_PER_BYTE = 1032
 
 
 def index_path(data: Reader, header: Header) -> Path:
@@ -199,7 +199,9 @@ class BamEvidence:
                 raise self.file.contradiction(name, "its offsets are not in the order of the file")
             # As in check_index: what follows the last record of the sequence before is its first.
             expected += [Expected(at, number) for at in sorted({end, first, last_chunk})]
-            most = ((behind >> 16) - (first >> 16) + LARGEST_BLOCK) * MOST_RECORDS_PER_BYTE
+            # Virtual file offsets: of a block in the file, and in what it holds.
+            blocks, within = (behind >> 16) - (first >> 16), (behind & 0xFFFF) - (first & 0xFFFF)
+            most = (blocks * MOST_DATA_PER_BYTE + within) // SMALLEST_RECORD
             if contig.indexed.records is not None and contig.indexed.records > most:
                 raise self.file.contradiction(name, "it has more records than bytes for them")
             end = behind
