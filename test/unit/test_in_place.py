@@ -161,9 +161,12 @@ def test_what_cannot_be_done_in_place_is_refused(
     assert is_a_known_message(str(refused.value), "AppError")
 
 
-def test_containers_are_the_same_in_place(tmp_path: Path) -> None:
+@pytest.mark.parametrize("slices_per_container", [1, 300])
+def test_containers_are_the_same_in_place(tmp_path: Path, slices_per_container: int) -> None:
+    """The header of a container is longer, the more slices it has."""
     bam = make_bam(tmp_path, {"chr1": 25_000, "chr2": 3, "chr3": 0}, unplaced=2)
-    cram = cram_of(bam, "no_ref=1")
+    each = "seqs_per_slice=10" if slices_per_container > 1 else "seqs_per_slice=10000"
+    cram = cram_of(bam, "no_ref=1", each, f"slices_per_container={slices_per_container}")
     content, slices = cram.read_bytes(), read_crai(Path(f"{cram}.crai"))
 
     def read(start: int, size: int) -> bytes:

@@ -177,7 +177,7 @@ def count_spans(
             contigs = [numbers[contig] for contig in group.contigs]
             on = list(map(contigs.__getitem__, group.on))
             return count_overlaps(records, on, group.starts, group.ends)
-        except (OSError, ValueError, KeyError) as error:
+        except (OSError, ValueError, LookupError) as error:
             raise failure(file, doing, ["samtools", "view"], 0, str(error)) from error
 
 

@@ -11,7 +11,8 @@ import os
 import re
 import zlib
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
@@ -29,12 +30,17 @@ VERSION = 3
 MOST_SLICES = 100_000
 # Sequence, start and span have 32 bits, offsets and sizes 64.
 _INDEX_LINE = re.compile(r"(-?\d{1,10})\t(-?\d{1,10})\t(-?\d{1,10})" + r"\t(\d{1,19})" * 3)
-# The header of a container with up to some 30 slices.
+# The header of a container with up to some 60 slices, and the longest.
 HEADER_BYTES = 256
+LONGEST_HEADER_BYTES = 5 * (MOST_SLICES + 20)
 # About the size of a record.
 BYTES_PER_RECORD = 90
 # The reference sequence of a container that may hold records of several.
 SEVERAL = -2
+
+
+# Returns a file at the header of the container at an offset, of which it holds so many bytes.
+HeaderAt = Callable[[int, int], BinaryIO]
 
 
 class ContainerError(ValueError):
@@ -94,7 +100,7 @@ def read_containers(path: Path) -> list[Container]:
         definition = file.read(DEFINITION_BYTES)
         end = file.seek(0, os.SEEK_END)
 
-        def header_at(at: int) -> BinaryIO:
+        def header_at(at: int, size: int) -> BinaryIO:
             file.seek(at)
             return file
 
@@ -114,26 +120,26 @@ def read_containers_streamed(read: Read, end: int, likely: Sequence[int]) -> lis
     """
     headers = dict(zip(likely, _headers_at(read, likely), strict=True))
 
-    def header_at(at: int) -> BinaryIO:
-        return BytesIO(headers.get(at) or read(at, HEADER_BYTES))
-
-    return _follow(read(0, DEFINITION_BYTES), end, header_at)
+    return _follow(read(0, DEFINITION_BYTES), end, partial(_header_at, read, headers))
 
 
 def read_containers_at(read: Read, offsets: Sequence[int]) -> list[Container]:
     """Returns the containers at these offsets; raises ContainerError where there is none."""
-    containers = []
-    for at, header in zip(offsets, _headers_at(read, offsets), strict=True):
-        container, _ = _container_at(BytesIO(header), at)
-        containers.append(container)
-    return containers
+    headers = dict(zip(offsets, _headers_at(read, offsets), strict=True))
+    return [_container_at(partial(_header_at, read, headers), at)[0] for at in offsets]
 
 
 def _headers_at(read: Read, offsets: Sequence[int]) -> Iterator[bytes]:
     return in_threads(lambda at: read(at, HEADER_BYTES), offsets)
 
 
-def _follow(definition: bytes, end: int, header_at: Callable[[int], BinaryIO]) -> list[Container]:
+def _header_at(read: Read, headers: Mapping[int, bytes], at: int, size: int) -> BinaryIO:
+    """Returns the header that has been read, or else up to so many bytes of it."""
+    known = headers.get(at) if size == HEADER_BYTES else None
+    return BytesIO(known or read(at, size))
+
+
+def _follow(definition: bytes, end: int, header_at: HeaderAt) -> list[Container]:
     if len(definition) < DEFINITION_BYTES:
         raise ContainerError("it is too short")
     if definition[4] != VERSION:
@@ -141,22 +147,29 @@ def _follow(definition: bytes, end: int, header_at: Callable[[int], BinaryIO]) -
     containers = []
     at = DEFINITION_BYTES
     while at < end:
-        file = header_at(at)
-        start = file.tell()
-        container, length = _container_at(file, at)
+        container, size = _container_at(header_at, at)
         containers.append(container)
-        at += file.tell() - start + length
+        at += size
     if at != end:
         raise ContainerError("its last container is truncated")
     return containers
 
 
-def _container_at(file: BinaryIO, at: int) -> tuple[Container, int]:
-    """Reads the header of a container as _read_container does; raises ContainerError."""
-    try:
-        return _read_container(file, at)
-    except EOFError as error:
-        raise ContainerError(f"no container begins at byte {at}") from error
+def _container_at(header_at: HeaderAt, at: int) -> tuple[Container, int]:
+    """Reads the header of a container; returns it, and how many bytes the container has.
+
+    Raises:
+        ContainerError: there is none, or it is corrupt.
+    """
+    for size in (HEADER_BYTES, LONGEST_HEADER_BYTES):
+        file = header_at(at, size)
+        begin = file.tell()
+        try:
+            container, length = _read_container(file, at)
+        except EOFError:
+            continue
+        return container, file.tell() - begin + length
+    raise ContainerError(f"no container begins at byte {at}")
 
 
 def _read_container(file: BinaryIO, at: int) -> tuple[Container, int]:
