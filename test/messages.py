@@ -19,6 +19,7 @@ MESSAGES = {
         rf"mappings_sorted_bam: {FILE} is corrupt: .*\. Upload it again\.",
         rf"mappings_sorted_bam: {FILE} is not coordinate-sorted\. Sort it with: samtools sort -o",
         rf"mappings_sorted_bam: {FILE} has more than one reference sequence .* 'samtools reheader'",
+        rf"mappings_sorted_bam: {FILE} has a reference sequence '\*' in its header\. .* reheader'",
         rf"mappings_sorted_bam: {FILE} is of CRAM version .*, and only version 3 can be counted\. ",
         rf"mappings_sorted_bam: {FILE} cannot be read as a CRAM: .*\. Upload it again, or give i",
         r"mappings_sorted_bam: samtools failed while .*: exit status -?\d+, .*\. .*upload",

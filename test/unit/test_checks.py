@@ -39,9 +39,10 @@ def write_sam(folder: Path) -> None:
     bam.write_bytes(subprocess.check_output(["samtools", "view", "-h", bam]))
 
 
-def repeat_a_name(folder: Path) -> None:
-    name = (5).to_bytes(4, "little") + b"chr1\0" + (100).to_bytes(4, "little")
-    header = b"BAM\1" + bytes(4) + (2).to_bytes(4, "little") + 2 * name
+def name_sequences(folder: Path, *names: bytes) -> None:
+    length = (100).to_bytes(4, "little")
+    sequences = [(len(name) + 1).to_bytes(4, "little") + name + b"\0" + length for name in names]
+    header = b"BAM\1" + bytes(4) + len(names).to_bytes(4, "little") + b"".join(sequences)
     (folder / "sample.bam").write_bytes(bgzf.pack(header) + bgzf.END_OF_FILE)
 
 
@@ -66,7 +67,14 @@ BAM_FAULTS: dict[str, tuple[Callable[[Path], object], str]] = {
         "is truncated or corrupt",
     ),
     "header": (spoil_the_header, "corrupt"),
-    "a name twice": (repeat_a_name, "has more than one reference sequence chr1"),
+    "a name twice": (
+        lambda folder: name_sequences(folder, b"chr1", b"chr1"),
+        "has more than one reference sequence chr1",
+    ),
+    "a name that stands for unplaced records": (
+        lambda folder: name_sequences(folder, b"chr1", b"*"),
+        "has a reference sequence '*' in its header",
+    ),
 }
 
 

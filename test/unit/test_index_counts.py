@@ -138,12 +138,11 @@ def with_number(bam: Path, records: int, new: int) -> Path:
     ("times", "most"), [(1, 10), (2_000, 1 << 15)], ids=["one block", "many blocks"]
 )
 def test_a_number_that_the_bytes_cannot_hold_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, times: int, most: int
+    tmp_path: Path, times: int, most: int
 ) -> None:
     """In one block an offset counts the bytes of the records themselves."""
     records = READS["chr1"] * times
     bam = make_bam(tmp_path, READS | {"chr1": records})
-    monkeypatch.setattr(bam_module, "SMALL_BYTES", 0)
     with_number(bam, records, records + 1)
     assert counts_of(files_of(bam))["chr1"] == records + 1
     with_number(bam, records + 1, records * most)

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import readcount.request.bed as bed_module
+import readcount.request.bed_columns as bed_columns
 from builders import contig_of
 from readcount.errors import InputError
 from readcount.planning.merge import RegionCount, RegionCounts
@@ -79,6 +80,10 @@ LINES = st.sampled_from(
         "5\t15\t20",
         "5\t6\t20",
         "12\t5\t7",
+        "5\t5\t20\t99",
+        # Two numbers in a field, and none.
+        "chr1\t1 2\t30",
+        "chr1\t\t40",
         "chr1\t99999999999999999999\t3",
         " chr1\t1\t2",
     ]
@@ -92,15 +97,17 @@ def test_lines_are_read_together_as_one_by_one(
     path = tmp_path_factory.mktemp("bed") / "x.bed"
     path.write_text("".join(f"{line}\n" for line in lines))
 
-    def read(characters: int) -> list[Region] | str:
+    def read(characters: int, one_by_one: bool = False) -> list[Region] | str:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(bed_module, "BLOCK_CHARACTERS", characters)
+            if one_by_one:
+                patch.setattr(bed_columns, "add_plain_lines", lambda *arguments: False)
             try:
                 return list(read_bed(path, LENGTHS, {"1": "chr1"}))
             except InputError as error:
                 return str(error)
 
-    assert read(1) == read(20) == read(1 << 18)
+    assert read(1) == read(20) == read(1 << 18) == read(20, one_by_one=True)
 
 
 def test_where_few_records_lie_between_spans_samtools_reads_on() -> None:
@@ -117,6 +124,13 @@ def test_where_few_records_lie_between_spans_samtools_reads_on() -> None:
 SPANS_OF_STEPS = st.lists(
     st.tuples(st.sampled_from("ab"), st.integers(0, 9), st.integers(1, 5)), min_size=1, max_size=6
 )
+
+
+@pytest.mark.parametrize("order", [range(4), [0, 2, 1, 3]])
+def test_spans_keep_their_numbers_in_whatever_order_they_are_given(order: list[int]) -> None:
+    spans = [Region("chr1", at * 100, at * 100 + 10) for at in order]
+    (group,) = plan_tasks(spans, {"chr1": contig_of(1000, 50)}, 1).tasks
+    assert [spans[number].start for number in group.numbers] == [0, 100, 200, 300]
 
 
 @given(SPANS_OF_STEPS)

@@ -89,6 +89,14 @@ def test_the_sort_order_is_that_of_the_first_line(
     assert read_header(bam).sort_order == order
 
 
+def test_alternative_names_may_stand_anywhere_in_the_line_of_a_sequence(tmp_path: Path) -> None:
+    lines = ["@SQ\tAN:1\tSN:chr1\tLN:9", "@SQ\tSN:chr2\tAN:2,CM2\tLN:9", "@SQ\tSN:3\tLN:9\tAN:x"]
+    header = pysam.AlignmentHeader.from_text("\n".join([*lines, "@CO\tSN:3\tAN:y"]) + "\n")
+    bam = tmp_path / "sample.bam"
+    pysam.AlignmentFile(str(bam), "wb", header=header).close()
+    assert read_header(bam).aliases == {"1": "chr1", "2": "chr2", "CM2": "chr2", "x": "3"}
+
+
 def test_the_header_ends_where_the_first_record_begins(tmp_path: Path) -> None:
     bam = make_bam(tmp_path, {"chr1": 2})
     (chr1,) = read_index(Path(f"{bam}.bai")).entries

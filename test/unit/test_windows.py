@@ -13,6 +13,7 @@ from oracle import records_of
 from readcount.counting.pool import start_workers
 from readcount.errors import InputError
 from readcount.outputs.bedgraph import bedgraph_lines, write_bedgraph
+from readcount.planning.merge import RegionCount
 from readcount.request.region import UNPLACED, Region
 from readcount.request.region_list import RegionList
 from readcount.request.regions import list_regions
@@ -75,21 +76,26 @@ def test_a_record_counts_in_each_window_that_it_overlaps(tmp_path: Path) -> None
     bam = write_bam(tmp_path, LENGTHS, reads)
     with start_workers(2) as workers:
         files = local_files(str(bam), f"{bam}.bai")
-        result = count_regions(files, workers, lambda line: None, ask(windows=100))
+        request = ask(windows=100, include_unplaced=True)
+        result = count_regions(files, workers, lambda line: None, request)
     assert "in windows of 100 bases" in result.regions_counted
-    assert [count.records for count in result.regions] == [
+    assert result.regions[-1] == RegionCount(UNPLACED, 1)
+    assert [count.records for count in result.regions[:-1]] == [
         sum(
             record.contig == count.region.contig
             and record.start < (count.region.end or 0)
             and record.end > (count.region.start or 0)
             for record in records_of(bam)
         )
-        for count in result.regions
+        for count in result.regions[:-1]
     ]
     index = write_bedgraph(result, tmp_path / "x.bedgraph.gz")
     assert index.name == "x.bedgraph.gz.tbi"
     with pysam.TabixFile(str(tmp_path / "x.bedgraph.gz"), index=str(index)) as opened:
-        assert "".join(f"{line}\n" for line in opened.fetch()) == "".join(bedgraph_lines(result))
+        every = list(opened.fetch())
+        assert "".join(f"{line}\n" for line in every) == "".join(bedgraph_lines(result))
+        # Unplaced records have no position.
+        assert len(every) == len(result.regions) - 1
         lines = list(opened.fetch("chr1", 250, 450))
     wanted = [count.records for count in result.regions[2:5]]
     assert lines == [

@@ -7,6 +7,7 @@ stream is read in pieces, so that memory does not depend on how many records the
 import struct
 import zlib
 from collections.abc import Iterator
+from itertools import chain
 from typing import IO, NamedTuple
 
 import numpy as np
@@ -20,7 +21,8 @@ _NO_DATA = b"\3\0"
 # What comes before data that is not compressed: 1, its length, and that inverted (RFC 1951,
 # section 3.2.4).
 _NOT_COMPRESSED, _LENGTH_AT, _STORED_HEADER = 1, 1, 5
-# What is looked at together: at first little, as many streams are short.
+# Of the stream, what is read at once: few bytes at first, as many streams are short, and then twice
+# as many each time.
 FIRST_BYTES, PIECE_BYTES = 1 << 17, 1 << 23
 _UINT32 = struct.Struct("<I")
 # The beginning of a record, and where its read name begins (SAM specification, section 4.2).
@@ -64,7 +66,7 @@ def read_positions(stream: IO[bytes]) -> tuple[list[str], Iterator[Positions]]:
     """Returns the names of the reference sequences, and where the records are, as they come.
 
     Raises:
-        ValueError: the stream is truncated or corrupt; also while it is iterated over.
+        ValueError, IndexError: the stream is truncated or corrupt; also while it is iterated over.
     """
     pieces = _pieces(stream)
     names, rest = _read_header(pieces)
@@ -155,11 +157,7 @@ def _parse_header(data: bytes) -> tuple[list[str], bytes]:
 
 
 def _read_records(rest: bytes, pieces: Iterator[_Piece]) -> Iterator[Positions]:
-    offsets, end = _records_in(rest)
-    if offsets:
-        yield _positions(rest, np.array(offsets))
-    rest = rest[end:]
-    for piece in pieces:
+    for piece in chain([_Piece(bytearray(), [], [])], pieces):
         in_blocks = None if rest else _records_in_blocks(piece)
         if in_blocks is not None:
             yield _positions(piece.data, in_blocks)
@@ -176,9 +174,9 @@ def _read_records(rest: bytes, pieces: Iterator[_Piece]) -> Iterator[Positions]:
 def _records_in_blocks(piece: _Piece) -> Ints | None:
     """Returns where the records begin in a piece; None unless it is as samtools writes it.
 
-    That is: blocks are not compressed, and records do not go on in the next one, but for very long
-    ones. Then records of all blocks can be followed side by side, which takes less than half of the
-    time.
+    That is: blocks are not compressed, and each record ends in the block in which it begins, unless
+    it is longer than a block. Then records of all blocks can be followed side by side, which takes
+    less than half of the time.
     """
     if not piece.begins:
         return None
@@ -202,7 +200,8 @@ def _records_in_blocks(piece: _Piece) -> Ints | None:
         at = after
     # One row for each block, in the order of the file.
     every = np.array(steps).T
-    return every[every < ends[:, np.newaxis]]
+    records = every[every < ends[:, np.newaxis]]
+    return records if len(records) else None
 
 
 def _records_in(data: bytes) -> tuple[list[int], int]:

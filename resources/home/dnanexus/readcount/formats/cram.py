@@ -30,7 +30,8 @@ VERSION = 3
 MOST_SLICES = 100_000
 # Sequence, start and span have 32 bits, offsets and sizes 64.
 _INDEX_LINE = re.compile(r"(-?\d{1,10})\t(-?\d{1,10})\t(-?\d{1,10})" + r"\t(\d{1,19})" * 3)
-# The header of a container with up to some 60 slices, and the longest.
+# The header of a container with up to some 60 slices, and the longest: each number takes up to 5
+# bytes.
 HEADER_BYTES = 256
 LONGEST_HEADER_BYTES = 5 * (MOST_SLICES + 20)
 # About the size of a record.
@@ -39,7 +40,8 @@ BYTES_PER_RECORD = 90
 SEVERAL = -2
 
 
-# Returns a file at the header of the container at an offset, of which it holds so many bytes.
+# Takes an offset and a number of bytes; returns a file at that offset, which has at least so many
+# bytes there, unless it ends before.
 HeaderAt = Callable[[int, int], BinaryIO]
 
 

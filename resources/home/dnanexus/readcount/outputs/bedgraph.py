@@ -22,17 +22,17 @@ def bedgraph_lines(result: Result) -> Iterator[str]:
     # Here, as to load numpy takes 0.1 s, and the counts of whole sequences do not need it.
     import numpy as np
 
-    order = {contig: number for number, contig in enumerate(result.lengths)}
+    number_of = {contig: number for number, contig in enumerate(result.lengths)}
     regions, names = result.regions.regions, list(result.lengths)
-    of_sequence = [order.get(contig, NONE) for contig in regions.contigs]
+    of_sequence = [number_of.get(contig, NONE) for contig in regions.contigs]
     on = np.array(of_sequence, np.int64)[np.array(regions.numbers)]
     starts, ends = map(np.array, result.extents())
-    sorted_ones = np.lexsort((ends, starts, on))
-    sorted_ones = sorted_ones[on[sorted_ones] != NONE]
+    order = np.lexsort((ends, starts, on))
+    order = order[on[order] != NONE]
     columns = on, starts, ends, np.array(result.regions.records)
-    # In parts, as a plain number takes four times the memory.
-    for first in range(0, len(sorted_ones), LINES_TOGETHER):
-        some = sorted_ones[first : first + LINES_TOGETHER]
+    # In parts, as numbers of Python take four times the memory of a column.
+    for first in range(0, len(order), LINES_TOGETHER):
+        some = order[first : first + LINES_TOGETHER]
         for number, start, end, records in zip(
             *(column[some].tolist() for column in columns), strict=True
         ):

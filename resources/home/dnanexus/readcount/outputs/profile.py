@@ -114,7 +114,7 @@ def _densities(
     first, after = begin + starts // size, begin + (ends - 1) // size + 1
     number = sum(parts.values())
     in_one = after - first == 1
-    # Of nothing, bincount makes whole numbers.
+    # If there are none, bincount returns integers.
     records = np.bincount(first[in_one], counted[in_one], number).astype(np.float64)
     bases = np.bincount(first[in_one], (ends - starts)[in_one], number).astype(np.float64)
     for at in np.nonzero(~in_one)[0].tolist():

@@ -93,9 +93,10 @@ def merge_counts(plan: Plan, counted: Iterable[TaskCounts]) -> RegionCounts:
 
 
 def _add(records: "array[int]", numbers: Sequence[int], more: "array[int]") -> None:
-    """Adds a task's counts; raises ValueError if they are not as many as its regions."""
+    """Adds a task's counts; raises ValueError if their number is not that of its regions."""
     if len(more) != len(numbers):
         raise ValueError(f"{len(more)} counts for {len(numbers)} regions")
+    # All at once, where there are a million spans.
     if isinstance(numbers, range) and records[numbers.start : numbers.stop].count(
         NOT_COUNTED
     ) == len(numbers):

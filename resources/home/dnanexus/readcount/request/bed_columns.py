@@ -76,11 +76,12 @@ def _three_columns_of_one_contig(text: str) -> _Columns | None:
     """
     contig, *_ = text.partition("\t")
     lines = text.count("\n") + 1
-    data, before = text.encode(), f"{contig}\t".encode()
     if text.count(f"\n{contig}\t") != lines - 1:
         return None
+    data, before = text.encode(), f"{contig}\t".encode()
     positions = data.replace(before, b"")
-    # Each line begins with these, so that no other place has them if there are not more.
+    # Every line begins with the name and a tab. If there are no more of these than lines, there are
+    # none within a line.
     if len(data) - len(positions) != lines * len(before):
         return None
     if positions.translate(None, _DIGITS) != b"\t\n" * (lines - 1) + b"\t":
@@ -97,8 +98,9 @@ def _columns(text: str) -> _Columns | None:
         return None
     fields = text.replace("\n", "\t").split("\t")
     contigs, *positions = (fields[column :: tabs + 1] for column in range(3))
-    digits = " ".join(positions[0] + positions[1]).encode()
-    if digits.translate(None, _DIGITS + b" "):
+    # A line feed is in no field.
+    digits = "\n".join(positions[0] + positions[1]).encode()
+    if digits.translate(None, _DIGITS + b"\n"):
         return None
     number_of = {contig: number for number, contig in enumerate(dict.fromkeys(contigs))}
     on = np.fromiter(map(number_of.__getitem__, contigs), np.int64, len(contigs))

@@ -211,7 +211,7 @@ class RegionList(ColumnList[Region]):
 
 
 def indexes_of_spans(regions: RegionList) -> "NDArray[np.int64]":
-    """Returns the same as regions.spans(), for numpy; where many are needed."""
+    """Returns the same as regions.spans(), as an array of numpy: faster where there are many."""
     # Here, as to load numpy takes 0.1 s, and only spans need it.
     import numpy as np
 

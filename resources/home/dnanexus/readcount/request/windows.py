@@ -34,9 +34,9 @@ def cut_into_windows(regions: RegionList, size: int, lengths: Mapping[str, int])
         )
     windows = RegionList()
     numbers_of = {}
-    for number in sorted(set(regions.numbers)):
-        _require_spans(regions.contigs[number])
-        numbers_of[number] = windows.number_of(regions.contigs[number], regions.aliases[number])
+    for used in sorted(set(regions.numbers)):
+        _require_spans(regions.contigs[used])
+        numbers_of[used] = windows.number_of(regions.contigs[used], regions.aliases[used])
     for on, (start, end) in zip(map(numbers_of.__getitem__, regions.numbers), bounds, strict=True):
         starts = array("q", range(start, end, size))
         numbers = array("q", [on]) * len(starts)

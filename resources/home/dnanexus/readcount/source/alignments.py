@@ -9,6 +9,7 @@ from readcount.collector import without_collector
 from readcount.errors import InputError
 from readcount.formats.bam_index import ContigIndex
 from readcount.formats.content import BAM, BEGINNING_BYTES, CRAM, kind_of_bytes
+from readcount.request.region import UNPLACED
 from readcount.source import bam, cram
 from readcount.source.commands import has_header, make_index, not_sorted, quickcheck
 from readcount.source.contigs import Access, Contig
@@ -156,6 +157,12 @@ def _read_header(data: Reader, kind: str) -> Header:
             raise InputError(
                 f"{field} is corrupt: its header cannot be read ({reason}). Upload it again."
             ) from None
+    if UNPLACED.contig in header.names:
+        # SAM specification, section 1.2.1; to samtools the name stands for unplaced records.
+        raise InputError(
+            f"{field} has a reference sequence '*' in its header. Give it another name, with "
+            "'samtools reheader'."
+        )
     if repeated := repeated_name(header):
         # SAM specification, section 1.3; samtools could not be asked for the second one.
         raise InputError(

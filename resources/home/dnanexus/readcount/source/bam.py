@@ -135,7 +135,7 @@ class BamEvidence:
         """Returns the first fields of records; raises InputError if they are not as expected."""
         fields = self._first_fields([one.offset for one in expected])
         for one, found in zip(expected, fields, strict=True):
-            contig = found[0] if found else NO_REFERENCE
+            contig, _ = found or (NO_REFERENCE, NO_POSITION)
             if contig == one.contig:
                 continue
             should, is_there = self._record_of(one.contig), self._record_of(contig)
@@ -199,7 +199,7 @@ class BamEvidence:
                 raise self.file.contradiction(name, "its offsets are not in the order of the file")
             # As in check_index: what follows the last record of the sequence before is its first.
             expected += [Expected(at, number) for at in sorted({end, first, last_chunk})]
-            # Virtual file offsets: of a block in the file, and in what it holds.
+            # A virtual file offset has that of a block in the file, and one in the block's data.
             blocks, within = (behind >> 16) - (first >> 16), (behind & 0xFFFF) - (first & 0xFFFF)
             most = (blocks * MOST_DATA_PER_BYTE + within) // SMALLEST_RECORD
             if contig.indexed.records is not None and contig.indexed.records > most:

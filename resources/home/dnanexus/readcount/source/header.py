@@ -15,7 +15,7 @@ from readcount.request.region import NO_ALIASES
 from readcount.text import shorten
 
 _READ_GROUP = re.compile(r"\n@RG\t(.*)")
-_SEQUENCE_WITH_ALIAS = re.compile(r"\n(@SQ\t.*\tAN:.*)")
+_SEQUENCE_WITH_ALIAS = re.compile(r"\n(@SQ(?:\t.*)?\tAN:.*)")
 
 
 class Header(NamedTuple):
