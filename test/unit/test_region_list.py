@@ -1,7 +1,7 @@
 """A list of regions in columns is the list of the regions."""
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 import readcount.request.bed as bed_module
@@ -91,6 +91,8 @@ LINES = st.sampled_from(
 
 
 @given(st.lists(LINES, max_size=8))
+@example(["5\t5\t20\t99"])
+@example(["chr1\t1 2\t30", "chr1\t\t40"])
 def test_lines_are_read_together_as_one_by_one(
     tmp_path_factory: pytest.TempPathFactory, lines: list[str]
 ) -> None:
