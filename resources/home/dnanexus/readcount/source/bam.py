@@ -324,10 +324,19 @@ class BamEvidence:
         runner: Runner,
     ) -> None:
         size = sum(end - begin >> 16 for begin, end in ranges)
-        parts = cut_between(ranges, named, size / (PARTS_PER_PROCESS * len(runner.processes)))
+        tasks = PARTS_PER_PROCESS * len(runner.processes)
+        parts = list(cut_between(ranges, named, size / tasks))
+        # Where there are thousands of ranges, to pass each on takes longer than to follow it.
+        dealt = [parts[first::tasks] for first in range(min(tasks, len(parts)))]
         try:
-            for _ in runner.results(partial(follow_blocks, data.path), parts):
+            for _ in runner.results(partial(_follow_parts, data.path), dealt):
                 pass
         except BlockError as error:
             what = f"no BGZF block begins at byte {error}, where the index has one"
             raise InputError(self.file.corrupt_or_mismatch(what)) from error
+
+
+def _follow_parts(path: Path, parts: Sequence[Sequence[int]]) -> None:
+    """Follows the blocks of parts of a file, as follow_blocks does."""
+    for offsets in parts:
+        follow_blocks(path, offsets)
