@@ -63,19 +63,17 @@ def record_offsets(bins: Bins) -> RecordOffsets | None:
     Raises:
         ValueError: the entry contradicts itself; the message says how.
     """
-    entries = bins.bins
-    chunks = sorted(chain.from_iterable(zip(c[::2], c[1::2], strict=True) for _, _, c in entries))
+    chunks = list(chain.from_iterable(map(itemgetter(2), bins.bins)))
     if not chunks:
         if bins.bounds and bins.bounds[0] < bins.bounds[1]:
             raise ValueError("it has no offsets of its records")
         return None
-    reached = [0, *accumulate(map(itemgetter(1), chunks), max)]
-    begin, end = bins.bounds or (chunks[0][0], reached[-1])
-    reached[0] = begin
-    firsts, lasts = map(itemgetter(0), chunks), map(itemgetter(1), chunks)
-    if chunks[0][0] != begin or reached[-1] != end or any(map(gt, firsts, lasts)):
+    firsts, lasts = sorted(chunks[::2]), sorted(chunks[1::2])
+    begin, end = bins.bounds or (firsts[0], lasts[-1])
+    if firsts[0] != begin or lasts[-1] != end or any(map(gt, chunks[::2], chunks[1::2])):
         raise ValueError("its offsets are not those of its first and last record")
-    if any(map(gt, map(itemgetter(0), chunks), reached)):
+    # If a chunk begins after the end of all that begin before it, so does it in these two lists.
+    if any(map(gt, firsts[1:], lasts)):
         raise ValueError("it skips some of its records")
     starts, lows, begins = _in_order(bins)
     if any(map(gt, lows, begins)):
@@ -88,7 +86,7 @@ def record_offsets(bins: Bins) -> RecordOffsets | None:
             raise ValueError("its linear index is not in order")
     highs = list(accumulate(reversed(begins), min))[::-1]
     lows = list(accumulate(lows, max))
-    return RecordOffsets(bins.shift, starts, lows, highs, begin, chunks[-1][0], end)
+    return RecordOffsets(bins.shift, starts, lows, highs, begin, firsts[-1], end)
 
 
 def _in_order(bins: Bins) -> tuple[list[int], list[int], list[int]]:
