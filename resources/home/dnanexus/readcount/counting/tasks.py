@@ -164,6 +164,8 @@ def count_spans(
     One call returns the records on the lines of the group, each once. Raises as run_task does.
     """
     # Here, as to load numpy takes 0.1 s, and only spans need it.
+    import numpy as np
+
     from readcount.counting.overlaps import count_overlaps
     from readcount.formats.bam_stream import read_positions
 
@@ -174,8 +176,8 @@ def count_spans(
         try:
             names, records = read_positions(stream)
             numbers = {name: number for number, name in enumerate(names)}
-            contigs = [numbers[contig] for contig in group.contigs]
-            on = list(map(contigs.__getitem__, group.on))
+            contigs = np.array([numbers[contig] for contig in group.contigs])
+            on = contigs[np.array(group.on)]
             return count_overlaps(records, on, group.starts, group.ends)
         except (OSError, ValueError, LookupError) as error:
             raise failure(file, doing, ["samtools", "view"], 0, str(error)) from error

@@ -188,7 +188,8 @@ def group_spans(
         if first == end:
             continue
         run = spans.at(slice(first, end))
-        used, on = np.unique(run.on, return_inverse=True)
+        another = np.diff(run.on, prepend=-1) != 0
+        used, on = run.on[another], np.cumsum(another) - 1
         before = spent[first - 1] if first else 0
         yield SpanGroup(
             numbers=_range_or_plain(run.numbers),
