@@ -65,7 +65,9 @@ def offsets_of(contig: Contig) -> list[int]:
     if begin >= end:
         return []
     rising = list(accumulate(known[:-1], max, initial=begin))[1:]
-    return [*(min(offset, end) for offset in rising), end]
+    # In a good index all are before the end.
+    before_end = rising[: bisect_left(rising, end)]
+    return before_end + [end] * (len(rising) + 1 - len(before_end))
 
 
 def _touched(region: Region, intervals: int) -> tuple[int, int]:
