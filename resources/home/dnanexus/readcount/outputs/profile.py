@@ -7,7 +7,7 @@ from itertools import accumulate
 from typing import TYPE_CHECKING
 
 from readcount.outputs.result import Result
-from readcount.request.region_list import NONE, indexes_of_spans
+from readcount.request.region_list import NONE
 
 if TYPE_CHECKING:
     import numpy as np
@@ -65,9 +65,10 @@ def profiles_of(result: Result) -> Profiles:
     # Here, as to load numpy takes 0.1 s, and only spans need it.
     import numpy as np
 
-    spans = indexes_of_spans(regions)
-    on, records = np.array(regions.numbers)[spans], np.array(result.regions.records)[spans]
-    sums = np.bincount(on, records)
+    from readcount.request.span_columns import spans_in
+
+    spans, on, _, _ = spans_in(regions)
+    sums = np.bincount(on, np.array(result.regions.records)[spans])
     totals: Counter[str] = Counter()
     for number in np.unique(on).tolist():
         totals[regions.contigs[number]] += int(sums[number])

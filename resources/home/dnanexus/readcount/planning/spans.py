@@ -15,16 +15,15 @@ from readcount.formats.bam_index import INTERVAL
 from readcount.planning.costs import Costs
 from readcount.planning.density import expected_records, offsets_of
 from readcount.planning.task import SpanGroup
-from readcount.request.region import POSITION_BITS, fits_bed
-from readcount.request.region_list import NONE, RegionList, indexes_of_spans
+from readcount.request.region import fits_bed
+from readcount.request.region_list import NONE, RegionList
+from readcount.request.span_columns import Bools, Ints, reached_before, spans_in
 from readcount.source.contigs import Contig
 
 # Between two spans, samtools skips more records than these; to pass on fewer takes less time.
 MOST_IN_GAP = 200
 
-Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
-Bools = NDArray[np.bool_]
 
 
 class Density:
@@ -138,9 +137,8 @@ def spans_of(regions: RegionList, contigs: Mapping[str, Contig]) -> Spans:
     """
     order = {name: number for number, name in enumerate(contigs)}
     sequences = np.array([order.get(contig, -1) for contig in regions.contigs], np.int64)
-    numbers = indexes_of_spans(regions)
-    on = sequences[np.array(regions.numbers)[numbers]]
-    starts, ends = np.maximum(np.array(regions.starts)[numbers], 0), np.array(regions.ends)[numbers]
+    numbers, on_in_list, starts, ends = spans_in(regions)
+    on = sequences[on_in_list]
     density = Density(list(contigs.values()), np.unique(on))
     return Spans(numbers, on, starts, ends, density.shares(on, starts, ends), density)
 
@@ -209,11 +207,7 @@ def _gaps(spans: Spans) -> tuple[Floats, Bools]:
     Args:
         spans: in the order of the file.
     """
-    # A number for each position of each sequence, so that one pass finds how far spans reach.
-    sequence = spans.on << POSITION_BITS
-    reached = np.maximum.accumulate(sequence + spans.ends)
-    on_another = np.diff(spans.on, prepend=-1) != 0
-    before = np.where(on_another, 0, np.roll(reached, 1) - sequence)
+    before, on_another = reached_before(spans.on, spans.ends)
     gaps = spans.density.between(spans.on, before, spans.starts)
     skipped = on_another | (gaps > MOST_IN_GAP)
     return np.where(skipped, 0, gaps), skipped

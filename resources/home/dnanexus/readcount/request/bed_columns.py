@@ -25,13 +25,15 @@ class _Columns(NamedTuple):
     Attributes:
         contigs: the names in the first column, each once.
         on: which of these each line has.
-        positions: the second column of all lines, and then the third.
+        starts: the second column.
+        ends: the third; as long as the others only if each field of both is one number.
         names: the fourth; empty if there is none.
     """
 
     contigs: list[str]
     on: NDArray[np.int64]
-    positions: NDArray[np.int64]
+    starts: NDArray[np.int64]
+    ends: NDArray[np.int64]
     names: Sequence[str] = ()
 
 
@@ -50,7 +52,7 @@ def add_plain_lines(
         Whether they were added; if not, each line has to be looked at.
     """
     columns = _three_columns_of_one_contig(text) or _columns(text)
-    if columns is None or len(columns.positions) != 2 * len(columns.on):
+    if columns is None or not len(columns.starts) == len(columns.ends) == len(columns.on):
         return False
     sequences = []
     for name in columns.contigs:
@@ -60,7 +62,7 @@ def add_plain_lines(
             sequences.append(span_on(name, 0, 1, lengths, aliases=aliases))
         except RegionError:
             return False
-    starts, ends = columns.positions.reshape(2, -1)
+    starts, ends = columns.starts, columns.ends
     most = np.array([lengths[sequence.contig] for sequence in sequences])[columns.on]
     if not (np.all(starts < ends) and np.all(ends <= most)):
         return False
@@ -87,8 +89,7 @@ def _three_columns_of_one_contig(text: str) -> _Columns | None:
     if positions.translate(None, _DIGITS) != b"\t\n" * (lines - 1) + b"\t":
         return None
     numbers = np.fromstring(positions, np.int64, sep=" ")
-    positions_of_all = np.concatenate((numbers[::2], numbers[1::2]))
-    return _Columns([contig], np.zeros(lines, np.int64), positions_of_all)
+    return _Columns([contig], np.zeros(lines, np.int64), numbers[::2], numbers[1::2])
 
 
 def _columns(text: str) -> _Columns | None:
@@ -105,4 +106,5 @@ def _columns(text: str) -> _Columns | None:
     number_of = {contig: number for number, contig in enumerate(dict.fromkeys(contigs))}
     on = np.fromiter(map(number_of.__getitem__, contigs), np.int64, len(contigs))
     names = list(map(str.strip, fields[3 :: tabs + 1])) if tabs > 2 else ()
-    return _Columns(list(number_of), on, np.fromstring(digits, np.int64, sep=" "), names)
+    numbers = np.fromstring(digits, np.int64, sep=" ")
+    return _Columns(list(number_of), on, numbers[: len(on)], numbers[len(on) :], names)

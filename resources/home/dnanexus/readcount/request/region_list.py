@@ -5,13 +5,9 @@ from array import array
 from collections.abc import Container, Iterable, Iterator, Sequence
 from itertools import compress, count, repeat
 from operator import add, gt, not_
-from typing import TYPE_CHECKING, TypeVar, overload
+from typing import TypeVar, overload
 
 from readcount.request.region import UNPLACED, Region
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
 
 T = TypeVar("T")
 
@@ -208,11 +204,3 @@ class RegionList(ColumnList[Region]):
         spans = map(gt, map(add, regions.starts, regions.ends), repeat(2 * NONE))
         regions.whole = array("q", compress(count(), map(not_, spans)))
         return regions
-
-
-def indexes_of_spans(regions: RegionList) -> "NDArray[np.int64]":
-    """Returns the same as regions.spans(), as an array of numpy: faster where there are many."""
-    # Here, as to load numpy takes 0.1 s, and only spans need it.
-    import numpy as np
-
-    return np.delete(np.arange(len(regions)), np.array(regions.whole))

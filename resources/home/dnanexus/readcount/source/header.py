@@ -81,9 +81,7 @@ def _aliases(text: str, names: Set[str]) -> Mapping[str, str]:
 
 def repeated_name(header: Header) -> str | None:
     """Returns a name that several reference sequences have; None if there is none."""
-    if len(set(header.names)) == len(header.names):
-        return None
-    return next(name for name, times in Counter(header.names).items() if times > 1)
+    return next((name for name, times in Counter(header.names).items() if times > 1), None)
 
 
 def check_read_groups(header: Header, filters: Filters, name: str) -> None:

@@ -12,8 +12,8 @@ from operator import gt, itemgetter
 from typing import NamedTuple
 
 from readcount.formats.bam_index import Bins, first_bin
-from readcount.request.region import LAST_POSITION, POSITION_BITS, Region
-from readcount.request.region_list import NONE, RegionList, indexes_of_spans
+from readcount.request.region import LAST_POSITION, Region
+from readcount.request.region_list import NONE, RegionList
 
 # Between spans whose blocks are followed together: to look up each takes longer.
 JOINED_BASES = 1 << 16
@@ -138,18 +138,14 @@ def covering(regions: RegionList) -> Iterator[Region]:
     # Here, as to load numpy takes 0.1 s, and only spans need it.
     import numpy as np
 
-    numbers = indexes_of_spans(regions)
-    on, starts, ends = (
-        np.array(column)[numbers] for column in (regions.numbers, regions.starts, regions.ends)
-    )
-    starts, ends = np.maximum(starts, 0), np.where(ends == NONE, LAST_POSITION, ends)
+    from readcount.request.span_columns import reached_before, spans_in
+
+    _, on, starts, ends = spans_in(regions)
+    ends = np.where(ends == NONE, LAST_POSITION, ends)
     order = np.lexsort((starts, on))
     on, starts, ends = on[order], starts[order], ends[order]
-    # A number for each position of each sequence, so that one pass finds how far spans reach.
-    sequence = on << POSITION_BITS
-    reached = np.roll(np.maximum.accumulate(sequence + ends), 1)
-    apart = (np.diff(on, prepend=NONE) != 0) | (sequence + starts > reached + JOINED_BASES)
-    (first,) = np.nonzero(apart)
+    reached, is_first = reached_before(on, ends)
+    (first,) = np.nonzero(is_first | (starts > reached + JOINED_BASES))
     columns = on[first], starts[first], np.maximum.reduceat(ends, first)
     yield from map(regions.region, *(column.tolist() for column in columns))
 
