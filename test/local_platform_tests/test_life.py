@@ -28,8 +28,9 @@ import os, subprocess, sys, time
 sleep = [sys.executable, "-c", "import time; print('up', flush=True); time.sleep(3600)"]
 deaf = [sys.executable, "-c", "import signal, time; signal.signal(15, signal.SIG_IGN);"
         "print('up', flush=True); time.sleep(3600)"]
+# What it starts has another output, so that the ID is the first line of this one.
 lost = [sys.executable, "-c", "import subprocess, sys; p = subprocess.Popen(sys.argv[1:],"
-        "start_new_session=True); print(p.pid, flush=True)", *sleep]
+        "start_new_session=True, stdout=subprocess.DEVNULL); print(p.pid, flush=True)", *sleep]
 ids = [os.getpid()]
 for command, how in ((sleep, {"start_new_session": True}), (deaf, {"env": {}})):
     process = subprocess.Popen(command, stdout=subprocess.PIPE, **how)
