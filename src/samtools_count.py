@@ -26,9 +26,9 @@ from readcount.dnanexus import (
 )
 from readcount.outputs.result import Result
 from readcount.planning.costs import costs_for
-from readcount.planning.merge import merge_counts
-from readcount.planning.plan import plan_tasks
-from readcount.planning.shards import divide
+from readcount.planning.divide import divide
+from readcount.planning.merge import MergedCounts, merge_counts
+from readcount.planning.plan import asked_tids, plan_tasks
 from readcount.planning.task import Plan
 from readcount.request.regions import describe_regions, list_regions
 from readcount.request.request import Request
@@ -37,8 +37,7 @@ from readcount.source.alignments import Alignments, open_alignments
 from readcount.source.files import InputFiles
 from readcount.source.header import check_read_groups
 from readcount.text import plural
-from readcount.verification.index_counts import counts_of_index
-from readcount.verification.verify import VerifiedCounts, verify
+from readcount.verification.verify import verify
 
 # Subjobs plan for so many processes each, whatever their workers have, so that every one of them
 # makes the same plan.
@@ -65,21 +64,19 @@ def main(**job_input: Any) -> dict[str, Any]:
         request = Request(**job_input)
         if request.subjobs:
             return scatter(request, job_input)
-        if request.from_index:
-            return count_from_index(request)
         cores = cpu_count()
-        # Transfers leave threads alive, and a fork beside threads can deadlock: the Pool is first.
+        # Start the Pool first: transfers leave threads, and forking a process with threads can
+        # deadlock.
         with start_workers(request.processes(cores)) as workers:
             work = prepare(request, len(workers.processes), cores)
-            work.alignments.evidence.check_index()
+            work.alignments.evidence.check_index(work.plan.edges)
             log(f"{work.plan} on {plural(cores, 'core')}")
             numbers = range(len(work.plan.tasks))
             counted = count_tasks(
-                work.plan, numbers, work.alignments.file, request.filters, workers, log
+                work.plan, numbers, work.alignments.parts, request.filters, workers, log
             )
             merged = merge_counts(work.plan, counted)
-            counts = verify(merged, work.alignments.evidence, request.filters, workers)
-        return finish(work.files, work.alignments, request, counts)
+        return finish(work, request, merged)
 
 
 class Work(NamedTuple):
@@ -88,54 +85,47 @@ class Work(NamedTuple):
     Attributes:
         files: the input files.
         alignments: the BAM or CRAM, opened.
-        plan: which samtools call counts what.
+        plan: which samtools call reads what.
+        from_index: how the numbers of the index were checked, if the counts are these.
     """
 
     files: InputFiles
     alignments: Alignments
     plan: Plan
+    from_index: Sequence[str]
 
 
 def prepare(request: Request, processes: int, cores: int = 1) -> Work:
     """Fetches the inputs, reads the header and the index, and plans the count of each region."""
     files = fetch_inputs(request)
-    alignments = open_alignments(files, log, cores=cores, find_unplaced=request.include_unplaced)
+    alignments = open_alignments(files, log, cores=cores)
     check_read_groups(alignments.header, request.filters, alignments.file.name)
-    aliases = alignments.header.aliases
+    aliases, names = alignments.header.aliases, alignments.header.names
     regions = list_regions(request, files.bed, alignments.lengths, aliases)
-    log(f"counting {request.filters} in {describe_regions(request, files.bed)}")
-    unplaced = alignments.unplaced or 0
-    costs = costs_for(alignments.access, alignments.contigs, unplaced)
-    plan = plan_tasks(regions, alignments.contigs, processes, unplaced=unplaced, costs=costs)
-    return Work(files, alignments, plan)
+    log(f"counting {request.records_counted} in {describe_regions(request, files.bed)}")
+    whole, spans = asked_tids(regions, names)
+    evidence = alignments.evidence
+    located = evidence.trust(whole) if request.from_index else evidence.locate(whole, spans)
+    costs = costs_for(alignments.file.data.streamed)
+    plan = plan_tasks(regions, names, located.layout, processes, costs, located.numbers)
+    return Work(files, alignments, plan, located.checks)
 
 
-def finish(
-    files: InputFiles, alignments: Alignments, request: Request, counts: VerifiedCounts
-) -> dict[str, Any]:
-    """Uploads the outputs; returns links to them."""
+def finish(work: Work, request: Request, merged: MergedCounts) -> dict[str, Any]:
+    """Verifies the counts and uploads the outputs; returns links to them."""
+    evidence = work.alignments.evidence
+    counts = verify(merged, evidence, request.filters, work.from_index)
     for check in counts.checks:
         log(check)
     result = Result(
         counts,
-        alignments.lengths,
+        work.alignments.lengths,
         records_counted=request.records_counted,
-        regions_counted=describe_regions(request, files.bed),
-        unplaced=alignments.unplaced,
+        regions_counted=describe_regions(request, work.files.bed),
+        unplaced=evidence.unplaced,
         from_index=request.from_index,
     )
-    return upload_outputs(result, request, alignments.file)
-
-
-def count_from_index(request: Request) -> dict[str, Any]:
-    """Uploads the numbers that the index has, without counting a record."""
-    files = fetch_inputs(request)
-    alignments = open_alignments(files, log)
-    regions = list_regions(request, None, alignments.lengths, alignments.header.aliases)
-    source = alignments.evidence.source
-    log(f"taking the counts of {plural(len(regions), 'region')} from the {source}")
-    counts = counts_of_index(regions, alignments.evidence)
-    return finish(files, alignments, request, counts)
+    return upload_outputs(result, request, work.alignments.file)
 
 
 def scatter(request: Request, job_input: dict[str, Any]) -> dict[str, Any]:
@@ -145,7 +135,7 @@ def scatter(request: Request, job_input: dict[str, Any]) -> dict[str, Any]:
         References to what will be the outputs.
     """
     work = prepare(request, request.subjobs * PROCESSES_PER_SUBJOB)
-    work.alignments.evidence.check_index()
+    work.alignments.evidence.check_index(work.plan.edges)
     shards = divide(work.plan.tasks, request.subjobs)
     log(f"{work.plan} in {plural(len(shards), 'subjob')}")
     return start_subjobs(job_input, request, work.alignments.file.index, len(shards))
@@ -176,7 +166,9 @@ def count_shard(shard: int, **job_input: Any) -> dict[str, Any]:
                 f"{plural(len(workers.processes), 'connection')}"
             )
             counted = list(
-                count_tasks(work.plan, numbers, work.alignments.file, request.filters, workers, log)
+                count_tasks(
+                    work.plan, numbers, work.alignments.parts, request.filters, workers, log
+                )
             )
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
     log(f"{usage.ru_utime + usage.ru_stime:,.2f} s of CPU time")
@@ -202,8 +194,7 @@ def merge(counted: Sequence[dict[str, Sequence[int]]], **job_input: Any) -> dict
         request = Request(**job_input)
         work = prepare(request, request.subjobs * PROCESSES_PER_SUBJOB)
         merged = merge_counts(work.plan, tasks_of_shards(counted))
-        counts = verify(merged, work.alignments.evidence, request.filters)
-        return finish(work.files, work.alignments, request, counts)
+        return finish(work, request, merged)
 
 
 if __name__ == "__main__":

@@ -1,25 +1,20 @@
 """BAM files for tests, each made of what its test cares about; the rest has defaults."""
 
 import random
+import struct
 import subprocess
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
-from typing import Any
 
 import pysam
 
-from readcount.formats.bam_index import ContigIndex
-from readcount.source.contigs import Contig
+from readcount.formats.bam_index import read_index
 
 LENGTH = 10_000
 # Beyond this a CRAM is written without a reference.
 LONGEST_REFERENCE = 300_000
-
-
-def contig_of(length: int, records: int | None = None, **indexed: Any) -> Contig:
-    """Returns what is known of a reference sequence, with these attributes of ContigIndex."""
-    return Contig(length, ContigIndex(records, **indexed))
 
 
 @dataclass(frozen=True)
@@ -86,10 +81,12 @@ def write_bam(
     *,
     more_header: Sequence[str] = (),
     csi: bool = False,
+    names: Iterable[str] | None = None,
 ) -> Path:
     """Writes just these records, sorted, and the index; contigs gives lengths in header order.
 
-    The index is at the same path with .bai after it, even if it is a CSI.
+    The index is at the same path with .bai after it, even if it is a CSI. The names of the records
+    are read0, read1, ... unless there are others.
     """
     path = path / "sample.bam" if path.is_dir() else path
     header = pysam.AlignmentHeader.from_text(
@@ -108,8 +105,9 @@ def write_bam(
         return (len(order), 0) if read.contig is None else (order[read.contig], read.position)
 
     with pysam.AlignmentFile(str(path), "wb", header=header) as bam:
-        for number, read in enumerate(sorted(reads, key=place)):
-            bam.write(_record(header, f"read{number}", read))
+        names = names or (f"read{number}" for number in count())
+        for name, read in zip(names, sorted(reads, key=place), strict=False):
+            bam.write(_record(header, name, read))
     pysam.index("-c" if csi else "-b", str(path), f"{path}.bai")
     return path
 
@@ -146,6 +144,21 @@ def make_big_bam(path: Path, contigs: int, reads: int, bases: int = 0) -> Path:
     assert view.returncode == 0
     pysam.index(str(path))
     return path
+
+
+def without_statistics(bam: Path) -> Path:
+    """Writes an index as old versions of samtools have made it."""
+    index = read_index(Path(f"{bam}.bai"))
+    made = bam.parent / "old.bai"
+    data = b"BAI\1" + len(index.entries).to_bytes(4, "little")
+    for tid in range(len(index.entries)):
+        bins = index.bins(tid)
+        data += len(bins.bins).to_bytes(4, "little")
+        for number, _, chunks in bins.bins:
+            data += struct.pack(f"<II{len(chunks)}Q", number, len(chunks) // 2, *chunks)
+        data += struct.pack(f"<I{len(bins.linear)}Q", len(bins.linear), *bins.linear)
+    made.write_bytes(data)
+    return made
 
 
 def index_of(path: Path) -> Path:

@@ -21,16 +21,16 @@ MESSAGES = {
         rf"mappings_sorted_bam: {FILE} has more than one reference sequence .* 'samtools reheader'",
         rf"mappings_sorted_bam: {FILE} has a reference sequence '\*' in its header\. .* reheader'",
         rf"mappings_sorted_bam: {FILE} is of CRAM version .*, and only version 3 can be counted\. ",
-        rf"mappings_sorted_bam: {FILE} cannot be read as a CRAM: .*\. Upload it again, or give i",
         r"mappings_sorted_bam: samtools failed while .*: exit status -?\d+, .*\. .*upload",
         r"mappings_sorted_bam: samtools failed while .*: exit status -?\d+, .*\. .*Upload",
         rf"mappings_sorted_bai: {FILE} is .*, not the index of a (BAM|CRAM) file\. {NEW_INDEX}",
         rf"mappings_sorted_bai: {FILE} is corrupt: .*\. {NEW_INDEX}",
         rf"mappings_sorted_bai: {FILE} does not match {FILE}: .*\. {NEW_INDEX}",
-        rf"mappings_sorted_bai: {FILE} contradicts itself at .*: .*\. {NEW_INDEX}",
-        rf"mappings_sorted_bai: {FILE} does not match {FILE}, or one of them is corrupt: (.* has "
-        rf"[\d,]+ records? in (the index|its containers), but the count is -?[\d,]+|no record can "
-        rf"be read where .*|no BGZF block begins at byte [\d,]+.*)\. {BAM_AND_INDEX}",
+        rf"mappings_sorted_bai: {FILE} is inconsistent for .*: .*\. {NEW_INDEX}",
+        rf"mappings_sorted_bai: {FILE} does not match {FILE}, or one of them is corrupt: (the "
+        rf"(index lists|containers list) [\d,]+ records? for .*, but [\d,]+ were counted|no record "
+        rf"can be read where .*|the file ends (before the index does|within a container)|no "
+        rf"container begins at byte \d+)\. {BAM_AND_INDEX}",
         r"regions: '.*' is on '.*', which is not a reference sequence of the file\. .*The file has",
         r"regions: '.*' is the name of a reference sequence, and also a span .* in braces: ",
         r"regions: '.*' selects unplaced reads; set include_unplaced instead\.",
@@ -46,7 +46,6 @@ MESSAGES = {
         r"regions_bed: .*, line [\d,]+: '.*' has .* bp there, but \d+ bp in the BAM or CRAM\. Is i",
         r"regions_bed: .* is .*\. Give a BED file or an interval list\.",
         r"regions(_bed: .*, line [\d,]+)?: '.*' ends after the end of .* \([\d,]+ bp\)\. Is it for",
-        r"regions(_bed: .*, line [\d,]+)?: '.*' is a span of a sequence that samtools can only c",
         r"regions_bed: .*, line [\d,]+: '.*' is on '.*', which is not a reference sequence of th",
         r"regions_bed: .*, line [\d,]+: a BED line has at least three columns .*, found '.*'\.",
         r"regions_bed: .*, line [\d,]+: start and end \(columns 2 and 3\) must be whole numbers,",
@@ -56,7 +55,6 @@ MESSAGES = {
         r"primary_chromosomes_only: no region is on chromosome 1-22, X, Y or M\. The file has .*",
         r"windows: -\d+ is not a size\. Give bases, or 0 for whole regions\.",
         r"windows: [\d,]+ bases make [\d,]+ windows, and at most [\d,]+ can be counted\. Give a",
-        r"windows: '.*' is a span of a sequence that samtools can only count as a whole\. Leave it",
         r"min_mapping_quality: .* is not a mapping quality\. Give a number from 0 to 255\.",
         r"(require|exclude)_flags: unknown flag in '.*'\. Give names that 'samtools flags' lists",
         r"(require|exclude)_flags: '.*' is too large: FLAG is at most 65535",
@@ -67,8 +65,7 @@ MESSAGES = {
         r"counts_from: 'index' has no number for '.*', a part of a .*\. Set counts_from to 'rec",
         r"counts_from: 'index' needs an index\. Give mappings_sorted_bai, or set counts_from to",
         r"counts_from: the index .* has no statistics for .*\. Set counts_from to 'records'\.",
-        r"counts_from: .* share containers with other sequences\. Set counts_from to 'records'\.",
-        r"counts_from: .* records without a position, .*\. Set counts_from to 'records'\.",
+        rf"counts_from: {FILE} has a record of .* without a position, .*\. Set counts_from to 'rec",
         r"output_prefix: '.*' cannot begin a file name\. Give up to 100 characters without a slash",
         r"(stream_bam|subjobs): a file that is streamed needs an index\. Give mappings_sorted_bai",
         r"subjobs: .* is not a number of jobs\. Give 0 for one job\.",

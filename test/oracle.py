@@ -13,6 +13,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from readcount.request.region import Region
+
 
 def count_by_rname(bam: Path) -> Counter[str]:
     """Gives the number of records for each RNAME, `*` among them for those without a place."""
@@ -50,6 +52,11 @@ def _contigs(bam: Path) -> list[str]:
         if kind == "@SQ":
             contigs += [field[3:] for field in fields if field.startswith("SN:")]
     return contigs
+
+
+def in_braces(region: Region) -> str:
+    """Gives a region as samtools takes it, whatever the name."""
+    return f"{{{region.contig}}}{str(region).removeprefix(region.contig)}"
 
 
 @dataclass(frozen=True)

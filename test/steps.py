@@ -1,23 +1,22 @@
 """The steps of the applet's entry script without the platform, for tests and measurements."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from readcount.counting.pool import Workers
-from readcount.counting.tasks import count_tasks
+from readcount.counting.tasks import count_tasks, run_task
 from readcount.outputs.result import Result
-from readcount.planning.costs import costs_for
-from readcount.planning.merge import merge_counts
-from readcount.planning.plan import plan_tasks
-from readcount.request.filters import Filters
+from readcount.planning.costs import Costs, costs_for
+from readcount.planning.merge import MergedCounts, merge_counts
+from readcount.planning.plan import asked_tids, plan_tasks
+from readcount.planning.task import Plan
+from readcount.request.filters import NO_FILTERS, Filters
 from readcount.request.regions import describe_regions, list_regions
 from readcount.request.request import Request
 from readcount.source.alignments import Alignments, open_alignments
-from readcount.source.files import IndexedFile, InputFiles, local_files
+from readcount.source.files import InputFiles, local_files
 from readcount.source.header import check_read_groups
-from readcount.source.readers import LocalFile
-from readcount.verification.index_counts import counts_of_index
 from readcount.verification.verify import verify
 
 LINK = {"$dnanexus_link": "file-0123456789BFGJKPQVXYZbfg"}
@@ -45,14 +44,36 @@ def files_of(bam: Path, index: Path | None = None, bed: Path | None = None) -> I
     return local_files(str(bam), str(index), str(bed) if bed else None)
 
 
-def indexed(bam: Path, index: Path | None = None) -> IndexedFile:
-    """Returns a BAM with its index, by default the one beside it."""
-    return IndexedFile(LocalFile(bam), index or Path(f"{bam}.bai"))
-
-
 def opened(bam: Path, index: Path | None = None) -> Alignments:
     """Opens a BAM or CRAM with its index, by default the one beside it."""
     return open_alignments(files_of(bam, index))
+
+
+def planned(
+    alignments: Alignments,
+    request: Request | None = None,
+    *,
+    bed: Path | None = None,
+    processes: int = 2,
+    costs: Costs | None = None,
+) -> tuple[Plan, Sequence[str]]:
+    """Plans as prepare() does; returns also how the numbers of the index were checked."""
+    request = request or ask()
+    check_read_groups(alignments.header, request.filters, alignments.file.name)
+    names, aliases = alignments.header.names, alignments.header.aliases
+    regions = list_regions(request, bed, alignments.lengths, aliases)
+    whole, spans = asked_tids(regions, names)
+    evidence = alignments.evidence
+    located = evidence.trust(whole) if request.from_index else evidence.locate(whole, spans)
+    costs = costs or costs_for(alignments.file.data.streamed)
+    plan = plan_tasks(regions, names, located.layout, processes, costs, located.numbers)
+    return plan, located.checks
+
+
+def count_here(alignments: Alignments, plan: Plan, filters: Filters = NO_FILTERS) -> MergedCounts:
+    """Counts all tasks of a plan in this process."""
+    counted = [run_task(alignments.parts, task, filters) for task in enumerate(plan.tasks)]
+    return merge_counts(plan, counted)
 
 
 def count_regions(
@@ -60,39 +81,21 @@ def count_regions(
 ) -> Result:
     """Counts as main() does, from the files on."""
     request = request or ask()
-    processes = len(workers.processes)
-    alignments = open_alignments(files, log, find_unplaced=request.include_unplaced)
-    check_read_groups(alignments.header, request.filters, alignments.file.name)
-    regions = list_regions(request, files.bed, alignments.lengths)
-    unplaced = alignments.unplaced or 0
-    costs = costs_for(alignments.access, alignments.contigs, unplaced)
-    plan = plan_tasks(regions, alignments.contigs, processes, unplaced=unplaced, costs=costs)
-    alignments.evidence.check_index()
+    alignments = open_alignments(files, log)
+    plan, from_index = planned(alignments, request, bed=files.bed, processes=len(workers.processes))
+    alignments.evidence.check_index(plan.edges)
     log(str(plan))
     numbers = range(len(plan.tasks))
-    counted = count_tasks(plan, numbers, alignments.file, request.filters, workers, log)
-    counts = verify(merge_counts(plan, counted), alignments.evidence, request.filters, workers)
+    counted = count_tasks(plan, numbers, alignments.parts, request.filters, workers, log)
+    merged = merge_counts(plan, counted)
+    counts = verify(merged, alignments.evidence, request.filters, from_index)
     for check in counts.checks:
         log(check)
     return Result(
         counts,
         alignments.lengths,
-        str(request.filters),
-        describe_regions(request, files.bed),
-        alignments.unplaced,
-    )
-
-
-def count_from_index(files: InputFiles, request: Request) -> Result:
-    """Takes the counts from the index as main() does, from the files on."""
-    alignments = open_alignments(files)
-    regions = list_regions(request, None, alignments.lengths, alignments.header.aliases)
-    counts = counts_of_index(regions, alignments.evidence)
-    return Result(
-        counts,
-        alignments.lengths,
         request.records_counted,
-        describe_regions(request, None),
-        alignments.unplaced,
-        from_index=True,
+        describe_regions(request, files.bed),
+        alignments.evidence.unplaced,
+        from_index=request.from_index,
     )

@@ -11,10 +11,11 @@ from readcount.planning.costs import DOWNLOADED
 
 UNMAPPED = 0x4
 CIGARS = [None, "1M", "10M", "3S5M", "2M40000N2M", "5I", "100000M"]
-# What begins before a window is counted and taken off, or kept out by an expression.
-BY_EDGE = replace(DOWNLOADED, window_record=1.0)
-BY_EXPRESSION = replace(DOWNLOADED, window_record=DOWNLOADED.record)
-ways_to_cut = st.sampled_from([BY_EDGE, BY_EXPRESSION])
+# Costs with which every sequence is cut and counted, or every record looked at, and no parts of the
+# file are joined.
+COUNTED = replace(DOWNLOADED, call=0.0, call_per_sequence=0.0, gap_bytes=0)
+LOOKED_AT = replace(COUNTED, call=1e9)
+ways_to_count = st.sampled_from([DOWNLOADED, COUNTED, LOOKED_AT])
 
 
 def examples(number: int) -> settings:

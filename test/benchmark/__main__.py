@@ -4,12 +4,14 @@ import random
 import re
 import shutil
 import statistics
+import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
 
+import readcount.planning.costs as planning
 from benchmark import scaling
-from benchmark.bams import bam_of_shape, bed_of_exons, human, reads_per_contig
+from benchmark.bams import bam_of_shape, bed_of_exons, cram_of_shape, human, reads_per_contig
 from benchmark.intervals import (
     bed_of_intervals,
     bed_of_windows,
@@ -20,14 +22,8 @@ from benchmark.intervals import (
 from benchmark.measure import Run, Way, cpu_of_children, run
 from benchmark.schedule import Costs, our_schedule, tutorial_schedule
 from benchmark.settings import BENCH, CONTIG_READS, CORES, READS, ROUNDS, SEED, show_progress
-from builders import contig_of
-from readcount.counting.tasks import count_group, run_task
-from readcount.planning.plan import plan_tasks
-from readcount.planning.task import Call, Group
-from readcount.request.region import Region
-from readcount.source.commands import count_region
 from readcount.source.header import read_header
-from steps import indexed, opened
+from steps import ask, count_here, opened, planned
 
 TITLES = {
     "human": "GRCh38-like header: 25 chromosomes, 3,341 decoy and HLA sequences with 1 % of reads",
@@ -63,6 +59,35 @@ def ways(bam: Path, contigs: int) -> list[Way]:
     return [way for way in made if shutil.which(way.command[0])]
 
 
+def ways_for_cram(cram: Path, bed: Path) -> list[list[Way]]:
+    """The ways to count a CRAM: all records, those of a mapping quality, and intervals.
+
+    samtools gets the fields that each needs; from 1.17 on it chooses them itself.
+    """
+    python, cores, path = sys.executable, str(CORES), str(cram)
+    ours = [python, "-m", "benchmark.applet", path, cores]
+
+    def samtools(fields: str, *options: str) -> Way:
+        command = ["samtools", "view", f"-@{cores}", "-c", *options]
+        command += ["--input-fmt-option", f"required_fields={fields}", path]
+        shown = " ".join(["samtools view", f"-@{cores} -c", *options, f"(fields {fields})"])
+        return Way(shown, command)
+
+    quality = [*ours, "", "min_mapping_quality=20"]
+    return [
+        [Way("the applet's counting", ours), samtools("0x1e")],
+        [Way("the applet's counting, MAPQ 20", quality), samtools("0x1e", "-q", "20")],
+        [Way("the applet's counting, intervals", [*ours, str(bed)], keep=False), samtools("0x3e")],
+    ]
+
+
+def measure_cram() -> None:
+    cram = cram_of_shape("human", READS, SEED, BENCH)
+    for measured in ways_for_cram(cram, bed_of_intervals(100_000, BENCH)):
+        show(f"CRAM: {measured[0].name}", cram, measure(cram, measured))
+        sys.stdout.flush()
+
+
 def measure(bam: Path, measured: list[Way]) -> list[Way]:
     """Runs every way in turn, round after round, and compares what they counted."""
     for number in range(ROUNDS):
@@ -70,6 +95,7 @@ def measure(bam: Path, measured: list[Way]) -> list[Way]:
             way.runs.append(run(way.command, way.keep))
             show_progress(f"{bam.name}: round {number + 1} of {ROUNDS}, {way.name}")
     show_progress("")
+    # That of samtools, which includes the unplaced records of a CRAM, is the last.
     counts = totals(measured[0].runs[0].stdout)
     for way in measured:
         for done in way.runs:
@@ -119,24 +145,13 @@ def measure_intervals(bam: Path) -> None:
 
 def show_profile(path: Path, measured: list[Way]) -> None:
     """Says where our CPU time goes that a single samtools does not need."""
-    bam, contigs = indexed(path), opened(path).contigs
-    plan = plan_tasks([Region(contig) for contig in contigs], contigs, CORES)
-    calls = [(0, task) for task in plan.tasks if isinstance(task, Call)]
-    groups = [(0, task) for task in plan.tasks if isinstance(task, Group)]
-
-    def nothing_of(call: Call) -> tuple[int, Call]:
-        return 0, replace(call, region=Region(call.region.contig, 0, 1), window=None)
-
-    def cpu_of(tasks: list[tuple[int, Call]] | list[tuple[int, Group]]) -> float:
-        return cpu_of_children(lambda: [run_task(bam, task) for task in tasks], times=3)
-
-    in_calls, in_groups = cpu_of(calls), cpu_of(groups)
-    to_start = cpu_of([nothing_of(task) for _, task in calls])
+    alignments = opened(path)
+    plan, _ = planned(alignments, processes=CORES)
+    in_calls = cpu_of_children(lambda: count_here(alignments, plan), times=3)
     python = statistics.median(float(done.stderr.split()[-2]) for done in measured[0].runs)
     print(
-        f"\nOf our CPU time the parent process, Python, takes {python:.2f} s. By themselves the "
-        f"calls, {len(calls)}, take {in_calls:.2f} s, of which {to_start:.2f} s to start and to "
-        f"read header and index; the groups, {len(groups)}, take {max(0, in_groups):.2f} s."
+        f"\nOf our CPU time the parent process, Python, takes {python:.2f} s. The samtools calls, "
+        f"{len(plan.tasks)}, take {in_calls:.2f} s one after the other."
     )
 
 
@@ -146,35 +161,40 @@ def memory_of(runs: list[Run]) -> float:
 
 def measure_costs(path: Path) -> Costs:
     """Measures what the plan's costs stand for, on chr1 and on a sequence without records."""
-    bam, contigs = indexed(path), opened(path).contigs
-    empty = next(name for name, contig in contigs.items() if contig.indexed.records == 0)
+    alignments = opened(path)
+    numbers, header = alignments.evidence.numbers, alignments.header
+    empty = next(name for tid, name in enumerate(header.names) if numbers[tid] == 0)
+    view = ["samtools", "view", "-c", str(path)]
+    call = cpu_of_children(lambda: subprocess.run([*view, empty], capture_output=True, check=True))
 
-    def group_of(name: str) -> Group:
-        contig = contigs[name]
-        return Group((0,), (name,), (contig.length,), (contig.indexed.records or 0,), 0, 0)
+    def cpu_of(region: str, costs: planning.Costs) -> float:
+        plan, _ = planned(alignments, ask(regions=[region]), costs=costs, processes=1)
+        # One call, as a task of the size of the file has.
+        return cpu_of_children(lambda: count_here(alignments, plan))
 
-    records = contigs["chr1"].indexed.records or 1
-    call = cpu_of_children(lambda: count_region(bam, Region(empty)))
-    group = cpu_of_children(lambda: count_group(bam, group_of(empty)))
-    whole = cpu_of_children(lambda: count_region(bam, Region("chr1")))
-    grouped = cpu_of_children(lambda: count_group(bam, group_of("chr1")))
+    counted = replace(planning.DOWNLOADED, call=1e-9, large_tasks_per_core=0.1)
+    looked_at = replace(counted, call=1e9)
+    small, large = "chrM", "chr1"
+    records = numbers[0] - numbers[24]
+    task = cpu_of(small, counted)
     return Costs(
         call=call,
-        tally=group - call,
-        record=(whole - call) / records,
-        group_record=(grouped - group) / records,
+        task=task,
+        record=(cpu_of(large, counted) - task) / records,
+        decoded_record=(cpu_of(large, looked_at) - cpu_of(small, looked_at)) / records,
+        record_bytes=path.stat().st_size / READS,
     )
 
 
 def show_schedules(costs: Costs) -> None:
     lengths, shares = human(random.Random(SEED))
     reads = reads_per_contig(shares, READS_OF_30X)
-    contigs = {name: contig_of(length, reads.get(name, 0)) for name, length in lengths.items()}
+    records = [reads.get(name, 0) for name in lengths]
     print(f"\n## Schedule for a 30x human genome: {READS_OF_30X:,} reads of 150 bases\n")
     print(
         f"Costs measured in this run: {1e3 * costs.call:.1f} ms a call, "
-        f"{1e3 * costs.tally:.1f} ms more for a group; {1e6 * costs.record:.3f} us a record, "
-        f"{1e6 * costs.group_record:.3f} in a group. "
+        f"{1e3 * costs.task:.1f} ms one of ours; {1e6 * costs.record:.3f} us a record, "
+        f"{1e6 * costs.decoded_record:.3f} if it is looked at. "
         "The ratio is to total / cores, where total is all records in one go on one core.\n"
     )
     print("| cores | tutorial: calls | makespan (s) | ratio | ours: calls | makespan (s) | ratio |")
@@ -182,7 +202,7 @@ def show_schedules(costs: Costs) -> None:
     for cores in (4, 8, 16, 32, 64, 96):
         row = f"| {cores} "
         for schedule in (tutorial_schedule, our_schedule):
-            made = schedule(contigs, cores, costs)
+            made = schedule(records, cores, costs)
             row += f"| {made.calls:,} | {made.makespan:,.1f} | {made.ratio:,.2f} "
         print(row + "|", flush=True)
 
@@ -220,6 +240,7 @@ def main() -> None:
         show_profile(bams[shape], measured)
         sys.stdout.flush()
     measure_intervals(bams["chromosomes"])
+    measure_cram()
     costs = measure_costs(bams["human"])
     show_schedules(costs)
     show_scaling(costs, bams["human"].stat().st_size / READS)

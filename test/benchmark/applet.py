@@ -1,6 +1,7 @@
 """Counts a BAM as the applet does, but for the platform.
 
-`python -m benchmark.applet BAM CORES [BED]` counts reference sequences, or a BED file's regions.
+`python -m benchmark.applet BAM CORES [BED [INPUT=NUMBER]]` counts reference sequences, or a BED
+file's regions, with other inputs.
 
 The index lies beside the BAM, and the text of the count file goes to standard output; the parent's
 own CPU seconds and its highest memory use, in kB, to standard error.
@@ -12,13 +13,14 @@ from pathlib import Path
 
 from readcount.counting.pool import start_workers
 from readcount.outputs.text import format_counts
-from steps import count_regions, files_of
+from steps import ask, count_regions, files_of
 
 
-def main(bam: str, cores: int, bed: str | None = None) -> None:
+def main(bam: str, cores: int, bed: str = "", *inputs: str) -> None:
+    given = {name: int(number) for name, number in (one.split("=") for one in inputs)}
     with start_workers(cores) as workers:
         files = files_of(Path(bam), bed=Path(bed) if bed else None)
-        result = count_regions(files, workers, lambda line: None)
+        result = count_regions(files, workers, lambda line: None, ask(**given))
     sys.stdout.write(format_counts(result))
     print(time.process_time(), highest_memory(), file=sys.stderr)
 

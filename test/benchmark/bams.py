@@ -160,6 +160,21 @@ def bam_of_shape(shape: str, reads: int, seed: int, folder: Path) -> Path:
     return path
 
 
+def cram_of_shape(shape: str, reads: int, seed: int, folder: Path) -> Path:
+    """Gives a CRAM without reference of the records of a BAM, with its index."""
+    path = folder / f"{shape}-{reads}-{seed}.cram"
+    if not path.exists():
+        bam = bam_of_shape(shape, reads, seed, folder)
+        unfinished = path.with_suffix(".unfinished")
+        # The header has no read groups; without a line for each record.
+        view = ["samtools", "view", "--verbosity", "1", f"-@{os.cpu_count()}", "-C"]
+        view += ["--output-fmt-option", "no_ref=1"]
+        subprocess.run([*view, "-o", unfinished, bam], check=True)
+        unfinished.rename(path)
+        subprocess.run(["samtools", "index", f"-@{os.cpu_count()}", path], check=True)
+    return path
+
+
 def _by_length(lengths: Mapping[str, int], share: float) -> dict[str, float]:
     total = sum(lengths.values())
     return {name: share * length / total for name, length in lengths.items()}

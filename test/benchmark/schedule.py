@@ -1,13 +1,14 @@
 """How long a plan keeps so many cores busy, without a machine that has them."""
 
 import heapq
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from layouts import layout_of, names
+from readcount.planning.costs import DOWNLOADED
 from readcount.planning.plan import plan_tasks
-from readcount.planning.task import Call, Plan, Task
-from readcount.request.region import Region
-from readcount.source.contigs import Contig
+from readcount.planning.task import Task
+from readcount.request.region_list import RegionList
 
 
 @dataclass(frozen=True)
@@ -16,20 +17,21 @@ class Costs:
 
     Attributes:
         call: one `samtools view -c` of a region without records.
-        tally: what a group costs beside its records, and beside one call.
-        record: each record of a call.
-        group_record: each record of a group.
+        task: one samtools call of ours that reads a block.
+        record: each record that is counted.
+        decoded_record: each record that is looked at.
+        record_bytes: size of a record in the file.
     """
 
     call: float
-    tally: float
+    task: float
     record: float
-    group_record: float
+    decoded_record: float
+    record_bytes: float = 90
 
     def of_task(self, task: Task) -> float:
-        if not isinstance(task, Call):
-            return self.call + self.tally + self.group_record * task.records
-        return self.call * task.calls + self.record * task.records
+        record = self.record if task.only else self.decoded_record
+        return self.task + record * task.bytes / self.record_bytes
 
 
 @dataclass(frozen=True)
@@ -63,23 +65,23 @@ def map_batches(seconds: Sequence[float], cores: int) -> list[float]:
     return [sum(seconds[first : first + size]) for first in range(0, len(seconds), size)]
 
 
-def our_schedule(contigs: Mapping[str, Contig], cores: int, costs: Costs) -> Schedule:
-    plan: Plan = plan_tasks([Region(contig) for contig in contigs], contigs, cores)
+def our_schedule(records: Sequence[int], cores: int, costs: Costs) -> Schedule:
+    """What a plan for sequences with so many records each comes to."""
+    layout = layout_of(*(round(number * costs.record_bytes) for number in records))
+    regions = RegionList.of_whole(names(len(records)))
+    plan = plan_tasks(regions, names(len(records)), layout, cores, DOWNLOADED)
     seconds = [costs.of_task(task) for task in plan.tasks]
-    calls = sum(task.calls for task in plan.tasks)
-    return _schedule(contigs, cores, costs, calls, makespan(seconds, cores))
+    return _schedule(records, cores, costs, len(seconds), makespan(seconds, cores))
 
 
-def tutorial_schedule(contigs: Mapping[str, Contig], cores: int, costs: Costs) -> Schedule:
-    seconds = [
-        costs.call + costs.record * (contig.indexed.records or 0) for contig in contigs.values()
-    ]
+def tutorial_schedule(records: Sequence[int], cores: int, costs: Costs) -> Schedule:
+    """What a call for each sequence comes to."""
+    seconds = [costs.call + costs.record * number for number in records]
     longest = makespan(map_batches(seconds, cores), cores)
-    return _schedule(contigs, cores, costs, len(seconds), longest)
+    return _schedule(records, cores, costs, len(seconds), longest)
 
 
 def _schedule(
-    contigs: Mapping[str, Contig], cores: int, costs: Costs, calls: int, longest: float
+    records: Sequence[int], cores: int, costs: Costs, calls: int, longest: float
 ) -> Schedule:
-    total = costs.record * sum(contig.indexed.records or 0 for contig in contigs.values())
-    return Schedule(cores, calls, longest, longest / (total / cores))
+    return Schedule(cores, calls, longest, longest / (costs.record * sum(records) / cores))

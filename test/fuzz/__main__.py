@@ -1,14 +1,15 @@
 """`python -m fuzz N SEED`: damages a BAM and its index N times, and classifies every run.
 
-With `--cram` it is a CRAM. With `--filtered` or `--spans` the index has no number for what is
-counted: records of a selection, to which all of them belong, or thirds of the sequences. With
-`--index` the applet takes the counts from the index; the records of a file this small are then
-counted, too, but with `--large` they are not, as of a large file.
+With `--cram` it is a CRAM. It counts whole reference sequences; records of a mapping quality
+(`--filtered`); thirds of sequences (`--spans`); a sequence and a part of another one (`--some`);
+windows (`--windows`); or takes the numbers of the index (`--index`): the records of a file this
+small are then counted, too, but with `--large` they are not, as of a large file.
 
-Beside the applet's way of counting stand the tutorial's (a `samtools view -c` for each reference
-sequence, of which only the exit status is looked at) and `samtools idxstats`. A run is right if it
-gives the counts of the undamaged file, refused if it ends with an error, and else silently wrong.
-`samtools idxstats` knows only whole sequences.
+Beside the applet's way of counting stand the tutorial's (a `samtools view -c` for each region, of
+which only the exit status is looked at) and `samtools idxstats`, which knows only whole sequences.
+A run is right if it gives the counts of the records by themselves, refused if it ends with an
+error, and else silently wrong. The records are those of the undamaged file; where the file is
+another one, and not damaged, they are its own.
 """
 
 import argparse
@@ -20,23 +21,23 @@ import sys
 import tempfile
 from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-import pysam
-
 from builders import Read, cram_of, write_bam
 from fuzz import bgzf
-from fuzz.cram_mutations import CRAM_MUTATIONS
-from fuzz.mutations import MUTATIONS, Pair
-from oracle import count_by_rname
+from fuzz.cram_mutations import CRAM_MUTATIONS, OPTIONS
+from fuzz.mutations import BLOCK_BYTES, MUTATIONS, Pair
+from oracle import Record, in_braces, records_of
 from readcount.counting.pool import start_workers
 from readcount.errors import ReadCountError
 from readcount.request.region import Region
 from readcount.request.request import Request
 from readcount.source import bam as source_bam
-from steps import ask, count_from_index, count_regions, files_of
+from steps import ask, count_regions, files_of
 
 # Neighbours with many and few records, some without any, and one that is large enough for windows.
 CONTIGS = {"chr1": 400_000, "chr2": 200_000, "empty1": 1_000, "HLA-A*01:01": 3_000}
@@ -45,8 +46,6 @@ CONTIGS |= {"empty2": 1_000, "chrM": 16_569}
 RECORDS = {"chr1": 3_000, "chr2": 2_000, "HLA-A*01:01": 150, "chrM": 800}
 RECORDS |= {f"decoy{number}": 30 for number in range(1, 5)}
 UNPLACED = 300
-# Small blocks, so that there are many of them to be damaged.
-BLOCK_BYTES = 12_000
 
 Counts = dict[str, int]
 
@@ -68,11 +67,36 @@ def thirds() -> tuple[Region, ...]:
     )
 
 
+def halves() -> tuple[Region, ...]:
+    """A sequence, and half of another one, as who asks for a gene wants them."""
+    return Region("chr2"), Region("chr1", 100_000, 300_000), Region("HLA-A*01:01")
+
+
+def asked_for(regions: tuple[Region, ...]) -> Request:
+    return ask(regions=[in_braces(region) for region in regions])
+
+
 WHOLE = Choice(tuple(map(Region, CONTIGS)))
-# No record of a sample has an unmapped mate.
-FILTERED = Choice(WHOLE.regions, ask(exclude_flags="MUNMAP"))
+# A third of the records has a lower mapping quality.
+FILTERED = Choice(WHOLE.regions, ask(min_mapping_quality=20))
 INDEX = Choice(WHOLE.regions, ask(counts_from="index"))
-SPANS = Choice(thirds(), ask(regions=[region.as_samtools() for region in thirds()]))
+SPANS = Choice(thirds(), asked_for(thirds()))
+SOME = Choice(halves(), asked_for(halves()))
+WINDOWS = Choice(
+    tuple(
+        Region(name, start, min(start + 5_000, length))
+        for name, length in CONTIGS.items()
+        for start in range(0, length, 5_000)
+    ),
+    ask(windows=5_000),
+)
+CHOICES = {
+    "--filtered": FILTERED,
+    "--spans": SPANS,
+    "--some": SOME,
+    "--windows": WINDOWS,
+    "--index": INDEX,
+}
 RIGHT, REFUSED, WRONG = "right", "refused", "silently wrong"
 
 
@@ -83,14 +107,14 @@ def main() -> int:
     parser.add_argument("--keep", type=Path, default=Path(".fuzz"), help="where wrong ones go")
     parser.add_argument("--cram", action="store_true", help="damage a CRAM instead of a BAM")
     chosen = parser.add_mutually_exclusive_group()
-    for option, choice in {"--filtered": FILTERED, "--spans": SPANS, "--index": INDEX}.items():
+    for option, choice in CHOICES.items():
         chosen.add_argument(option, action="store_const", const=choice, dest="choice")
     parser.add_argument("--large", action="store_true", help="take the file for a large one")
     parser.set_defaults(choice=WHOLE)
     arguments = vars(parser.parse_args())
     large = arguments.pop("large")
     if large:
-        source_bam.SMALL_BYTES = 0
+        source_bam.SMALL_FILE_BYTES = source_bam.MIN_TRUSTED_BYTES = 0
     tally = fuzz(**arguments)
     print(table(tally))
     wrong, by_idxstats = (
@@ -107,30 +131,67 @@ def fuzz(
     number: int, seed: int, keep: Path, cram: bool = False, choice: Choice = WHOLE
 ) -> Counter[tuple[str, str, str]]:
     """Gives how many runs ended how, by mutation, way of counting, and what came of it."""
-    tally: Counter[tuple[str, str, str]] = Counter()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        mutations = CRAM_MUTATIONS if cram else MUTATIONS
-        make = cram_sample if cram else sample
         samples = [
-            make(folder / "some_unplaced.bam", UNPLACED, choice=choice),
-            make(folder / "none.bam", 0, choice=choice),
+            make_sample(folder, cram, unplaced, even)
+            for unplaced in (UNPLACED, 0)
+            for even in (0, 1)
         ]
-        for attempt in range(number):
-            rng = random.Random(f"{seed}/{attempt}")
-            mutation = rng.choice(list(mutations))
-            pair, expected = rng.choice(samples)
-            place = folder / str(attempt)
-            bam = write_pair(mutations[mutation](pair, rng), place, "crai" if cram else "bai")
-            for way in WAYS:
-                if way == IDXSTATS and choice not in (WHOLE, INDEX):
-                    continue
-                what = classify(way, bam, expected, choice)
-                tally[mutation, way, what] += 1
-                if (way, what) == (OURS, WRONG):
-                    shutil.copytree(place, keep / f"{seed}-{attempt}-{mutation}")
-            shutil.rmtree(place)
+        attempt = partial(_attempt, folder, samples, cram, choice, seed, keep)
+        with ThreadPoolExecutor(multiprocessing.cpu_count()) as threads:
+            return sum(threads.map(attempt, range(number)), Counter())
+
+
+def _attempt(
+    folder: Path,
+    samples: list[Pair],
+    cram: bool,
+    choice: Choice,
+    seed: int,
+    keep: Path,
+    number: int,
+) -> Counter[tuple[str, str, str]]:
+    """Damages a sample in one way, and counts it in every way."""
+    tally: Counter[tuple[str, str, str]] = Counter()
+    rng = random.Random(f"{seed}/{number}")
+    mutations = CRAM_MUTATIONS if cram else MUTATIONS
+    mutation, whole = rng.choice(list(mutations)), rng.choice(samples)
+    place = folder / str(number)
+    pair = mutations[mutation](whole, rng)
+    bam = write_pair(pair, place, "crai" if cram else "bai")
+    expected = truth_of(bam if pair.changed else whole, choice)
+    for way in WAYS:
+        if way == IDXSTATS and choice not in (WHOLE, INDEX):
+            continue
+        what = classify(way, bam, expected, choice)
+        tally[mutation, way, what] += 1
+        if (way, what) == (OURS, WRONG):
+            shutil.copytree(place, keep / f"{seed}-{number}-{mutation}", dirs_exist_ok=True)
+    shutil.rmtree(place)
     return tally
+
+
+def truth_of(file: Path | Pair, choice: Choice) -> Counts:
+    """Gives what each record by itself counts for, of a file that can be read to its end."""
+    if isinstance(file, Pair):
+        with tempfile.NamedTemporaryFile() as copy:
+            copy.write(file.bam)
+            copy.flush()
+            return truth_of(Path(copy.name), choice)
+    quality = choice.request.min_mapping_quality
+    on: dict[str, list[Record]] = {}
+    for record in records_of(file):
+        if record.mapping_quality >= quality:
+            on.setdefault(record.contig, []).append(record)
+    return {
+        str(region): sum(
+            record.start < (2**31 if region.end is None else region.end)
+            and record.end > (region.start or 0)
+            for record in on.get(region.contig, ())
+        )
+        for region in choice.regions
+    }
 
 
 def write_pair(pair: Pair, folder: Path, index: str = "bai") -> Path:
@@ -148,41 +209,35 @@ def classify(way: str, bam: Path, expected: Counts, choice: Choice = WHOLE) -> s
     return REFUSED if counts is None else RIGHT if counts == expected else WRONG
 
 
-def sample(bam: Path, unplaced: int, fewer: int = 0, choice: Choice = WHOLE) -> tuple[Pair, Counts]:
-    """A BAM with its index, and its counts as they are found without the index."""
+def make_sample(folder: Path, cram: bool, unplaced: int, even: int = 0) -> Pair:
+    """A file with its index.
+
+    Args:
+        folder: where to make it.
+        cram: whether it is a CRAM.
+        unplaced: records without a position.
+        even: whether all records have one size, and blocks are not compressed, so that an offset
+            of one version of the file is mostly one of another version, too.
+    """
+    bam = folder / f"sample_{unplaced}_{even}.bam"
     reads = [
-        Read(contig, position=number * (CONTIGS[contig] - 100) // records)
+        Read(
+            contig,
+            position=number * (CONTIGS[contig] - 100) // records,
+            cigar="10M" if even or number % 50 else "9000M",
+            mapping_quality=60 if number % 3 else 10,
+        )
         for contig, records in RECORDS.items()
-        for number in range(records - fewer)
+        for number in range(records)
     ]
-    write_bam(bam, CONTIGS, [*reads, *[Read(None)] * unplaced])
-    bam.write_bytes(bgzf.in_small_blocks(bam.read_bytes(), BLOCK_BYTES))
+    names = (f"read{number:05}" for number in range(100_000))
+    write_bam(bam, CONTIGS, [*reads, *[Read(None)] * unplaced], names=names if even else None)
+    if cram:
+        made = cram_of(bam, *OPTIONS)
+        return Pair(made.read_bytes(), Path(f"{made}.crai").read_bytes())
+    bam.write_bytes(bgzf.in_small_blocks(bam.read_bytes(), BLOCK_BYTES, 0 if even else 6))
     subprocess.run(["samtools", "index", str(bam)], check=True)
-    if choice is SPANS:
-        with pysam.AlignmentFile(str(bam)) as alignments:
-            placed = [
-                (record.reference_name, record.reference_start, record.reference_end or 0)
-                for record in alignments
-                if record.reference_name
-            ]
-        spans = [(span.contig, span.start or 0, span.end or 0) for span in choice.regions]
-        counts = {
-            str(region): sum(
-                contig == name and begin < end and behind > start for name, begin, behind in placed
-            )
-            for region, (contig, start, end) in zip(choice.regions, spans, strict=True)
-        }
-    else:
-        tally = count_by_rname(bam)
-        counts = {contig: tally[contig] for contig in CONTIGS}
-    return Pair(bam.read_bytes(), Path(f"{bam}.bai").read_bytes()), counts
-
-
-def cram_sample(bam: Path, unplaced: int, choice: Choice = WHOLE) -> tuple[Pair, Counts]:
-    """The records of a sample as a CRAM of many containers."""
-    _, counts = sample(bam, unplaced, choice=choice)
-    cram = cram_of(bam, "no_ref=1", "seqs_per_slice=300", "slices_per_container=2")
-    return Pair(cram.read_bytes(), Path(f"{cram}.crai").read_bytes()), counts
+    return Pair(bam.read_bytes(), Path(f"{bam}.bai").read_bytes())
 
 
 def count_as_the_applet(bam: Path, choice: Choice = WHOLE) -> Counts | None:
@@ -212,10 +267,7 @@ def _count(bam: Path, choice: Choice, sender: Connection) -> None:
             alone.symlink_to(bam)
             (index,) = bam.parent.glob(f"{bam.name}.*")
             files = files_of(alone, index)
-            if choice.request.from_index:
-                counts = count_from_index(files, choice.request)
-            else:
-                counts = count_regions(files, workers, lambda line: None, choice.request)
+            counts = count_regions(files, workers, lambda line: None, choice.request)
     except ReadCountError:
         sender.send(None)
     except Exception as error:
@@ -226,9 +278,9 @@ def _count(bam: Path, choice: Choice, sender: Connection) -> None:
 
 def count_as_the_tutorial(bam: Path, choice: Choice = WHOLE) -> Counts | None:
     counts = {}
-    flags = ["-F", str(choice.request.filters.exclude_flags)]
+    flags = choice.request.filters.as_samtools()
     for region in choice.regions:
-        name = region.contig if region.whole else region.as_samtools()
+        name = region.contig if region.whole else in_braces(region)
         call = subprocess.run(
             ["samtools", "view", "-c", *flags, str(bam), name], capture_output=True, check=False
         )

@@ -2,6 +2,7 @@
 
 import struct
 import zlib
+from dataclasses import dataclass
 from itertools import accumulate, pairwise
 
 END_OF_FILE = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
@@ -35,9 +36,9 @@ def unpack(block: bytes) -> bytes:
     return zlib.decompress(block[DATA_AT:CHECKSUM_AT], wbits=-15)
 
 
-def pack(data: bytes) -> bytes:
-    """A block that holds the data, its checksum right."""
-    deflate = zlib.compressobj(6, wbits=-15)
+def pack(data: bytes, level: int = 6) -> bytes:
+    """A block that holds the data, its checksum right; at level 0 it is not compressed."""
+    deflate = zlib.compressobj(level, wbits=-15)
     packed = deflate.compress(data) + deflate.flush()
     size = DATA_AT + len(packed) + 8
     return (
@@ -48,19 +49,51 @@ def pack(data: bytes) -> bytes:
     )
 
 
-def in_small_blocks(bam: bytes, size: int) -> bytes:
-    """The same BAM, its header in a block of its own, and no record across two blocks."""
-    data = b"".join(map(unpack, split(bam)))
+@dataclass(frozen=True)
+class Content:
+    """What a BAM holds, as bytes.
+
+    Attributes:
+        header: all before the first record.
+        records: each with its size before it.
+        level: how its blocks are compressed; 0 for not at all.
+    """
+
+    header: bytes
+    records: list[bytes]
+    level: int = 6
+
+    def as_bam(self, size: int) -> bytes:
+        """A BAM with a block for the header, and blocks of this size that begin with a record."""
+        blocks, block = [self.header], b""
+        for record in self.records:
+            block += record
+            if len(block) >= size:
+                blocks.append(block)
+                block = b""
+        blocks += [block] if block else []
+        return b"".join(pack(block, self.level) for block in blocks) + END_OF_FILE
+
+
+def content_of(bam: bytes) -> Content:
+    """Takes a whole BAM apart."""
+    blocks = split(bam)
+    data = b"".join(map(unpack, blocks))
     at = 8 + struct.unpack_from("<i", data, 4)[0]
     (sequences,) = struct.unpack_from("<i", data, at)
     at += 4
     for _ in range(sequences):
         at += 8 + struct.unpack_from("<i", data, at)[0]
-    blocks = [data[:at]]
-    start = at
+    header, records = data[:at], []
     while at < len(data):
-        at += 4 + struct.unpack_from("<i", data, at)[0]
-        if at - start >= size or at == len(data):
-            blocks.append(data[start:at])
-            start = at
-    return b"".join(map(pack, blocks)) + END_OF_FILE
+        end = at + 4 + struct.unpack_from("<i", data, at)[0]
+        records.append(data[at:end])
+        at = end
+    stored = blocks[0][DATA_AT] & 0b110 == 0
+    return Content(header, records, 0 if stored else 6)
+
+
+def in_small_blocks(bam: bytes, size: int, level: int = 6) -> bytes:
+    """The same BAM, its header in a block of its own, and no record across two blocks."""
+    content = content_of(bam)
+    return Content(content.header, content.records, level).as_bam(size)

@@ -2,9 +2,12 @@
 
 import gzip
 import random
+import subprocess
+import tempfile
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 
 from .mutations import Mutation, Pair, flip
 
@@ -12,6 +15,9 @@ from .mutations import Mutation, Pair, flip
 END_OF_FILE = bytes.fromhex(
     "0f000000ffffffff0fe0454f4600000000010005bdd94f0001000606010001000100ee63014b"
 )
+# How samples are written: with many containers, and without a reference.
+OPTIONS = ("no_ref=1", "seqs_per_slice=300", "slices_per_container=2")
+FORMAT = [part for option in OPTIONS for part in ("--output-fmt-option", option)]
 # More than the beginning of a container, up to its first slice, takes.
 HEADER_BYTES = 30
 
@@ -142,10 +148,116 @@ def crai_text_cut(pair: Pair, rng: random.Random) -> Pair:
     return _with_text(pair, lambda text: text[: rng.randrange(len(text))])
 
 
+def cram_container_moved(pair: Pair, rng: random.Random) -> Pair:
+    def damage(parts: list[bytes]) -> None:
+        part = parts.pop(rng.randrange(1, len(parts) - 1))
+        parts.insert(rng.randrange(1, len(parts)), part)
+
+    return _with(pair, damage)
+
+
+def cram_containers_in_another_order(pair: Pair, rng: random.Random) -> Pair:
+    """All containers, with an index that fits: no record is lost."""
+    parts = _split(pair)
+    middle = parts[1:-1]
+    rng.shuffle(middle)
+    return _indexed(b"".join([parts[0], *middle, parts[-1]]), pair)
+
+
+def cram_twice(pair: Pair, rng: random.Random) -> Pair:
+    first = rng.choice([pair.bam, pair.bam.removesuffix(END_OF_FILE)])
+    return replace(pair, bam=first + pair.bam)
+
+
+def crai_places_rotated(pair: Pair, rng: random.Random) -> Pair:
+    """Each line has sequence, start and span of the next one, or of the one before."""
+    by = rng.choice([1, -1])
+
+    def change(lines: list[bytes]) -> None:
+        numbers = [line.split() for line in lines]
+        places = [line[:3] for line in numbers]
+        for line, place in zip(numbers, places[by:] + places[:by], strict=True):
+            line[:3] = place
+        lines[:] = [b"\t".join(line) + b"\n" for line in numbers]
+
+    return _with_lines(pair, change)
+
+
+def crai_lines_of_two_containers_swapped(pair: Pair, rng: random.Random) -> Pair:
+    def change(lines: list[bytes]) -> None:
+        one, other = rng.sample(range(len(lines)), 2)
+        first, second = lines[one].split(), lines[other].split()
+        first[3:], second[3:] = second[3:], first[3:]
+        lines[one], lines[other] = (b"\t".join(line) + b"\n" for line in (first, second))
+
+    return _with_lines(pair, change)
+
+
+def crai_span_shorter(pair: Pair, rng: random.Random) -> Pair:
+    """As an old version of htslib wrote some (samtools issue 1574)."""
+
+    def change(lines: list[bytes]) -> None:
+        where = rng.randrange(len(lines))
+        numbers = lines[where].split()
+        numbers[2] = str(int(numbers[2]) // rng.choice([2, 10, 1000])).encode()
+        lines[where] = b"\t".join(numbers) + b"\n"
+
+    return _with_lines(pair, change)
+
+
+def records_in_another_order(pair: Pair, rng: random.Random) -> Pair:
+    """Records of a slice, or of some, are shuffled, whatever the header says of their order."""
+    claim = rng.choice(["coordinate", "queryname", "unsorted", None])
+    near = rng.choice([50, 300, 2000])
+
+    def shuffle(lines: list[bytes]) -> list[bytes]:
+        for first in range(0, len(lines), near):
+            part = lines[first : first + near]
+            rng.shuffle(part)
+            lines[first : first + near] = part
+        return lines
+
+    return _rewritten(pair, shuffle, claim)
+
+
+def index_before_records_were_removed(pair: Pair, rng: random.Random) -> Pair:
+    first = rng.randrange(2000)
+    last = first + rng.choice([1, 5, 100])
+    rewritten = _rewritten(pair, lambda lines: lines[:first] + lines[last:], "coordinate")
+    return replace(rewritten, index=pair.index)
+
+
+def _rewritten(pair: Pair, change: Callable[[list[bytes]], list[bytes]], claim: str | None) -> Pair:
+    """Writes the records anew, in the order in which they come; keeps the index if there is none.
+
+    samtools makes an index of most files that are not sorted.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        cram = Path(folder) / "x.cram"
+        cram.write_bytes(pair.bam)
+        text = subprocess.check_output(["samtools", "view", "-h", cram]).splitlines(keepends=True)
+        header = [line for line in text if line.startswith(b"@") and not line.startswith(b"@HD")]
+        first = [f"@HD\tVN:1.6\tSO:{claim}\n".encode()] if claim else []
+        records = change([line for line in text if not line.startswith(b"@")])
+        command = ["samtools", "view", "--no-PG", "-C", "-o", str(cram), *FORMAT, "-"]
+        subprocess.run(command, input=b"".join([*first, *header, *records]), check=True)
+        return _indexed(cram.read_bytes(), pair)
+
+
+def _indexed(cram: bytes, pair: Pair) -> Pair:
+    """Other records with an index of their own, or with the one before if samtools makes none."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "x.cram"
+        path.write_bytes(cram)
+        made = subprocess.run(["samtools", "index", path], capture_output=True, check=False)
+        index = Path(f"{path}.crai").read_bytes() if made.returncode == 0 else pair.index
+    return Pair(cram, index, changed=True)
+
+
 CRAM_MUTATIONS: dict[str, Mutation] = {
     name: function
     for name, function in list(globals().items())
-    if name.startswith(("cram_", "crai_"))
+    if name.startswith(("cram_", "crai_", "records_", "index_"))
 }
 
 

@@ -2,18 +2,33 @@
 
 import random
 import struct
+import subprocess
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from itertools import pairwise
+from pathlib import Path
 
 from . import bgzf
+
+# Small blocks, so that there are many of them to be damaged.
+BLOCK_BYTES = 12_000
 
 
 @dataclass(frozen=True)
 class Pair:
-    """The bytes of a BAM and of its BAI, or of a CRAM and of its CRAI."""
+    """The bytes of a BAM and of its BAI, or of a CRAM and of its CRAI.
+
+    Attributes:
+        bam: the BAM or CRAM.
+        index: its index.
+        changed: whether the BAM is another one, and not damaged: its own records decide what is
+            right.
+    """
 
     bam: bytes
     index: bytes
+    changed: bool = False
 
 
 Mutation = Callable[[Pair, random.Random], Pair]
@@ -163,10 +178,111 @@ def index_stretch_zeroed(pair: Pair, rng: random.Random) -> Pair:
     return replace(pair, index=pair.index[:start] + bytes(stop - start) + pair.index[stop:])
 
 
+# The index is that of another file, or of this one at another time
+
+
+def index_rotated(pair: Pair, rng: random.Random) -> Pair:
+    entries = _entries(pair.index)
+    by = rng.choice([1, -1])
+    return _with_entries(pair, entries[by:] + entries[:by])
+
+
+def index_entries_swapped(pair: Pair, rng: random.Random) -> Pair:
+    entries = _entries(pair.index)
+    one, other = rng.sample(range(len(entries)), 2)
+    entries[one], entries[other] = entries[other], entries[one]
+    return _with_entries(pair, entries)
+
+
+def index_linear_shifted(pair: Pair, rng: random.Random) -> Pair:
+    """By one interval, of one sequence or of all."""
+    entries = _entries(pair.index)
+    chosen = rng.choice([range(len(entries)), [rng.randrange(len(entries))]])
+    for at in chosen:
+        bins, linear = entries[at]
+        entries[at] = bins, rng.choice([linear[8:] + linear[-8:], linear[:8] + linear[:-8]])
+    return _with_entries(pair, entries)
+
+
+def index_offsets_by_a_record(pair: Pair, rng: random.Random) -> Pair:
+    """All offsets are those of the next record, or of the one before."""
+    offsets = offsets_of(pair.bam)
+    by = rng.choice([1, -1])
+    moved = dict(zip(offsets, offsets[by:] + offsets[:by], strict=True))
+    fields = _index_fields(pair.index)
+    index = bytearray(pair.index)
+    for at in [*fields.chunks, *fields.bounds, *fields.linear]:
+        (offset,) = struct.unpack_from("<Q", index, at)
+        struct.pack_into("<Q", index, at, moved.get(offset, offset))
+    return replace(pair, index=bytes(index))
+
+
+def index_of_a_file_with_the_same_header(pair: Pair, rng: random.Random) -> Pair:
+    content = bgzf.content_of(pair.bam)
+    records = [_at(record, rng.randrange(4), rng.randrange(900)) for record in content.records]
+    return replace(pair, index=index_of(_as_bam(content, records)))
+
+
+def index_before_records_were_removed(pair: Pair, rng: random.Random) -> Pair:
+    content = bgzf.content_of(pair.bam)
+    first = rng.randrange(len(content.records))
+    last = first + rng.choice([1, 1, 5, 100])
+    return _after(pair, content, content.records[:first] + content.records[last:])
+
+
+def index_before_records_were_added(pair: Pair, rng: random.Random) -> Pair:
+    content = bgzf.content_of(pair.bam)
+    first = rng.randrange(len(content.records))
+    last = first + rng.choice([1, 1, 5, 100])
+    return _after(pair, content, content.records[:last] + content.records[first:])
+
+
+def index_before_records_were_moved_to_another_sequence(pair: Pair, rng: random.Random) -> Pair:
+    """The last ones of a sequence to the beginning of the next, or the other way round."""
+    content = bgzf.content_of(pair.bam)
+    number = rng.choice([1, 1, 5, 100])
+    from_tid, to_tid = rng.choice([(0, 1), (1, 0), (0, 2), (1, 3), (3, 4), (1, 10)])
+    chosen = [record for record in content.records if _place(record)[0] == from_tid]
+    chosen = chosen[-number:] if from_tid < to_tid else chosen[:number]
+    moved = {id(record) for record in chosen}
+    position = 0 if from_tid < to_tid else 390_000
+    records = [
+        _at(record, to_tid, position) if id(record) in moved else record
+        for record in content.records
+    ]
+    return _after(pair, content, records)
+
+
+def index_before_records_were_realigned(pair: Pair, rng: random.Random) -> Pair:
+    """Some records of a sequence are elsewhere on it."""
+    content = bgzf.content_of(pair.bam)
+    number = rng.choice([1, 1, 5, 100])
+    placed = [at for at, record in enumerate(content.records) if _place(record)[0] >= 0]
+    first = rng.choice(placed)
+    records = list(content.records)
+    for at in range(first, min(first + number, len(records))):
+        tid, start = _place(records[at])
+        if tid >= 0:
+            records[at] = _at(records[at], tid, rng.choice([start // 2, start + 50, 2 * start]))
+    return _after(pair, content, records)
+
+
+def bam_twice(pair: Pair, rng: random.Random) -> Pair:
+    """Two files one behind the other, with or without the end of the first one between them."""
+    first = rng.choice([pair.bam, pair.bam.removesuffix(bgzf.END_OF_FILE)])
+    return replace(pair, bam=first + pair.bam)
+
+
+def bam_records_twice(pair: Pair, rng: random.Random) -> Pair:
+    """The records of a file behind those of the same file."""
+    blocks = bgzf.split(pair.bam)
+    return Pair(b"".join([*blocks[:-1], *blocks[1:]]), pair.index, changed=True)
+
+
 MUTATIONS: dict[str, Mutation] = {
     name: function
     for name, function in list(globals().items())
-    if name.startswith(("bam_", "index_"))
+    if name.startswith(("bam_", "index_")) and name != "index_of"
 }
 
 
@@ -176,15 +292,17 @@ class IndexFields:
 
     bins: list[int]
     chunks: list[int]
+    bounds: list[int]
     counts: list[int]
     linear: list[int]
+    ends: list[int]
 
 
 METADATA_BIN = 37450
 
 
 def _index_fields(index: bytes) -> IndexFields:
-    fields = IndexFields([], [], [], [])
+    fields = IndexFields([], [], [], [], [], [])
     at = 8
     (sequences,) = struct.unpack_from("<i", index, 4)
     for _ in range(sequences):
@@ -196,6 +314,7 @@ def _index_fields(index: bytes) -> IndexFields:
             offsets = [at + 8 + 8 * position for position in range(2 * chunks)]
             if number == METADATA_BIN:
                 # Begin and end of the sequence's records, then mapped and unmapped.
+                fields.bounds.extend(offsets[:2])
                 fields.counts.extend(offsets[2:])
             else:
                 fields.chunks.extend(offsets)
@@ -203,7 +322,80 @@ def _index_fields(index: bytes) -> IndexFields:
         (intervals,) = struct.unpack_from("<i", index, at)
         fields.linear.extend(at + 4 + 8 * position for position in range(intervals))
         at += 4 + 8 * intervals
+        fields.ends.append(at)
     return fields
+
+
+def _entries(index: bytes) -> list[tuple[bytes, bytes]]:
+    """The bins of each sequence of a BAI, and its linear index without its length."""
+    fields = _index_fields(index)
+    entries = []
+    for start, end in pairwise([8, *fields.ends]):
+        linear = [at for at in fields.linear if start <= at < end]
+        first = linear[0] if linear else end
+        entries.append((index[start : first - 4], index[first:end]))
+    return entries
+
+
+def _with_entries(pair: Pair, entries: list[tuple[bytes, bytes]]) -> Pair:
+    rest = pair.index[_index_fields(pair.index).ends[-1] :]
+    parts = [bins + struct.pack("<i", len(linear) // 8) + linear for bins, linear in entries]
+    return replace(pair, index=pair.index[:8] + b"".join(parts) + rest)
+
+
+def offsets_of(bam: bytes) -> list[int]:
+    """The virtual file offset of each record, and of the end."""
+    offsets, at = [], 0
+    blocks = bgzf.split(bam)
+    for number, block in enumerate(blocks[:-1]):
+        data, within = bgzf.unpack(block), 0
+        while number and within < len(data):
+            offsets.append(at << 16 | within)
+            within += 4 + struct.unpack_from("<i", data, within)[0]
+        at += len(block)
+    return [*offsets, at << 16]
+
+
+# The number of the reference sequence and the position of a record, after its size.
+_PLACE = struct.Struct("<4xii")
+
+
+def _place(record: bytes) -> tuple[int, int]:
+    tid, start = _PLACE.unpack_from(record)
+    return tid, start
+
+
+def _at(record: bytes, tid: int, start: int) -> bytes:
+    """The record elsewhere; unplaced ones stay so."""
+    if _place(record)[0] < 0:
+        return record
+    return record[:4] + struct.pack("<ii", tid, start) + record[12:]
+
+
+def _as_bam(content: bgzf.Content, records: list[bytes]) -> bytes:
+    def place(record: bytes) -> tuple[bool, int, int]:
+        tid, start = _place(record)
+        return tid < 0, tid, start
+
+    ordered = sorted(records, key=place)
+    return replace(content, records=ordered).as_bam(BLOCK_BYTES)
+
+
+def _after(pair: Pair, content: bgzf.Content, records: list[bytes]) -> Pair:
+    """Other records with the index that the file had before."""
+    return Pair(_as_bam(content, records), pair.index, changed=True)
+
+
+def index_of(bam: bytes) -> bytes:
+    """The index that samtools makes of a BAM."""
+    with tempfile.NamedTemporaryFile(suffix=".bam") as file:
+        file.write(bam)
+        file.flush()
+        made = Path(f"{file.name}.bai")
+        subprocess.run(["samtools", "index", file.name, made], check=True)
+        index = made.read_bytes()
+        made.unlink()
+    return index
 
 
 def _record_blocks(bam: bytes) -> list[int]:

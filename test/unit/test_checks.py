@@ -1,33 +1,44 @@
 """No fault of the files goes unnoticed, and each has a message that helps."""
 
 import gzip
+import struct
 import subprocess
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pysam
 import pytest
 
-from builders import Read, contig_of, make_bam, write_bam
+from builders import Read, make_bam, without_statistics, write_bam
 from fuzz import bgzf
 from messages import is_a_known_message
 from readcount.errors import MESSAGE_LENGTH, DiskSpaceError, InputError
-from readcount.planning.merge import RegionCounts
+from readcount.formats.bam_index import read_index
+from readcount.planning.merge import MergedCounts, RegionCounts
+from readcount.request.region import Region
 from readcount.request.region_list import RegionList
 from readcount.source.alignments import open_alignments
-from readcount.source.bam import BamEvidence
 from readcount.source.files import SPARE_BYTES, InputFiles, check_disk
+from readcount.text import plural
 from readcount.verification.verify import verify
-from steps import files_of, opened
+from steps import ask, count_here, files_of, opened, planned
 
 READS = {"chr1": 3, "empty": 0, "chr2": 2}
 
 
+def counted(files: InputFiles) -> list[int]:
+    """Counts each sequence, and compares the counts with the index."""
+    alignments = open_alignments(files)
+    plan, _ = planned(alignments)
+    alignments.evidence.check_index(plan.edges)
+    counts = verify(count_here(alignments, plan), alignments.evidence)
+    return list(counts.regions.records)
+
+
 def message_for(files: InputFiles) -> str:
-    """The message with which the files are refused before anything is counted."""
+    """The message with which the files are refused."""
     with pytest.raises(InputError) as refused:
-        open_alignments(files).evidence.check_index()
+        counted(files)
     message = str(refused.value)
     assert len(message) <= MESSAGE_LENGTH
     assert is_a_known_message(message, "AppError")
@@ -153,20 +164,18 @@ def test_the_index_of_the_very_file_leaves_no_gap(
     bam = make_bam(tmp_path, reads, unplaced=unplaced)
     if csi:
         pysam.index("-c", str(bam), f"{bam}.bai")
-    alignments = opened(bam)
-    alignments.evidence.check_index()
-    records = [contig.indexed.records for contig in alignments.contigs.values()]
-    assert records == list(reads.values())
+    assert counted(files_of(bam)) == list(reads.values())
 
 
-def counts_of(**records: int) -> RegionCounts:
-    return RegionCounts(RegionList.of_whole(records), records.values())
+def merged(reads: dict[str, int]) -> MergedCounts:
+    """What was counted where all records of these sequences were read."""
+    counts = RegionCounts(RegionList.of_whole(reads), reads.values())
+    return MergedCounts(counts, list(enumerate(reads.values())))
 
 
 def test_counts_that_the_index_confirms_are_believed(tmp_path: Path) -> None:
     evidence = opened(make_bam(tmp_path, READS)).evidence
-    verified = verify(counts_of(**READS), evidence)
-    assert verified.checks == ("counts of all 3 regions match the index",)
+    assert verify(merged(READS), evidence).checks == ("counts of all 3 regions match the index",)
 
 
 @pytest.mark.parametrize("wrong", [{"chr1": 2}, {"chr1": 4}, {"empty": 1}])
@@ -175,31 +184,58 @@ def test_counts_that_the_index_does_not_confirm_are_refused(
 ) -> None:
     evidence = opened(make_bam(tmp_path, READS)).evidence
     with pytest.raises(InputError, match="or one of them is corrupt") as refused:
-        verify(counts_of(**READS | wrong), evidence)
+        verify(merged(READS | wrong), evidence)
     ((name, records),) = wrong.items()
-    assert f"{name} has {READS[name]} records in the index" in str(refused.value)
-    assert f"but the count is {records}" in str(refused.value)
+    assert f"the index lists {plural(READS[name], 'record')} for {name}" in str(refused.value)
+    assert f"but {records} were counted" in str(refused.value)
     assert is_a_known_message(str(refused.value), "AppError")
 
 
-def test_records_at_position_0_are_in_the_index_but_in_no_region(tmp_path: Path) -> None:
-    reads = [Read("chr1", -1, cigar=None), Read("chr1", 5)]
-    alignments = opened(write_bam(tmp_path, {"chr1": 1000}, reads))
-    assert alignments.contigs["chr1"].indexed.records == 2
-    assert verify(counts_of(chr1=1), alignments.evidence)
-    with pytest.raises(InputError):
-        verify(counts_of(chr1=0), alignments.evidence)
-
-
-def test_without_statistics_the_whole_file_is_read_to_check(tmp_path: Path) -> None:
+def test_a_part_of_a_sequence_has_no_more_records_than_the_whole(tmp_path: Path) -> None:
     evidence = opened(make_bam(tmp_path, READS)).evidence
-    assert isinstance(evidence, BamEvidence)
-    contigs = {name: contig_of(10_000) for name in READS}
-    without = replace(evidence, contigs=contigs, index=evidence.index._replace(unplaced=None))
-    verified = verify(counts_of(**READS), without)
-    assert verified.checks == ("counts of all 3 regions match a second read of the whole file",)
-    with pytest.raises(InputError, match="chr2 has 2 records"):
-        verify(counts_of(**READS | {"chr2": 1}), without)
+    part = RegionList([Region("chr1", 0, 50)])
+    assert verify(MergedCounts(RegionCounts(part, [3]), []), evidence)
+    with pytest.raises(InputError, match=r"3 records for chr1:1-50, but 4 were counted"):
+        verify(MergedCounts(RegionCounts(part, [4]), []), evidence)
+
+
+def test_records_without_position_are_in_the_index_but_in_no_region(tmp_path: Path) -> None:
+    reads = [Read("chr1", -1, cigar=None), Read("chr1", 5)]
+    bam = write_bam(tmp_path, {"chr1": 1000}, reads)
+    evidence = opened(bam).evidence
+    assert evidence.numbers[0] == 2
+    assert counted(files_of(bam)) == [1]
+
+
+def test_without_statistics_there_is_no_number_to_compare_with(tmp_path: Path) -> None:
+    bam = make_bam(tmp_path, READS, unplaced=2)
+    alignments = opened(bam, without_statistics(bam))
+    assert alignments.evidence.numbers == {1: 0}
+    plan, _ = planned(alignments, ask(include_unplaced=True))
+    counts = verify(count_here(alignments, plan), alignments.evidence)
+    assert list(counts.regions.records) == [3, 0, 2, 2]
+    assert counts.checks[-1] == (
+        "counts of 3 regions are those of all records in the file; the index has no statistics to "
+        "compare with"
+    )
+
+
+def test_what_an_old_index_leaves_out_at_the_beginning_is_counted(tmp_path: Path) -> None:
+    """Placed unmapped records at the beginning of a sequence were in no chunk."""
+    reads = [Read("chr1", 5), *[Read("chr2", 5, None, 0x4)] * 3, Read("chr2", 40_000)]
+    bam = write_bam(tmp_path, {"chr1": 100_000, "chr2": 100_000}, reads)
+    index = without_statistics(bam)
+    content = index.read_bytes()
+    # The bin of these records, with one chunk, and the linear index up to the next record.
+    bins = read_index(index).bins(1)
+    (first, second) = bins.bins
+    old = struct.pack("<I", 2) + struct.pack("<IIQQ", first[0], 1, *first[2])
+    assert content.count(old) == 1
+    content = content.replace(old, struct.pack("<I", 1))
+    linear = struct.pack(f"<I{len(bins.linear)}Q", len(bins.linear), *bins.linear)
+    late = struct.pack(f"<I{len(bins.linear)}Q", len(bins.linear), *[second[2][0]] * 3)
+    index.write_bytes(content.replace(linear, late))
+    assert counted(files_of(bam, index)) == [1, 4]
 
 
 def test_a_worker_without_room_for_the_inputs_says_so() -> None:

@@ -1,4 +1,4 @@
-"""The log tells how far the counting is, and nothing of small regions."""
+"""The log tells how far the counting is, and each warning once."""
 
 import re
 
@@ -6,29 +6,35 @@ import pytest
 
 from readcount.counting.tasks import _log_tenths
 from readcount.planning.merge import TaskCounts
-from readcount.planning.task import Call, Task
-from readcount.request.region import Region
+from readcount.planning.task import Pass, Task
+from readcount.source.parts import Edge, Part
 
 
-def calls_of(records: list[float]) -> list[Task]:
-    return [Call(n, Region(f"chr{n}"), records=more, seconds=0) for n, more in enumerate(records)]
+def tasks_of(sizes: list[int]) -> dict[int, Task]:
+    """Tasks that read so many bytes of the file."""
+    return {
+        number: Task(
+            (Part(Edge(0), Edge(size << 16)),), [0], [0], [0], [9], [0], None, False, Pass.WHOLE, 1
+        )
+        for number, size in enumerate(sizes)
+    }
 
 
 @pytest.mark.parametrize(
-    ("records", "percents"),
+    ("sizes", "percents"),
     [
         ([], []),
         ([7, 7, 7], [30, 60, 100]),
         ([50, 1, 4, 5, 40], [50, 60, 100]),
-        ([0.1] * 100, list(range(10, 101, 10))),
+        ([10] * 100, list(range(10, 101, 10))),
     ],
 )
-def test_the_log_has_a_line_for_each_tenth_of_the_records(
-    records: list[float], percents: list[int]
+def test_the_log_has_a_line_for_each_tenth_of_the_file(
+    sizes: list[int], percents: list[int]
 ) -> None:
     lines: list[str] = []
-    counted = [TaskCounts(number, (3,)) for number in range(len(records))]
-    assert list(_log_tenths(counted, dict(enumerate(calls_of(records))), lines.append)) == counted
-    assert [int(line.split(" %")[0]) for line in lines] == percents
+    counted = [TaskCounts(number, (3,)) for number in range(len(sizes))]
+    assert list(_log_tenths(counted, tasks_of(sizes), lines.append)) == counted
+    assert [int(line.split("%")[0]) for line in lines] == percents
     for line in lines:
-        assert re.fullmatch(r"\d+ %: [\d,]+ records counted, [\d,]+ per second", line)
+        assert re.fullmatch(r"\d+%: [\d,]+ records counted, [\d,]+ per second", line)

@@ -9,33 +9,64 @@ import pytest
 from readcount.outputs.result import Result
 from readcount.outputs.text import format_counts, name_without_suffix
 from readcount.planning.merge import RegionCount, RegionCounts, TaskCounts, merge_counts
-from readcount.planning.task import Call, Group, Plan, SpanGroup
+from readcount.planning.task import Pass, Plan, Task
 from readcount.request.region import Region
 from readcount.request.region_list import RegionList
+from readcount.source.parts import Edge, Part
 from readcount.verification.verify import VerifiedCounts
 
+
+def task(*region_ids: int, tid: int = 0) -> Task:
+    """A task of some regions; where they are does not matter here."""
+    nothing = [0] * len(region_ids)
+    part = Part(Edge(0), Edge(1))
+    return Task(
+        parts=(part,),
+        region_ids=region_ids,
+        tids=nothing,
+        starts=nothing,
+        ends=nothing,
+        expected=[tid],
+        only=None,
+        with_ends=False,
+        why=Pass.WHOLE,
+        cost=1,
+    )
+
+
 PLAN = Plan(
-    regions=RegionList.of_whole(["chr2", "chr1", "chr3", "chr4"]),
-    tasks=(
-        Call(0, Region("chr2"), 5, 1, window=Region("chr2", end=50)),
-        Call(0, Region("chr2"), 2, 1, window=Region("chr2", start=50)),
-        Group((1, 3), ("chr1", "chr4"), (9, 9), (0, 7), 7, 1),
-    ),
+    regions=RegionList.of_whole(["chr2", "chr1", "chr3", "chr4", "chr5"]),
+    tasks=(task(0), task(0), task(1, 3)),
     empty=(2,),
+    complete=frozenset({(Pass.WHOLE, 0), (Pass.SPANS, 1)}),
+    known={4: 9},
 )
-COUNTED = [TaskCounts(0, (5,)), TaskCounts(1, (2,)), TaskCounts(2, (0, 7))]
+COUNTED = [
+    TaskCounts(0, (5,), {0: 6}),
+    TaskCounts(1, (2,), {0: 2, 1: 3}),
+    TaskCounts(2, (0, 7), {}),
+]
 
 
 @pytest.mark.parametrize("arrived", [*permutations(COUNTED)])
 def test_parts_add_up_in_the_order_of_the_regions_however_they_arrive(
     arrived: list[TaskCounts],
 ) -> None:
-    assert merge_counts(PLAN, iter(arrived)) == [
+    merged = merge_counts(PLAN, iter(arrived))
+    assert merged.counts == [
         RegionCount(Region("chr2"), 7),
         RegionCount(Region("chr1"), 0),
         RegionCount(Region("chr3"), 0),
         RegionCount(Region("chr4"), 7),
+        RegionCount(Region("chr5"), 9),
     ]
+    # All records of the sequence that this pass has read whole.
+    assert sorted(merged.decoded) == [(0, 8), (1, 0)]
+
+
+def test_with_filters_it_is_not_known_how_many_records_were_read() -> None:
+    filtered = [replace(counts, decoded=None) for counts in COUNTED]
+    assert merge_counts(PLAN, filtered).decoded == []
 
 
 @pytest.mark.parametrize(
@@ -54,13 +85,12 @@ def test_counts_that_do_not_match_the_tasks_are_refused(arrived: list[TaskCounts
         merge_counts(PLAN, arrived)
 
 
-@pytest.mark.parametrize("numbers", [range(1, 3), [2, 1]], ids=["in order", "not in order"])
-def test_spans_get_their_own_counts(numbers: Sequence[int]) -> None:
+@pytest.mark.parametrize("region_ids", [range(1, 3), [2, 1]], ids=["in order", "not in order"])
+def test_spans_get_their_own_counts(region_ids: Sequence[int]) -> None:
     spans = [Region("chr1", at, at + 10) for at in (0, 10, 20)]
-    group = SpanGroup(numbers, ("chr1",), (0, 0), (10, 20), (20, 30), ((0, 10, 30),), 9, 1)
-    plan = Plan(RegionList(spans), (group,), (0,))
-    records = dict(zip(numbers, (4, 5), strict=True))
-    merged = merge_counts(plan, [TaskCounts(0, (4, 5))])
+    plan = Plan(RegionList(spans), (task(*region_ids),), (0,))
+    records = dict(zip(region_ids, (4, 5), strict=True))
+    merged = merge_counts(plan, [TaskCounts(0, (4, 5))]).counts
     assert merged == [RegionCount(span, records.get(at, 0)) for at, span in enumerate(spans)]
     with pytest.raises(ValueError, match="3 counts for 2 regions"):
         merge_counts(plan, [TaskCounts(0, (4, 5, 6))])

@@ -1,100 +1,179 @@
-"""However a BAM is cut, the counts are those of one `samtools view -c` per reference sequence."""
+"""Whatever is asked of whatever file, the counts are those that every record gives by itself."""
 
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from builders import Read, contig_of, write_bam
-from oracle import count_by_rname, count_one_by_one
-from readcount.counting.tasks import run_task
+from builders import Read, cram_of, write_bam
+from oracle import Record, count_one_by_one, records_of
 from readcount.formats.bam_index import INTERVAL
 from readcount.planning.costs import DOWNLOADED, Costs
-from readcount.planning.merge import merge_counts
-from readcount.planning.plan import plan_tasks
-from readcount.planning.task import Call, Group, Plan
+from readcount.planning.task import Plan
+from readcount.request.filters import NO_FILTERS, Filters
 from readcount.request.region import Region
-from steps import indexed, opened
-from strategies import BY_EDGE, BY_EXPRESSION, CIGARS, UNMAPPED, Case, cases, ways_to_cut
+from readcount.request.request import Request
+from readcount.source.alignments import Alignments
+from readcount.verification.verify import verify
+from steps import ask, ask_for, count_here, opened, planned
+from strategies import CIGARS, COUNTED, LOOKED_AT, UNMAPPED, Case, cases, examples, ways_to_count
 
-# No record costs less: with tasks of this size every sequence is cut.
-TINY = 1e-8
+
+def counts_of(alignments: Alignments, request: Request, costs: Costs = DOWNLOADED) -> list[int]:
+    """Counts with as many parts as these costs make, and verifies the counts."""
+    plan, from_index = planned(alignments, request, processes=3, costs=costs)
+    alignments.evidence.check_index(plan.edges)
+    merged = count_here(alignments, plan, request.filters)
+    counts = verify(merged, alignments.evidence, request.filters, from_index)
+    return list(counts.regions.records)
 
 
-def plan_of(
-    bam: Path,
-    *,
-    seconds: float | None = None,
-    shortest: int = 1,
-    by_length: bool = False,
-    costs: Costs = DOWNLOADED,
-) -> Plan:
-    contigs = opened(bam).contigs
-    if by_length:
-        contigs = {
-            name: contig._replace(indexed=contig.indexed._replace(offsets=()))
-            for name, contig in contigs.items()
-        }
-    regions = [Region(contig) for contig in contigs]
-    return plan_tasks(
-        regions, contigs, processes=3, seconds=seconds, shortest=shortest, costs=costs
+def expected(records: Sequence[Record], plan: Plan, filters: Filters = NO_FILTERS) -> list[int]:
+    """Looks at each record for each region, by its line of SAM text."""
+    return [
+        sum(passes(record, filters) and overlaps(record, region) for record in records)
+        for region in plan.regions
+    ]
+
+
+def overlaps(record: Record, region: Region) -> bool:
+    if not region.placed or record.contig != region.contig:
+        return record.contig == region.contig
+    end = region.end is None or record.start < region.end
+    return end and record.end > (region.start or 0)
+
+
+def passes(record: Record, filters: Filters) -> bool:
+    return (
+        record.mapping_quality >= filters.min_mapping_quality
+        and record.flag & filters.require_flags == filters.require_flags
+        and not record.flag & filters.exclude_flags
+        and (not filters.read_groups or record.read_group in filters.read_groups)
     )
 
 
-def count(bam: Path, plan: Plan) -> list[int]:
-    numbered = enumerate(plan.tasks)
-    counted = [run_task(indexed(bam), task) for task in numbered]
-    return [count.records for count in merge_counts(plan, counted)]
+@dataclass(frozen=True)
+class Asked:
+    """What to count, beside the file."""
+
+    spans: bool = False
+    windows: int = 0
+    include_unplaced: bool = False
+    filters: Filters = NO_FILTERS
 
 
-@given(cases(), st.none() | st.integers(1, 8), st.booleans(), ways_to_cut)
-@settings(max_examples=80)
-def test_any_cut_of_any_bam_gives_what_single_calls_give(
+@st.composite
+def requests(draw: st.DrawFn) -> Asked:
+    filters = Filters(
+        min_mapping_quality=draw(st.sampled_from([0, 0, 61])),
+        exclude_flags=draw(st.sampled_from([0, 0, 0x100, 0x800])),
+    )
+    return Asked(
+        spans=draw(st.booleans()),
+        windows=draw(st.sampled_from([0, 0, 1, 100_000])),
+        include_unplaced=draw(st.booleans()),
+        filters=filters,
+    )
+
+
+@st.composite
+def spans_on(draw: st.DrawFn, lengths: dict[str, int]) -> list[str]:
+    """Some spans in samtools syntax, and maybe a whole sequence."""
+    made = []
+    for name, length in lengths.items():
+        for _ in range(draw(st.integers(0, 3))):
+            near = [at for at in (0, 5, INTERVAL - 1, INTERVAL, length // 2) if at < length]
+            start = draw(st.sampled_from(near) | st.integers(0, length - 1))
+            end = draw(
+                st.integers(start + 1, length) | st.integers(start + 1, min(length, start + 9))
+            )
+            made.append(f"{{{name}}}:{start + 1}-{end}")
+    if draw(st.booleans()) or not made:
+        made.append(f"{{{next(iter(lengths))}}}")
+    return made
+
+
+def request_for(data: st.DataObject, case: Case, asked: Asked) -> Request:
+    windows = asked.windows
+    if windows and sum(case.lengths.values()) // windows > 5_000:
+        windows = max(case.lengths.values()) // 50 + 1
+    return ask_for(
+        asked.filters,
+        regions=data.draw(spans_on(case.lengths)) if asked.spans else (),
+        windows=windows,
+        include_unplaced=asked.include_unplaced,
+    )
+
+
+@given(case=cases(), asked=requests(), costs=ways_to_count, data=st.data())
+@settings(parent=examples(80))
+def test_any_bam_gives_what_its_records_say(
     tmp_path_factory: pytest.TempPathFactory,
     case: Case,
-    parts: int | None,
-    by_length: bool,
+    asked: Asked,
     costs: Costs,
+    data: st.DataObject,
 ) -> None:
     path = tmp_path_factory.mktemp("any") / "sample.bam"
-    bam = write_bam(path, case.lengths, case.reads, csi=case.csi)
-    if parts is None:
-        plan = plan_of(bam)
-    else:
-        # That is a single base where the sequences are short.
-        filled = [case.lengths[read.contig] for read in case.reads if read.contig]
-        shortest = max(1, max(filled, default=1) // parts)
-        plan = plan_of(bam, seconds=TINY, shortest=shortest, by_length=by_length, costs=costs)
-    assert count(bam, plan) == count_one_by_one(bam, case.lengths)
+    alignments = opened(write_bam(path, case.lengths, case.reads, csi=case.csi))
+    request = request_for(data, case, asked)
+    plan, _ = planned(alignments, request)
+    assert counts_of(alignments, request, costs) == expected(records_of(path), plan, asked.filters)
 
 
-@pytest.mark.parametrize(("costs", "calls"), [(BY_EDGE, 15), (BY_EXPRESSION, 8)])
-def test_windows_of_one_base_count_each_record_once(
-    tmp_path: Path, costs: Costs, calls: int
+@given(
+    case=cases(),
+    asked=requests(),
+    costs=ways_to_count,
+    data=st.data(),
+    options=st.tuples(
+        st.sampled_from(["version=3.0", "version=3.1"]),
+        st.sampled_from(["seqs_per_slice=1", "seqs_per_slice=3", "seqs_per_slice=8"]),
+        st.sampled_from(["slices_per_container=1", "slices_per_container=3"]),
+        st.sampled_from(
+            ["multi_seq_per_slice=-1", "multi_seq_per_slice=0", "multi_seq_per_slice=1"]
+        ),
+    ),
+)
+@settings(parent=examples(80))
+def test_any_cram_gives_what_the_records_of_its_bam_say(
+    tmp_path_factory: pytest.TempPathFactory,
+    case: Case,
+    asked: Asked,
+    costs: Costs,
+    data: st.DataObject,
+    options: tuple[str, ...],
 ) -> None:
-    reads = [Read("a", at, cigar) for at in range(9) for cigar in CIGARS]
-    bam = write_bam(tmp_path, {"a": 8, "b": 8}, [Read("a", -1, "10M"), *reads, Read("b", 3)])
-    plan = plan_of(bam, seconds=TINY, by_length=True, costs=costs)
-    assert sum(task.calls for task in plan.tasks if task.numbers == (0,)) == calls
-    assert len([task for task in plan.tasks if isinstance(task, Call)]) == 16
-    assert count(bam, plan) == count_one_by_one(bam, "ab") == [1 + len(reads), 1]
+    # A CRAM cannot hold a mapped record without position.
+    reads = [
+        replace(read, flag=read.flag | UNMAPPED) if read.position < 0 else read
+        for read in case.reads
+    ]
+    bam = write_bam(tmp_path_factory.mktemp("any"), case.lengths, reads, csi=case.csi)
+    alignments = opened(cram_of(bam, "no_ref=1", *options))
+    request = request_for(data, case, asked)
+    plan, _ = planned(alignments, request)
+    assert counts_of(alignments, request, costs) == expected(records_of(bam), plan, asked.filters)
 
 
-@pytest.mark.parametrize("costs", [BY_EDGE, BY_EXPRESSION])
-def test_windows_by_the_index_count_each_record_once(tmp_path: Path, costs: Costs) -> None:
-    # Most records lie in the fourth of ten intervals, many of them over its edges.
-    reads = [Read("a", 4 * INTERVAL - 20_000 + 7 * n, "9000M") for n in range(4000)]
-    reads += [Read("a", n * INTERVAL - 1, "2M") for n in range(1, 10)]
-    bam = write_bam(tmp_path, {"a": 10 * INTERVAL}, reads)
-    plan = plan_of(bam, seconds=TINY, costs=costs)
-    starts = [task.window.start for task in plan.tasks if isinstance(task, Call) and task.window]
-    assert len(starts) > 2
-    assert all((start or 0) % INTERVAL == 0 for start in starts)
-    assert count(bam, plan) == [4009] == count_one_by_one(bam, "a")
+@given(case=cases(), cram=st.booleans())
+@settings(parent=examples(30))
+def test_numbers_of_the_index_are_those_of_the_records(
+    tmp_path_factory: pytest.TempPathFactory, case: Case, cram: bool
+) -> None:
+    reads = [read for read in case.reads if read.position >= 0]
+    bam = write_bam(tmp_path_factory.mktemp("any"), case.lengths, reads, csi=case.csi)
+    alignments = opened(cram_of(bam, "no_ref=1", "seqs_per_slice=2") if cram else bam)
+    request = ask(counts_from="index", include_unplaced=True)
+    plan, _ = planned(alignments, request)
+    assert counts_of(alignments, request) == expected(records_of(bam), plan)
 
 
-def test_a_group_counts_what_lies_where_it_does_not_look(tmp_path: Path) -> None:
+def test_counts_of_whole_sequences_are_those_of_samtools(tmp_path: Path) -> None:
+    """Also of records that lie beyond the end of their sequence, and of those without position."""
     lengths = dict.fromkeys("abcdef", 1000)
     reads = [
         Read("a", -1, None, UNMAPPED),
@@ -105,18 +184,40 @@ def test_a_group_counts_what_lies_where_it_does_not_look(tmp_path: Path) -> None
         *(Read(name, 5) for name in lengths),
     ]
     bam = write_bam(tmp_path, lengths, reads)
-    plan = plan_of(bam)
-    (group,) = plan.tasks
-    assert isinstance(group, Group)
-    assert count(bam, plan) == count_one_by_one(bam, lengths) == [1, 2, 2, 2, 2, 1]
-    # The record that samtools gives for no region is in no count.
-    assert count_by_rname(bam)["a"] == 2
+    for costs in (DOWNLOADED, COUNTED, LOOKED_AT):
+        assert counts_of(opened(bam), ask(), costs) == count_one_by_one(bam, lengths)
+    assert count_one_by_one(bam, lengths) == [1, 2, 2, 2, 2, 1]
 
 
-def test_without_statistics_the_counts_are_the_same(tmp_path: Path) -> None:
-    lengths = {"a": 50_000, "b": 20, "c": 8}
-    bam = write_bam(tmp_path, lengths, [Read(name, at) for name in lengths for at in range(8)])
-    contigs = {name: contig_of(length) for name, length in lengths.items()}
-    plan = plan_tasks([Region(name) for name in lengths], contigs, 3, seconds=1e-3, shortest=1)
-    assert len(plan.tasks) > 3
-    assert count(bam, plan) == [8, 8, 8]
+@pytest.fixture(scope="module")
+def uneven(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Most records lie in the fourth of ten intervals, many of them over its edges."""
+    reads = [Read("a", 4 * INTERVAL - 20_000 + 7 * n, "9000M") for n in range(4000)]
+    reads += [Read("a", n * INTERVAL - 1, "2M") for n in range(1, 10)]
+    yield write_bam(tmp_path_factory.mktemp("uneven"), {"a": 10 * INTERVAL}, reads)
+
+
+@pytest.mark.parametrize("costs", [COUNTED, LOOKED_AT])
+def test_each_record_is_in_one_part_of_the_file(uneven: Path, costs: Costs) -> None:
+    alignments = opened(uneven)
+    plan, _ = planned(alignments, processes=4, costs=costs)
+    assert len(plan.tasks) == (3 if costs is COUNTED else 1)
+    assert counts_of(alignments, ask(), costs) == [4009] == count_one_by_one(uneven, "a")
+
+
+@pytest.mark.parametrize("costs", [DOWNLOADED, COUNTED, LOOKED_AT])
+def test_spans_that_overlap_share_the_records_of_a_part(uneven: Path, costs: Costs) -> None:
+    alignments = opened(uneven)
+    spans = [f"a:{at + 1}-{at + 30_000}" for at in range(0, 10 * INTERVAL - 30_000, 5_000)]
+    request = ask(regions=[*spans, "a", "a:1-163840"])
+    plan, _ = planned(alignments, request)
+    assert counts_of(alignments, request, costs) == expected(records_of(uneven), plan)
+
+
+def test_every_cigar_counts_where_it_covers_the_reference(tmp_path: Path) -> None:
+    reads = [Read("a", at, cigar) for at in range(9) for cigar in CIGARS]
+    bam = write_bam(tmp_path, {"a": 300_000}, [Read("a", -1, "10M"), *reads])
+    request = ask(windows=5_000)
+    plan, _ = planned(opened(bam), request)
+    for costs in (DOWNLOADED, COUNTED, LOOKED_AT):
+        assert counts_of(opened(bam), request, costs) == expected(records_of(bam), plan)

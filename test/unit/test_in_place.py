@@ -1,43 +1,46 @@
-"""Files that are read in place: what is shared out, what is told, and how long a URL lasts."""
+"""Files that are streamed: how they are read, what subjobs get, and what nobody may see."""
 
+import contextlib
+import http.server
 import json
-import pickle
-import re
-import subprocess
+import os
+import random
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
-from builders import contig_of, cram_of, make_bam
+from builders import cram_of, index_of, make_bam
+from layouts import layout_of, names
 from messages import is_a_known_message
 from readcount.dnanexus import URL_SECONDS
 from readcount.errors import CallError, InputError, NetworkError
-from readcount.formats.cram import (
-    ContainerError,
-    guess_containers,
-    read_containers,
-    read_containers_streamed,
-    read_crai,
-)
 from readcount.planning.costs import STREAMED
+from readcount.planning.divide import MAX_SHARE, divide
 from readcount.planning.plan import plan_tasks
-from readcount.planning.shards import LARGEST_SHARD, divide
-from readcount.planning.task import Call
-from readcount.request.region import Region
+from readcount.planning.task import Pass, Task
+from readcount.request.region_list import RegionList
 from readcount.request.request import check_streaming
-from readcount.source.commands import failure
-from readcount.source.files import IndexedFile
-from readcount.source.readers import PAUSES, StreamedFile, network_error, with_retries
+from readcount.source.alignments import open_alignments
+from readcount.source.files import streamed_files
+from readcount.source.parts import Edge, Part
+from readcount.source.readers import (
+    PAUSES,
+    LocalFile,
+    Stream,
+    StreamedFile,
+    network_error,
+    with_retries,
+)
 from readme import ROOT
+from steps import ask, count_here, planned
 
 pytestmark = pytest.mark.samtools
 
 URL = "https://dl.dnanex.us/F/D/S3cr3t/my%20sample.bam"
-
-
-@pytest.fixture
-def in_place() -> IndexedFile:
-    return IndexedFile(StreamedFile("my sample.bam", 100, URL), Path("/home/x.bai"))
 
 
 @pytest.fixture(autouse=True)
@@ -45,42 +48,41 @@ def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("time.sleep", lambda seconds: None)
 
 
-def calls(*seconds: float) -> list[Call]:
-    return [Call(n, Region(f"chr{n}"), records=1, seconds=cost) for n, cost in enumerate(seconds)]
+def tasks(*costs: float) -> list[Task]:
+    part = Part(Edge(0), Edge(1 << 16))
+    return [
+        Task((part,), [n], [0], [0], [9], [0], None, False, Pass.WHOLE, cost)
+        for n, cost in enumerate(costs)
+    ]
 
 
 @pytest.mark.parametrize(
-    ("seconds", "shards", "shares"),
+    ("costs", "subjobs", "shares"),
     [
         ([], 3, []),
         ([5], 3, [(0,)]),
         ([4, 4, 4], 3, [(0,), (1,), (2,)]),
         ([5, 4, 3, 2], 2, [(0, 3), (1, 2)]),
-        # Two shards would end no earlier than one that has the first task only, but for a moment.
+        # Two subjobs would end no earlier than one that has the first task only.
         ([9, 1], 2, [(0, 1)]),
     ],
 )
-def test_shards_cost_about_the_same(
-    seconds: list[float], shards: int, shares: list[tuple[int, ...]]
+def test_subjobs_cost_about_the_same(
+    costs: list[float], subjobs: int, shares: list[tuple[int, ...]]
 ) -> None:
-    assert divide(calls(*seconds), shards) == shares
+    assert divide(tasks(*costs), subjobs) == shares
 
 
-@pytest.mark.parametrize("shards", [1, 2, 7, 30])
-def test_every_task_of_a_genome_is_in_one_shard(shards: int) -> None:
-    contigs = {f"chr{n}": contig_of(50_000_000 + n, 10_000_000) for n in range(1, 25)}
-    plan = plan_tasks([Region(name) for name in contigs], contigs, 16 * shards, costs=STREAMED)
-    shares = divide(plan.tasks, shards)
-    assert len(shares) == shards
+@pytest.mark.parametrize("subjobs", [1, 2, 7, 30])
+def test_every_task_of_a_genome_is_in_one_subjob(subjobs: int) -> None:
+    layout = layout_of(*[1_000_000_000 + tid for tid in range(24)])
+    regions = RegionList.of_whole(names(24))
+    plan = plan_tasks(regions, names(24), layout, 16 * subjobs, STREAMED)
+    shares = divide(plan.tasks, subjobs)
+    assert len(shares) == subjobs
     assert sorted(number for share in shares for number in share) == list(range(len(plan.tasks)))
-    costs = [sum(plan.tasks[number].seconds for number in share) for share in shares]
-    assert max(costs) <= LARGEST_SHARD * sum(costs) / shards
-
-
-def test_a_small_file_is_read_in_place_in_few_calls() -> None:
-    contigs = {f"chr{n}": contig_of(1_000_000, 8_000) for n in range(25)}
-    plan = plan_tasks([Region(name) for name in contigs], contigs, 16, costs=STREAMED)
-    assert sum(task.calls for task in plan.tasks) == 1
+    costs = [sum(plan.tasks[number].cost for number in share) for share in shares]
+    assert max(costs) <= MAX_SHARE * sum(costs) / subjobs
 
 
 def test_the_url_outlasts_every_job() -> None:
@@ -89,30 +91,8 @@ def test_the_url_outlasts_every_job() -> None:
     assert URL_SECONDS > 12 * 3600
 
 
-def test_no_error_tells_the_url(in_place: IndexedFile) -> None:
-    command = ["samtools", "view", "-c", in_place.as_samtools()]
-    assert URL in command[-1]
-    for said in (
-        f'samtools view: failed to open "{URL}" for reading: Connection refused',
-        f"[E::hts_open_format] Failed to open file {URL.upper().lower()}",
-        f"[E::bgzf_read_block] Invalid BGZF header in {URL}##idx##/home/x.bai",
-    ):
-        error = failure(in_place, "chr1", command, 1, said)
-        assert "S3cr3t" not in str(error) + error.details
-        assert "my sample.bam" in error.details
-    assert "S3cr3t" not in repr(in_place)
-
-
-def test_the_file_is_still_known_to_a_process_of_the_pool(in_place: IndexedFile) -> None:
-    assert pickle.loads(pickle.dumps(in_place)).data.location == URL
-
-
-def test_a_broken_network_is_not_a_damaged_file(in_place: IndexedFile) -> None:
-    broken = failure(in_place, "chr1", ["x"], 1, "expected 2 bytes; hread returned -1")
-    damaged = failure(in_place, "chr1", ["x"], 1, "[E::bgzf_uncompress] Inflate operation failed")
-    assert (type(broken), type(damaged)) == (NetworkError, CallError)
-    assert is_a_known_message(str(broken), "AppInternalError")
-    assert is_a_known_message(str(damaged), "AppError")
+def test_the_url_is_not_shown() -> None:
+    assert "S3cr3t" not in repr(StreamedFile("my sample.bam", 100, URL))
 
 
 def test_what_fails_for_a_while_is_tried_again() -> None:
@@ -161,30 +141,111 @@ def test_what_cannot_be_done_in_place_is_refused(
     assert is_a_known_message(str(refused.value), "AppError")
 
 
-@pytest.mark.parametrize("slices_per_container", [1, 300])
-def test_containers_are_the_same_in_place(tmp_path: Path, slices_per_container: int) -> None:
-    """The header of a container is longer, the more slices it has."""
-    bam = make_bam(tmp_path, {"chr1": 25_000, "chr2": 3, "chr3": 0}, unplaced=2)
-    each = "seqs_per_slice=10" if slices_per_container > 1 else "seqs_per_slice=10000"
-    cram = cram_of(bam, "no_ref=1", each, f"slices_per_container={slices_per_container}")
-    content, slices = cram.read_bytes(), read_crai(Path(f"{cram}.crai"))
+class Server(http.server.BaseHTTPRequestHandler):
+    """Serves bytes, and breaks off answers as it is told."""
 
-    def read(start: int, size: int) -> bytes:
-        return content[start : start + size]
+    content = random.Random(1).randbytes(5_000_000)
+    breaks: ClassVar[list[int]] = []
+    ranges: ClassVar[list[str]] = []
 
-    found = read_containers_streamed(read, len(content), [part.container for part in slices])
-    assert found == read_containers(cram)
-    assert {guess.offset for guess in guess_containers(slices)} < {each.offset for each in found}
-    with pytest.raises(ContainerError, match="truncated"):
-        read_containers_streamed(read, len(content) - 1, [])
+    def do_GET(self) -> None:
+        asked = self.headers["Range"]
+        self.ranges.append(asked)
+        first, last = map(int, asked.removeprefix("bytes=").split("-"))
+        data = self.content[first : last + 1]
+        self.send_response(206)
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        with contextlib.suppress(OSError):
+            self.wfile.write(data[: self.breaks.pop()] if self.breaks else data)
+        self.close_connection = True
+
+    def log_message(self, *arguments: object) -> None:
+        """Says nothing."""
 
 
-def test_samtools_says_of_a_lost_connection_what_is_taken_for_one(tmp_path: Path) -> None:
-    bam = make_bam(tmp_path, {"chr1": 3})
-    url = "http://127.0.0.1:9/F/D/S3cr3t/x.bam"
-    gone = IndexedFile(StreamedFile("x.bam", 100, url), Path(f"{bam}.bai"))
-    command = ["samtools", "view", "-c", gone.as_samtools()]
-    ended = subprocess.run(command, capture_output=True, text=True, check=False)
-    error = failure(gone, "chr1", command, ended.returncode, ended.stderr)
-    assert isinstance(error, NetworkError)
-    assert not re.search("S3cr3t", str(error) + error.details)
+@pytest.fixture
+def streamed() -> Iterator[StreamedFile]:
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Server) as server:
+        Server.breaks, Server.ranges = [], []
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}/F/D/S3cr3t/x.bam"
+        yield StreamedFile("x.bam", len(Server.content), url)
+        server.shutdown()
+
+
+def sent(stream: Stream, size: int) -> bytes:
+    """What a stream sends to a pipe."""
+    reading, writing = os.pipe()
+    received: list[bytes] = []
+
+    def receive() -> None:
+        with os.fdopen(reading, "rb") as pipe:
+            received.append(pipe.read())
+
+    receiver = threading.Thread(target=receive)
+    receiver.start()
+    try:
+        stream.send(size, writing)
+    finally:
+        os.close(writing)
+        receiver.join()
+    return received[0]
+
+
+@pytest.mark.parametrize("local", [True, False])
+def test_a_stream_gives_consecutive_bytes(
+    tmp_path: Path, streamed: StreamedFile, local: bool
+) -> None:
+    content = Server.content
+    (tmp_path / "x.bam").write_bytes(content)
+    file = LocalFile(tmp_path / "x.bam") if local else streamed
+    with file.stream(1000, 4_000_000) as stream:
+        assert stream.peek(10) == stream.peek(10) == content[1000:1010]
+        stream.skip(4)
+        assert stream.peek(100_000) == content[1004:101_004]
+        assert sent(stream, 3_000_000) == content[1004:3_001_004]
+        assert (stream.at, stream.peek(5)) == (3_001_004, content[3_001_004:3_001_009])
+        assert sent(stream, 3) == content[3_001_004:3_001_007]
+    with file.stream(len(content) - 10, len(content)) as stream:
+        assert stream.peek(99) == content[-10:]
+        with pytest.raises(EOFError):
+            sent(stream, 11)
+        with pytest.raises(EOFError):
+            stream.skip(1)
+    assert local or len(Server.ranges) == 2
+
+
+def test_a_connection_that_breaks_goes_on_where_it_broke(streamed: StreamedFile) -> None:
+    Server.breaks = [3_000_000, 10]
+    with streamed.stream(0, 5_000_000) as stream:
+        assert sent(stream, 5_000_000) == Server.content
+    assert Server.ranges == [f"bytes={start}-4999999" for start in (0, 10, 3_000_010)]
+
+
+def test_a_connection_that_breaks_again_and_again_is_given_up(
+    streamed: StreamedFile, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Server.breaks = [0] * 9
+    with streamed.stream(0, 1000) as stream, pytest.raises(NetworkError) as failed:
+        stream.peek(5)
+    assert len(Server.ranges) == len(PAUSES) + 1
+    assert is_a_known_message(str(failed.value), "AppInternalError")
+    assert "S3cr3t" not in str(failed.value) + capsys.readouterr().out
+
+
+@pytest.mark.parametrize("cram", [False, True])
+def test_a_part_of_the_file_is_one_request(
+    tmp_path: Path, streamed: StreamedFile, cram: bool
+) -> None:
+    bam = make_bam(tmp_path, {"chr1": 30_000, "chr2": 30_000, "chr3": 9}, unplaced=5)
+    file = cram_of(bam, "seqs_per_slice=5000") if cram else bam
+    Server.content = file.read_bytes()
+    files = streamed_files(streamed.url, "x.bam", file.stat().st_size, str(index_of(file)))
+    alignments = open_alignments(files)
+    for regions, counts in (([], [30_000, 30_000, 9]), (["chr2"], [30_000]), (["chr3:15-19"], [4])):
+        request = ask(regions=regions)
+        plan, _ = planned(alignments, request, costs=replace(STREAMED, call=0, gap_bytes=0))
+        Server.ranges.clear()
+        assert list(count_here(alignments, plan).counts.records) == counts
+        assert len(Server.ranges) == sum(len(task.parts) for task in plan.tasks)

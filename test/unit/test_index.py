@@ -16,7 +16,6 @@ from readcount.formats.bam_index import (
     INTERVAL,
     ContigIndex,
     IndexFormatError,
-    index_of_one,
     read_index,
 )
 
@@ -61,22 +60,20 @@ def test_a_bai_tells_where_the_records_lie(tmp_path: Path) -> None:
         starts = [alignments.tell() for _ in alignments]
     chr1, chr2 = read_index(bai_of(bam)).entries
     assert (chr1.offsets[0], chr1.offsets[3]) == (first, starts[1])
-    assert len(chr1.offsets) == 5
-    assert chr1.offsets[-1] >= starts[-1]
+    assert len(chr1.offsets) == 4
     assert chr2 == ContigIndex(records=0)
 
 
-def test_an_index_of_one_sequence_knows_it_as_the_whole_does(tmp_path: Path) -> None:
-    reads = [Read(name, at) for name in ("a", "b", "c") for at in (5, 3 * INTERVAL)]
-    index = bai_of(write_bam(tmp_path, dict.fromkeys("abcd", 2**20), reads))
-    whole = read_index(index).entries
-    for number, known in enumerate(whole[:3]):
-        assert known.entry is not None
-        (tmp_path / "one.bai").write_bytes(index_of_one(index, known.entry))
-        alone = read_index(tmp_path / "one.bai").entries
-        assert len(alone) == len(whole)
-        assert alone[number][:2] == known[:2]
-        assert all(other == ContigIndex(records=0) for other in alone if other != alone[number])
+@pytest.mark.parametrize("index_of", [bai_of, csi_of])
+def test_chunks_tell_where_records_begin(tmp_path: Path, index_of: Callable[[Path], Path]) -> None:
+    reads = [Read("chr1", at) for at in (5, 100, 3 * INTERVAL + 5)]
+    bam = write_bam(tmp_path, {"chr0": 9, "chr1": 2**20}, reads)
+    with pysam.AlignmentFile(str(bam)) as alignments:
+        starts = [alignments.tell(), *(alignments.tell() for _ in alignments)]
+    index = read_index(index_of(bam))
+    assert set(index.chunk_begins(1)) <= {*starts[:-1]}
+    assert index.bounds(1) == (starts[0], starts[-1])
+    assert index.bounds(0) == (0, 0)
 
 
 def bai(*contigs: list[tuple[int, list[tuple[int, int]]]]) -> bytes:

@@ -1,29 +1,29 @@
 """Counts from the index are those of the records, or are refused."""
 
 import struct
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pysam
 import pytest
 from hypothesis import given
 
 import readcount.source.bam as bam_module
-from builders import cram_of, index_of, make_bam, write_bam
+from builders import Read, cram_of, index_of, make_bam, without_statistics, write_bam
 from messages import is_a_known_message
 from oracle import count_by_rname
+from readcount.counting.pool import start_workers
 from readcount.errors import InputError
 from readcount.outputs.multiqc import format_multiqc
 from readcount.outputs.report import format_report
+from readcount.outputs.result import Result
 from readcount.outputs.text import format_counts, format_table
-from readcount.request.region_list import RegionList
 from readcount.request.request import Request
-from readcount.source.bam import BamEvidence
-from readcount.source.cram import CramEvidence
 from readcount.source.files import InputFiles
-from readcount.verification.index_counts import counts_of_index
 from readcount.verification.verify import VerifiedCounts
-from steps import LINK, ask, count_from_index, files_of, opened
+from steps import LINK, ask, count_regions, files_of
 from strategies import Case, cases, examples
 
 pytestmark = pytest.mark.samtools
@@ -32,13 +32,18 @@ READS = {"chr1": 30, "empty": 0, "HLA-A*01:01": 2, "chr2": 9}
 FROM_INDEX = ask(counts_from="index", include_unplaced=True)
 
 
+def counted(files: InputFiles, request: Request = FROM_INDEX) -> Result:
+    with start_workers(1) as workers:
+        return count_regions(files, workers, lambda line: None, request)
+
+
 def counts_of(files: InputFiles, request: Request = FROM_INDEX) -> dict[str, int]:
-    return {str(one.region): one.records for one in count_from_index(files, request).regions}
+    return {str(one.region): one.records for one in counted(files, request).regions}
 
 
 def refusal_of(files: InputFiles, request: Request = FROM_INDEX) -> str:
     with pytest.raises(InputError) as refused:
-        count_from_index(files, request)
+        counted(files, request)
     assert is_a_known_message(str(refused.value), "AppError")
     return str(refused.value)
 
@@ -46,7 +51,8 @@ def refusal_of(files: InputFiles, request: Request = FROM_INDEX) -> str:
 @pytest.fixture(autouse=True)
 def large(monkeypatch: pytest.MonkeyPatch) -> None:
     """The records of a small file would be counted: here every file is a large one."""
-    monkeypatch.setattr(bam_module, "SMALL_BYTES", 0)
+    monkeypatch.setattr(bam_module, "SMALL_FILE_BYTES", 0)
+    monkeypatch.setattr(bam_module, "MIN_TRUSTED_BYTES", 0)
 
 
 @given(case=cases())
@@ -59,22 +65,31 @@ def test_they_are_those_of_the_records_or_some_have_no_position(
     tally = count_by_rname(bam)
     expected = {name: tally[name] for name in case.lengths}
     if any(read.contig and read.position < 0 for read in case.reads):
-        assert "records without a position" in refusal_of(files_of(bam, index_of(bam)))
+        assert "without a position, which the index" in refusal_of(files_of(bam, index_of(bam)))
     else:
         unplaced = sum(read.contig is None for read in case.reads)
         assert counts_of(files_of(bam, index_of(bam))) == expected | {"*": unplaced}
 
 
-def test_of_a_cram_they_are_those_of_containers_of_one_sequence(tmp_path: Path) -> None:
+def test_of_a_cram_they_are_those_of_containers(tmp_path: Path) -> None:
     bam = make_bam(tmp_path, {"chr1": 3000, "chr2": 2000}, unplaced=7)
     cram = cram_of(bam, "no_ref=1", "seqs_per_slice=500", "multi_seq_per_slice=0")
-    assert counts_of(files_of(cram)) == {"chr1": 3000, "chr2": 2000, "*": 7}
+    result = counted(files_of(cram))
+    assert {str(one.region): one.records for one in result.regions} == {
+        "chr1": 3000,
+        "chr2": 2000,
+        "*": 7,
+    }
+    assert "all 11 containers; 0 shared" in " ".join(result.counts.checks)
 
 
-def test_sequences_that_share_containers_are_named(tmp_path: Path) -> None:
-    cram = cram_of(make_bam(tmp_path, READS), "no_ref=1", "multi_seq_per_slice=1")
-    message = refusal_of(files_of(cram))
-    assert message.startswith("counts_from: chr1, HLA-A*01:01, chr2")
+def test_containers_that_sequences_share_are_decoded(tmp_path: Path) -> None:
+    cram = cram_of(make_bam(tmp_path, READS, unplaced=3), "no_ref=1", "multi_seq_per_slice=1")
+    result = counted(files_of(cram))
+    assert [one.records for one in result.regions] == [*READS.values(), 3]
+    assert "1 container; 1 shared by several sequences was decoded" in " ".join(
+        result.counts.checks
+    )
 
 
 @pytest.mark.parametrize(
@@ -113,15 +128,9 @@ def test_whole_sequences_may_be_named(tmp_path: Path) -> None:
 
 
 def test_an_index_without_statistics_is_refused(tmp_path: Path) -> None:
-    evidence = opened(make_bam(tmp_path, READS)).evidence
-    assert isinstance(evidence, BamEvidence)
-    contigs = {
-        name: contig._replace(indexed=contig.indexed._replace(records=None))
-        for name, contig in evidence.contigs.items()
-    }
-    with pytest.raises(InputError, match="no statistics for chr1, empty, HLA") as refused:
-        counts_of_index(RegionList.of_whole(READS), replace(evidence, contigs=contigs))
-    assert is_a_known_message(str(refused.value), "AppError")
+    bam = make_bam(tmp_path, READS)
+    message = refusal_of(files_of(bam, without_statistics(bam)))
+    assert "old.bai has no statistics for chr1" in message
 
 
 def with_number(bam: Path, records: int, new: int) -> Path:
@@ -146,7 +155,7 @@ def test_a_number_that_the_bytes_cannot_hold_is_refused(
     with_number(bam, records, records + 1)
     assert counts_of(files_of(bam))["chr1"] == records + 1
     with_number(bam, records + 1, records * most)
-    assert "more records than bytes" in refusal_of(files_of(bam))
+    assert "the number of its records is not that of" in refusal_of(files_of(bam))
 
 
 def test_a_wrong_number_is_found_in_a_small_file(
@@ -156,8 +165,8 @@ def test_a_wrong_number_is_found_in_a_small_file(
     bam = make_bam(tmp_path, READS)
     with_number(bam, 30, 31)
     assert counts_of(files_of(bam))["chr1"] == 31
-    monkeypatch.setattr(bam_module, "SMALL_BYTES", 1 << 20)
-    assert "chr1 has 31 records in the index, but the count is 30" in refusal_of(files_of(bam))
+    monkeypatch.setattr(bam_module, "SMALL_FILE_BYTES", 1 << 20)
+    assert "the index lists 31 records for chr1, but 30 were counted" in refusal_of(files_of(bam))
 
 
 def test_an_index_of_another_file_is_refused(tmp_path: Path) -> None:
@@ -168,56 +177,63 @@ def test_an_index_of_another_file_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("unplaced", "by_index"), [(3, 0), (0, 3)])
 def test_a_number_of_unplaced_records_must_fit_what_follows(
-    tmp_path: Path, unplaced: int, by_index: int
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, unplaced: int, by_index: int
 ) -> None:
+    monkeypatch.setattr(bam_module, "MIN_TRUSTED_BYTES", 1 << 18)
     bam = make_bam(tmp_path, READS, unplaced=unplaced)
     index = Path(f"{bam}.bai")
     index.write_bytes(index.read_bytes()[:-8] + by_index.to_bytes(8, "little"))
-    assert "after the last placed record" in refusal_of(files_of(bam))
+    assert "sample.bam.bai" in refusal_of(files_of(bam))
 
 
-def test_the_records_between_are_not_read(tmp_path: Path) -> None:
-    """Of a damaged block that holds no sequence's first record nothing is seen."""
-    evidence = opened(make_bam(tmp_path, READS)).evidence
-    assert isinstance(evidence, BamEvidence)
-
-    class Counting:
-        streamed, size, name = True, 1 << 40, "sample.bam"
-
-        def __init__(self) -> None:
-            self.ranges: list[tuple[int, int]] = []
-
-        def read(self, start: int, size: int) -> bytes:
-            self.ranges.append((start, size))
-            return evidence.file.data.read(start, size)
-
-    data = Counting()
-    file = replace(evidence.file, data=data)  # type: ignore[arg-type]
-    counts = counts_of_index(RegionList.of_whole(READS), replace(evidence, file=file))
-    assert list(counts.regions.records) == list(READS.values())
-    # What is near is read with one request: the records, what is behind, and the end.
-    assert len(data.ranges) <= 3
+def moved(bam: Path, records: int) -> Path:
+    """Moves the last records of chr1 to chr2; all have one size."""
+    text = subprocess.check_output(
+        ["samtools", "view", "-h", "--no-PG", bam], text=True
+    ).splitlines()
+    lines = [number for number, line in enumerate(text) if "\tchr1\t" in line and line[0] != "@"]
+    for number in lines[-records:]:
+        text[number] = text[number].replace("\tchr1\t", "\tchr2\t")
+    made = bam.parent / "moved.bam"
+    command = ["samtools", "view", "-u", "--no-PG", "-o", str(made), "-"]
+    subprocess.run(command, input="\n".join(text) + "\n", text=True, check=True)
+    return made
 
 
-def test_a_slice_without_a_position_is_refused(tmp_path: Path) -> None:
-    evidence = opened(cram_of(make_bam(tmp_path, {"chr1": 3}), "no_ref=1")).evidence
-    assert isinstance(evidence, CramEvidence)
-    slices = [part._replace(start=0) for part in evidence.slices]
-    with pytest.raises(InputError, match=r"chr1 of .* has records without a position"):
-        replace(evidence, slices=slices).check_unread()
+@pytest.mark.parametrize("records", [1, 100])
+@pytest.mark.parametrize("counts_from", ["index", "records"])
+@pytest.mark.parametrize("regions", [[], ["chr1"], ["chr2"], ["chr2:1-40", "chr3"]])
+@pytest.mark.parametrize("min_mapping_quality", [0, 20])
+def test_the_index_of_an_earlier_version_of_the_file_is_refused(
+    tmp_path: Path, records: int, counts_from: str, regions: list[str], min_mapping_quality: int
+) -> None:
+    """Each offset still begins a record, and each number is that of the records from there on."""
+    if counts_from == "index" and (":" in str(regions) or min_mapping_quality):
+        pytest.skip("the index has no numbers of these")
+    reads = [Read(f"chr{tid}", 5, "10M") for tid in (1, 2, 3) for _ in range(2_600)]
+    bam = write_bam(tmp_path, dict.fromkeys(["chr1", "chr2", "chr3"], 100), reads)
+    uncompressed = tmp_path / "before.bam"
+    subprocess.run(["samtools", "view", "-u", "--no-PG", "-o", uncompressed, bam], check=True)
+    pysam.index(str(uncompressed))
+    after = moved(uncompressed, records)
+    assert after.stat().st_size == uncompressed.stat().st_size
+    request = ask(counts_from=counts_from, regions=regions, min_mapping_quality=min_mapping_quality)
+    message = refusal_of(files_of(after, Path(f"{uncompressed}.bai")), request)
+    if regions and not min_mapping_quality:
+        assert "where the index has a record of chr" in message
 
 
 def test_the_outputs_say_where_the_counts_are_from(tmp_path: Path) -> None:
-    result = count_from_index(files_of(make_bam(tmp_path, READS)), FROM_INDEX)
-    counted = replace(result, from_index=False, records_counted="every record")
-    assert format_counts(result) == format_counts(counted)
+    result = counted(files_of(make_bam(tmp_path, READS)))
+    by_records = replace(result, from_index=False, records_counted="every record")
+    assert format_counts(result) == format_counts(by_records)
     rows = [line.split("\t") for line in format_table(result).splitlines()]
     assert rows[0][-1] == "counts_from"
     assert {row[-1] for row in rows[1:]} == {"index"}
-    assert ["\t".join(row[:-1]) for row in rows] == format_table(counted).splitlines()
+    assert ["\t".join(row[:-1]) for row in rows] == format_table(by_records).splitlines()
     assert '# counts_from: "index"\n' in format_multiqc(result, "sample")
-    assert "counts_from" not in format_multiqc(counted, "sample")
+    assert "counts_from" not in format_multiqc(by_records, "sample")
     page = format_report(result, "sample.bam", "sample")
     assert "records, by the index</div>" in page
-    assert "the records were not counted" in page
+    assert "the other records were not counted" in page
     assert isinstance(result.counts, VerifiedCounts)

@@ -19,6 +19,7 @@ from readcount.source.bam import LONGEST_IN_BAI
 from readcount.source.commands import make_index
 from readcount.source.files import IndexedFile, InputFiles, local_files
 from readcount.source.readers import LocalFile
+from steps import ask, count_here, planned
 
 pytestmark = pytest.mark.samtools
 
@@ -57,7 +58,7 @@ def test_the_index_is_the_one_that_samtools_makes(tmp_path: Path, cores: int) ->
     expected = Path(f"{made}.bai").read_bytes()
     alignments, log = open_and_index(without_index(made), cores)
     index = alignments.file.index
-    assert index == Path(f"{alignments.file.data.location}.bai")
+    assert index == made.parent / "alone" / "sample.bam.bai"
     assert index.read_bytes() == expected
     (line,) = log
     words = rf"no index given: created a BAI in [\d.]+ s on {cores} cores?"
@@ -74,8 +75,7 @@ def test_a_sequence_that_no_bai_can_hold_gets_a_csi(
     made = write_bam(tmp_path, {"chr1": 1000, "long": longest}, reads, csi=True)
     alignments, _ = open_and_index(without_index(made))
     assert alignments.file.index.suffix == suffix
-    alignments.evidence.check_index()
-    assert [contig.indexed.records for contig in alignments.contigs.values()] == [1, 1]
+    assert list(count_here(alignments, planned(alignments)[0]).counts.records) == [1, 1]
 
 
 def test_a_cram_gets_a_crai(tmp_path: Path) -> None:
@@ -84,7 +84,7 @@ def test_a_cram_gets_a_crai(tmp_path: Path) -> None:
     expected = Path(f"{cram}.crai").read_bytes()
     alignments, log = open_and_index(without_index(cram))
     index = alignments.file.index
-    assert index == Path(f"{alignments.file.data.location}.crai")
+    assert index == cram.parent / "alone" / "sample.cram.crai"
     assert gzip.decompress(index.read_bytes()) == gzip.decompress(expected)
     assert log[0].startswith("no index given: created a CRAI in ")
 
@@ -98,12 +98,19 @@ def test_a_cram_gets_a_crai(tmp_path: Path) -> None:
     ],
     ids=["sequences in turns", "sequences in another order", "unplaced before placed"],
 )
-def test_a_cram_that_is_not_sorted_is_refused(
-    tmp_path: Path, reads: list[tuple[str | None, int]]
+@pytest.mark.parametrize("shared", ["multi_seq_per_slice=0", "multi_seq_per_slice=1"])
+def test_a_cram_need_not_be_sorted(
+    tmp_path: Path, reads: list[tuple[str | None, int]], shared: str
 ) -> None:
-    cram = cram_of(unsorted(tmp_path / "sample.bam", reads), "multi_seq_per_slice=0")
-    with pytest.raises(InputError, match=r"sort -o sorted_sample\.cram sample\.cram"):
-        open_and_index(without_index(cram))
+    cram = cram_of(unsorted(tmp_path / "sample.bam", reads), shared)
+    alignments, _ = open_and_index(without_index(cram))
+    asked = ask(regions=["chr1", "chr2", "chr1:15-40"], include_unplaced=True)
+    assert list(count_here(alignments, planned(alignments, asked)[0]).counts.records) == [
+        sum(name == "chr1" for name, _ in reads),
+        1,
+        sum(name == "chr1" and at + 10 > 14 for name, at in reads),
+        sum(name is None for name, _ in reads),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -127,7 +134,7 @@ def test_what_is_not_sorted_is_refused_with_the_command_that_sorts_it(
     assert message.endswith(f"Sort it with: {command}")
     assert is_a_known_message(message, "AppError")
 
-    folder = Path(bam.data.location).parent
+    folder = tmp_path / "alone"
     subprocess.run(["bash", "-c", command], cwd=folder, check=True)
     open_and_index(local_files(str(folder / "sorted_my sample.bam"), None))
 
@@ -164,14 +171,14 @@ def test_a_faulty_file_gets_no_index(
     assert "sample.bam" in str(refused.value)
     assert "Upload it again" in str(refused.value) or "Give one" in str(refused.value)
     assert is_a_known_message(str(refused.value), "AppError")
-    assert not list(Path(bam.data.location).parent.glob("*.bai"))
+    assert not list((tmp_path / "alone").glob("*.bai"))
 
 
 def test_a_disk_without_room_for_the_index_is_not_the_users_fault(tmp_path: Path) -> None:
-    bam = LocalFile(make_bam(tmp_path, {"chr1": 5}))
-    nowhere = IndexedFile(bam, tmp_path / "no folder" / "sample.bam.bai")
+    bam = make_bam(tmp_path, {"chr1": 5})
+    nowhere = IndexedFile(LocalFile(bam), tmp_path / "no folder" / "sample.bam.bai")
     with pytest.raises(DiskSpaceError, match="storage") as refused:
-        make_index(nowhere, threads=2, csi=False)
+        make_index(nowhere, bam, threads=2)
     assert is_a_known_message(str(refused.value), "AppInternalError")
 
 

@@ -1,186 +1,213 @@
-"""A plan counts every record once, in tasks that keep all cores busy to the end."""
+"""A plan reads every part of the file once, in tasks that keep all cores busy to the end."""
 
-from collections import Counter
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from builders import contig_of
-from readcount.formats.bam_index import INTERVAL
-from readcount.planning.costs import DOWNLOADED, RECORD_BYTES, STREAMED, costs_of_size
+from layouts import MB, layout_of, names
+from readcount.planning.costs import DOWNLOADED, STREAMED, Costs
 from readcount.planning.plan import plan_tasks
-from readcount.planning.task import Call, Group, Plan
-from readcount.request.region import Region
+from readcount.planning.task import Pass, Plan
+from readcount.request.region import UNPLACED, Region
 from readcount.request.region_list import RegionList
-from readcount.source.contigs import Contig
+from readcount.source.parts import (
+    NO_SEQUENCE,
+    Edge,
+    Part,
+    Span,
+)
 
 
-def plan(contigs: dict[str, Contig], cores: int = 4, seconds: float | None = None) -> Plan:
-    return plan_tasks([Region(contig) for contig in contigs], contigs, cores, seconds=seconds)
-
-
-def windows(plan: Plan) -> list[Region | None]:
-    calls = [task for task in plan.tasks if isinstance(task, Call)]
-    return [call.window for call in sorted(calls, key=lambda c: (c.window and c.window.start) or 0)]
-
-
-LARGE = contig_of(length=1_000_000, records=40_000_000)
-SMALL = contig_of(length=1_000, records=10, reach=INTERVAL)
+def plan(*sizes: int, cores: int = 4, costs: Costs = DOWNLOADED, sequences: int = 0) -> Plan:
+    number = sequences or len(sizes)
+    regions = RegionList.of_whole(names(number)[: len(sizes)])
+    return plan_tasks(regions, names(number), layout_of(*sizes), cores, costs)
 
 
 def test_no_regions_give_no_tasks() -> None:
-    assert plan({}) == Plan(regions=RegionList(), tasks=(), empty=())
+    assert plan().tasks == ()
 
 
-def test_a_sequence_without_records_gets_no_call() -> None:
-    assert plan({"chr1": contig_of(1000, 0), "chr2": contig_of(1000, 5)}) == Plan(
-        regions=RegionList([Region("chr1"), Region("chr2")]),
-        tasks=plan({"x": contig_of(1000, 5), "chr2": contig_of(1000, 5)}).tasks[1:],
-        empty=(0,),
-    )
+def test_a_sequence_without_records_is_not_read() -> None:
+    made = plan(0, 5000, 0)
+    assert [list(task.region_ids) for task in made.tasks] == [[1]]
+    assert list(made.empty) == [0, 2]
+    # The task that reads its neighbor looks at the records on both sides.
+    assert made.edges == []
+    (part,) = made.tasks[0].parts
+    assert (part.begin.before, part.begin.after) == (NO_SEQUENCE, 1)
+    assert (part.end.before, part.end.after) == (1, NO_SEQUENCE)
+
+
+def test_where_no_task_reads_a_place_shows_that_a_sequence_is_empty() -> None:
+    layout = layout_of(5000, 0, 0, 7000)
+    regions = RegionList.of_whole(["chr1", "chr2"])
+    made = plan_tasks(regions, names(4), layout, 2, DOWNLOADED)
+    assert made.tasks == ()
+    assert made.edges == [Edge(6000 << 16, before=0, after=3)]
 
 
 def test_small_sequences_share_a_call() -> None:
-    (group,) = plan({f"hla{number}": SMALL for number in range(1000)}).tasks
-    assert isinstance(group, Group)
-    assert group.contigs[:2] == ("hla0", "hla1")
-    assert (len(group.contigs), group.reaches[0], group.in_index[0]) == (1000, INTERVAL, 10)
+    made = plan(*[900] * 1000)
+    (task,) = made.tasks
+    assert list(task.region_ids) == list(task.tids) == list(range(1000))
+    assert task.only is None
+    assert len(task.parts) == 1
+    assert str(made) == "1,000 regions (1,000 with records), 1 samtools call"
 
 
-def test_two_sequences_do_not_make_a_group() -> None:
-    tasks = plan({"a": SMALL, "b": SMALL}).tasks
-    assert [type(task) for task in tasks] == [Call, Call]
+def test_calls_that_share_small_sequences_are_runs_of_neighbors() -> None:
+    tasks = plan(*[90_000] * 10_000).tasks
+    assert len(tasks) > 4
+    for task in tasks:
+        assert list(task.region_ids) == list(range(task.region_ids[0], task.region_ids[-1] + 1))
+    sizes = [task.bytes for task in tasks]
+    assert max(sizes) < 1.1 * min(sizes)
 
 
-def test_groups_are_runs_of_neighbours() -> None:
-    contigs = {f"{number}": contig_of(9_000, 1_000) for number in range(10_000)}
-    tasks = plan(contigs).tasks
-    groups = [task for task in tasks if isinstance(task, Group)]
-    assert len(groups) > 4
-    for group in groups:
-        assert list(group.numbers) == list(range(group.numbers[0], group.numbers[-1] + 1))
-    assert max(task.records for task in groups) < 1.1 * min(task.records for task in groups)
+def test_a_large_sequence_is_cut_into_large_parts_and_then_small_ones() -> None:
+    sizes = [task.bytes / MB for task in plan(160 * MB, cores=2).tasks]
+    assert sizes == pytest.approx([40] * 3 + [40 / 6] * 6, abs=0.2)
 
 
-def test_a_large_sequence_is_cut_into_windows_without_gap_or_overlap() -> None:
-    cut = windows(plan({"chr1": LARGE}, cores=1, seconds=12))
-    assert cut[:2] == [Region("chr1", None, 769_230), Region("chr1", 769_230, 884_615)]
-    assert [window and window.start for window in cut[1:]] == [w and w.end for w in cut[:-1]]
-    assert cut[-1] and cut[-1].end is None
+def test_parts_of_a_sequence_begin_with_a_record_of_it() -> None:
+    made = plan(160 * MB, 90 * MB, cores=2)
+    tasks = sorted(made.tasks, key=lambda task: task.parts[0].begin.offset)
+    for task in tasks:
+        (part,) = task.parts
+        assert part.begin.after == task.tids[0] == (task.only and task.only.tid)
+    ends = {task.parts[-1].end.offset: task.parts[-1].end for task in tasks}
+    assert ends[160 * MB + 1000 << 16] == Edge(160 * MB + 1000 << 16, before=0, after=1)
+    assert ends[250 * MB + 1000 << 16] == Edge(250 * MB + 1000 << 16, before=1, after=NO_SEQUENCE)
 
 
-def test_the_last_windows_are_small_to_fill_what_is_left() -> None:
-    records = [task.records for task in plan({"chr1": LARGE}, cores=2).tasks]
-    assert records == pytest.approx([10e6] * 3 + [10e6 / 6] * 6, rel=0.01)
+def test_with_many_sequences_a_call_takes_long_and_there_are_few() -> None:
+    assert len(plan(100 * MB, sequences=25).tasks) > 10
+    assert len(plan(100 * MB, sequences=2_000_000).tasks) == 1
 
 
-def test_windows_hold_about_as_many_records_wherever_they_lie() -> None:
-    # 90 % of the file is in the fourth interval.
-    offsets = tuple(offset << 16 for offset in (10, 11, 12, 13, 103, 104, 105, 110))
-    contig = contig_of(length=7 * INTERVAL, records=50_000_000, offsets=offsets)
-    made = plan({"chr1": contig}, cores=1, seconds=5)
-    assert windows(made) == [
-        Region("chr1", None, 4 * INTERVAL),
-        Region("chr1", 4 * INTERVAL, None),
-    ]
-    assert [round(task.records / 1e6, 1) for task in made.tasks] == [46.5, 3.5]
-
-
-def test_long_reads_are_cut_finer_than_as_many_short_ones() -> None:
-    contigs = {"chr1": contig_of(length=200_000_000, records=100_000)}
-
-    def tasks(record_bytes: float) -> int:
-        costs = costs_of_size(STREAMED, record_bytes)
-        return len(plan_tasks([Region("chr1")], contigs, 64, costs=costs).tasks)
-
-    assert tasks(RECORD_BYTES) == 1
-    # 1 GB
-    assert tasks(10_000) > 20
-
-
-def test_spans_of_long_reads_share_calls_as_those_of_short_ones_do() -> None:
-    contigs = {"chr1": contig_of(length=200_000_000, records=300_000)}
-    spans = [Region("chr1", 100_000 * number, 100_000 * number + 50_000) for number in range(2000)]
-    costs = costs_of_size(DOWNLOADED, 10_000)
-    assert len(plan_tasks(spans, contigs, 4, costs=costs).tasks) < 100
-
-
-def test_a_sequence_too_short_to_gain_by_it_is_not_cut() -> None:
-    # A window in the middle of an interval has to read it from its beginning.
-    assert windows(plan({"chrM": contig_of(16_569, 10**9)})) == [None]
-
-
-@pytest.mark.parametrize("offsets", [(0, 0), (5, 5, 5), (9, 4, 1), (0, 0, 7, 3)])
-def test_offsets_that_tell_nothing_do_no_harm(offsets: tuple[int, ...]) -> None:
-    made = plan({"chr1": contig_of(1_000_000, 40_000_000, offsets=offsets)}, cores=1, seconds=5)
-    assert sum(task.records for task in made.tasks) == pytest.approx(40_000_000)
-
-
-def test_a_name_with_a_brace_is_not_cut() -> None:
-    (call,) = plan({"{chr1}": LARGE}, cores=1, seconds=5).tasks
-    assert isinstance(call, Call)
-    assert call.window is None
-
-
-@pytest.mark.parametrize("contig", [".", "*", "#x", "a b", "track"])
-def test_a_name_that_does_not_fit_a_bed_file_gets_its_own_call(contig: str) -> None:
-    made = plan({contig: SMALL} | {f"hla{number}": SMALL for number in range(9)})
-    assert sorted(len(task.numbers) for task in made.tasks) == [1, 9]
-
-
-def test_without_statistics_lengths_decide_and_there_are_no_groups() -> None:
-    contigs = {"chr1": contig_of(250_000_000)} | {f"hla{n}": contig_of(3_300) for n in range(9)}
-    made = plan(contigs, cores=2)
-    assert all(isinstance(task, Call) for task in made.tasks)
-    assert [task.numbers for task in made.tasks][-9:] == [(n,) for n in range(1, 10)]
-    assert len(windows(made)) == 18
+def test_a_small_file_is_streamed_in_few_requests() -> None:
+    assert len(plan(*[MB // 2] * 25, cores=16, costs=STREAMED).tasks) == 1
 
 
 def test_the_most_expensive_goes_first() -> None:
-    contigs = {f"chr{number}": contig_of(1000, number * 1_000_000) for number in range(1, 9)}
-    seconds = [task.seconds for task in plan(contigs).tasks]
-    assert seconds == sorted(seconds, reverse=True)
+    costs = [task.cost for task in plan(*(tid * MB for tid in range(9))).tasks]
+    assert costs == sorted(costs, reverse=True)
 
 
-def test_a_plan_says_in_a_line_what_it_comes_to() -> None:
-    contigs = {"chr1": SMALL} | {f"hla{number}": SMALL for number in range(2000)}
-    made = plan(contigs | {f"decoy{number}": contig_of(1000, 0) for number in range(1500)}, cores=2)
-    assert str(made) == "3,501 regions (2,001 with records), 1 samtools call"
+def test_numbers_that_are_known_are_not_counted() -> None:
+    layout = layout_of(5 * MB, 3 * MB, 2 * MB)
+    regions = RegionList.of_whole(names(3))
+    made = plan_tasks(regions, names(3), layout, 2, DOWNLOADED, [7, None, 9, None])
+    assert {tuple(task.region_ids) for task in made.tasks} == {(1,)}
+    assert made.known == {0: 7, 2: 9}
+    assert made.complete == {(Pass.WHOLE, 1)}
+
+
+def test_containers_of_several_sequences_are_looked_at_for_those_that_are_asked_for() -> None:
+    layout = layout_of(90 * MB, 80 * MB, 9, several=[1])
+    made = plan_tasks(RegionList([Region("chr1")]), names(3), layout, 2, DOWNLOADED)
+    assert {task.only for task in made.tasks} == {None}
+    assert plan_tasks(RegionList([Region("chr2")]), names(3), layout, 2, DOWNLOADED).tasks
+
+
+def spans_of(made: Plan) -> list[tuple[Pass, int, int]]:
+    """The bytes that tasks read."""
+    return [
+        (task.why, part.begin.offset >> 16, part.end.offset >> 16)
+        for task in made.tasks
+        for part in task.parts
+    ]
+
+
+def plan_spans(*regions: Region, size: int = 900 * MB, cores: int = 4) -> Plan:
+    return plan_tasks(RegionList(regions), names(1), layout_of(size), cores, DOWNLOADED)
+
+
+def test_near_spans_are_read_together_and_far_ones_apart() -> None:
+    near = Region("chr0", 10 * MB, 10 * MB + 500), Region("chr0", 10 * MB + 9000, 10 * MB + 9500)
+    far = Region("chr0", 20 * MB, 20 * MB + 500)
+    made = plan_spans(*near, far)
+    (task,) = made.tasks
+    assert [(part.begin.offset >> 16) - 1000 for part in task.parts] == [10 * MB, 20 * MB]
+    assert list(task.region_ids) == [0, 1, 2]
+    first, second = task.parts
+    # No record before may reach the first span, and none after the last may begin in it.
+    assert first.begin == Edge(first.begin.offset, before=0, max_end=10 * MB, after=0)
+    assert first.end == Edge(first.end.offset, after=0, min_start=10 * MB + 9500)
+    assert (second.begin.max_end, second.end.min_start) == (20 * MB, 20 * MB + 500)
+
+
+def test_a_span_with_many_records_is_counted_but_for_its_ends() -> None:
+    made = plan_spans(Region("chr0", 0, 300 * MB), cores=1)
+    assert {task.why for task in made.tasks} == {Pass.INNER, Pass.SPANS}
+    assert {task.only for task in made.tasks if task.why is Pass.INNER} == {Span(0, 0, 300 * MB)}
+
+
+def test_spans_that_overlap_are_looked_at_once() -> None:
+    """To count each by itself would read the file ten times."""
+    spans = [Region("chr0", start * MB, (start + 400) * MB) for start in range(0, 100, 10)]
+    made = plan_spans(*spans, cores=1)
+    sizes = {
+        why: sum(end - begin for one, begin, end in spans_of(made) if one is why) for why in Pass
+    }
+    assert sizes[Pass.SPANS] + sizes[Pass.INNER] == pytest.approx(490 * MB, rel=0.01)
+
+
+def test_a_sequence_whose_spans_need_nearly_all_of_it_is_read_whole() -> None:
+    """Then the number of its records can be compared with the index."""
+    windows = [Region("chr0", at, at + 10_000) for at in range(0, 85 * MB, 10_000)]
+    made = plan_spans(*windows, size=100 * MB)
+    assert made.complete == {(Pass.SPANS, 0)}
+    assert sum(end - begin for _, begin, end in spans_of(made)) == 100 * MB
+    assert plan_spans(*windows[::2], size=100 * MB).complete == set()
 
 
 @st.composite
-def contigs(draw: st.DrawFn) -> Contig:
-    length = draw(st.integers(1, 10 * INTERVAL))
-    records = draw(st.none() | st.sampled_from([0, 1, 1000, 10**6, 10**9]))
-    offsets = draw(st.lists(st.integers(0, 2**48), min_size=2, max_size=12)) if records else []
-    return contig_of(length, records, offsets=tuple(offsets))
+def regions_on(draw: st.DrawFn, sizes: list[int]) -> list[Region]:
+    made = []
+    for tid, size in enumerate(sizes):
+        made += draw(st.lists(st.just(Region(f"chr{tid}")), max_size=1))
+        for _ in range(draw(st.integers(0, 3))):
+            start = draw(st.integers(0, max(0, size - 1)))
+            made.append(Region(f"chr{tid}", start, start + draw(st.integers(1, 2 * MB))))
+    return [*made, *draw(st.lists(st.just(UNPLACED), max_size=1))]
 
 
 @given(
-    st.dictionaries(st.sampled_from([*"abcdef}.#"]), contigs()),
+    st.lists(st.sampled_from([0, 5, 90_000, 3 * MB, 50 * MB]), min_size=1, max_size=5),
+    st.data(),
     st.integers(1, 96),
-    st.none() | st.floats(0.1, 10),
+    st.sampled_from([DOWNLOADED, STREAMED]),
 )
-def test_every_base_of_every_sequence_is_counted_once(
-    contigs: dict[str, Contig], cores: int, seconds: float | None
+def test_each_region_gets_each_byte_that_it_needs_once(
+    sizes: list[int], data: st.DataObject, cores: int, costs: Costs
 ) -> None:
-    made = plan(contigs, cores, seconds)
-    tasks_of = Counter(number for task in made.tasks for number in task.numbers)
-    assert sorted([*tasks_of, *made.empty]) == list(range(len(contigs)))
-    for number, name in enumerate(contigs):
-        calls = [task for task in made.tasks if number in task.numbers]
-        if any(not isinstance(task, Call) or task.window is None for task in calls):
-            assert len(calls) == 1
-        elif calls:
-            spans = [call.window for call in calls if isinstance(call, Call) and call.window]
-            spans.sort(key=lambda span: span.start or 0)
-            assert {span.contig for span in spans} == {name}
-            assert [span.start for span in spans] == [None, *(span.end for span in spans[:-1])]
-            assert spans[-1].end is None
-    assert sum(task.records for task in made.tasks) == pytest.approx(
-        sum(
-            contig.length * 0.2 if contig.indexed.records is None else contig.indexed.records
-            for contig in contigs.values()
-        )
-    )
+    regions = RegionList(data.draw(regions_on(sizes)))
+    layout = layout_of(*sizes)
+    made = plan_tasks(regions, names(len(sizes)), layout, cores, costs)
+    read_for: dict[int, list[tuple[int, int]]] = {at: [] for at in range(len(regions))}
+    for task in made.tasks:
+        assert all(isinstance(part, Part) for part in task.parts)
+        for at in task.region_ids:
+            read_for[at] += [(part.begin.offset, part.end.offset) for part in task.parts]
+    of_tid = {stretch.tid: stretch for stretch in layout.stretches}
+    for at, ranges in read_for.items():
+        region = regions[at]
+        tid = NO_SEQUENCE if region == UNPLACED else int(region.contig[3:])
+        stretch = of_tid.get(tid)
+        if stretch is None:
+            assert at in made.empty
+            continue
+        ranges.sort()
+        assert all(end <= begin for (_, end), (begin, _) in pairwise(ranges))
+        needed = stretch.begin, stretch.end
+        if not region.whole and region.placed:
+            needed = (
+                stretch.begin + (min(region.start or 0, stretch.bytes) << 16),
+                stretch.begin + (min(region.end or 0, stretch.bytes) << 16),
+            )
+        inside = sum(max(0, min(end, needed[1]) - max(begin, needed[0])) for begin, end in ranges)
+        assert inside == needed[1] - needed[0]

@@ -6,16 +6,11 @@ from hypothesis import strategies as st
 
 import readcount.request.bed as bed_module
 import readcount.request.bed_columns as bed_columns
-from builders import contig_of
 from readcount.errors import InputError
 from readcount.planning.merge import RegionCount, RegionCounts
-from readcount.planning.plan import plan_tasks
-from readcount.planning.spans import MOST_IN_GAP
-from readcount.planning.task import SpanGroup
 from readcount.request.bed import read_bed
-from readcount.request.region import LAST_POSITION, UNPLACED, Region
+from readcount.request.region import UNPLACED, Region
 from readcount.request.region_list import RegionList
-from readcount.source.structure import JOINED_BASES, covering
 
 LENGTHS = {"chr1": 1000, "chr2": 500, "b c": 90, "5": 100, "12": 100}
 
@@ -110,49 +105,3 @@ def test_lines_are_read_together_as_one_by_one(
                 return str(error)
 
     assert read(1) == read(20) == read(1 << 18) == read(20, one_by_one=True)
-
-
-def test_where_few_records_lie_between_spans_samtools_reads_on() -> None:
-    """To skip records takes samtools longer than to return some."""
-    contigs = {"chr1": contig_of(1_000_000, 10 * MOST_IN_GAP), "chr2": contig_of(1000, 5)}
-    near = [Region("chr1", at, at + 100) for at in (90_000, 0, 50, 120_000)]
-    far = [Region("chr1", 700_000, 700_010), Region("chr2", 1, 2)]
-    (group,) = plan_tasks([*far, *near], contigs, 1).tasks
-    assert isinstance(group, SpanGroup)
-    assert list(group.numbers) == [3, 4, 2, 5, 0, 1]
-    assert group.lines == ((0, 0, 120_100), (0, 700_000, 700_010), (1, 1, 2))
-
-
-SPANS_OF_STEPS = st.lists(
-    st.tuples(st.sampled_from("ab"), st.integers(0, 9), st.integers(1, 5)), min_size=1, max_size=6
-)
-
-
-@pytest.mark.parametrize("order", [range(4), [0, 2, 1, 3]])
-def test_spans_keep_their_numbers_in_whatever_order_they_are_given(order: list[int]) -> None:
-    spans = [Region("chr1", at * 100, at * 100 + 10) for at in order]
-    (group,) = plan_tasks(spans, {"chr1": contig_of(1000, 50)}, 1).tasks
-    assert [spans[number].start for number in group.numbers] == [0, 100, 200, 300]
-
-
-@given(SPANS_OF_STEPS)
-def test_what_covers_spans_has_all_of_them(spans: list[tuple[str, int, int]]) -> None:
-    step = JOINED_BASES // 2
-    regions = RegionList(Region(name, at * step, (at + size) * step) for name, at, size in spans)
-    bases = {(name, part) for name, at, size in spans for part in range(at, at + size)}
-    covered = {
-        (one.contig, part)
-        for one in covering(regions)
-        for part in range((one.start or 0) // step, (one.end or 0) // step)
-    }
-    assert bases <= covered
-    assert len(covered) <= 3 * len(bases)
-
-
-def test_what_covers_a_span_without_an_end_reaches_the_last_position() -> None:
-    regions = RegionList([Region("b"), Region("a", 5), Region("a", None, 9), UNPLACED])
-    assert list(covering(regions)) == [
-        Region("b"),
-        UNPLACED,
-        Region("a", 0, LAST_POSITION),
-    ]

@@ -1,14 +1,13 @@
 """Regions come from the header's @SQ lines, and reach samtools unambiguously."""
 
-import subprocess
 from pathlib import Path
 
 import pysam
 import pytest
 
-from builders import Read, make_bam, write_bam
+from builders import make_bam
 from readcount.formats.bam_index import read_index
-from readcount.request.region import Region, fits_bed
+from readcount.request.region import Region
 from readcount.source.header import read_header
 
 
@@ -19,32 +18,15 @@ def regions_of(bam: Path) -> list[Region]:
 @pytest.mark.parametrize(
     ("region", "text"),
     [
-        (Region("chr1"), "{chr1}"),
-        (Region("HLA-A*01:01"), "{HLA-A*01:01}"),
-        (Region("chr1", start=0, end=100), "{chr1}:1-100"),
-        (Region("chr1", start=100, end=200), "{chr1}:101-200"),
-        (Region("chr1", end=100), "{chr1}:1-100"),
-        (Region("chr1", start=100), "{chr1}:101-"),
+        (Region("chr1"), "chr1"),
+        (Region("HLA-A*01:01"), "HLA-A*01:01"),
+        (Region("chr1", start=100, end=200), "chr1:101-200"),
+        (Region("chr1", end=100), "chr1:1-100"),
+        (Region("chr1", start=100), "chr1:101-"),
     ],
 )
-def test_samtools_gets_the_name_in_braces_and_positions_from_one_inclusive(
-    region: Region, text: str
-) -> None:
-    assert region.as_samtools() == text
-
-
-def test_samtools_reads_a_span_as_it_is_meant(tmp_path: Path) -> None:
-    bam = write_bam(tmp_path, {"c:1-2": 1000}, [Read("c:1-2", at, "1M") for at in range(10)])
-    spans = [
-        Region("c:1-2", start=3, end=7),
-        Region("c:1-2", end=7),
-        Region("c:1-2", start=3),
-    ]
-    counted = [
-        int(subprocess.check_output(["samtools", "view", "-c", bam, span.as_samtools()]))
-        for span in spans
-    ]
-    assert counted == [4, 7, 7]
+def test_positions_are_from_one_and_inclusive_in_text(region: Region, text: str) -> None:
+    assert str(region) == text
 
 
 @pytest.mark.parametrize(("start", "end"), [(-1, 5), (5, 5), (6, 5), (None, 0)])
@@ -101,15 +83,3 @@ def test_the_header_ends_where_the_first_record_begins(tmp_path: Path) -> None:
     bam = make_bam(tmp_path, {"chr1": 2})
     (chr1,) = read_index(Path(f"{bam}.bai")).entries
     assert read_header(bam).end == chr1.begin
-
-
-@pytest.mark.parametrize("contig", ["chr1", "HLA-A*01:01", "{a}", "a}:1", "x#", "größe", "tracks"])
-def test_most_names_can_stand_in_a_bed_file(contig: str) -> None:
-    assert fits_bed(contig)
-
-
-@pytest.mark.parametrize(
-    "contig", ["#x", "#", ".", "*", "a b", " a", "a\u00a0b", "track", "browser", ""]
-)
-def test_some_names_mean_something_else_in_a_bed_file(contig: str) -> None:
-    assert not fits_bed(contig)

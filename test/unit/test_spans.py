@@ -2,6 +2,7 @@
 
 import io
 import subprocess
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,20 +13,21 @@ from hypothesis import strategies as st
 
 import readcount.formats.bam_stream as bam_stream
 from builders import Read, write_bam
-from readcount.counting.overlaps import count_overlaps
+from readcount.counting.overlaps import count_overlaps, tallied, within_extents
 from readcount.formats.bam_stream import Positions, read_positions
+from readcount.source.parts import Extent, Span
 
 # Number of the reference sequence, first position and the one after the last.
-Span = tuple[int, int, int]
+Place = tuple[int, int, int]
 
 
 @st.composite
-def spans(draw: st.DrawFn) -> Span:
+def spans(draw: st.DrawFn) -> Place:
     start = draw(st.integers(0, 30))
     return draw(st.integers(0, 1)), start, start + draw(st.integers(1, 12))
 
 
-def pieces_of(records: list[Span], size: int) -> Iterator[Positions]:
+def pieces_of(records: list[Place], size: int) -> Iterator[Positions]:
     for first in range(0, len(records), size):
         columns = zip(*records[first : first + size], strict=True)
         yield Positions(*(np.array(column, np.int64) for column in columns))
@@ -33,7 +35,7 @@ def pieces_of(records: list[Span], size: int) -> Iterator[Positions]:
 
 @given(st.lists(spans(), max_size=40), st.lists(spans(), max_size=10), st.integers(1, 50))
 def test_a_record_counts_in_each_span_with_which_it_shares_a_position(
-    records: list[Span], wanted: list[Span], size: int
+    records: list[Place], wanted: list[Place], size: int
 ) -> None:
     wanted = [*wanted, (0, 0, 1), (1, 0, 1)]
     contigs, starts, ends = zip(*wanted, strict=True)
@@ -85,9 +87,8 @@ def test_every_record_of_a_stream_is_where_samtools_has_it(
 ) -> None:
     monkeypatch.setattr(bam_stream, "PIECE_BYTES", most)
     bam = write_bam(tmp_path, {"chr1": 1000, "chr2": 50_000}, READS * 1000 + [LONG] * long)
-    names, records = read_positions(io.BytesIO(stream_of(bam, compressed)))
+    records = read_positions(io.BytesIO(stream_of(bam, compressed)))
     found = [tuple(map(int, where)) for some in records for where in zip(*some, strict=True)]
-    assert names == ["chr1", "chr2"]
     assert sorted(found) == sorted(WHERE * 1000 + [(1, 10, 20_010)] * long)
 
 
@@ -96,4 +97,30 @@ def test_a_stream_that_is_cut_is_an_error(tmp_path: Path) -> None:
     stream = stream_of(bam)
     for length in range(len(stream) - 1):
         with pytest.raises(ValueError, match=r"the stream (ends|is not)|decompress"):
-            list(read_positions(io.BytesIO(stream[:length]))[1])
+            list(read_positions(io.BytesIO(stream[:length])))
+
+
+def test_records_are_where_the_headers_of_their_containers_say() -> None:
+    records = [(0, 5, 10), (0, 7, 9), (1, 0, 4), (-1, -1, 0)]
+
+    def check(*extents: Extent) -> int:
+        pieces = within_extents(pieces_of(records, 3), extents)
+        return sum(len(piece.tids) for piece in pieces)
+
+    good = [Extent(2, Span(0, 5, 10)), Extent(0, None), Extent(1, Span(1, 0, 4)), Extent(1, None)]
+    assert check(*good) == check() == 4
+    for at, wrong in (
+        (0, Extent(2, Span(0, 6, 10))),
+        (0, Extent(2, Span(0, 5, 7))),
+        (0, Extent(2, Span(1, 5, 10))),
+        (0, Extent(1, Span(0, 5, 10))),
+    ):
+        with pytest.raises(ValueError, match=r"container"):
+            check(*good[:at], wrong, *good[at + 1 :])
+
+
+def test_records_of_each_sequence_are_tallied() -> None:
+    tally: Counter[int] = Counter()
+    for _ in tallied(pieces_of([(0, 5, 10), (7, 7, 9), (7, 8, 9), (-1, -1, 0)], 2), tally):
+        pass
+    assert tally == {0: 1, 7: 2, -1: 1}

@@ -1,102 +1,30 @@
-"""An index and a BAM that do not hold together are found out, and no good ones are refused."""
+"""An index and a BAM that do not match are noticed, and no good ones are refused."""
 
 import gzip
 import shutil
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pysam
 import pytest
 from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from builders import Read, cram_of, write_bam
+from builders import Read, write_bam
 from fuzz import bgzf
 from messages import is_a_known_message
-from oracle import count_one_by_one
-from readcount.counting.pool import Workers, start_workers
 from readcount.errors import MESSAGE_LENGTH, InputError
 from readcount.formats.bam_index import INTERVAL, Bins, read_index
-from readcount.formats.bgzf import BlockError, follow_blocks
-from readcount.request.region import UNPLACED, Region
-from readcount.request.region_list import RegionList
-from readcount.request.request import Request
-from readcount.source.bam import BamEvidence
-from readcount.source.structure import cut_between, merge_ranges, record_offsets
-from steps import ask, count_regions, files_of, indexed, opened
-from strategies import Case, cases
+from readcount.formats.bam_record import last_record, record_at, record_before
+from readcount.formats.bgzf import BlockError, last_blocks, stored_blocks
+from readcount.planning.costs import Costs
+from readcount.request.region import LAST_POSITION
+from readcount.source.structure import record_offsets
+from readcount.verification.verify import verify
+from steps import ask, count_here, files_of, opened, planned
+from strategies import COUNTED, LOOKED_AT, Case, cases, examples
 
-
-@pytest.fixture(scope="module")
-def workers() -> Iterator[Workers]:
-    with start_workers(2) as workers:
-        yield workers
-
-
-def check(bam: Path, regions: list[Region], workers: Workers) -> str:
-    return opened(bam).evidence.check_structure(RegionList(regions), workers)
-
-
-@given(case=cases())
-@settings(max_examples=100, deadline=None)
-def test_no_index_that_samtools_writes_is_refused(
-    tmp_path_factory: pytest.TempPathFactory, workers: Workers, case: Case
-) -> None:
-    path = tmp_path_factory.mktemp("any") / "sample.bam"
-    bam = write_bam(path, case.lengths, case.reads, csi=case.csi)
-    spans = [Region(name, 0, length) for name, length in case.lengths.items()]
-    assert check(bam, [*map(Region, case.lengths), *spans, UNPLACED], workers)
-
-
-@given(case=cases(), slices=st.integers(1, 3))
-@settings(max_examples=20, deadline=None)
-def test_no_index_of_a_cram_is_refused_but_out_of_order(
-    tmp_path_factory: pytest.TempPathFactory, workers: Workers, case: Case, slices: int
-) -> None:
-    path = tmp_path_factory.mktemp("any") / "sample.bam"
-    # samtools indexes no CRAM in which a mapped record has no position.
-    reads = [read for read in case.reads if read.position >= 0 or read.contig is None]
-    bam = write_bam(path, case.lengths, reads, csi=case.csi)
-    cram = cram_of(bam, "no_ref=1", "seqs_per_slice=2", f"slices_per_container={slices}")
-    index = Path(f"{cram}.crai")
-    assert "in their order" in check(cram, [], workers)
-    lines = gzip.decompress(index.read_bytes())
-    if lines:
-        index.write_bytes(gzip.compress(lines + lines))
-        with pytest.raises(InputError, match="contradicts itself at") as refused:
-            check(cram, [], workers)
-        assert is_a_known_message(str(refused.value), "AppError")
-
-
-@given(case=cases())
-@settings(max_examples=60, deadline=None)
-def test_all_records_of_a_span_lie_where_it_is_looked_for_them(
-    tmp_path_factory: pytest.TempPathFactory, case: Case
-) -> None:
-    path = tmp_path_factory.mktemp("any") / "sample.bam"
-    bam = write_bam(path, case.lengths, case.reads, csi=case.csi)
-    spans = [
-        Region(name, start, start + 5)
-        for name, length in case.lengths.items()
-        for start in {0, length // 2, INTERVAL - 3, INTERVAL}
-    ]
-    index = read_index(Path(f"{bam}.bai"))
-    places = {name: record_offsets(index.bins(number)) for number, name in enumerate(case.lengths)}
-    with pysam.AlignmentFile(str(bam), index_filename=f"{bam}.bai") as alignments:
-        at = alignments.tell()
-        for record in alignments.fetch(until_eof=True):
-            for span in spans:
-                begin = max(0, record.reference_start)
-                behind = record.reference_end or begin + 1
-                reaches = begin < (span.end or 0) and behind > (span.start or 0)
-                if span.contig == record.reference_name and reaches:
-                    found = places[span.contig]
-                    assert found
-                    low, high = found.of(span)
-                    assert low <= at < high
-            at = alignments.tell()
-
+pytestmark = pytest.mark.samtools
 
 READS = {
     "chr1": [Read("chr1", 40 * number, "300M") for number in range(3000)],
@@ -113,6 +41,110 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     bam.write_bytes(bgzf.in_small_blocks(bam.read_bytes(), 3000))
     pysam.index(str(bam))
     return bam
+
+
+@given(case=cases())
+@settings(parent=examples(60))
+def test_all_records_of_a_span_are_where_the_index_says(
+    tmp_path_factory: pytest.TempPathFactory, case: Case
+) -> None:
+    path = tmp_path_factory.mktemp("any") / "sample.bam"
+    bam = write_bam(path, case.lengths, case.reads, csi=case.csi)
+    index = read_index(Path(f"{bam}.bai"))
+    spans = [(0, 5), (INTERVAL - 3, INTERVAL + 2), (INTERVAL, INTERVAL + 5), (100, LAST_POSITION)]
+    starts, ends = (np.array(column) for column in zip(*spans, strict=True))
+    with pysam.AlignmentFile(str(bam), index_filename=f"{bam}.bai") as alignments:
+        at = alignments.tell()
+        for record in alignments.fetch(until_eof=True):
+            begin, end = record.reference_start, record.reference_end or record.reference_start + 1
+            found = (
+                record_offsets(index.bins(record.reference_id)) if record.reference_name else None
+            )
+            for span in range(len(spans)) if found else ():
+                lows, highs = found.of_spans(starts, ends)  # type: ignore[union-attr]
+                if begin < ends[span] and end > starts[span]:
+                    assert lows[span] <= at < highs[span]
+                inner, stop = found.inner(*spans[span])  # type: ignore[union-attr]
+                # A record without a position may be the first of a span from the beginning on.
+                if inner <= at < stop and begin >= 0:
+                    assert spans[span][0] <= begin
+            at = alignments.tell()
+
+
+def placements_of(bam: Path) -> tuple[list[int], list[tuple[int, int, int]]]:
+    """Where each record begins in the file, and the end; and where each is, by pysam."""
+    offsets, placements = [], []
+    with pysam.AlignmentFile(str(bam)) as alignments:
+        offsets.append(alignments.tell())
+        for record in alignments.fetch(until_eof=True):
+            start = record.reference_start
+            end = start + 1 if record.is_unmapped else max(start + 1, record.reference_end or 0)
+            placements.append((record.reference_id, start, end))
+            offsets.append(alignments.tell())
+    return offsets, placements
+
+
+@pytest.mark.parametrize("size", [0, 300, 3000, 100_000], ids=lambda size: f"blocks of {size}")
+def test_the_records_beside_any_place_are_found(tmp_path: Path, size: int) -> None:
+    """Also where a block does not begin with a record, as not every program writes it."""
+    reads = [*READS["chr1"][:60], Read("chr1", 7000, "1M1I" * 10_000), *READS["chr2"][:40]]
+    bam = write_bam(tmp_path, LENGTHS, [*reads, Read("chr2", 9000, None, 0x4), Read(None)])
+    content = bam.read_bytes()
+    if size:
+        data = b"".join(map(bgzf.unpack, bgzf.split(content)))
+        parts = [data[at : at + min(size, 60_000)] for at in range(0, len(data), min(size, 60_000))]
+        bam.write_bytes(b"".join(map(bgzf.pack, parts)) + bgzf.END_OF_FILE)
+        content = bam.read_bytes()
+    offsets, placements = placements_of(bam)
+
+    def read(start: int, length: int) -> bytes:
+        return content[start : start + length]
+
+    for at, offset in enumerate(offsets):
+        before = record_before(read, offset, offsets[0])
+        after = record_at(read, offset, len(content))
+        assert before == (placements[at - 1] if at else None)
+        assert after == (placements[at] if at < len(placements) else None)
+    for offset in offsets[1:-1]:
+        with pytest.raises(BlockError):
+            record_before(read, offset + 1, offsets[0])
+
+
+def test_the_last_record_is_found_by_its_size() -> None:
+    def record(size: int, name: bytes = b"r") -> bytes:
+        fields = b"".join(
+            number.to_bytes(4, "little", signed=True)
+            for number in (0, 5, (0x1247 << 16) + len(name) + 1, 0, 0, -1, -1, 0)
+        )
+        content = fields + name + b"\0"
+        return size.to_bytes(4, "little") + content + bytes(size - len(content))
+
+    short, long = record(40), record(90)
+    assert last_record(b"") is None
+    assert last_record(short + long) == len(short)
+    # The first bytes are the end of another record.
+    assert last_record(b"tail of one" + short + long) == 11 + len(short)
+    assert last_record(short[5:] + long[:-1]) is None
+    # An array of as many bytes as its number says, as the last tag, is no record.
+    array = b"MLBC" + (50).to_bytes(4, "little") + bytes(range(50))
+    assert last_record(b"x" + long[:-1] + array) is None
+
+
+def test_blocks_are_found_from_their_end(whole: Path) -> None:
+    content = whole.read_bytes()
+    starts = [start for start, _ in bgzf.starts(bgzf.split(content))]
+    assert last_blocks(content) == starts
+    assert last_blocks(content[starts[3] + 1 : starts[9]]) == [
+        start - starts[3] - 1 for start in starts[4:9]
+    ]
+    assert last_blocks(content[: starts[5] - 1]) == []
+    assert last_blocks(b"") == []
+
+
+def test_content_is_stored_in_blocks_that_samtools_takes() -> None:
+    content = bytes(range(256)) * 1000
+    assert gzip.decompress(stored_blocks(content)) == content
+    assert stored_blocks(b"") == b""
 
 
 def blocks(*numbers: int) -> tuple[int, ...]:
@@ -137,14 +169,29 @@ ENTRY = Bins(
 
 
 def test_an_entry_tells_where_the_records_of_a_region_lie() -> None:
-    places = record_offsets(ENTRY)
-    assert places
-    assert places.of(Region("chr1")) == ENTRY.bounds
-    assert places.of(Region("chr1", 0, 5)) == blocks(10, 20)
-    # Up to where the first record can be that begins behind it, and from the first that reaches it.
-    assert places.of(Region("chr1", 2 * INTERVAL, 2 * INTERVAL + 1)) == blocks(30, 50)
-    assert places.of(Region("chr1", 2 * INTERVAL - 1, None)) == blocks(20, 60)
-    assert places.of(Region("chr1", 900 * INTERVAL, None)) == blocks(45, 60)
+    offsets = record_offsets(ENTRY)
+    assert offsets
+    spans = {
+        (0, LAST_POSITION): blocks(10, 60),
+        (0, 5): blocks(10, 20),
+        # From the first record that overlaps it, up to the first that can begin after it.
+        (2 * INTERVAL, 2 * INTERVAL + 1): blocks(30, 50),
+        (2 * INTERVAL - 1, LAST_POSITION): blocks(20, 60),
+        (900 * INTERVAL, LAST_POSITION): blocks(45, 60),
+    }
+    starts, ends = (np.array(column) for column in zip(*spans, strict=True))
+    lows, highs = offsets.of_spans(starts, ends)
+    assert list(zip(lows.tolist(), highs.tolist(), strict=True)) == list(spans.values())
+
+
+def test_an_entry_tells_between_which_records_all_begin_in_a_span() -> None:
+    offsets = record_offsets(ENTRY)
+    assert offsets
+    assert offsets.inner(0, 4 * INTERVAL) == blocks(10, 60)
+    # Records of the large bin begin anywhere in it.
+    assert offsets.inner(1, 3 * INTERVAL + 7) == blocks(20, 50)
+    assert offsets.inner(5, 6) == blocks(20, 20)
+    assert offsets.inner(5 * INTERVAL, 9 * INTERVAL) == blocks(60, 60)
 
 
 def with_bin(number: int, other: tuple[int, int, tuple[int, ...]]) -> Bins:
@@ -188,117 +235,81 @@ def test_an_index_that_contradicts_itself_is_found_out(damaged: Bins, words: str
         record_offsets(damaged)
 
 
-def test_ranges_are_joined_and_cut_at_blocks() -> None:
-    assert merge_ranges([(5, 9), (1, 2), (8, 12), (12, 13), (4, 4)]) == [(1, 2), (5, 13)]
-    ranges = [blocks(0, 10), blocks(20, 22)]
-    parts = list(cut_between(ranges, blocks(0, 3, 4, 8, 15, 20), size=4))  # type: ignore[arg-type]
-    assert parts == [list(blocks(*part)) for part in ([0, 3, 4], [4, 8], [8, 10], [20, 22])]
-
-
-def test_blocks_are_followed_to_the_end_of_the_file(whole: Path) -> None:
-    parts = bgzf.split(whole.read_bytes())
-    starts = blocks(*(start for start, _ in bgzf.starts(parts)))
-    end = whole.stat().st_size << 16
-    assert follow_blocks(whole, [0, end]) == len(parts)
-    assert follow_blocks(whole, [starts[2], starts[5], starts[6]]) == 4
-    with pytest.raises(BlockError, match=str((starts[5] >> 16) + 1)):
-        follow_blocks(whole, [starts[2], starts[5] + (1 << 16), end])
-    with pytest.raises(BlockError):
-        follow_blocks(whole, [starts[2], end + (1 << 16)])
-
-
-@pytest.mark.parametrize("last", [False, True])
-def test_an_offset_lies_in_its_block(whole: Path, last: bool) -> None:
-    parts = bgzf.split(whole.read_bytes())
-    (start, end), length = bgzf.starts(parts)[3], len(bgzf.unpack(parts[3]))
-    rest = [] if last else [end << 16]
-    assert follow_blocks(whole, [start << 16, (start << 16) + length, *rest]) == len(rest)
-    with pytest.raises(BlockError, match=str(start)):
-        follow_blocks(whole, [start << 16, (start << 16) + length + 1, *rest])
-
-
-@dataclass(frozen=True)
-class Damage:
-    """A way to damage blocks, number by number, and the regions whose count it can make wrong."""
-
-    blocks: Callable[[list[bytes]], list[bytes]]
-    regions: tuple[Region, ...] = (Region("chr1"), Region("chr1", 50_000, 80_000))
-
-
 def flip(block: bytes, at: int) -> bytes:
     return block[:at] + bytes([block[at] ^ 1]) + block[at + 1 :]
 
 
-DAMAGES: dict[str, Damage] = {
-    "lost": Damage(lambda blocks: blocks[:1] + blocks[2:]),
-    "doubled": Damage(lambda blocks: blocks[:2] + blocks[1:]),
-    "cut": Damage(lambda blocks: [*blocks[:4], bgzf.END_OF_FILE]),
-    "magic": Damage(lambda blocks: [blocks[0], flip(blocks[1], 1), *blocks[2:]], (Region("chr1"),)),
-    "extra field": Damage(
-        lambda blocks: [blocks[0], flip(blocks[1], 12), *blocks[2:]], (Region("chr1"),)
-    ),
-    "size": Damage(
-        lambda blocks: [blocks[0], flip(blocks[1], bgzf.SIZE_AT), *blocks[2:]], (Region("chr1"),)
-    ),
-    "garbage behind": Damage(lambda blocks: [*blocks[:-1], b"garbage", blocks[-1]], (UNPLACED,)),
+DAMAGES: dict[str, Callable[[list[bytes]], list[bytes]]] = {
+    "lost": lambda blocks: blocks[:1] + blocks[2:],
+    "doubled": lambda blocks: blocks[:2] + blocks[1:],
+    "cut": lambda blocks: [*blocks[:4], bgzf.END_OF_FILE],
+    "magic": lambda blocks: [blocks[0], flip(blocks[1], 1), *blocks[2:]],
+    "extra field": lambda blocks: [blocks[0], flip(blocks[1], 12), *blocks[2:]],
+    "size": lambda blocks: [blocks[0], flip(blocks[1], bgzf.SIZE_AT), *blocks[2:]],
+    "data": lambda blocks: [blocks[0], flip(blocks[1], 30), *blocks[2:]],
+    "garbage": lambda blocks: [*blocks[:-1], b"garbage", blocks[-1]],
 }
 
 
 @pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES.keys())
-def test_a_file_that_does_not_fit_its_index_is_found_out(
-    whole: Path, tmp_path: Path, workers: Workers, damage: Damage
+@pytest.mark.parametrize("costs", [COUNTED, LOOKED_AT], ids=["counted", "looked at"])
+@pytest.mark.parametrize("asked", ["regions=chr1", "spans", "filters"])
+def test_a_file_that_does_not_match_its_index_is_refused(
+    whole: Path,
+    tmp_path: Path,
+    damage: Callable[[list[bytes]], list[bytes]],
+    costs: Costs,
+    asked: str,
 ) -> None:
     bam = tmp_path / "sample.bam"
     shutil.copy(f"{whole}.bai", f"{bam}.bai")
-    evidence = opened(whole).evidence
-    assert isinstance(evidence, BamEvidence)
-    bam.write_bytes(b"".join(damage.blocks(bgzf.split(whole.read_bytes()))))
-    for region in damage.regions:
-        with pytest.raises(InputError, match="no BGZF block begins at byte") as refused:
-            replace(evidence, file=indexed(bam)).check_structure(RegionList([region]), workers)
-        assert len(str(refused.value)) <= MESSAGE_LENGTH
-        assert is_a_known_message(str(refused.value), "AppError")
+    bam.write_bytes(b"".join(damage(bgzf.split(whole.read_bytes()))))
+    request = {
+        "regions=chr1": ask(include_unplaced=True),
+        "spans": ask(regions=["chr1:1-90000", "chr2:1-190000"], include_unplaced=True),
+        "filters": ask(exclude_flags="UNMAP", min_mapping_quality=1, include_unplaced=True),
+    }[asked]
+    with pytest.raises(InputError) as refused:
+        alignments = opened(bam)
+        plan, _ = planned(alignments, request, costs=costs)
+        verify(count_here(alignments, plan, request.filters), alignments.evidence, request.filters)
+    assert len(str(refused.value)) <= MESSAGE_LENGTH
+    assert is_a_known_message(str(refused.value), "AppError")
 
 
-def test_what_is_damaged_elsewhere_is_no_matter(
-    whole: Path, tmp_path: Path, workers: Workers
-) -> None:
+def test_blocks_in_another_order_have_the_same_records(whole: Path, tmp_path: Path) -> None:
+    """Parts are decoded whole, so that the order of their records does not matter."""
+    bam = tmp_path / "sample.bam"
+    shutil.copy(f"{whole}.bai", f"{bam}.bai")
+    blocks = bgzf.split(whole.read_bytes())
+    bam.write_bytes(b"".join([*blocks[:3], blocks[4], blocks[3], *blocks[5:]]))
+    for request in (
+        ask(regions=["chr1", "chr1:1-90000"]),
+        ask(regions=["chr1"], min_mapping_quality=1),
+    ):
+        alignments = opened(bam)
+        plan, _ = planned(alignments, request, costs=LOOKED_AT)
+        counts = count_here(alignments, plan, request.filters).counts.records
+        assert list(counts) == [3000, 2250][: len(counts)]
+
+
+def test_damage_elsewhere_does_not_matter(whole: Path, tmp_path: Path) -> None:
     """A span needs only its part of the file."""
     bam = tmp_path / "sample.bam"
     shutil.copy(f"{whole}.bai", f"{bam}.bai")
-    evidence = opened(whole).evidence
-    assert isinstance(evidence, BamEvidence)
     blocks = bgzf.split(whole.read_bytes())
-    bam.write_bytes(b"".join([*blocks[:-5], flip(blocks[-5], 1), *blocks[-4:]]))
-    span = Region("chr1", 50_000, 80_000)
-    assert replace(evidence, file=indexed(bam)).check_structure(RegionList([span]), workers)
+    bam.write_bytes(b"".join([*blocks[:-9], flip(blocks[-9], 30), *blocks[-8:]]))
+    alignments = opened(bam)
+    plan, _ = planned(alignments, ask(regions=["chr1:50001-80000"]), costs=LOOKED_AT)
+    assert list(count_here(alignments, plan).counts.records) == [757]
 
 
-def test_a_damaged_index_has_a_message_that_helps(
-    whole: Path, tmp_path: Path, workers: Workers
-) -> None:
+def test_a_damaged_index_has_a_message_that_helps(whole: Path, tmp_path: Path) -> None:
     bam = Path(shutil.copy(whole, tmp_path))
     index = Path(f"{whole}.bai").read_bytes()
     # The first number of a bin follows the number of sequences, and of bins of the first one.
     Path(f"{bam}.bai").write_bytes(index[:12] + (37449).to_bytes(4, "little") + index[16:])
-    with pytest.raises(InputError, match=r"sample.bam.bai contradicts itself at chr1") as refused:
-        check(bam, [Region("chr1")], workers)
+    with pytest.raises(InputError, match=r"sample.bam.bai is inconsistent for chr1") as refused:
+        planned(opened(bam), ask(regions=["chr1:1-500"]))
     assert is_a_known_message(str(refused.value), "AppError")
-
-
-def test_the_structure_is_checked_where_the_index_has_no_number(
-    whole: Path, workers: Workers
-) -> None:
-    def log_of(request: Request) -> str:
-        lines: list[str] = []
-        counts = count_regions(files_of(whole), workers, lines.append, request)
-        assert counts.regions
-        return "\n".join(lines)
-
-    checked = "blocks of the file begin where"
-    assert checked not in log_of(ask())
-    assert checked not in log_of(ask(regions=["chr1"], include_unplaced=True))
-    agrees = "agrees with itself, and the blocks of the file begin where it says"
-    assert f"the index of 2 sequences {agrees}" in log_of(ask(min_mapping_quality=10))
-    assert f"the index of 1 sequence {agrees}" in log_of(ask(regions=["chr1:5-500", "chr2"]))
-    assert count_one_by_one(whole, LENGTHS) == [3000, 2000]
+    assert files_of(bam).index

@@ -53,7 +53,6 @@ def test_windows_are_on_what_the_other_inputs_leave() -> None:
     [
         ({"chr1": 20_000_001}, 1, "1 bases make 20,000,001 windows, and at most 20,000,000"),
         ({"chr1": 5}, -1, "-1 is not a size"),
-        ({"#}": 5}, 2, "is a span of a sequence that samtools can only count as a whole"),
     ],
 )
 def test_windows_that_cannot_be_are_refused(lengths: dict[str, int], size: int, words: str) -> None:
@@ -61,12 +60,6 @@ def test_windows_that_cannot_be_are_refused(lengths: dict[str, int], size: int, 
         list_regions(ask(windows=size), None, lengths)
     assert words in str(refused.value)
     assert is_a_known_message(str(refused.value), "AppError")
-
-
-def test_a_sequence_without_regions_is_no_reason_to_refuse_windows() -> None:
-    """No span can be counted of a sequence of this name, but none is asked for."""
-    only = ask(windows=1000, primary_chromosomes_only=True)
-    assert list_regions(only, None, {"#}": 5, "chr1": 7}) == [Region("chr1", 0, 7)]
 
 
 @pytest.mark.samtools

@@ -1,17 +1,19 @@
 """How many records overlap each of many spans, which may overlap each other."""
 
 from array import array
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Literal
 
 import numpy as np
 
 from readcount.formats.bam_stream import Ints, Positions
 from readcount.request.region import POSITION_BITS
+from readcount.source.parts import Extent, Span
 
 
 def count_overlaps(
-    records: Iterable[Positions], contigs: Sequence[int], starts: Sequence[int], ends: Sequence[int]
+    records: Iterable[Positions], tids: Sequence[int], starts: Sequence[int], ends: Sequence[int]
 ) -> Sequence[int]:
     """Counts for each span the records that overlap it.
 
@@ -20,15 +22,15 @@ def count_overlaps(
 
     Args:
         records: in any order.
-        contigs: number of the reference sequence of each span, in any order.
+        tids: number of the reference sequence of each span, in any order.
         starts: of each span, 0-based.
         ends: of each span, the position after it.
 
     >>> records = Positions(np.array([0, 0]), np.array([5, 20]), np.array([15, 30]))
-    >>> list(count_overlaps([records], contigs=[0, 0], starts=[0, 10], ends=[10, 25]))
+    >>> list(count_overlaps([records], tids=[0, 0], starts=[0, 10], ends=[10, 25]))
     [1, 2]
     """
-    sequence = np.array(contigs, np.int64) << POSITION_BITS
+    sequence = np.array(tids, np.int64) << POSITION_BITS
     first, last = sequence + np.array(starts, np.int64), sequence + np.array(ends, np.int64)
     bounds = np.concatenate((first, last))
     # Both are nearly in order, which np.unique does not make use of.
@@ -37,7 +39,7 @@ def count_overlaps(
     begun = np.zeros(len(bounds) + 1, np.int64)
     ended = np.zeros(len(bounds) + 1, np.int64)
     for some in records:
-        sequence = some.contigs << POSITION_BITS
+        sequence = some.tids << POSITION_BITS
         _add(begun, bounds, sequence + some.starts, "right")
         _add(ended, bounds, sequence + some.ends, "left")
     begun_before, ended_by = np.cumsum(begun), np.cumsum(ended)
@@ -52,3 +54,43 @@ def _add(tally: Ints, bounds: Ints, positions: Ints, side: Literal["left", "righ
     first, end = np.searchsorted(bounds, (positions.min(), positions.max()), side)
     between = np.searchsorted(bounds[first:end], positions, side)
     tally[first : end + 1] += np.bincount(between, minlength=end - first + 1)
+
+
+def tallied(records: Iterable[Positions], tally: Counter[int]) -> Iterator[Positions]:
+    """Passes records on; adds the number of those on each reference sequence to a tally."""
+    for some in records:
+        yield some
+        first = int(some.tids.min())
+        numbers = np.bincount(some.tids - first)
+        (found,) = np.nonzero(numbers)
+        tally.update(dict(zip((found + first).tolist(), numbers[found].tolist(), strict=True)))
+
+
+def within_extents(records: Iterable[Positions], extents: Sequence[Extent]) -> Iterator[Positions]:
+    """Passes records on; raises ValueError for one that is not where its container says.
+
+    Args:
+        records: all that were sent, in order.
+        extents: of those that have been sent so far; none if nothing is known of them.
+    """
+    at, left = -1, 0
+    for some in records:
+        first = 0
+        while extents and first < len(some.tids):
+            while left == 0 and at + 1 < len(extents):
+                at += 1
+                left = extents[at].records
+            if left == 0:
+                raise ValueError("there are more records than the containers hold")
+            last = min(first + left, len(some.tids))
+            span = extents[at].span
+            if span is not None and not _is_within(some, slice(first, last), span):
+                raise ValueError("a record is not where the header of its container says")
+            first, left = last, left - (last - first)
+        yield some
+
+
+def _is_within(records: Positions, some: slice, span: Span) -> bool:
+    starts = records.starts[some]
+    is_within = (starts >= span.start) & (starts < span.end) & (records.tids[some] == span.tid)
+    return bool(is_within.all())

@@ -23,9 +23,6 @@ _CSI_BIN = struct.Struct("<IQI")
 # The same without the offset, which most readers do not need.
 _CSI_BIN_SHORT = struct.Struct("<I8xI")
 _STATISTICS = struct.Struct("<QQQQ")
-# How many bins there are, the one bin with its one chunk, and the beginning of the statistics.
-_BAI_ONE_CHUNK = struct.Struct("<I II QQ II QQ")
-_CSI_ONE_CHUNK = struct.Struct("<I I8xI QQ I8xI QQ")
 _CHUNKS = [struct.Struct(f"<{2 * chunks}Q") for chunks in range(9)]
 
 
@@ -33,48 +30,21 @@ class IndexFormatError(ValueError):
     """The index cannot be read to its end, or has more bytes after it."""
 
 
-class Entry(NamedTuple):
-    """Where a BAI index holds the entry of one reference sequence.
-
-    Attributes:
-        contig: number of the sequence in the header, from 0.
-        contigs: how many there are.
-        start: offset of the entry in the index file.
-        stop: offset after it.
-    """
-
-    contig: int
-    contigs: int
-    start: int
-    stop: int
-
-
 class ContigIndex(NamedTuple):
     """The index entry of one reference sequence; offsets are virtual file offsets.
 
     Attributes:
         records: mapped and placed unmapped ones; None where the index has no statistics.
-        offsets: of the first record that overlaps each INTERVAL, not always rising, and the end;
-            empty where the index has none.
+        offsets: of the first record that overlaps each INTERVAL, not always rising; empty where the
+            index has none.
         begin: offset of the first record; None where the index has none, or there is no record.
         end: offset after the last record; None like begin.
-        reach: a position, 0-based, that no record reaches; None where the index does not say.
-        entry: where that is in a BAI index, if it is worth being read alone.
-        expected: records that it may have, where only the containers of a CRAM tell.
     """
 
     records: int | None = None
     offsets: tuple[int, ...] = ()
     begin: int | None = None
     end: int | None = None
-    reach: int | None = None
-    entry: Entry | None = None
-    expected: float | None = None
-
-    @property
-    def estimate(self) -> float | None:
-        """The records, or those that the containers of a CRAM make likely; None if unknown."""
-        return self.expected if self.records is None else self.records
 
 
 class Bins(NamedTuple):
@@ -117,20 +87,6 @@ class BamIndex(NamedTuple):
     shift: int
     depth: int
 
-    def only_chunk(self, contig: int) -> tuple[int, int] | None:
-        """Returns begin and end of a sequence with one chunk, which the statistics confirm.
-
-        None for others, which bins() has; it takes a fifth of the time.
-        """
-        layout = _CSI_ONE_CHUNK if self.csi else _BAI_ONE_CHUNK
-        at = self.starts[contig]
-        if at + layout.size > len(self.data):
-            return None
-        bins, _, chunks, first, last, number, two, begin, end = layout.unpack_from(self.data, at)
-        if bins == two == 2 and chunks == 1 and number == first_bin(self.depth + 1) + 1:
-            return (begin, end) if first == begin < last == end else None
-        return None
-
     def bins(self, contig: int) -> Bins:
         """Returns all that there is on the reference sequence of a number.
 
@@ -155,6 +111,15 @@ class BamIndex(NamedTuple):
                 bins.append((number, loffset[0] if loffset else 0, offsets.unpack_from(data, at)))
             at += 16 * chunks
         return Bins(self.shift, self.depth, bins, () if self.csi else _linear(data, at), bounds)
+
+    def chunk_begins(self, contig: int) -> list[int]:
+        """Returns where each chunk of a reference sequence begins, in any order."""
+        return [offset for _, _, chunks in self.bins(contig).bins for offset in chunks[::2]]
+
+    def bounds(self, contig: int) -> tuple[int, int]:
+        """Returns begin and end of the records of a reference sequence by its chunks alone."""
+        chunks = [offset for _, _, offsets in self.bins(contig).bins for offset in offsets]
+        return (min(chunks[::2]), max(chunks[1::2])) if chunks else (0, 0)
 
 
 def _linear(data: bytes, at: int) -> tuple[int, ...]:
@@ -189,11 +154,11 @@ def _read_index(data: bytes) -> BamIndex:
     (contigs,) = _COUNT.unpack_from(data, at)
     at += _COUNT.size
     entries, starts = [], []
-    for contig in range(contigs):
+    for _ in range(contigs):
         starts.append(at)
-        entry, at = _summary(data, at, _CSI_BIN_SHORT if csi else _BAI_BIN, shift, depth)
+        entry, at = _summary(data, at, _CSI_BIN_SHORT if csi else _BAI_BIN, depth)
         if not csi:
-            entry, at = _with_linear(entry, data, at, contig, contigs, starts[-1])
+            entry, at = _with_linear(entry, data, at)
         entries.append(entry)
     # The number of unplaced records may follow (SAM specification, section 5.2).
     if len(data) - at not in (0, 8):
@@ -202,36 +167,25 @@ def _read_index(data: bytes) -> BamIndex:
     return BamIndex(entries, unplaced, data, starts, csi, shift, depth)
 
 
-def _with_linear(
-    entry: ContigIndex, data: bytes, at: int, contig: int, contigs: int, start: int
-) -> tuple[ContigIndex, int]:
+def _with_linear(entry: ContigIndex, data: bytes, at: int) -> tuple[ContigIndex, int]:
     """Returns an entry of a BAI with what its linear index says, and the offset after that."""
     (intervals,) = _COUNT.unpack_from(data, at)
-    stop = at + _COUNT.size + 8 * intervals
-    if intervals > 1 and entry.end is not None:
-        entry = entry._replace(
-            offsets=(*_linear(data, at), entry.end),
-            entry=Entry(contig, contigs, start, stop),
-        )
-    return entry, stop
+    if intervals > 1:
+        entry = entry._replace(offsets=_linear(data, at))
+    return entry, at + _COUNT.size + 8 * intervals
 
 
-def _summary(
-    data: bytes, at: int, layout: struct.Struct, shift: int, depth: int
-) -> tuple[ContigIndex, int]:
+def _summary(data: bytes, at: int, layout: struct.Struct, depth: int) -> tuple[ContigIndex, int]:
     """Returns the entry without its offsets, and the offset after the bins.
 
-    The smallest bins, 1 << shift positions each, have the highest numbers, after depth levels of
-    larger ones. After all, one number is left out, and the next one is not a bin but holds the
-    statistics.
+    After all bins, one number is left out, and the next one is not a bin but holds the statistics.
     """
     (bins,) = _COUNT.unpack_from(data, at)
     at += _COUNT.size
     if bins == 0:
         return ContigIndex(records=0), at
     records = begin = end = None
-    first, statistics = first_bin(depth), first_bin(depth + 1) + 1
-    last, larger = 0, []
+    statistics = first_bin(depth + 1) + 1
     size, unpack = layout.size, layout.unpack_from
     for _ in range(bins):
         number, chunks = unpack(data, at)
@@ -239,28 +193,11 @@ def _summary(
         if number == statistics and chunks == 2:
             begin, end, mapped, unmapped = _STATISTICS.unpack_from(data, at)
             records = mapped + unmapped
-        elif number < first:
-            larger.append(number)
-        elif number > last:
-            last = number
         at += 16 * chunks
     if records == 0 and bins > 1:
         # An entry that contradicts itself is not a reason to leave the sequence out.
         records = begin = end = None
-    reach = (last - first + 1) << shift if last else 0
-    for number in larger:
-        reach = max(reach, _end_of_bin(number, shift, depth))
-    return ContigIndex(records, (), begin, end, reach), at
-
-
-def index_of_one(index: Path, entry: Entry) -> bytes:
-    """Returns a BAI index with the entry of one reference sequence, as it is, and no other."""
-    empty = bytes(2 * _COUNT.size)
-    with index.open("rb") as file:
-        file.seek(entry.start)
-        content = file.read(entry.stop - entry.start)
-    before, after = entry.contig, entry.contigs - entry.contig - 1
-    return b"BAI\1" + _COUNT.pack(entry.contigs) + empty * before + content + empty * after
+    return ContigIndex(records, (), begin, end), at
 
 
 @functools.cache
@@ -270,9 +207,3 @@ def first_bin(level: int) -> int:
     See the SAM specification, section 5.1.1; the level of the one bin for all positions is 0.
     """
     return ((1 << 3 * level) - 1) // 7
-
-
-def _end_of_bin(number: int, shift: int, depth: int) -> int:
-    """Returns the position after a bin."""
-    level = next(level for level in range(depth + 1) if number < first_bin(level + 1))
-    return (number - first_bin(level) + 1) << (shift + 3 * (depth - level))

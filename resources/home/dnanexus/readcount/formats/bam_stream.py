@@ -50,27 +50,26 @@ class Positions(NamedTuple):
     """Where some records are.
 
     Attributes:
-        contigs: numbers of their reference sequences in the header; -1 for none.
+        tids: numbers of their reference sequences in the header; -1 for none.
         starts: their first positions, 0-based.
         ends: the positions after their last. A record that covers none, such as a placed unmapped
             one, counts as covering the one at which it is placed, as in samtools (SAM
             specification, section 4.2.1).
     """
 
-    contigs: Ints
+    tids: Ints
     starts: Ints
     ends: Ints
 
 
-def read_positions(stream: IO[bytes]) -> tuple[list[str], Iterator[Positions]]:
-    """Returns the names of the reference sequences, and where the records are, as they come.
+def read_positions(stream: IO[bytes]) -> Iterator[Positions]:
+    """Yields where the records are, as they come.
 
     Raises:
-        ValueError, IndexError: the stream is truncated or corrupt; also while it is iterated over.
+        ValueError, IndexError: the stream is truncated or corrupt.
     """
     pieces = _pieces(stream)
-    names, rest = _read_header(pieces)
-    return names, _read_records(rest, pieces)
+    yield from _read_records(_skip_header(pieces), pieces)
 
 
 class _Piece(NamedTuple):
@@ -126,34 +125,30 @@ def _pieces(stream: IO[bytes]) -> Iterator[_Piece]:
         raise ValueError("the stream ends without an end-of-file block")
 
 
-def _read_header(pieces: Iterator[_Piece]) -> tuple[list[str], bytes]:
-    """Returns the names of the reference sequences, and what follows the header in its pieces."""
+def _skip_header(pieces: Iterator[_Piece]) -> bytes:
+    """Returns what follows the header in its pieces."""
     data = b""
     for piece in pieces:
         data += piece.content()
+        if data[:4] not in (b"BAM\1", b""):
+            raise ValueError("the stream is not a BAM")
         try:
-            return _parse_header(data)
+            return data[_header_end(data) :]
         except struct.error:
             continue
     raise ValueError("the stream ends within the header")
 
 
-def _parse_header(data: bytes) -> tuple[list[str], bytes]:
-    """Returns the same of the beginning of a BAM; raises struct.error if it is too short."""
-    if data[:4] not in (b"BAM\1", b""):
-        raise ValueError("the stream is not a BAM")
-    (text_length,) = _UINT32.unpack_from(data, 4)
-    at = 8 + text_length
+def _header_end(data: bytes) -> int:
+    """Returns where the header of a BAM ends; raises struct.error if that is not in data."""
+    at: int = 8 + _UINT32.unpack_from(data, 4)[0]
     (number,) = _UINT32.unpack_from(data, at)
     at += 4
-    names = []
     for _ in range(number):
-        (name_length,) = _UINT32.unpack_from(data, at)
-        # The length of the sequence follows the name.
-        _UINT32.unpack_from(data, at + 4 + name_length)
-        names.append(data[at + 4 : at + 3 + name_length].decode())
-        at += 8 + name_length
-    return names, data[at:]
+        at += 8 + _UINT32.unpack_from(data, at)[0]
+    if at > len(data):
+        raise struct.error
+    return at
 
 
 def _read_records(rest: bytes, pieces: Iterator[_Piece]) -> Iterator[Positions]:

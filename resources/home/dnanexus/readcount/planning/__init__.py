@@ -1,5 +1,5 @@
-"""What to count in which samtools call, and how the parts of the count add up.
+"""Which samtools call reads which parts of the file, and how the parts of the count add up.
 
-Takes regions and what is known of each reference sequence; returns `Plan`, shards of it, and the
-merged counts. Pure: no processes, files or network.
+Takes regions and where records are; returns `Plan`, shares of it for subjobs, and the merged
+counts. Pure: no processes, files or network.
 """

@@ -1,7 +1,7 @@
 """Adds up what the tasks counted."""
 
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from readcount.collector import without_collector
@@ -9,8 +9,8 @@ from readcount.planning.task import Plan
 from readcount.request.region import Region
 from readcount.request.region_list import ColumnList, RegionList
 
-# Of a region that no task has counted.
-NOT_COUNTED = -1
+# In the place of the count of a region that no task has counted.
+UNCOUNTED = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,37 +59,66 @@ class TaskCounts:
     """What a task counted.
 
     Attributes:
-        task: its number in the plan, from 0.
-        records: one number for each of its regions, in the task's order.
+        task: its index in the plan.
+        records: a number for each of its regions, in the task's order.
+        decoded: all records that it read, by number of the reference sequence; None with filters,
+            as then samtools does not say.
+        warnings: of samtools, which change no count.
     """
 
     task: int
     records: Sequence[int]
+    decoded: Mapping[int, int] | None = None
+    warnings: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class MergedCounts:
+    """What all tasks counted.
+
+    Attributes:
+        counts: for each region.
+        decoded: numbers of the sequences that a pass read whole, each with how many records that
+            were; empty with filters.
+    """
+
+    counts: RegionCounts
+    decoded: Sequence[tuple[int, int]]
 
 
 @without_collector()
-def merge_counts(plan: Plan, counted: Iterable[TaskCounts]) -> RegionCounts:
+def merge_counts(plan: Plan, counted: Iterable[TaskCounts]) -> MergedCounts:
     """Adds up counts that come in any order, in the order of the plan's regions.
 
     Raises:
         ValueError: a task was counted twice or not at all or has not a number for each of its
             regions, or a region of the plan is in no task and not known to be empty.
     """
-    records = array("q", [NOT_COUNTED]) * len(plan.regions)
+    records = array("q", [UNCOUNTED]) * len(plan.regions)
     for number in plan.empty:
         records[number] = 0
+    for number, known in plan.known.items():
+        records[number] = known
+    decoded = dict.fromkeys(plan.complete, 0)
     waiting = dict(enumerate(plan.tasks))
     for counts in counted:
         task = waiting.pop(counts.task, None)
         if task is None:
             raise ValueError(f"task {counts.task} was counted twice, or is not in the plan")
-        _add(records, task.numbers, array("q", counts.records))
+        _add(records, task.region_ids, array("q", counts.records))
+        if counts.decoded is None:
+            decoded = {}
+            continue
+        for tid, more in counts.decoded.items():
+            if (task.why, tid) in decoded:
+                decoded[task.why, tid] += more
     if waiting:
         raise ValueError(f"{len(waiting)} of {len(plan.tasks)} tasks were not counted")
-    if NOT_COUNTED in records:
-        region = plan.regions[records.index(NOT_COUNTED)]
+    if UNCOUNTED in records:
+        region = plan.regions[records.index(UNCOUNTED)]
         raise ValueError(f"no task counted region {region}")
-    return RegionCounts(plan.regions, records)
+    of_tids = [(tid, number) for (_, tid), number in decoded.items()]
+    return MergedCounts(RegionCounts(plan.regions, records), of_tids)
 
 
 def _add(records: "array[int]", numbers: Sequence[int], more: "array[int]") -> None:
@@ -97,11 +126,11 @@ def _add(records: "array[int]", numbers: Sequence[int], more: "array[int]") -> N
     if len(more) != len(numbers):
         raise ValueError(f"{len(more)} counts for {len(numbers)} regions")
     # All at once, where there are a million spans.
-    if isinstance(numbers, range) and records[numbers.start : numbers.stop].count(
-        NOT_COUNTED
-    ) == len(numbers):
+    if isinstance(numbers, range) and records[numbers.start : numbers.stop].count(UNCOUNTED) == len(
+        numbers
+    ):
         records[numbers.start : numbers.stop] = more
         return
     for number, counted in zip(numbers, more, strict=True):
         before = records[number]
-        records[number] = counted if before == NOT_COUNTED else before + counted
+        records[number] = counted if before == UNCOUNTED else before + counted

@@ -1,223 +1,205 @@
-"""Plans the count of many spans: what to expect in each, and which share a samtools call.
+"""Plans the count of many spans: which samtools call looks at which parts of the file.
 
-A module of its own, as to load numpy takes 0.1 s, and only spans need it.
+A module of its own, as numpy takes 0.1 s to load and only spans need it.
 """
 
 from array import array
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import chain, pairwise
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from itertools import accumulate, pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
-from readcount.formats.bam_index import INTERVAL
-from readcount.planning.costs import Costs
-from readcount.planning.density import expected_records, offsets_of
-from readcount.planning.task import SpanGroup
-from readcount.request.region import fits_bed
-from readcount.request.region_list import NONE, RegionList
-from readcount.request.span_columns import Bools, Ints, reached_before, spans_in
-from readcount.source.contigs import Contig
+from readcount.planning.located import NO_END, NO_START, LocatedSpans, Needed
+from readcount.planning.sizes import Sizes, cut_part, runs
+from readcount.planning.task import Pass, Task
+from readcount.planning.whole import counting_task
+from readcount.request.region_list import NONE
+from readcount.source.parts import Edge, Layout, Part, Span, Stretch, tid_at
 
-# Between two spans, samtools skips more records than these; to pass on fewer takes less time.
-MOST_IN_GAP = 200
-
-Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
 
 
-class Density:
-    """How many records to expect along each of some reference sequences.
+def span_tasks(spans: LocatedSpans, layout: Layout, sizes: Sizes) -> Iterator[Task]:
+    """Yields the tasks for the regions that are parts of a sequence.
 
-    A sequence is made of parts of INTERVAL bases. All sequences are in one column, as there may be
-    hundreds of thousands.
-    """
-
-    def __init__(self, contigs: Sequence[Contig], used: Ints) -> None:
-        """Reads the offsets of the used sequences, which are numbers that rise."""
-        of = [contigs[number] for number in used.tolist()]
-        offsets = [offsets_of(contig) or _even(contig) for contig in of]
-        sizes = np.array([len(known) for known in offsets], np.int64)
-        flat = np.array(list(chain.from_iterable(offsets)), np.float64)
-        self._used = used
-        self._parts = sizes - 1
-        self._first = np.cumsum(sizes) - sizes
-        begins, ends = flat[self._first], flat[self._first + self._parts]
-        records = np.array([expected_records(contig) for contig in of])
-        # Before each part, and at the end of each sequence, from its beginning.
-        self._before = np.repeat(records / (ends - begins), sizes) * (
-            flat - np.repeat(begins, sizes)
-        )
-
-    def shares(self, on: Ints, starts: Ints, ends: Ints) -> Floats:
-        """Returns the records to expect in each span; spans in one part share its records."""
-        first, parts = self._columns_of(on)
-        begin = np.minimum(starts // INTERVAL, parts - 1)
-        end = np.where(ends == NONE, parts, (ends - 1) // INTERVAL + 1)
-        begin, end = first + begin, first + np.maximum(np.minimum(end, parts), begin + 1)
-        size = len(self._before)
-        sharing = np.cumsum(np.bincount(begin, minlength=size) - np.bincount(end, minlength=size))
-        in_part = np.diff(self._before, append=0)
-        # What follows the last part is the first of another sequence.
-        in_part[self._first + self._parts] = 0
-        before = np.concatenate(([0.0], np.cumsum(in_part / np.maximum(1, sharing))))
-        shares: Floats = before[end] - before[begin]
-        return shares
-
-    def between(self, on: Ints, starts: Ints, ends: Ints) -> Floats:
-        """Returns the records to expect from each start to each end; 0 if that is before it."""
-        return np.maximum(self._before_position(on, ends) - self._before_position(on, starts), 0)
-
-    def _before_position(self, on: Ints, positions: Ints) -> Floats:
-        first, parts = self._columns_of(on)
-        part = np.minimum(positions // INTERVAL, parts - 1)
-        share = np.minimum(positions / INTERVAL - part, 1)
-        at = first + part
-        records: Floats = self._before[at] * (1 - share) + self._before[at + 1] * share
-        return records
-
-    def _columns_of(self, on: Ints) -> tuple[Ints, Ints]:
-        """Returns where each of these sequences begins in the column, and how many parts it has."""
-        used = np.searchsorted(self._used, on)
-        return self._first[used], self._parts[used]
-
-
-def _even(contig: Contig) -> Sequence[int]:
-    """Returns offsets for a sequence without any in the index."""
-    return range(max(1, -(-contig.length // INTERVAL)) + 1)
-
-
-@dataclass(frozen=True)
-class Spans:
-    """Some of the regions, each a part of a reference sequence, as columns.
-
-    Attributes:
-        numbers: their indexes in the list of regions.
-        on: the number of the reference sequence of each, in the header's order.
-        starts: of each, 0-based.
-        ends: the position after the last of each; NONE for none.
-        records: how many to expect in each.
-        density: of the sequences that they are on.
-    """
-
-    numbers: Ints
-    on: Ints
-    starts: Ints
-    ends: Ints
-    records: Floats
-    density: Density
-
-    def at(self, chosen: Ints | Bools | slice) -> "Spans":
-        """Returns the spans at these indexes, in this slice, or for which this is true."""
-        return Spans(
-            self.numbers[chosen],
-            self.on[chosen],
-            self.starts[chosen],
-            self.ends[chosen],
-            self.records[chosen],
-            self.density,
-        )
-
-    @property
-    def total(self) -> float:
-        """The records to expect in all spans."""
-        return float(self.records.sum())
-
-    def expected(self) -> dict[int, float]:
-        """Returns the records to expect in each by its index in the list of regions."""
-        return dict(zip(self.numbers.tolist(), self.records.tolist(), strict=True))
-
-
-def spans_of(regions: RegionList, contigs: Mapping[str, Contig]) -> Spans:
-    """Returns the regions that are parts of a sequence, with the records to expect in each.
+    A record is in one part of the file, and a part in one task of a pass: what several tasks count
+    for a span adds up to its records.
 
     Args:
-        regions: in any order.
-        contigs: what is known of each reference sequence, by name, in the header's order.
+        spans: the regions, and where their records are.
+        layout: of the file.
+        sizes: of the tasks.
     """
-    order = {name: number for number, name in enumerate(contigs)}
-    sequences = np.array([order.get(contig, -1) for contig in regions.contigs], np.int64)
-    numbers, on_in_list, starts, ends = spans_in(regions)
-    on = sequences[on_in_list]
-    density = Density(list(contigs.values()), np.unique(on))
-    return Spans(numbers, on, starts, ends, density.shares(on, starts, ends), density)
+    yield from _tasks_of_parts(spans, layout, sizes)
+    yield from _tasks_of_shared(spans, sizes)
+    columns = spans.columns
+    for row, part in spans.inner.items():
+        span = Span(int(columns.tids[row]), int(columns.starts[row]), int(columns.ends[row]))
+        shares = sizes.shares(sizes.costs.byte * part.bytes)
+        region_ids = [int(spans.region_ids[row])]
+        for piece in _cut(part, shares, layout):
+            yield counting_task(piece, region_ids, span, Pass.INNER, sizes)
 
 
-def divide_spans(
-    spans: Spans, contigs: Mapping[str, Contig], most_in_group: float
-) -> tuple[Spans, Spans, Spans]:
-    """Returns the spans of sequences without records, those for groups, and all others.
-
-    Args:
-        spans: in any order.
-        contigs: what is known of each reference sequence, by name, in the header's order.
-        most_in_group: records that a span of a group may have.
-    """
-    empty = np.array([contig.indexed.records == 0 for contig in contigs.values()])[spans.on]
-    # A span without an end would need a line of a BED file that has one.
-    fits = np.array([fits_bed(name) for name in contigs])[spans.on] & (spans.ends != NONE)
-    small = ~empty & fits & (spans.records < most_in_group)
-    return spans.at(empty), spans.at(small), spans.at(~empty & ~small)
-
-
-def group_spans(
-    spans: Spans,
-    names: Sequence[str],
-    call: float,
-    costs: Costs,
-    cut: Callable[[float], Sequence[float]],
-) -> Iterator[SpanGroup]:
-    """Yields groups of spans that lie one behind the other.
-
-    Args:
-        spans: with an end, in any order.
-        names: of the reference sequences, in the header's order.
-        call: cost of a samtools call.
-        costs: of the file.
-        cut: returns the shares, rising, of a cost at which to cut it.
-    """
-    if not len(spans.numbers):
+def _tasks_of_parts(spans: LocatedSpans, layout: Layout, sizes: Sizes) -> Iterator[Task]:
+    """Yields the tasks that look at each record of what spans need."""
+    needed = spans.needed
+    if not len(needed):
         return
-    spans = spans.at(np.lexsort((spans.starts, spans.on)))
-    gaps, skipped = _gaps(spans)
-    spent = np.cumsum(costs.span + costs.gap * skipped + costs.span_record * (spans.records + gaps))
-    bounds = np.searchsorted(spent, np.array(cut(float(spent[-1]))) * spent[-1])
-    for first, end in pairwise([0, *bounds.tolist(), len(spent)]):
-        if first == end:
-            continue
-        run = spans.at(slice(first, end))
-        another = np.diff(run.on, prepend=-1) != 0
-        used, on = run.on[another], np.cumsum(another) - 1
-        before = spent[first - 1] if first else 0
-        yield SpanGroup(
-            numbers=_range_or_plain(run.numbers),
-            contigs=tuple(names[number] for number in used),
-            on=_plain(on),
-            starts=_plain(run.starts),
-            ends=_plain(run.ends),
-            lines=_lines(on, run, skipped[first:end]),
-            records=float(run.records.sum()),
-            seconds=call + float(spent[end - 1] - before),
+    parts = list(_parts_of(spans, layout.stretches, sizes))
+    costs = [sizes.costs.gap_bytes / 2 + part.bytes for part in parts]
+    ends = list(accumulate(costs))
+    shares = sizes.shares(sizes.costs.decoded_byte * ends[-1])
+    bounds = [share * ends[-1] for share in shares]
+    pieces: list[Part] = []
+    piece_costs: list[float] = []
+    for part, cost, end in zip(parts, costs, ends, strict=True):
+        first, last = bisect_right(bounds, end - cost), bisect_right(bounds, end)
+        within = [1 - (end - bound) / cost for bound in bounds[first:last]]
+        cut = _cut(part, within, layout)
+        pieces += cut
+        piece_costs += [cost * piece.bytes / part.bytes for piece in cut]
+    reached = np.maximum.accumulate(needed.highs)
+    for first, last in pairwise(_bounds_of_tasks(piece_costs, bounds)):
+        some = pieces[first:last]
+        begin, end = some[0].begin.offset, some[-1].end.offset
+        rows = slice(
+            int(np.searchsorted(reached, begin, "left")),
+            int(np.searchsorted(needed.lows, end, "right")),
         )
+        of_spans = needed.spans[rows]
+        its = np.unique(of_spans[of_spans != NONE])
+        # A place without records may be after those of its sequence.
+        expected = set(np.unique(needed.tids[rows]).tolist())
+        expected |= {tid for part in some for one in _within(part, layout) for tid in one.tids}
+        yield _looking_task(spans, its, some, sorted(expected), sizes)
 
 
-def _gaps(spans: Spans) -> tuple[Floats, Bools]:
-    """Returns the records to read between each span and those before it, and where to skip them.
+def _bounds_of_tasks(costs: Sequence[float], bounds: Sequence[float]) -> list[int]:
+    """Returns the indexes of pieces at which tasks begin and end.
 
     Args:
-        spans: in the order of the file.
+        costs: of the pieces.
+        bounds: sums of these at which a task should end.
     """
-    before, on_another = reached_before(spans.on, spans.ends)
-    gaps = spans.density.between(spans.on, before, spans.starts)
-    skipped = on_another | (gaps > MOST_IN_GAP)
-    return np.where(skipped, 0, gaps), skipped
+    ends = list(accumulate(costs))
+    found = {bisect_right(ends, bound + 1e-9 * ends[-1]) for bound in bounds}
+    return sorted({0, len(costs), *found})
 
 
-def _lines(on: Ints, spans: Spans, skipped: Bools) -> tuple[tuple[int, int, int], ...]:
-    """Returns the lines of the BED file for samtools, of spans in the order of the file."""
-    first = np.union1d([0], np.nonzero(skipped)[0])
-    columns = on[first], spans.starts[first], np.maximum.reduceat(spans.ends, first)
-    return tuple(zip(*(column.tolist() for column in columns), strict=True))
+def _tasks_of_shared(spans: LocatedSpans, sizes: Sizes) -> Iterator[Task]:
+    """Yields the tasks that look at each record of containers with several sequences."""
+    costs = [sizes.costs.decoded_byte * stretch.bytes for stretch in spans.shared]
+    for run in runs(costs, sizes.large):
+        stretches = spans.shared[run]
+        parts = [Part(Edge(one.begin), Edge(one.end)) for one in stretches]
+        expected = sorted({tid for one in stretches for tid in one.tids})
+        (its,) = np.nonzero(np.isin(spans.columns.tids, expected))
+        yield _looking_task(spans, its, parts, expected, sizes)
+
+
+def _looking_task(
+    spans: LocatedSpans,
+    its: Ints,
+    parts: Sequence[Part],
+    expected: Sequence[int],
+    sizes: Sizes,
+) -> Task:
+    """Returns a task that looks at each record of some parts, for spans of these indexes."""
+    columns = spans.columns
+    cost = (
+        sizes.call
+        + sizes.costs.decoded_byte * sum(part.bytes for part in parts)
+        + sizes.costs.span * len(its)
+    )
+    return Task(
+        parts=tuple(parts),
+        region_ids=_range_or_plain(spans.region_ids[its]),
+        tids=_plain(columns.tids[its]),
+        starts=_plain(columns.starts[its]),
+        ends=_plain(columns.ends[its]),
+        expected=expected,
+        only=None,
+        with_ends=True,
+        why=Pass.SPANS,
+        cost=cost,
+    )
+
+
+def _parts_of(spans: LocatedSpans, stretches: Sequence[Stretch], sizes: Sizes) -> Iterator[Part]:
+    """Yields the parts of the file that are needed, in its order.
+
+    Two are joined where it takes less time to read what is between them, unless they are on
+    different sequences with many records, or a task of its own reads what is between them.
+    """
+    needed = spans.needed
+    at_tid = {stretch.tid: at for at, stretch in enumerate(stretches)}
+    reached = np.maximum.accumulate(needed.highs)
+    gap = sizes.costs.gap_bytes << 16
+    is_first = np.diff(needed.lows, prepend=-1) >= 0
+    is_first[1:] = needed.lows[1:] > reached[:-1] + gap
+    large = [tid for tid, at in at_tid.items() if stretches[at].bytes >= sizes.min_own_bytes]
+    is_large = np.isin(needed.tids, large)
+    another = np.diff(needed.tids, prepend=needed.tids[0]) != 0
+    is_first |= another & (is_large | np.roll(is_large, 1))
+    # Other tasks read these.
+    others = [stretch.begin for stretch in spans.shared]
+    others += [part.begin.offset for part in spans.inner.values()]
+    others_before = np.searchsorted(np.sort(np.array(others, np.int64)), needed.lows, "right")
+    is_first |= np.diff(others_before, prepend=0) != 0
+    bounds = [*np.nonzero(is_first)[0].tolist(), len(needed)]
+    for first, end in pairwise(bounds):
+        yield _part_of(needed.at(slice(first, end)), at_tid, stretches)
+
+
+def _part_of(rows: Needed, at_tid: dict[int, int], stretches: Sequence[Stretch]) -> Part:
+    """Returns the part of the file that has all of some rows, with what is known of its ends."""
+    begin, end = int(rows.lows[0]), int(rows.highs.max())
+    first_tid = int(rows.tids[rows.lows == begin].min())
+    last_tid = int(rows.tids[rows.highs == end].max())
+    start = int(rows.starts[rows.tids == first_tid].min())
+    stop = int(rows.ends[rows.tids == last_tid].max())
+    first, last = stretches[at_tid[first_tid]], stretches[at_tid[last_tid]]
+    tid_before = tid_at(stretches, at_tid[first_tid] - 1) if begin == first.begin else first_tid
+    tid_after = tid_at(stretches, at_tid[last_tid] + 1) if end == last.end else last_tid
+    at_begin = Edge(
+        begin,
+        before=None if start == NO_START and begin != first.begin else tid_before,
+        max_end=None if start == NO_START or tid_before != first_tid else start,
+        after=tid_after if begin == end else first_tid,
+    )
+    at_end = Edge(
+        end,
+        before=last_tid if end == last.end else None,
+        after=None if stop == NO_END and end != last.end else tid_after,
+        min_start=None if stop == NO_END or tid_after != last_tid else stop,
+    )
+    return Part(at_begin, at_end)
+
+
+def _cut(part: Part, shares: Sequence[float], layout: Layout) -> list[Part]:
+    """Cuts a part at shares of its bytes, as near to them as records begin by the index."""
+    if not shares:
+        return [part]
+    stretches = layout.stretches
+    cuts = [offset for stretch in _within(part, layout) for offset in layout.cuts(stretch)]
+
+    def tid_of(offset: int) -> int:
+        return stretches[bisect_right(stretches, offset, key=lambda one: one.end)].tid
+
+    return cut_part(part, shares, cuts, tid_of)
+
+
+def _within(part: Part, layout: Layout) -> Iterator[Stretch]:
+    """Yields the stretches that a part overlaps."""
+    stretches = layout.stretches
+    first = bisect_right(stretches, part.begin.offset, key=lambda stretch: stretch.end)
+    for at in range(first, len(stretches)):
+        if stretches[at].begin >= part.end.offset:
+            return
+        yield stretches[at]
 
 
 def _plain(column: Ints) -> "array[int]":
@@ -227,7 +209,6 @@ def _plain(column: Ints) -> "array[int]":
 
 def _range_or_plain(numbers: Ints) -> "range | array[int]":
     """Returns a column as a range if it has consecutive numbers, which takes no memory."""
-    first, end = int(numbers[0]), int(numbers[-1]) + 1
-    if end - first == len(numbers) and (np.diff(numbers) == 1).all():
-        return range(first, end)
+    if len(numbers) and (np.diff(numbers) == 1).all():
+        return range(int(numbers[0]), int(numbers[-1]) + 1)
     return _plain(numbers)

@@ -1,110 +1,66 @@
 """What a plan is made of: tasks, each for one process of the Pool."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum, auto
 
-from readcount.formats.bam_index import Entry
-from readcount.request.region import Region
 from readcount.request.region_list import RegionList
+from readcount.source.parts import Edge, Part, Span
 from readcount.text import plural
 
 
-@dataclass(frozen=True)
-class Call:
-    """One `samtools view -c`, or two for a window that is not the first; see count_window.
+class Pass(Enum):
+    """Why a part of the file is read: a task of each pass may read the same part.
 
     Attributes:
-        number: index of the region in the list of regions, from 0.
-        region: what it counts, or counts a part of.
-        records: how many are expected.
-        seconds: what it is expected to cost.
-        window: the part; None for all of the region. Only records that begin in a window belong
-            to it, except for the first window, to which all records belong that overlap it.
-        entry: where the index holds the sequence, if it is worth being read alone.
-        edge: whether what begins before the window is counted by a call of its own; else an
-            expression keeps it out.
+        WHOLE: for regions that are whole reference sequences, and the unplaced records.
+        SPANS: for regions that are parts of a sequence.
+        INNER: for those of one span with many records, all of which begin in it.
     """
 
-    number: int
-    region: Region
-    records: float
-    seconds: float
-    window: Region | None = None
-    entry: Entry | None = None
-    edge: bool = False
-
-    @property
-    def calls(self) -> int:
-        """How many samtools calls it takes that read the file."""
-        return 2 if self.edge else 1
-
-    @property
-    def numbers(self) -> tuple[int, ...]:
-        """The only number."""
-        return (self.number,)
+    WHOLE = auto()
+    SPANS = auto()
+    INNER = auto()
 
 
 @dataclass(frozen=True)
-class Group:
-    """Several whole sequences that are counted in one pass over their records.
+class Task:
+    """Parts of the file that one samtools call decodes, and the regions that get their records.
 
-    It goes to another process, so long lists are tuples of plain values.
-
-    Attributes:
-        numbers: indexes of the regions in the list of regions, from 0.
-        contigs: their names; neighbours in the file, as far as they have records at all.
-        reaches: a position that no record of the sequence reaches, for each.
-        in_index: the records that the index has for each; None where it does not say.
-        records: how many are expected in all.
-        seconds: what it is expected to cost.
-    """
-
-    numbers: tuple[int, ...]
-    contigs: tuple[str, ...]
-    reaches: tuple[int, ...]
-    in_index: tuple[int | None, ...]
-    records: float
-    seconds: float
-
-    @property
-    def calls(self) -> int:
-        """How many samtools calls it takes that read the file."""
-        return 1
-
-
-@dataclass(frozen=True)
-class SpanGroup:
-    """Several spans that are counted in one pass over the records that overlap any of them.
+    A record of these parts counts for each of the regions that it overlaps. It goes to another
+    process, so that long columns are plain arrays.
 
     Attributes:
-        numbers: indexes of the regions in the list of regions, from 0; a range of consecutive
-            ones where they are given in the order of the file.
-        contigs: names of the reference sequences that they are on.
-        on: which of these each span is on.
-        starts: of each span, 0-based.
-        ends: of each span, the position after it.
-        lines: of a BED file that has all spans, and more where it is better to read on: which of
-            the contigs, start and end; rising.
-        records: how many are expected in all.
-        seconds: what it is expected to cost.
+        parts: in the order of the file.
+        region_ids: indexes of the regions in the list of regions.
+        tids: number of the reference sequence of each region.
+        starts: first position of each, 0-based.
+        ends: position after the last one of each.
+        expected: numbers of the sequences that may have records here, by the index.
+        only: the region in which all records begin, so that they need only be counted; None where
+            each record is looked at.
+        with_ends: whether it matters where a record ends.
+        why: the pass.
+        cost: expected, in seconds.
+        label: what it counts, in words.
     """
 
-    numbers: Sequence[int]
-    contigs: tuple[str, ...]
-    on: Sequence[int]
+    parts: tuple[Part, ...]
+    region_ids: Sequence[int]
+    tids: Sequence[int]
     starts: Sequence[int]
     ends: Sequence[int]
-    lines: Sequence[tuple[int, int, int]]
-    records: float
-    seconds: float
+    expected: Sequence[int]
+    only: Span | None
+    with_ends: bool
+    why: Pass
+    cost: float
+    label: str = ""
 
     @property
-    def calls(self) -> int:
-        """How many samtools calls it takes that read the file."""
-        return 1
-
-
-Task = Call | Group | SpanGroup
+    def bytes(self) -> int:
+        """About how many bytes of the file it reads."""
+        return sum(part.bytes for part in self.parts)
 
 
 @dataclass(frozen=True)
@@ -112,18 +68,24 @@ class Plan:
     """All tasks of a count.
 
     Attributes:
-        regions: the list of regions that numbers refer to.
-        tasks: most expensive first; each counts one region, or a part of it, or several.
-        empty: numbers of the regions that hold no records, and that no task counts.
+        regions: the list of regions that region_ids refer to.
+        tasks: most expensive first.
+        empty: indexes of the regions that hold no records by the index, and that no task counts.
+        edges: places that show whether these are empty, and that no task looks at.
+        complete: numbers of the reference sequences all of whose records a pass reads.
+        known: records that need not be counted, by the index of the region.
     """
 
     regions: RegionList
     tasks: tuple[Task, ...]
-    empty: tuple[int, ...]
+    empty: Sequence[int]
+    edges: Sequence[Edge] = ()
+    complete: frozenset[tuple[Pass, int]] = frozenset()
+    known: Mapping[int, int] = field(default_factory=dict)
 
     def __str__(self) -> str:
-        regions, calls = len(self.regions), sum(task.calls for task in self.tasks)
+        regions = len(self.regions)
         return (
             f"{plural(regions, 'region')} ({regions - len(self.empty):,} with records), "
-            f"{plural(calls, 'samtools call')}"
+            f"{plural(len(self.tasks), 'samtools call')}"
         )

@@ -1,6 +1,5 @@
 """A region: a reference sequence, or a span of one."""
 
-import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -15,7 +14,6 @@ POSITION_BITS = 32
 NAMES_IN_MESSAGE = 3
 # Of a header without alternative names.
 NO_ALIASES: Mapping[str, str] = MappingProxyType({})
-_BED_NAME = re.compile(r"(?!(?:[.*]|track|browser)$)[^#\s]\S*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +34,6 @@ class Region:
 
     >>> str(Region("chr1", 999, 2000))
     'chr1:1000-2000'
-    >>> Region("HLA-A*01:01", 0, 100).as_samtools()
-    '{HLA-A*01:01}:1-100'
     """
 
     contig: str
@@ -55,16 +51,6 @@ class Region:
     def __str__(self) -> str:
         return (self.alias or self.contig) + self._span()
 
-    def as_samtools(self) -> str:
-        """The region as an argument of samtools, the name in braces.
-
-        Without braces samtools may take a colon in a name, which the SAM specification allows
-        (section 1.2.1), for the beginning of a span; see "Regions" in the samtools-view manual.
-        """
-        if not self.placed:
-            return self.contig
-        return f"{{{self.contig}}}{self._span()}"
-
     @property
     def whole(self) -> bool:
         """Whether it is all of a reference sequence."""
@@ -79,20 +65,6 @@ class Region:
 
 # The unplaced records (no position), by their name in samtools. They follow all others.
 UNPLACED = Region("*", placed=False)
-
-
-def fits_bed(contig: str) -> bool:
-    """Whether samtools takes a line of a BED file with this name for this sequence alone.
-
-    A name that begins with # makes a comment, a blank ends a name, `*` and `.` stand for more than
-    one reference sequence, and lines that begin with track or browser are for a genome browser.
-    """
-    return _BED_NAME.fullmatch(contig) is not None
-
-
-def fits_span(contig: str) -> bool:
-    """Whether samtools understands a span of this name: not if the name holds a closing brace."""
-    return "}" not in contig
 
 
 class RegionError(ValueError):
@@ -129,14 +101,7 @@ def span_on(
             f"ends after the end of {shorten(contig, 60)} ({length:,} bp). Is it for another "
             "reference genome?"
         )
-    require_spans(contig)
     return Region(contig, start, end, name=name, alias="" if given == contig else given)
-
-
-def require_spans(contig: str) -> None:
-    """Raises RegionError unless samtools can count a span of a sequence of this name."""
-    if not fits_span(contig) and not fits_bed(contig):
-        raise RegionError("is a span of a sequence that samtools can only count as a whole.")
 
 
 def known_name(name: str, lengths: Mapping[str, int], aliases: Mapping[str, str]) -> str:

@@ -20,7 +20,7 @@ from readcount.request.region import (
     span_on,
 )
 from readcount.request.region_list import RegionList
-from readcount.request.request import Request
+from readcount.request.request import Request, span_not_in_index
 from readcount.request.windows import cut_into_windows
 from readcount.text import plural, shorten
 
@@ -82,6 +82,8 @@ def list_regions(
             )
     if request.windows:
         regions = cut_into_windows(regions, request.windows, lengths)
+    if request.from_index and len(regions.whole) < len(regions):
+        raise span_not_in_index(str(regions[regions.spans()[0]]))
     if request.include_unplaced:
         regions.append(UNPLACED)
     return regions

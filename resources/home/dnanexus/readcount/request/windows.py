@@ -4,9 +4,7 @@ from array import array
 from collections.abc import Mapping
 
 from readcount.errors import InputError
-from readcount.request.region import RegionError, require_spans
 from readcount.request.region_list import RegionList
-from readcount.text import shorten
 
 # A million take the parent process 360 MB, so that so many need a larger worker than the default.
 MOST_WINDOWS = 20_000_000
@@ -23,7 +21,7 @@ def cut_into_windows(regions: RegionList, size: int, lengths: Mapping[str, int])
         lengths: of the reference sequences in bases, by name.
 
     Raises:
-        InputError: there would be more than MOST_WINDOWS, or samtools takes no span of a sequence.
+        InputError: there would be more than MOST_WINDOWS.
     """
     bounds = [(region.start or 0, region.end or lengths[region.contig]) for region in regions]
     number = sum(-(-(end - start) // size) for start, end in bounds)
@@ -35,7 +33,6 @@ def cut_into_windows(regions: RegionList, size: int, lengths: Mapping[str, int])
     windows = RegionList()
     numbers_of = {}
     for used in sorted(set(regions.numbers)):
-        _require_spans(regions.contigs[used])
         numbers_of[used] = windows.number_of(regions.contigs[used], regions.aliases[used])
     for on, (start, end) in zip(map(numbers_of.__getitem__, regions.numbers), bounds, strict=True):
         starts = array("q", range(start, end, size))
@@ -43,11 +40,3 @@ def cut_into_windows(regions: RegionList, size: int, lengths: Mapping[str, int])
         ends = starts[1:] + array("q", [end])
         windows.extend_spans(numbers.tobytes(), starts.tobytes(), ends.tobytes())
     return windows
-
-
-def _require_spans(contig: str) -> None:
-    try:
-        require_spans(contig)
-    except RegionError as error:
-        name = shorten(repr(contig), 60)
-        raise InputError(f"windows: {name} {error} Leave it out with 'regions'.") from None

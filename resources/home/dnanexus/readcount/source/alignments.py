@@ -1,22 +1,24 @@
 """Opens the input file once: header, index, and the evidence that counts are compared with."""
 
+import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from readcount.collector import without_collector
 from readcount.errors import InputError
-from readcount.formats.bam_index import ContigIndex
 from readcount.formats.content import BAM, BEGINNING_BYTES, CRAM, kind_of_bytes
 from readcount.request.region import UNPLACED
 from readcount.source import bam, cram
+from readcount.source.bam_parts import BamParts
 from readcount.source.commands import has_header, make_index, not_sorted, quickcheck
-from readcount.source.contigs import Access, Contig
+from readcount.source.cram_parts import CramParts
 from readcount.source.evidence import Evidence
 from readcount.source.files import IndexedFile, InputFiles
-from readcount.source.header import Header, read_header, repeated_name
-from readcount.source.readers import NAME_LENGTH, Reader
+from readcount.source.header import Header, read_header, repeated_name, write_bam_header
+from readcount.source.parts import NO_SEQUENCE, Parts
+from readcount.source.readers import NAME_LENGTH, LocalFile, Reader
 from readcount.text import plural, shorten
 
 Log = Callable[[str], None]
@@ -27,34 +29,29 @@ class Alignments:
     """An input file that has been opened.
 
     Attributes:
-        file: the BAM or CRAM with its index, for samtools.
         header: of the file.
-        contigs: what is known of each reference sequence, by name, in the header's order.
-        unplaced: records without a position by the index; None where it does not say.
-        access: how records are read, for the plan.
-        evidence: what counts are compared with.
+        parts: of the file, for samtools.
+        evidence: where its records are, and what counts are compared with.
     """
 
-    file: IndexedFile
     header: Header
-    contigs: Mapping[str, Contig]
-    unplaced: int | None
-    access: Access
+    parts: Parts
     evidence: Evidence
+
+    @property
+    def file(self) -> IndexedFile:
+        """The BAM or CRAM with its index."""
+        return self.parts.file
 
     @property
     def lengths(self) -> dict[str, int]:
         """Of the reference sequences in bases, by name, in the header's order."""
-        return {name: contig.length for name, contig in self.contigs.items()}
+        return dict(zip(self.header.names, self.header.lengths, strict=True))
 
 
 @without_collector()
 def open_alignments(
-    files: InputFiles,
-    log: Log = lambda line: None,
-    *,
-    cores: int = 1,
-    find_unplaced: bool = False,
+    files: InputFiles, log: Log = lambda line: None, *, cores: int = 1
 ) -> Alignments:
     """Reads the header and the index, each once; creates the index if there is none.
 
@@ -62,7 +59,6 @@ def open_alignments(
         files: the input files.
         log: takes a line for the job's log.
         cores: that samtools may use to create the index.
-        find_unplaced: whether unplaced records will be counted.
 
     Raises:
         InputError: the files are not a coordinate-sorted BAM or CRAM and its index, or are corrupt,
@@ -79,7 +75,7 @@ def open_alignments(
         # Only a claim. The order of the records shows in the index, and when they are counted.
         log(f"the header says SO:{header.sort_order}; the index has to show the order of records")
     if kind == CRAM:
-        return _open_cram(files, header, log, cores, find_unplaced)
+        return _open_cram(files, header, log, cores)
     return _open_bam(files, header, log, cores)
 
 
@@ -94,46 +90,58 @@ def _faults_of_index(files: InputFiles, kind: str) -> list[str]:
 
 
 def _open_bam(files: InputFiles, header: Header, log: Log, cores: int) -> Alignments:
-    file = _with_index(files, bam.index_path(files.data, header), False, log, cores)
+    file = _with_index(files, bam.index_suffix(header), log, cores)
     index = bam.open_index(file.index)
-    if _order_unknown(file, header) and not bam.in_order(index):
+    _require_same_number(file, header, len(index.entries))
+    if not bam.in_order(index) and not (file.index_given and header.sort_order == "coordinate"):
         raise not_sorted(file.data)
-    contigs = _contigs(file, header, index.entries)
-    evidence = bam.BamEvidence(file, header, contigs, index)
-    records_bytes = file.data.size - ((header.end or 0) >> 16)
-    access = Access(file.data.streamed, expressions=True, bytes=records_bytes)
-    return Alignments(file, header, contigs, index.unplaced, access, evidence)
+    made = _temporary("header.bam")
+    write_bam_header(made, header.names, header.lengths)
+    parts = BamParts(file, made, header.end or 0)
+    stretches = bam.stretches_of(file, header, index)
+    layout = bam.BamLayout(file, header, index, stretches)
+    return Alignments(header, parts, bam.BamEvidence(layout, parts))
 
 
-def _open_cram(
-    files: InputFiles, header: Header, log: Log, cores: int, find_unplaced: bool
-) -> Alignments:
-    file = _with_index(files, cram.index_path(files.data), True, log, cores)
-    slices = cram.open_index(file.index)
-    if _order_unknown(file, header) and not cram.in_order(slices):
-        raise not_sorted(file.data)
-    evidence = cram.CramEvidence(file, header, slices)
-    contigs = _contigs(file, header, evidence.entries())
-    if find_unplaced:
-        file = replace(file, unplaced_scattered=evidence.scatters_unplaced())
-    access = Access(file.data.streamed, expressions=False)
-    return Alignments(file, header, contigs, None, access, evidence)
+def _open_cram(files: InputFiles, header: Header, log: Log, cores: int) -> Alignments:
+    head, end = cram.read_head(files.data)
+    file = _with_index(files, "crai", log, cores)
+    lines = cram.open_index(file.index)
+    tids = {line.tid for its in lines.values() for line in its}
+    if not tids <= set(range(NO_SEQUENCE, len(header.names))):
+        raise file.mismatch("it has more reference sequences")
+    made = _temporary("header.cram")
+    made.write_bytes(head)
+    parts = CramParts(file, made)
+    return Alignments(header, parts, cram.CramEvidence(parts, header, lines, len(head), end))
 
 
-def _order_unknown(file: IndexedFile, header: Header) -> bool:
-    """Whether nobody has said that the records are in order; samtools index takes some others."""
-    return not file.index_given or header.sort_order != "coordinate"
+def _temporary(name: str) -> Path:
+    """Returns a path for what the processes of the Pool need of the file."""
+    return Path(tempfile.mkdtemp()) / name
 
 
-def _with_index(files: InputFiles, made: Path, is_cram: bool, log: Log, cores: int) -> IndexedFile:
-    """Returns the file with its index, which is created at a path if the user gave none."""
+def _require_same_number(file: IndexedFile, header: Header, sequences: int) -> None:
+    if sequences != len(header.names):
+        raise file.mismatch(
+            f"it is for {sequences:,} reference sequences, and the file has {len(header.names):,}"
+        )
+
+
+def _with_index(files: InputFiles, suffix: str, log: Log, cores: int) -> IndexedFile:
+    """Returns the file with its index, which is created if the user gave none."""
+    is_cram = suffix == "crai"
     if files.index:
         return IndexedFile(files.data, files.index, is_cram)
-    file = IndexedFile(files.data, made, is_cram, index_given=False)
+    assert isinstance(files.data, LocalFile)
+    path = files.data.path
+    file = IndexedFile(files.data, Path(f"{path}.{suffix}"), is_cram, index_given=False)
     start = time.monotonic()
-    make_index(file, cores, csi=file.index.suffix == ".csi")
-    kind, seconds = file.index.suffix[1:].upper(), time.monotonic() - start
-    log(f"no index given: created a {kind} in {seconds:,.1f} s on {plural(cores, 'core')}")
+    make_index(file, path, cores)
+    seconds = time.monotonic() - start
+    log(
+        f"no index given: created a {suffix.upper()} in {seconds:,.1f} s on {plural(cores, 'core')}"
+    )
     return file
 
 
@@ -170,14 +178,3 @@ def _read_header(data: Reader, kind: str) -> Header:
             "header. Give each a name of its own, with 'samtools reheader'."
         )
     return header
-
-
-def _contigs(
-    file: IndexedFile, header: Header, entries: Sequence[ContigIndex]
-) -> dict[str, Contig]:
-    if len(entries) != len(header.names):
-        raise file.mismatch(
-            f"it is for {len(entries):,} reference sequences, and the file has "
-            f"{len(header.names):,}"
-        )
-    return dict(zip(header.names, map(Contig, header.lengths, entries), strict=True))

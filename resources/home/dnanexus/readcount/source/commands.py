@@ -4,11 +4,7 @@ import re
 import shlex
 import signal
 import subprocess
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
 
 from readcount.errors import (
     MORE_MEMORY,
@@ -19,11 +15,9 @@ from readcount.errors import (
     ReadCountError,
     SamtoolsKilledError,
 )
-from readcount.request.filters import NO_FILTERS, Filters
-from readcount.request.region import LAST_POSITION, Region, fits_bed, fits_span
 from readcount.samtools import samtools_path
 from readcount.source.files import IndexedFile
-from readcount.source.readers import NAME_LENGTH, Reader, network_error
+from readcount.source.readers import NAME_LENGTH, Reader
 from readcount.text import shorten
 
 # What `samtools index` says of records that are not in the order of the header.
@@ -32,144 +26,9 @@ _NOT_SORTED = re.compile(
     "|not sorted by chromosome"
 )
 _CANNOT_WRITE = "failed to create or write index"
-_NO_SUCH_REGION = "specifies an invalid region or unknown reference"
-# The htslib of samtools 1.24 writes a line for each attempt to connect, also if the next succeeds.
-_RETRYING = re.compile(r"(?m)^\[W::libcurl_\w+\] Retrying .*\n?")
+# What htslib and samtools say that changes no count.
+_HARMLESS = re.compile(r"\[W::sam_hrecs_update_hashes\] Duplicate entry .*")
 _OUT_OF_MEMORY = re.compile("cannot allocate memory|out of memory", re.IGNORECASE)
-
-
-def count_region(
-    file: IndexedFile, region: Region, filters: Filters = NO_FILTERS, expression: str = ""
-) -> int:
-    """Counts the records of one region with one `samtools view -c`.
-
-    Args:
-        file: the BAM or CRAM with its index.
-        region: a whole sequence, a span, or UNPLACED.
-        filters: which records count.
-        expression: a filter expression of samtools, to count only records for which it holds. None
-            for a CRAM: since 1.17 `view -c` then decodes every field, for which it needs the
-            reference.
-
-    Raises:
-        InputError: samtools failed, complained or returned no number.
-        SamtoolsKilledError: samtools was killed, crashed, or had not enough memory.
-        NetworkError: the file is streamed, and cannot be reached.
-        MissingToolError: there is no samtools.
-    """
-    if not region.placed and file.unplaced_scattered:
-        return tally_all(file, filters).get(region.contig, 0)
-    options = ["-e", expression] if expression else []
-    bed = ""
-    if _needs_bed(region):
-        options += ["-M", "-L", "-"]
-        bed = bed_line(region.contig, region.start or 0, region.end or LAST_POSITION)
-    command = [samtools_path(), "view", "-c", *_which(file, filters), *options, file.as_samtools()]
-    if not bed:
-        command.append(region.as_samtools())
-
-    ended = subprocess.run(command, input=bed.encode(), capture_output=True, check=False)
-    answer, complaints = _text(ended.stdout), _text(ended.stderr)
-    if not region.placed and _NO_SUCH_REGION in complaints:
-        # By the index there are no records at all.
-        return tally_all(file, filters).get(region.contig, 0)
-    # Exit status 0 is not enough: samtools also returns it for a region that it does not know
-    # (up to 1.16 at least) and for records before the place where a file was truncated.
-    if ended.returncode != 0 or complaints or not answer.isdecimal():
-        raise failure(
-            file, f"counting {region} of", command, ended.returncode, complaints or answer
-        )
-    return int(answer)
-
-
-def tally_all(file: IndexedFile, filters: Filters = NO_FILTERS) -> dict[str, int]:
-    """Returns the records on each reference sequence that has some, without the index's help.
-
-    Reads the whole file; raises as count_region does.
-    """
-    return tally(file, "reading all of", [], "", filters)
-
-
-def tally_at_position_0(file: IndexedFile, filters: Filters = NO_FILTERS) -> dict[str, int]:
-    """Returns the records at position 0 that do not reach position 1, by reference sequence.
-
-    They have a reference sequence, so they are in the statistics of the index, but no position on
-    it, so no region has them. Records without a reference sequence are at position 0 too: those
-    are below `*`. Reads the whole file; raises as count_region does.
-    """
-    expression = ["-e", "pos == 0 && endpos < 1"]
-    return tally(file, "looking for records at position 0 of", expression, "", filters)
-
-
-def tally(
-    file: IndexedFile, doing: str, options: list[str], bed: str, filters: Filters
-) -> dict[str, int]:
-    """Returns the records on each reference sequence that has some, of those that view selects.
-
-    The records go from `samtools view` to `samtools idxstats`, which counts what it reads from a
-    stream: half of the time that it takes to write and to split lines of SAM text.
-    """
-    command = [samtools_path(), "idxstats", "-"]
-    with selected(file, doing, options, bed, filters) as records:
-        ended = subprocess.run(command, stdin=records, capture_output=True, check=False)
-        said = _text(_without_missing_index(ended.stderr))
-        if said or ended.returncode:
-            raise failure(file, doing, command, ended.returncode, said)
-
-    counts = {}
-    for line in _text(ended.stdout).split("\n"):
-        if not line or line.endswith("\t0\t0"):
-            continue
-        try:
-            name, _, mapped, unmapped = line.split("\t")
-            counts[name] = int(mapped) + int(unmapped)
-        except ValueError:
-            raise failure(file, doing, command, ended.returncode, line) from None
-    return counts
-
-
-@contextmanager
-def selected(
-    file: IndexedFile, doing: str, options: list[str], bed: str, filters: Filters
-) -> Iterator[IO[bytes]]:
-    """Yields the records that `samtools view` selects, as a stream of uncompressed BAM.
-
-    Args:
-        file: the BAM or CRAM with its index.
-        doing: what this is for, for an error.
-        options: for view.
-        bed: what it gets on its standard input.
-        filters: which records.
-
-    Raises:
-        ReadCountError: view failed or complained, which then is the error even if what reads the
-            stream failed, too; or it was not read to its end.
-    """
-    command = [samtools_path(), "view", "-u", *_which(file, filters), *options, file.as_samtools()]
-    failed = None
-    with tempfile.TemporaryFile() as lines, tempfile.TemporaryFile() as stderr:
-        lines.write(bed.encode())
-        lines.seek(0)
-        with subprocess.Popen(command, stdin=lines, stdout=subprocess.PIPE, stderr=stderr) as view:
-            assert view.stdout is not None
-            try:
-                yield view.stdout
-            except ReadCountError as error:
-                failed = error
-        stderr.seek(0)
-        said = _text(stderr.read())
-    # If the reader fails, the pipe breaks.
-    if said or view.returncode not in (0, -signal.SIGPIPE):
-        raise failure(file, doing, command, view.returncode, said) from failed
-    if failed:
-        raise failed
-    if view.returncode:
-        raise failure(file, doing, command, view.returncode, said)
-
-
-def bed_line(contig: str, start: int, end: int) -> str:
-    """Returns a line of a BED file; 0-based and half-open."""
-    return f"{contig}\t{start}\t{end}\n"
 
 
 def quickcheck(path: Path) -> bool:
@@ -197,17 +56,23 @@ def has_header(path: Path) -> bool:
     return ended.returncode == 0
 
 
-def make_index(file: IndexedFile, threads: int, csi: bool) -> None:
+def make_index(file: IndexedFile, path: Path, threads: int) -> None:
     """Writes the index of a file to where it is to be: a CSI, or else a BAI or CRAI.
+
+    Args:
+        file: the BAM or CRAM with its index.
+        path: of the BAM or CRAM.
+        threads: that samtools uses.
 
     Raises:
         InputError: the file is not sorted by position, or cannot be read.
         DiskSpaceError: the index cannot be written.
-        SamtoolsKilledError, MissingToolError: as in count_region.
+        SamtoolsKilledError: samtools was killed, crashed, or had not enough memory.
+        MissingToolError: there is no samtools.
     """
     # To samtools the number is that of threads beside the first.
-    command = [samtools_path(), "index", "-@", str(threads - 1), *(["-c"] if csi else [])]
-    command += [file.data.location, str(file.index)]
+    csi = ["-c"] if file.index.suffix == ".csi" else []
+    command = [samtools_path(), "index", "-@", str(threads - 1), *csi, str(path), str(file.index)]
     ended = subprocess.run(command, capture_output=True, check=False)
     said = _text(ended.stderr)
     if ended.returncode == 0 and not said:
@@ -246,15 +111,11 @@ def failure(
         exit_status: of it; negative for a signal.
         said: what it wrote on its standard error.
     """
-    said = file.data.without_secrets(said)
-    shown = file.data.without_secrets(shlex.join(command))
-    details = f"{shown} ended with exit status {exit_status} and said:\n{said}"
+    details = f"{shlex.join(command)} ended with exit status {exit_status} and said:\n{said}"
     doing, first = shorten(doing, 80), shorten(said.partition("\n")[0] or "nothing", 120)
     if exit_status < 0 or _OUT_OF_MEMORY.search(said):
         killed = -signal.SIGKILL if exit_status >= 0 else exit_status
         return _killed(file.name, doing, command, killed, details)
-    if file.data.is_network_error(said):
-        return network_error(file.name, first, details)
     remedy = (
         "The file is corrupt, or the index does not match it. Upload the file again, and an index "
         "made from it with 'samtools index'."
@@ -286,25 +147,15 @@ def _killed(
     )
 
 
-def _which(file: IndexedFile, filters: Filters) -> list[str]:
-    """Returns the options of view for what to read of a record, and which records count."""
-    return [*file.read_options(bool(filters.read_groups)), *filters.as_samtools()]
-
-
-def _without_missing_index(complaints: bytes) -> bytes:
-    """Leaves out what idxstats says because a stream, `-`, has no index."""
-    return re.sub(rb"(?m)^.*\bindex\b.*['\"]-['\"].*\n?", b"", complaints)
-
-
 def _text(output: bytes) -> str:
-    return _RETRYING.sub("", output.decode(errors="replace")).strip()
+    return output.decode(errors="replace").strip()
 
 
-def _needs_bed(region: Region) -> bool:
-    """Whether samtools would misread the region as an argument, but not in a BED file.
+def complaints_in(said: str) -> str:
+    """Returns the lines of what samtools says because of which a count may be wrong."""
+    return "\n".join(line for line in said.splitlines() if not _HARMLESS.fullmatch(line))
 
-    htslib takes the first brace that a colon follows, or in a span the first one, for the end of
-    the name.
-    """
-    misread = "}:" in region.contig if region.whole else not fits_span(region.contig)
-    return region.placed and misread and fits_bed(region.contig)
+
+def harmless_in(said: str) -> tuple[str, ...]:
+    """Returns the other lines."""
+    return tuple(line for line in said.splitlines() if _HARMLESS.fullmatch(line))

@@ -1,35 +1,38 @@
 """What counts are compared with: the same questions for a BAM and a CRAM."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Collection, Mapping, Sequence
+from typing import NamedTuple, Protocol
 
-from readcount.errors import InputError
-from readcount.request.filters import Filters
-from readcount.request.region_list import RegionList
 from readcount.source.files import IndexedFile
 from readcount.source.header import Header
+from readcount.source.parts import Edge, Layout
 
 # For the log and the report, where the counts are the numbers of the index.
-NOT_COUNTED = "the records were not counted"
+NOT_COUNTED = "the other records were not counted"
 
 
-class Runner(Protocol):
-    """Runs a function on every core; a Pool is one."""
+class Located(NamedTuple):
+    """Where the records are, and which need not be counted.
 
-    @property
-    def processes(self) -> Sequence[Any]:
-        """The processes that share the work."""
+    Attributes:
+        layout: where the records are.
+        numbers: the records of each of its stretches; None where they have to be counted; empty if
+            all have to be.
+        checks: what was found to agree about these numbers, for the log.
+    """
 
-    def results(self, function: Callable[[Any], Any], tasks: Iterable[Any]) -> Iterator[Any]:
-        """Yields what the function returns for each task, in any order."""
+    layout: Layout
+    numbers: Sequence[int | None] = ()
+    checks: tuple[str, ...] = ()
 
 
 class Evidence(Protocol):
     """What the file and its index prove about counts.
 
-    samtools reads only where the index points to, and decodes a file as far as it can, so a count
-    can be wrong without an error. The index also holds how many records each reference sequence
-    has, and from where to where in the file they are.
+    The parts of a file are decoded from one record to another, whatever the index says. The index
+    says which parts these are, and where each reference sequence begins and ends: that is compared
+    with the records on both sides of each part, by those who read it, and here for what is not
+    read. And it may say how many records there are.
     """
 
     @property
@@ -45,60 +48,36 @@ class Evidence(Protocol):
         """What the numbers come from: "index" or "containers"."""
 
     @property
-    def has_total(self) -> bool:
-        """Whether the number of records in the whole file is known."""
+    def numbers(self) -> Mapping[int, int]:
+        """Records by number of the reference sequence, to compare with those that were read.
 
-    def check_index(self) -> None:
-        """Raises InputError if the index leaves out records of the file; before counting."""
-
-    def statistics(self) -> Mapping[str, int]:
-        """Returns the records of each reference sequence, and of `*`, as far as they are known."""
-
-    def tally(self, filters: Filters) -> Mapping[str, int] | None:
-        """Returns the records of each reference sequence by reading the whole file.
-
-        None where that would prove nothing that total() does not.
+        Empty if they are compared with the file while they are read.
         """
 
-    def total(self, placed_only: bool) -> int | None:
-        """Returns how many records the file holds, of all or of those placed; None if unknown."""
-
-    def at_position_0(self, filters: Filters) -> Mapping[str, int]:
-        """Returns, by reference sequence, records that have one but no position on it.
-
-        They are in statistics and totals, but samtools finds them in no region.
-        """
-
-    def check_structure(self, regions: RegionList, runner: Runner | None) -> str:
-        """Checks index and file where no number proves the counts of these regions.
-
-        Returns:
-            What was found to agree, for the log.
-
-        Raises:
-            InputError: they do not agree.
-        """
-
-    def check_unread(self) -> tuple[str, ...]:
-        """Checks what shows without counting whether statistics() and unplaced() are right.
-
-        Returns:
-            What was found to agree, for the log.
-
-        Raises:
-            InputError: something does not agree.
-        """
-
+    @property
     def unplaced(self) -> int | None:
-        """Returns the records without a position, as far as that is known without counting."""
+        """The records without a position, if that is known without counting them."""
 
-    def why_unknown(self, contigs: Sequence[str]) -> str:
-        """Returns why statistics() has no number for these sequences: a sentence."""
+    def locate(self, whole: Collection[int], spans: Collection[int]) -> Located:
+        """Returns where the records are.
 
+        Args:
+            whole: numbers of the sequences that are asked for as a whole.
+            spans: numbers of those of which parts are asked for.
 
-def no_position(contig: str, file: str) -> InputError:
-    """Returns the error for records that have a number in the index, but are in no region."""
-    return InputError(
-        f"counts_from: {contig} of {file} has records without a position, which are in the index, "
-        "but in no region. Set counts_from to 'records'."
-    )
+        Raises:
+            InputError: the index leaves out records of the file.
+        """
+
+    def trust(self, whole: Collection[int]) -> Located:
+        """Returns where the records are, and the numbers that prove right without counting.
+
+        Args:
+            whole: numbers of the sequences that are asked for.
+
+        Raises:
+            InputError: the index is not right.
+        """
+
+    def check_index(self, edges: Sequence[Edge]) -> None:
+        """Raises InputError if the records at some places are not those of the index."""

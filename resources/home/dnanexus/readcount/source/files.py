@@ -10,11 +10,6 @@ from readcount.formats.content import BAI, COMPRESSED_BAI, kind_of
 from readcount.source.readers import NAME_LENGTH, LocalFile, Reader, StreamedFile
 from readcount.text import plural, shorten
 
-# All that decides whether a record counts: FLAG, RNAME, POS, MAPQ and CIGAR (SAM_FLAG, ... in
-# htslib/sam.h). Without the bases a CRAM is read without its reference, and faster.
-CRAM_FIELDS = 0x3E
-# The read group, without the other tags, some of which need the bases (SAM_RGAUX).
-CRAM_READ_GROUP = 0x1000
 # Room for what is written beside the inputs.
 SPARE_BYTES = 100 * 1000**2
 
@@ -43,15 +38,12 @@ class IndexedFile:
         index: absolute path of its BAI, CSI or CRAI index.
         cram: whether it is a CRAM.
         index_given: whether the user gave the index; else it was created here.
-        unplaced_scattered: whether samtools cannot find all unplaced records of this CRAM by its
-            index; see formats.cram.scatters_unplaced.
     """
 
     data: Reader
     index: Path
     cram: bool = False
     index_given: bool = True
-    unplaced_scattered: bool = False
 
     @property
     def name(self) -> str:
@@ -62,21 +54,6 @@ class IndexedFile:
     def index_name(self) -> str:
         """The name of the index, short enough for a message."""
         return shorten(self.index.name, NAME_LENGTH)
-
-    def as_samtools(self) -> str:
-        """The two as one file name that samtools takes (samtools manual, "FILENAME")."""
-        return f"{self.data.location}##idx##{self.index}"
-
-    def read_options(self, read_group: bool = False) -> list[str]:
-        """Returns the options with which samtools decodes only what decides a count.
-
-        From 1.17 on `view -c` sets them itself.
-
-        Args:
-            read_group: whether the read group of each record is needed, too.
-        """
-        fields = CRAM_FIELDS | (CRAM_READ_GROUP if read_group else 0)
-        return ["--input-fmt-option", f"required_fields={fields:#x}"] if self.cram else []
 
     def mismatch(self, what: str) -> InputError:
         """Returns the error for an index that does not match the file.
@@ -92,8 +69,8 @@ class IndexedFile:
         return InputError(f"mappings_sorted_bam: {self.name} is corrupt: {what}. Upload it again.")
 
     def contradiction(self, contig: str, what: str) -> InputError:
-        """Returns the error for an index that contradicts itself at a reference sequence."""
-        clause = f"contradicts itself at {shorten(contig, 60)}: {what}"
+        """Returns the error for an index that is inconsistent for a reference sequence."""
+        clause = f"is inconsistent for {shorten(contig, 60)}: {what}"
         if self.index_given:
             return InputError(f"mappings_sorted_bai: {self.index_name} {clause}. {NEW_INDEX}")
         return InputError(
@@ -103,9 +80,9 @@ class IndexedFile:
 
     def disagreement(self, contig: str, counted: int, expected: int) -> InputError:
         """Returns the error for a count that is not that of the index, or of the containers."""
-        source = "its containers" if self.cram else "the index"
-        known = f"{shorten(contig, 60)} has {plural(expected, 'record')} in {source}"
-        return InputError(self.corrupt_or_mismatch(f"{known}, but the count is {counted:,}"))
+        source = "containers list" if self.cram else "index lists"
+        known = f"the {source} {plural(expected, 'record')} for {shorten(contig, 60)}"
+        return InputError(self.corrupt_or_mismatch(f"{known}, but {counted:,} were counted"))
 
     def corrupt_or_mismatch(self, what: str) -> str:
         """Returns the message for a file that is not what its index says; either may be wrong."""

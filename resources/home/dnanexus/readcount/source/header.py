@@ -1,19 +1,24 @@
 """The header of the input file, read with pysam."""
 
 import re
+import struct
 from collections import Counter
-from collections.abc import Mapping, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
 import pysam
 
 from readcount.errors import InputError
+from readcount.formats.bam_record import NO_REFERENCE
+from readcount.formats.bgzf import END_OF_FILE, stored_blocks
 from readcount.formats.content import header_fields
 from readcount.request.filters import Filters
-from readcount.request.region import NO_ALIASES
+from readcount.request.region import NO_ALIASES, UNPLACED
 from readcount.text import shorten
 
+_UINT32 = struct.Struct("<I")
 _READ_GROUP = re.compile(r"\n@RG\t(.*)")
 _SEQUENCE_WITH_ALIAS = re.compile(r"\n(@SQ(?:\t.*)?\tAN:.*)")
 
@@ -38,6 +43,10 @@ class Header(NamedTuple):
     read_groups: tuple[str, ...] = ()
     aliases: Mapping[str, str] = NO_ALIASES
 
+    def name_of(self, tid: int) -> str:
+        """Returns the name of a reference sequence, or that of unplaced records, by its number."""
+        return self.names[tid] if tid >= 0 else UNPLACED.contig
+
 
 def read_header(path: Path) -> Header:
     """Reads the header of a BAM or CRAM.
@@ -45,10 +54,7 @@ def read_header(path: Path) -> Header:
     Raises:
         OSError, ValueError: it cannot be read.
     """
-    # Of an index that is not beside a CRAM, htslib says what looks like an error.
-    verbosity = pysam.set_verbosity(0)
-    with pysam.AlignmentFile(str(path), check_sq=False) as alignments:
-        pysam.set_verbosity(verbosity)
+    with _opened(path) as alignments:
         # A line feed before each line. There may be a million: none is looked at without a reason.
         text = f"\n{alignments.header}"
         first_line = text[1:].partition("\n")[0].split("\t")
@@ -66,6 +72,19 @@ def read_header(path: Path) -> Header:
             ),
             aliases=_aliases(text, set(alignments.references)),
         )
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[pysam.AlignmentFile]:
+    """Opens a BAM or CRAM, without an index."""
+    # htslib complains of an index that is not beside a CRAM.
+    verbosity = pysam.set_verbosity(0)
+    try:
+        with pysam.AlignmentFile(str(path), check_sq=False) as alignments:
+            pysam.set_verbosity(verbosity)
+            yield alignments
+    finally:
+        pysam.set_verbosity(verbosity)
 
 
 def _aliases(text: str, names: Set[str]) -> Mapping[str, str]:
@@ -99,3 +118,34 @@ def check_read_groups(header: Header, filters: Filters, name: str) -> None:
             f"read_groups: {name} has no read group {shorten(repr(unknown[0]), 60)}. Give the ID "
             f"of an @RG line of its header; it has: {known}."
         )
+
+
+def record_of(header: Path, tid: int) -> str:
+    """Returns "a record of" a reference sequence.
+
+    Args:
+        header: a BAM or CRAM without records.
+        tid: number of the sequence, which it may not have.
+    """
+    if tid == NO_REFERENCE:
+        return "no placed record"
+    with _opened(header) as alignments:
+        if not 0 <= tid < alignments.nreferences:
+            return "a record of another reference sequence"
+        return f"a record of {shorten(alignments.get_reference_name(tid), 60)}"
+
+
+def write_bam_header(path: Path, names: Sequence[str], lengths: Sequence[int]) -> None:
+    """Writes a BAM without records, and without the text of its header.
+
+    Args:
+        path: of the BAM.
+        names: of the reference sequences.
+        lengths: of each, in bases.
+    """
+    sequences = [
+        _UINT32.pack(len(name.encode()) + 1) + name.encode() + b"\0" + _UINT32.pack(length)
+        for name, length in zip(names, lengths, strict=True)
+    ]
+    content = b"BAM\1" + _UINT32.pack(0) + _UINT32.pack(len(names)) + b"".join(sequences)
+    path.write_bytes(stored_blocks(content) + END_OF_FILE)

@@ -1,12 +1,15 @@
 """Reads bytes of the input file: of a downloaded one, or of one that is streamed over HTTP."""
 
-import re
+import errno
+import os
 import tempfile
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from http.client import HTTPException, HTTPResponse
 from pathlib import Path
 from typing import TypeVar
 
@@ -24,10 +27,162 @@ TIMEOUT_SECONDS = 60
 # A header of a million sequences takes some 10 MB; the last block or container takes 38 bytes.
 LONGEST_HEADER = 1 << 28
 END_BYTES = 100
+# Bytes that go to a pipe at once.
+COPIED_BYTES = 1 << 20
 _RANGE_NOT_SATISFIABLE = 416
-_ANY_URL = re.compile(r"https?://\S+")
-# What samtools says when a connection breaks or cannot be had, and not of a corrupt file.
-_NETWORK = re.compile("ailed to open|hread returned -1|fail to read the header|bgzf_check_EOF")
+
+
+class Stream(ABC):
+    """Consecutive bytes of a file, some of which go to a pipe as they are.
+
+    Attributes:
+        at: offset in the file of the next byte.
+    """
+
+    def __init__(self, at: int) -> None:
+        self.at = at
+        self._ahead = b""
+
+    def peek(self, size: int) -> bytes:
+        """Returns the next bytes, which stay the next; fewer where the stream ends."""
+        if size > len(self._ahead):
+            self._ahead += self._read(size - len(self._ahead))
+        return self._ahead[:size]
+
+    def skip(self, size: int) -> None:
+        """Leaves bytes out; raises EOFError if the stream has fewer."""
+        while size > 0:
+            taken = len(self.peek(min(size, COPIED_BYTES)))
+            if taken == 0:
+                raise EOFError
+            self._take(taken)
+            size -= taken
+
+    def send(self, size: int, pipe: int) -> None:
+        """Writes the next bytes to a pipe.
+
+        Args:
+            size: how many.
+            pipe: the file descriptor to write to.
+
+        Raises:
+            BrokenPipeError: nobody reads from the pipe any more.
+            EOFError: the stream has fewer.
+        """
+        ahead = self._ahead[:size]
+        write_all(pipe, ahead)
+        self._take(len(ahead))
+        size -= len(ahead)
+        while size > 0:
+            sent = self._send(min(size, COPIED_BYTES), pipe)
+            if sent == 0:
+                raise EOFError
+            self.at += sent
+            size -= sent
+
+    def _take(self, size: int) -> None:
+        self._ahead = self._ahead[size:]
+        self.at += size
+
+    @abstractmethod
+    def _read(self, size: int) -> bytes:
+        """Returns the bytes after those that are ahead; fewer only at the end."""
+
+    @abstractmethod
+    def _send(self, size: int, pipe: int) -> int:
+        """Writes some of the next bytes to a pipe; returns how many, 0 at the end."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Closes what the bytes come from."""
+
+
+def write_all(pipe: int, data: bytes) -> None:
+    """Writes bytes to a file descriptor."""
+    view = memoryview(data)
+    while view:
+        view = view[os.write(pipe, view) :]
+
+
+class LocalStream(Stream):
+    """Consecutive bytes of a file on the worker's disk; they go to a pipe without a copy."""
+
+    def __init__(self, path: Path, at: int) -> None:
+        super().__init__(at)
+        self._file = os.open(path, os.O_RDONLY)
+
+    def _read(self, size: int) -> bytes:
+        return os.pread(self._file, size, self.at + len(self._ahead))
+
+    def _send(self, size: int, pipe: int) -> int:
+        try:
+            return os.splice(self._file, pipe, size, offset_src=self.at)
+        except OSError as error:
+            # Some file systems cannot.
+            if error.errno != errno.EINVAL:
+                raise
+            data = os.pread(self._file, size, self.at)
+            write_all(pipe, data)
+            return len(data)
+
+    def close(self) -> None:
+        """Closes the file."""
+        os.close(self._file)
+
+
+class HttpStream(Stream):
+    """Consecutive bytes of a file that is streamed: one request, unless the connection breaks."""
+
+    def __init__(self, file: "StreamedFile", at: int, stop: int) -> None:
+        super().__init__(at)
+        self._file = file
+        self._stop = stop
+        self._response: HTTPResponse | None = None
+        self._failures = 0
+
+    def _read(self, size: int) -> bytes:
+        data = b""
+        while len(data) < size and (more := self._receive(len(data), size - len(data))):
+            data += more
+        return data
+
+    def _send(self, size: int, pipe: int) -> int:
+        data = self._receive(0, size)
+        write_all(pipe, data)
+        return len(data)
+
+    def _receive(self, beyond: int, size: int) -> bytes:
+        """Returns some of the bytes after those that are ahead, and after so many more.
+
+        A connection that breaks is replaced by one that goes on from there.
+
+        Raises:
+            NetworkError: that failed too often.
+        """
+        start = self.at + len(self._ahead) + beyond
+        size = min(size, self._stop - start)
+        while size > 0:
+            try:
+                if self._response is None:
+                    self._response = open_url(self._file.url, start, self._stop - start)
+                if data := self._response.read(size):
+                    self._failures = 0
+                    return data
+                raise EOFError
+            except (OSError, HTTPException, EOFError) as error:
+                self.close()
+                failed = network_error(self._file.name, reason_of(error))
+                if self._failures == len(PAUSES):
+                    raise failed from None
+                wait_after(failed, PAUSES[self._failures])
+                self._failures += 1
+        return b""
+
+    def close(self) -> None:
+        """Closes the connection."""
+        if self._response is not None:
+            self._response.close()
+        self._response = None
 
 
 @dataclass(frozen=True)
@@ -51,16 +206,20 @@ class LocalFile:
         """In bytes."""
         return self.path.stat().st_size
 
-    @property
-    def location(self) -> str:
-        """What samtools and pysam open."""
-        return str(self.path)
-
     def read(self, start: int, size: int) -> bytes:
         """Reads bytes; fewer where the file ends. Raises OSError."""
         with self.path.open("rb") as file:
             file.seek(start)
             return file.read(size)
+
+    @contextmanager
+    def stream(self, start: int, stop: int) -> Iterator[Stream]:
+        """Yields the bytes from one offset to another, or some more."""
+        stream = LocalStream(self.path, start)
+        try:
+            yield stream
+        finally:
+            stream.close()
 
     def with_retries(self, work: Callable[[], T]) -> T:
         """Does work that reads the file."""
@@ -70,14 +229,6 @@ class LocalFile:
     def header_and_end(self, has_header: Callable[[Path], bool]) -> Iterator[Path]:
         """Yields a path at which the header and the end of the file can be read."""
         yield self.path
-
-    def without_secrets(self, text: str) -> str:
-        """Returns a text, such as what samtools says, as the log may show it."""
-        return text
-
-    def is_network_error(self, said: str) -> bool:
-        """Whether samtools says that the file could not be reached."""
-        return False
 
 
 @dataclass(frozen=True)
@@ -95,17 +246,21 @@ class StreamedFile:
     url: str = field(repr=False)
     streamed = True
 
-    @property
-    def location(self) -> str:
-        """What samtools and pysam open; a secret."""
-        return self.url
-
     def read(self, start: int, size: int) -> bytes:
         """Reads bytes; fewer where the file ends. Raises NetworkError."""
         return with_retries(partial(read_url, self.url, self.name, start, size))
 
+    @contextmanager
+    def stream(self, start: int, stop: int) -> Iterator[Stream]:
+        """Yields the bytes from one offset to another; reading them raises NetworkError."""
+        stream = HttpStream(self, start, min(stop, self.size))
+        try:
+            yield stream
+        finally:
+            stream.close()
+
     def with_retries(self, work: Callable[[], T]) -> T:
-        """Does work that reads the file, more than once if the network fails."""
+        """Does work that reads the file, more than once if it fails: bytes may arrive corrupt."""
         return with_retries(work)
 
     @contextmanager
@@ -132,14 +287,6 @@ class StreamedFile:
                 copy.flush()
             yield path
 
-    def without_secrets(self, text: str) -> str:
-        """Returns a text, such as what samtools says, with the file's name instead of the URL."""
-        return _ANY_URL.sub(self.name, text.replace(self.url, self.name))
-
-    def is_network_error(self, said: str) -> bool:
-        """Whether samtools says that the file could not be reached."""
-        return _NETWORK.search(said) is not None
-
 
 Reader = LocalFile | StreamedFile
 
@@ -154,41 +301,43 @@ def read_url(url: str, name: str, start: int, size: int) -> bytes:
         size: how many.
 
     Raises:
-        NetworkError: they cannot be had, for whatever reason.
+        NetworkError: they cannot be had.
     """
-    # Here, because a downloaded file needs none of them, and to load them takes 30 ms.
-    import http.client
-    import urllib.error
+    try:
+        with open_url(url, start, size) as response:
+            return response.read()
+    except (OSError, HTTPException) as error:
+        if getattr(error, "code", None) == _RANGE_NOT_SATISFIABLE:
+            return b""
+        raise network_error(name, reason_of(error)) from None
+
+
+def open_url(url: str, start: int, size: int) -> HTTPResponse:
+    """Requests bytes of a file; raises OSError or HTTPException."""
+    # Imported here: it takes 30 ms to load, and a downloaded file does not need it.
     import urllib.request
 
     request = urllib.request.Request(url, headers={"Range": f"bytes={start}-{start + size - 1}"})
-    try:
-        with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as answer:
-            data: bytes = answer.read()
-            return data
-    except urllib.error.HTTPError as error:
-        error.close()
-        if error.code == _RANGE_NOT_SATISFIABLE:
-            return b""
-        reason = f"HTTP status {error.code}"
-    except (OSError, http.client.HTTPException) as error:
-        reason = type(error).__name__
-    raise network_error(name, reason)
+    response: HTTPResponse = urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS)
+    return response
 
 
-def network_error(name: str, reason: str, details: str = "") -> NetworkError:
+def reason_of(error: Exception) -> str:
+    """Returns why a request failed, without its URL."""
+    code = getattr(error, "code", None)
+    return type(error).__name__ if code is None else f"HTTP status {code}"
+
+
+def network_error(name: str, reason: str) -> NetworkError:
     """Returns the error for a file that cannot be read over the network."""
     return NetworkError(
         f"mappings_sorted_bam: {shorten(name, NAME_LENGTH)} cannot be read over the network: "
-        f"{reason}. Run the job again, or without stream_bam and subjobs.",
-        details,
+        f"{reason}. Run the job again, or without stream_bam and subjobs."
     )
 
 
 def with_retries(work: Callable[[], T]) -> T:
     """Does work that reads over the network, and tries again after a while if that fails.
-
-    What a broken connection leaves can look like a corrupt file, so that either is tried again.
 
     Raises:
         CallError, NetworkError: the last attempt failed, too.
@@ -197,6 +346,11 @@ def with_retries(work: Callable[[], T]) -> T:
         try:
             return work()
         except (CallError, NetworkError) as error:
-            print(f"{error.details or error}\nTrying again in {pause} s.", flush=True)
-            time.sleep(pause)
+            wait_after(error, pause)
     return work()
+
+
+def wait_after(error: CallError | NetworkError, seconds: float) -> None:
+    """Waits before a further attempt."""
+    print(f"{error.details or error}\nTrying again in {seconds} s.", flush=True)
+    time.sleep(seconds)

@@ -1,22 +1,17 @@
-"""Where the records of a region are in a BAM by its index, and whether the index is consistent.
-
-Of records that are filtered, or overlap a span, the index has no number. But records that samtools
-does not find are missing from somewhere: either the index no longer leads to all of the sequence,
-in order, or the blocks of the file no longer begin where the index says.
-"""
+"""Where the records of a span are in a BAM by its index, and whether the index is consistent."""
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate, chain
 from operator import gt, itemgetter
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from readcount.formats.bam_index import Bins, first_bin
-from readcount.request.region import LAST_POSITION, Region
-from readcount.request.region_list import NONE, RegionList
 
-# Between spans whose blocks are followed together: to look up each takes longer.
-JOINED_BASES = 1 << 16
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Ints = NDArray[np.int64]
 
 
 class RecordOffsets(NamedTuple):
@@ -40,16 +35,34 @@ class RecordOffsets(NamedTuple):
     last_chunk: int
     end: int
 
-    def of(self, region: Region) -> tuple[int, int]:
-        """Returns offsets between which all records are that overlap a region."""
-        begin, end = self.begin, self.end
-        if region.start:
-            bin_before = bisect_right(self.starts, region.start >> self.shift) - 1
-            begin = max(begin, self.lows[bin_before]) if bin_before >= 0 else begin
-        if region.end is not None:
-            after = bisect_left(self.starts, ((region.end - 1) >> self.shift) + 1)
-            end = min(end, self.highs[after]) if after < len(self.starts) else end
-        return begin, end
+    def of_spans(self, starts: "Ints", ends: "Ints") -> tuple["Ints", "Ints"]:
+        """Returns offsets between which all records are that overlap each of some spans.
+
+        Args:
+            starts: first position of each, 0-based.
+            ends: position after the last one of each.
+        """
+        # Imported here: numpy takes 0.1 s to load, and only spans need it.
+        import numpy as np
+
+        bins = np.array(self.starts, np.int64)
+        # The first one stands for what is before all bins.
+        lows = np.array([self.begin, *self.lows])
+        lows = lows[np.searchsorted(bins, starts >> self.shift, "right")]
+        lows = np.where(starts > 0, np.maximum(lows, self.begin), self.begin)
+        highs = np.array([*self.highs, self.end])
+        highs = highs[np.searchsorted(bins, ((ends - 1) >> self.shift) + 1)]
+        return lows, np.maximum(lows, np.minimum(highs, self.end))
+
+    def inner(self, start: int, end: int) -> tuple[int, int]:
+        """Returns offsets between which all records begin in a span; see of_spans."""
+        first = bisect_left(self.starts, -(-start >> self.shift))
+        begin = self.highs[first] if start > 0 and first < len(self.starts) else self.begin
+        if start > 0 and first == len(self.starts):
+            begin = self.end
+        after = bisect_left(self.starts, end >> self.shift)
+        stop = self.highs[after] if after < len(self.starts) else self.end
+        return begin, max(begin, stop)
 
 
 def record_offsets(bins: Bins) -> RecordOffsets | None:
@@ -125,77 +138,3 @@ def _in_order(bins: Bins) -> tuple[list[int], list[int], list[int]]:
         if first < reached:
             raise ValueError("its bins are not in order")
     return [one[0] for one in placed], [one[4] for one in placed], [one[2] for one in placed]
-
-
-def covering(regions: RegionList) -> Iterator[Region]:
-    """Yields regions that cover all of these, and little else.
-
-    Whole sequences as they are; of spans that are less than JOINED_BASES apart, only one is made.
-    """
-    yield from map(regions.item, regions.whole)
-    if len(regions.whole) == len(regions):
-        return
-    # Here, as to load numpy takes 0.1 s, and only spans need it.
-    import numpy as np
-
-    from readcount.request.span_columns import reached_before, spans_in
-
-    _, on, starts, ends = spans_in(regions)
-    ends = np.where(ends == NONE, LAST_POSITION, ends)
-    order = np.lexsort((starts, on))
-    on, starts, ends = on[order], starts[order], ends[order]
-    reached, is_first = reached_before(on, ends)
-    (first,) = np.nonzero(is_first | (starts > reached + JOINED_BASES))
-    columns = on[first], starts[first], np.maximum.reduceat(ends, first)
-    yield from map(regions.region, *(column.tolist() for column in columns))
-
-
-def merge_ranges(ranges: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Joins those that touch or overlap; leaves out those that are empty. Returns them rising."""
-    merged: list[tuple[int, int]] = []
-    for start, stop in sorted(ranges):
-        if start >= stop:
-            continue
-        if merged and start <= merged[-1][1]:
-            merged[-1] = (merged[-1][0], max(stop, merged[-1][1]))
-        else:
-            merged.append((start, stop))
-    return merged
-
-
-def cut_between(
-    ranges: Iterable[tuple[int, int]], named: Sequence[int], size: float
-) -> Iterator[list[int]]:
-    """Cuts ranges of a file into parts of about a size, at offsets that should be in blocks.
-
-    Args:
-        ranges: begin and end; virtual file offsets, as all of these.
-        named: other offsets, rising.
-        size: in bytes of the file.
-
-    Yields:
-        The offsets of a part, rising: the first and last are where it begins and ends.
-    """
-    for begin, end in ranges:
-        part = [begin]
-        for offset in named[bisect_right(named, begin) : bisect_left(named, end)]:
-            part.append(offset)
-            if (offset - part[0]) >> 16 >= size:
-                yield part
-                part = [offset]
-        yield [*part, end]
-
-
-def named_offsets(entries: Iterable[Bins]) -> list[int]:
-    """Returns all offsets that the entries name, rising; of those in a block only the last."""
-    offsets: list[int] = []
-    for bins in entries:
-        # Most of them rise, so that there is little to sort.
-        offsets += bins.linear
-        offsets += map(itemgetter(1), bins.bins)
-        offsets += chain.from_iterable(map(itemgetter(2), bins.bins))
-    offsets.sort()
-    last = {offset >> 16: offset for offset in offsets}
-    # 0 says that there is none.
-    last.pop(0, None)
-    return list(last.values())

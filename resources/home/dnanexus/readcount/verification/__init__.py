@@ -1,4 +1,1 @@
-"""Verification: counts and evidence -> `VerifiedCounts`, or an error.
-
-Pure: what has to be read, the evidence reads.
-"""
+"""Verification: merged counts and evidence -> `VerifiedCounts`, or an error. Pure."""

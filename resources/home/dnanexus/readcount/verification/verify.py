@@ -1,46 +1,34 @@
 """Compares counts with what the file and its index prove.
 
-Each region is classified once, by what its count can be compared with:
+The records of a file are decoded from one to the next, and each that is decoded is on the reference
+sequence, and where the index, or the header of its container, says, or the task that reads it has
+failed. What is left is to compare how many there are:
 
-- STATISTICS: the index, or for a CRAM its containers, has the number of records.
-- TALLY: the index has no statistics (those of old samtools); the whole file is read once more,
-  without the index.
-- TOTAL: sequences that share the containers of a CRAM; what all sequences and the unplaced records
-  have together is known.
-- BOUND: a span, or a count with filters. There can be no more records than of all, and the index
-  and the blocks of the file are checked instead.
+- Without filters, the records of each sequence that was read whole are as many as the index has.
+  The tasks have compared the records of a CRAM with the headers of its containers.
+- With filters, and for parts of a sequence, there is no number to compare with; there can be no
+  more records than of all.
 
 A count that is not what it should be is an error, never a warning.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import Enum, auto
 from itertools import compress, count
 from math import inf
 from operator import gt
 
 from readcount.collector import without_collector
-from readcount.planning.merge import RegionCounts
+from readcount.planning.merge import MergedCounts, RegionCounts
+from readcount.planning.plan import tids_of
 from readcount.request.filters import NO_FILTERS, Filters
-from readcount.request.region import UNPLACED
-from readcount.request.region_list import RegionList
-from readcount.source.evidence import Evidence, Runner
+from readcount.source.evidence import Evidence
 from readcount.text import plural
-
-
-class Basis(Enum):
-    """What a count is compared with; see above."""
-
-    STATISTICS = auto()
-    TALLY = auto()
-    TOTAL = auto()
-    BOUND = auto()
 
 
 @dataclass(frozen=True)
 class VerifiedCounts:
-    """Counts that agree with the evidence; only verify() and counts_of_index() make them.
+    """Counts that agree with the evidence; only verify() makes them.
 
     Attributes:
         regions: a count for each, in the order of the output.
@@ -58,49 +46,68 @@ class VerifiedCounts:
 
 @without_collector()
 def verify(
-    counts: RegionCounts,
+    merged: MergedCounts,
     evidence: Evidence,
     filters: Filters = NO_FILTERS,
-    runner: Runner | None = None,
+    from_index: Sequence[str] = (),
 ) -> VerifiedCounts:
     """Returns counts that are not wrong as far as anything can prove.
 
     Args:
-        counts: the merged counts.
+        merged: the merged counts.
         evidence: of the file.
         filters: which records were counted.
-        runner: the processes to share the checks, if there are some.
+        from_index: how the numbers of the index were checked, if the counts are these.
 
     Raises:
         InputError: a count is not what it should be.
     """
-    known = evidence.statistics()
-    _require_at_most(counts, known, evidence)
-    by_basis = _classify(counts, known, evidence, filters)
+    counts = merged.counts
+    _require_numbers(merged, evidence)
+    if from_index:
+        regions = plural(len(counts), "region")
+        taken = f"counts of {regions} were taken from the {evidence.source}"
+        return VerifiedCounts(counts, (taken, *from_index))
+    tids = tids_of(counts.regions, evidence.header.names)
+    _require_at_most(counts, [evidence.numbers.get(tid, inf) for tid in tids], evidence)
+    numbered, unnumbered, bounded = _classify(counts, tids, evidence, filters)
     checks = []
-    if compared := by_basis[Basis.STATISTICS]:
-        _require_equal(counts, compared, known, evidence, filters)
-        checks.append(f"counts of {_all(compared, counts)} match the {evidence.source}")
-    if compared := by_basis[Basis.TALLY]:
-        _require_equal(counts, compared, evidence.tally(filters) or {}, evidence, filters)
-        checks.append(f"counts of {_all(compared, counts)} match a second read of the whole file")
-    if by_basis[Basis.TOTAL]:
-        total = _require_total(counts, evidence)
-        checks.append(f"the sum of all regions matches the containers: {total:,} records")
-    if bounded := by_basis[Basis.BOUND]:
+    if numbered:
+        checks.append(f"counts of {_all(numbered, counts)} match the {evidence.source}")
+    if unnumbered:
         checks.append(
-            f"counts of {_all(bounded, counts)} are at most what the {evidence.source} has; it "
-            "does not say how many of those records were to be counted"
+            f"counts of {_all(unnumbered, counts)} are those of all records in the file; the "
+            f"{evidence.source} has no statistics to compare with"
         )
-        some = counts.regions if len(bounded) == len(counts) else counts.regions.at(bounded)
-        checks.append(evidence.check_structure(some, runner))
+    if bounded:
+        checks.append(
+            f"counts of {_all(bounded, counts)} do not exceed the {evidence.source} totals; there "
+            "are no exact numbers for filtered or partial counts"
+        )
+        checks.append(
+            "the records at both ends of each part of the file that was read are those that the "
+            "index has there"
+        )
     return VerifiedCounts(counts, tuple(checks))
 
 
-def _require_at_most(counts: RegionCounts, known: Mapping[str, int], evidence: Evidence) -> None:
-    """Raises InputError for the first region with more records than its sequence."""
+def _require_numbers(merged: MergedCounts, evidence: Evidence) -> None:
+    """Raises InputError if the index has another number of records of a sequence than was read."""
+    for tid, records in merged.decoded:
+        number = evidence.numbers.get(tid, records)
+        if records != number:
+            raise evidence.file.disagreement(evidence.header.name_of(tid), records, number)
+
+
+def _require_at_most(counts: RegionCounts, most: Sequence[float], evidence: Evidence) -> None:
+    """Raises InputError for the first region with more records than its sequence.
+
+    Args:
+        counts: the counts.
+        most: records of each sequence of the list of regions.
+        evidence: of the file.
+    """
     regions = counts.regions
-    most = [known.get(contig, inf) for contig in regions.contigs]
     most_of_each = map(most.__getitem__, regions.numbers)
     for at in compress(count(), map(gt, counts.records, most_of_each)):
         most_there = int(most[regions.numbers[at]])
@@ -108,91 +115,26 @@ def _require_at_most(counts: RegionCounts, known: Mapping[str, int], evidence: E
 
 
 def _classify(
-    counts: RegionCounts,
-    known: Mapping[str, int],
-    evidence: Evidence,
-    filters: Filters,
-) -> Mapping[Basis, Sequence[int]]:
-    """Returns the indexes of the counts by what they can be compared with."""
+    counts: RegionCounts, tids: Sequence[int], evidence: Evidence, filters: Filters
+) -> tuple[Sequence[int], Sequence[int], Sequence[int]]:
+    """Returns the indexes of the counts that have a number, that have none, and all others.
+
+    Those are of whole sequences without filters; the number of their records has been compared if
+    there is one.
+    """
     regions = counts.regions
-    adds_up = filters.none and _each_once(regions, evidence.header.names)
-    by_basis: dict[Basis, list[int]] = {basis: [] for basis in Basis}
-    with_number = by_basis[Basis.STATISTICS if filters.none else Basis.BOUND]
+    if not filters.none:
+        return (), (), range(len(counts))
     # There can be a million sequences: what is the same for all is not decided for each.
-    of_whole = [
-        with_number
-        if contig in known
-        else by_basis[_basis_without_number(contig, evidence.has_total, adds_up)]
-        for contig in regions.contigs
-    ]
-    for at in regions.whole:
-        of_whole[regions.numbers[at]].append(at)
-    spans, bounded = regions.spans(), by_basis[Basis.BOUND]
-    return by_basis | {Basis.BOUND: sorted([*bounded, *spans]) if bounded else spans}
-
-
-def _basis_without_number(contig: str, has_total: bool, adds_up: bool) -> Basis:
-    """Returns what the count of a sequence without a number, or of UNPLACED, is compared with."""
-    if has_total:
-        return Basis.TOTAL if adds_up else Basis.BOUND
-    return Basis.BOUND if contig == UNPLACED.contig else Basis.TALLY
-
-
-def _each_once(regions: RegionList, contigs: Sequence[str]) -> bool:
-    """Whether every placed record is in one count."""
-    if len(regions.whole) < len(regions):
-        return False
-    return sorted(_placed(regions)) == sorted(contigs)
-
-
-def _placed(regions: RegionList) -> list[str]:
-    """Returns the name of the sequence of each region but UNPLACED."""
-    names = map(regions.contigs.__getitem__, regions.numbers)
-    return [name for name in names if name != UNPLACED.contig]
+    has_number = [not evidence.numbers or tid in evidence.numbers for tid in tids]
+    numbered = [at for at in regions.whole if has_number[regions.numbers[at]]]
+    unnumbered = (
+        []
+        if len(numbered) == len(regions.whole)
+        else [at for at in regions.whole if not has_number[regions.numbers[at]]]
+    )
+    return numbered, unnumbered, regions.spans()
 
 
 def _all(some: Sequence[int], counts: RegionCounts) -> str:
     return f"{'all ' if len(some) == len(counts) > 1 else ''}{plural(len(some), 'region')}"
-
-
-def _require_equal(
-    counts: RegionCounts,
-    compared: Sequence[int],
-    expected: Mapping[str, int],
-    evidence: Evidence,
-    filters: Filters,
-) -> None:
-    """Raises InputError for the first count of these that is not what it should be.
-
-    Args:
-        counts: all counts.
-        compared: indexes of those of whole sequences, and of UNPLACED.
-        expected: records by reference sequence.
-        evidence: of the file.
-        filters: which records were counted.
-    """
-    names, numbers, records = counts.regions.contigs, counts.regions.numbers, counts.records
-    wrong = [at for at in compared if records[at] != expected.get(names[numbers[at]], 0)]
-    if not wrong:
-        return
-    at_position_0 = evidence.at_position_0(filters)
-    for at in wrong:
-        name = names[numbers[at]]
-        if records[at] != expected.get(name, 0) - at_position_0.get(name, 0):
-            raise evidence.file.disagreement(name, records[at], expected.get(name, 0))
-
-
-def _require_total(counts: RegionCounts, evidence: Evidence) -> int:
-    """Returns the records in the file; raises InputError if the counts do not add up to them."""
-    placed = _placed(counts.regions)
-    placed_only = len(placed) == len(counts)
-    total = evidence.total(placed_only) or 0
-    counted = sum(counts.records)
-    if counted != total:
-        # Not the unplaced records, all of which are at position 0.
-        at_position_0 = evidence.at_position_0(NO_FILTERS)
-        counted += sum(at_position_0.get(contig, 0) for contig in placed)
-    if counted != total:
-        counted_in = "the part with placed records" if placed_only else "the whole file"
-        raise evidence.file.disagreement(counted_in, counted, total)
-    return total

@@ -1,0 +1,111 @@
+"""samtools reads parts of the input file from a pipe."""
+
+import signal
+import subprocess
+import tempfile
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import IO
+
+from readcount.errors import ReadCountError
+from readcount.planning.task import Task
+from readcount.request.filters import Filters
+from readcount.samtools import samtools_path
+from readcount.source.commands import complaints_in, failure, harmless_in
+from readcount.source.parts import NotOnlySpanError, Parts, Sent, Span
+
+
+class Decoding:
+    """A samtools call that reads parts of the file.
+
+    Attributes:
+        stdout: what it writes.
+        sent: what has been sent to it.
+        warnings: what it says that changes no count; known when it has ended.
+    """
+
+    def __init__(self, stdout: IO[bytes]) -> None:
+        self.stdout = stdout
+        self.sent = Sent()
+        self.warnings: tuple[str, ...] = ()
+
+
+@contextmanager
+def decoding(
+    parts: Parts, task: Task, what: Sequence[str], only: Span | None, filters: Filters
+) -> Iterator[Decoding]:
+    """Yields a `samtools view` that reads the parts of a task.
+
+    Args:
+        parts: of the file.
+        task: which of them.
+        what: options that say what it writes.
+        only: the span in which all records should begin; None for none.
+        filters: which records it selects.
+
+    Raises:
+        ReadCountError: the file is not as expected, or samtools failed or complained, which then is
+            the error even if what reads its output failed, too.
+        NotOnlySpanError: not all records are on `only`.
+    """
+    options = parts.options(with_ends=task.with_ends, read_group=bool(filters.read_groups))
+    command = [samtools_path(), "view", *what, *options, *filters.as_samtools(), "-"]
+    failed: ReadCountError | None = None
+    with tempfile.TemporaryFile() as stderr:
+        with subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr
+        ) as view:
+            assert view.stdin is not None and view.stdout is not None
+            made = Decoding(view.stdout)
+            sending = Sending(parts, task, only, view.stdin, made.sent)
+            sending.start()
+            try:
+                yield made
+            except ReadCountError as error:
+                failed = error
+            finally:
+                # If nobody reads it to its end, the pipe breaks.
+                view.stdout.close()
+                sending.join()
+        stderr.seek(0)
+        said = stderr.read().decode(errors="replace").strip()
+    if sending.error:
+        raise sending.error
+    complaints = complaints_in(said)
+    doing = f"counting {task.label} of"
+    # If what reads its output fails, the pipe breaks.
+    if complaints or view.returncode not in (0, -signal.SIGPIPE):
+        raise failure(parts.file, doing, command, view.returncode, complaints) from failed
+    if failed:
+        raise failed
+    if view.returncode:
+        raise failure(parts.file, doing, command, view.returncode, complaints)
+    made.warnings = harmless_in(said)
+
+
+class Sending(threading.Thread):
+    """Sends parts of the file to a pipe.
+
+    Attributes:
+        error: what went wrong with the file.
+    """
+
+    def __init__(
+        self, parts: Parts, task: Task, only: Span | None, pipe: IO[bytes], sent: Sent
+    ) -> None:
+        super().__init__(daemon=True)
+        self.error: Exception | None = None
+        self._parts, self._task, self._only = parts, task, only
+        self._pipe, self._sent = pipe, sent
+
+    def run(self) -> None:
+        """Sends the parts of the task, and closes the pipe."""
+        try:
+            with self._pipe:
+                self._parts.send(self._task.parts, self._only, self._pipe.fileno(), self._sent)
+        except BrokenPipeError:
+            # samtools has ended, and says why.
+            pass
+        except (ReadCountError, NotOnlySpanError, OSError) as error:
+            self.error = error

@@ -1,0 +1,213 @@
+"""Single records of a BAM: where they are, and which one ends at a place.
+
+Read without htslib, which a damaged record can make crash.
+"""
+
+import struct
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
+
+from readcount.formats.bgzf import (
+    BLOCK_MAGIC,
+    MAX_BLOCK_BYTES,
+    BlockError,
+    block_at,
+    last_blocks,
+)
+
+# refID of a record that has no reference sequence, and pos of one that has no position (SAM
+# specification, section 4.2).
+NO_REFERENCE = -1
+NO_POSITION = -1
+# The beginning of a record (section 4.2): block_size, refID, pos, l_read_name, n_cigar_op, flag and
+# l_seq. The read name begins after 36 bytes.
+_FIELDS = struct.Struct("<iiiBxxxHHi")
+_SIZE_BYTES, _READ_NAME = 4, 36
+_UNMAPPED = 0x4
+# CIGAR operations that consume the reference: M, D, N, = and X (section 1.4.6).
+_CONSUME_REFERENCE = frozenset((0, 2, 3, 7, 8))
+# How much is read of what is before a record at first; each further attempt reads four times more.
+LOOKBACK_BYTES = MAX_BLOCK_BYTES
+
+# Returns the bytes from an offset of the file on, up to a number of them.
+Read = Callable[[int, int], bytes]
+
+
+class Placement(NamedTuple):
+    """Where a record is.
+
+    Attributes:
+        tid: number of its reference sequence; NO_REFERENCE for none.
+        start: its first position, 0-based.
+        end: the position after its last one. A record that covers no base counts as covering the
+            one at which it is placed, as in samtools (SAM specification, section 4.2.1).
+    """
+
+    tid: int
+    start: int
+    end: int
+
+
+def record_at(read: Read, offset: int, size: int) -> Placement | None:
+    """Returns where the record at a virtual file offset is; None at the end of the file.
+
+    Args:
+        read: reads the file.
+        offset: of the record.
+        size: of the file in bytes.
+
+    Raises:
+        BlockError: there is no such record.
+    """
+    begin, within = offset >> 16, offset & 0xFFFF
+    content = b""
+    for block in _contents(read, begin, size):
+        content += block
+        if (placement := _placement(content, within)) is not None:
+            return placement
+    if len(content) != within:
+        raise BlockError(begin)
+    return None
+
+
+def _contents(read: Read, begin: int, size: int) -> Iterator[bytes]:
+    """Yields the content of one block after the other; as record_at."""
+    wanted = 2 * MAX_BLOCK_BYTES
+    while begin < size:
+        data, at = read(begin, wanted), 0
+        if not data:
+            raise BlockError(begin)
+        last = begin + len(data) >= size
+        # What is left may be a part of a block.
+        while at < len(data) and (last or at + MAX_BLOCK_BYTES <= len(data)):
+            content, at = _block_of(data, at, begin)
+            yield content
+        begin += at
+        wanted *= 2
+
+
+def record_before(read: Read, offset: int, first: int) -> Placement | None:
+    """Returns where the record that ends at a virtual file offset is.
+
+    Args:
+        read: reads the file.
+        offset: where the record ends.
+        first: of the first record of the file; None is returned for what ends there.
+
+    Raises:
+        BlockError: no record ends there.
+    """
+    if offset == first:
+        return None
+    begin, within = offset >> 16, offset & 0xFFFF
+    content = b""
+    if within:
+        content = _block_of(read(begin, MAX_BLOCK_BYTES), 0, begin)[0][:within]
+    lookback = LOOKBACK_BYTES
+    while True:
+        if begin <= first >> 16:
+            # The header may end within a block.
+            content = content[first & 0xFFFF :]
+        at = last_record(content)
+        placement = None if at is None else _placement(content, at)
+        if placement is not None:
+            return placement
+        start = max(first >> 16, begin - lookback)
+        data = read(start, begin - start)
+        blocks = last_blocks(data)
+        if not blocks:
+            raise BlockError(begin)
+        content = b"".join(_block_of(data, at, start)[0] for at in blocks) + content
+        begin = start + blocks[0]
+        lookback *= 4
+
+
+def record_near(read: Read, at: int, size: int) -> Placement | None:
+    """Returns where a record is that begins a block after an offset in bytes.
+
+    None if there is no such block: not every program writes blocks that begin with a record.
+
+    Args:
+        read: reads the file.
+        at: the offset, anywhere in the file.
+        size: of the file in bytes.
+    """
+    data = read(at, min(2 * MAX_BLOCK_BYTES, size - at))
+    start = data.find(BLOCK_MAGIC)
+    while start >= 0:
+        try:
+            content, _ = block_at(data, start)
+        except BlockError:
+            start = data.find(BLOCK_MAGIC, start + 1)
+            continue
+        return _placement(content, 0) if _is_record(content, 0) else None
+    return None
+
+
+def _block_of(data: bytes, at: int, start: int) -> tuple[bytes, int]:
+    """Returns the block at an offset of data, as block_at; an error has its offset in the file."""
+    try:
+        return block_at(data, at)
+    except BlockError as error:
+        raise BlockError(start + at) from error
+
+
+def _placement(content: bytes, at: int) -> Placement | None:
+    """Returns where the record at an offset of uncompressed BAM is; None if it is not complete."""
+    if at + _READ_NAME > len(content):
+        return None
+    _, tid, start, name_length, operations, flag, _ = _FIELDS.unpack_from(content, at)
+    covered = 0
+    if not flag & _UNMAPPED:
+        cigar = at + _READ_NAME + name_length
+        if cigar + 4 * operations > len(content):
+            return None
+        encoded = struct.unpack_from(f"<{operations}I", content, cigar)
+        covered = sum(one >> 4 for one in encoded if one & 0xF in _CONSUME_REFERENCE)
+    return Placement(tid, start, start + max(1, covered))
+
+
+def last_record(content: bytes) -> int | None:
+    """Returns the offset of the record that ends where the content ends; None if there is none.
+
+    htslib writes blocks that begin with a record, so that records can be followed from there. Other
+    programs do not: then it is the first offset with the fields of a record of that size. (A size
+    is 32 bits: bytes that are none are hardly ever taken for one.)
+    """
+    at, last, end = 0, None, len(content)
+    while at + _READ_NAME <= end and _is_record(content, at):
+        last = at
+        at += _SIZE_BYTES + int.from_bytes(content[at : at + _SIZE_BYTES], "little")
+    if at == end:
+        return last
+    return next((at for at in _sized_to_end(content) if _is_record(content, at)), None)
+
+
+def _sized_to_end(content: bytes) -> Sequence[int]:
+    """Returns offsets at which there is a number that is that of the bytes after it."""
+    if len(content) < _READ_NAME:
+        return ()
+    # Imported here: numpy takes 0.1 s to load, and most files do not need it.
+    import numpy as np
+
+    sizes = np.ndarray(len(content) - 3, "<u4", content, strides=(1,))
+    after = len(content) - _SIZE_BYTES - np.arange(len(sizes), dtype=np.int64)
+    found: list[int] = np.nonzero(sizes == after)[0].tolist()
+    return found
+
+
+def _is_record(content: bytes, at: int) -> bool:
+    """Whether what is at an offset has the fields of a complete record."""
+    if at + _READ_NAME > len(content):
+        return False
+    size, tid, start, name_length, operations, _, bases = _FIELDS.unpack_from(content, at)
+    name_end = at + _READ_NAME + name_length
+    least = _READ_NAME - _SIZE_BYTES + name_length + 4 * operations + (bases + 1) // 2 + bases
+    return bool(
+        tid >= NO_REFERENCE
+        and start >= NO_POSITION
+        and name_length > 0
+        and bases >= 0
+        and least <= size <= len(content) - at - _SIZE_BYTES
+        and content[name_end - 1] == 0
+    )

@@ -1,0 +1,152 @@
+"""Plans the count of whole reference sequences, and of the unplaced records."""
+
+from array import array
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from readcount.planning.sizes import Sizes, cut_part, runs
+from readcount.planning.task import Pass, Task
+from readcount.source.parts import (
+    EVERYWHERE,
+    NO_SEQUENCE,
+    SEVERAL,
+    WHOLE,
+    Edge,
+    Layout,
+    Part,
+    Span,
+    Stretch,
+    bytes_between,
+    part_of,
+    tid_at,
+)
+
+
+def edges_around(empty: Iterable[int], stretches: Sequence[Stretch], read: set[int]) -> list[Edge]:
+    """Returns the places that show that the file has no records of sequences that are not read.
+
+    Records are in the order of the header, so that these would be between those of the sequences
+    before and after.
+
+    Args:
+        empty: numbers of sequences that have no records by the index.
+        stretches: of the file, in its order.
+        read: indexes of the stretches whose ends are looked at anyway.
+    """
+    placed = [one.tid for one in stretches if one.tid != NO_SEQUENCE]
+    found = {bisect_left(placed, tid) for tid in empty if tid != NO_SEQUENCE}
+    return [
+        Edge(stretches[at].begin, before=tid_at(stretches, at - 1), after=stretches[at].tid)
+        for at in sorted(found)
+        if at < len(stretches) and at not in read and at - 1 not in read
+    ]
+
+
+def whole_tasks(
+    read: Sequence[int], wanted: Mapping[int, Sequence[int]], layout: Layout, sizes: Sizes
+) -> Iterator[Task]:
+    """Yields the tasks for whole sequences, and the unplaced records.
+
+    Args:
+        read: indexes of the stretches with their records.
+        wanted: indexes of the regions by number of the sequence.
+        layout: of the file.
+        sizes: of the tasks.
+    """
+    small = []
+    for at in read:
+        stretch = layout.stretches[at]
+        if stretch.tid == SEVERAL or stretch.bytes < sizes.min_own_bytes:
+            small.append(at)
+        else:
+            yield from _counting_tasks(at, wanted[stretch.tid], layout, sizes)
+    costs = [sizes.costs.decoded_byte * layout.stretches[at].bytes for at in small]
+    for run in runs(costs, sizes.small):
+        yield _shared_task(small[run], wanted, layout, sizes)
+
+
+def _counting_tasks(
+    at: int, region_ids: Sequence[int], layout: Layout, sizes: Sizes
+) -> Iterator[Task]:
+    """Yields tasks that count the records of a stretch, which are all on one sequence."""
+    stretch = layout.stretches[at]
+    span = span_of_whole(stretch.tid)
+    shares = sizes.shares(sizes.costs.byte * stretch.bytes)
+    cuts = layout.cuts(stretch) if shares else ()
+    for part in cut_part(
+        part_of(layout.stretches, at, at), shares, cuts, lambda offset: stretch.tid
+    ):
+        yield counting_task(part, region_ids, span, Pass.WHOLE, sizes)
+
+
+def counting_task(
+    part: Part, region_ids: Sequence[int], span: Span, why: Pass, sizes: Sizes
+) -> Task:
+    """Returns a task that counts the records of a part, all of which begin in a span."""
+    tids, starts, ends = (array("q", [value]) * len(region_ids) for value in span)
+    return Task(
+        parts=(part,),
+        region_ids=region_ids,
+        tids=tids,
+        starts=starts,
+        ends=ends,
+        expected=[span.tid],
+        only=span,
+        # A sequence as a whole has no end that decides.
+        with_ends=why is Pass.INNER,
+        why=why,
+        cost=sizes.call + sizes.costs.byte * part.bytes,
+    )
+
+
+def _shared_task(
+    some: Sequence[int], wanted: Mapping[int, Sequence[int]], layout: Layout, sizes: Sizes
+) -> Task:
+    """Returns a task that looks at each record of some stretches."""
+    stretches = layout.stretches
+    joined: list[tuple[int, int]] = []
+    for at in some:
+        first, last = joined[-1] if joined else (at, at)
+        gap = bytes_between(stretches[last].end, stretches[at].begin)
+        between = stretches[last + 1 : at]
+        # The last place of the index is looked at by itself, before the unplaced records.
+        if (joined and stretches[at].tid != NO_SEQUENCE) and (
+            not between
+            or (
+                gap < sizes.costs.gap_bytes
+                # What is read for its own sake is not read twice.
+                and all(wanted.keys().isdisjoint(stretch.tids) for stretch in between)
+            )
+        ):
+            joined[-1] = (first, at)
+        else:
+            joined.append((at, at))
+    expected = {
+        tid
+        for first, last in joined
+        for stretch in stretches[first : last + 1]
+        for tid in stretch.tids
+    }
+    spans = [
+        (at, *span_of_whole(tid)) for tid in sorted(expected & wanted.keys()) for at in wanted[tid]
+    ]
+    region_ids, tids, starts, ends = (array("q", column) for column in zip(*spans, strict=True))
+    parts = tuple(part_of(stretches, first, last) for first, last in joined)
+    size = sum(part.bytes for part in parts)
+    return Task(
+        parts=parts,
+        region_ids=region_ids,
+        tids=tids,
+        starts=starts,
+        ends=ends,
+        expected=sorted(expected),
+        only=None,
+        with_ends=False,
+        why=Pass.WHOLE,
+        cost=sizes.call * (1 + len(parts)) + sizes.costs.decoded_byte * size,
+    )
+
+
+def span_of_whole(tid: int) -> Span:
+    """Returns a sequence, or the unplaced records, as a span that all records overlap."""
+    return Span(tid, *(EVERYWHERE if tid == NO_SEQUENCE else WHOLE))

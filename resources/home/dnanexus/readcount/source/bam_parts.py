@@ -1,0 +1,205 @@
+"""Parts of a BAM as a BAM of their own: how a process of the Pool sends them to samtools."""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from readcount.errors import InputError
+from readcount.formats.bam_record import (
+    LOOKBACK_BYTES,
+    NO_POSITION,
+    NO_REFERENCE,
+    Placement,
+    Read,
+    record_at,
+    record_before,
+    record_near,
+)
+from readcount.formats.bgzf import END_OF_FILE, MAX_BLOCK_BYTES, BlockError, block_at, stored_blocks
+from readcount.source.files import IndexedFile
+from readcount.source.header import record_of
+from readcount.source.parts import Edge, NotOnlySpanError, Part, Sent, Span, Stretch
+from readcount.source.readers import Reader, Stream, write_all
+
+# Both ends of a smaller part are looked at before any of it is sent.
+SMALL_PART_BYTES = 4 * MAX_BLOCK_BYTES
+# Where to look for placed records after unplaced ones.
+UNPLACED_PLACES = 3
+
+
+@dataclass(frozen=True)
+class BamParts:
+    """A BAM of which parts can be decoded by themselves; see Parts.
+
+    A part is sent as it is, except for its first and last block, without the records of other
+    parts. samtools fails unless the last record ends where the part does, so that the next part
+    begins with a record.
+
+    Attributes:
+        file: the BAM with its index.
+        header: path of a BAM without records, with the same reference sequences and no text.
+        first: virtual file offset of the first record.
+    """
+
+    file: IndexedFile
+    header: Path
+    first: int
+
+    def options(self, with_ends: bool, read_group: bool) -> list[str]:
+        """Returns no options: the fields of a record are decoded together."""
+        return []
+
+    def send(self, parts: Iterable[Part], only: Span | None, pipe: int, sent: Sent) -> None:
+        """Writes a BAM with the records of some parts to a pipe; see Parts."""
+        write_all(pipe, self.header.read_bytes().removesuffix(END_OF_FILE))
+        with self._errors():
+            for part in parts:
+                self._send_part(part, only, pipe)
+        write_all(pipe, END_OF_FILE)
+
+    def _send_part(self, part: Part, only: Span | None, pipe: int) -> None:
+        first, last = part.begin.offset >> 16, part.end.offset >> 16
+        # What ends where the first block begins is in a block before.
+        before = LOOKBACK_BYTES if part.begin.before is not None else 0
+        start = max(self.first >> 16, first - before)
+        with self.file.data.stream(start, last + 2 * MAX_BLOCK_BYTES) as stream:
+            read = _reading_ahead(stream, self.file.data)
+            self._check_begin(part.begin, only, read)
+            if small := last - start < SMALL_PART_BYTES:
+                self._check_end(part.end, only, read)
+            stream.skip(first - start)
+            _send_first_block(stream, part, pipe)
+            if not small:
+                stream.send(last - LOOKBACK_BYTES - stream.at, pipe)
+                self._check_end(part.end, only, read)
+            _send_last_blocks(stream, part, pipe)
+
+    def check_edge(self, edge: Edge) -> None:
+        """Raises InputError unless the records beside a place in the file are as expected."""
+        with self._errors():
+            self._check_before(edge, self.file.data.read)
+            self._check_after(edge, self.file.data.read)
+
+    def check_unplaced(self, stretch: Stretch) -> None:
+        """Raises InputError if there are placed records after unplaced ones, as in no sorted file.
+
+        Looks at the last record of the file, and at some that are between.
+        """
+        read, size = self.file.data.read, self.file.data.size
+        with self._errors():
+            if record_at(read, stretch.begin, size) is None:
+                return
+            begin = stretch.begin >> 16
+            step = (size - begin) // (UNPLACED_PLACES + 1)
+            places = [begin + step * number for number in range(1, UNPLACED_PLACES + 1)]
+            found = [record_near(read, at, size) for at in places]
+            found.append(record_before(read, size << 16, self.first))
+        for record in found:
+            if record and record.tid != NO_REFERENCE:
+                raise self._mismatch(NO_REFERENCE, record.tid)
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        """Raises InputError for what cannot be read where the index says."""
+        try:
+            yield
+        except BlockError as error:
+            what = "no record can be read where the index has one"
+            raise InputError(self.file.corrupt_or_mismatch(what), f"at byte {error}") from error
+        except EOFError as error:
+            what = "the file ends before the index does"
+            raise InputError(self.file.corrupt_or_mismatch(what)) from error
+
+    def _check_begin(self, edge: Edge, only: Span | None, read: Read) -> None:
+        self._check_before(edge, read)
+        after = self._check_after(edge, read)
+        if only and after and after.tid == only.tid and after.start < only.start:
+            raise NotOnlySpanError
+
+    def _check_end(self, edge: Edge, only: Span | None, read: Read) -> None:
+        before = self._check_before(edge, read)
+        self._check_after(edge, read)
+        if only and before and before.tid == only.tid and before.start >= only.end:
+            raise NotOnlySpanError
+
+    def _check_before(self, edge: Edge, read: Read) -> Placement | None:
+        """Returns where the record before an edge is; None if the edge does not say."""
+        if edge.before is None:
+            return None
+        found = record_before(read, edge.offset, self.first)
+        tid = NO_REFERENCE if found is None else found.tid
+        if tid != edge.before:
+            raise self._mismatch(edge.before, tid)
+        if found and edge.max_end is not None and found.end > edge.max_end:
+            raise self._misplaced(found, "before")
+        return found
+
+    def _check_after(self, edge: Edge, read: Read) -> Placement | None:
+        """Returns where the record after an edge is; None if the edge does not say."""
+        if edge.after is None:
+            return None
+        found = record_at(read, edge.offset, self.file.data.size)
+        tid = NO_REFERENCE if found is None else found.tid
+        if tid != edge.after:
+            raise self._mismatch(edge.after, tid)
+        if found and edge.min_start is not None and found.start < edge.min_start:
+            if found.start == NO_POSITION:
+                raise self._no_position(found)
+            raise self._misplaced(found, "after")
+        return found
+
+    def _mismatch(self, expected: int, found: int) -> InputError:
+        names = [record_of(self.header, tid) for tid in (expected, found)]
+        return self.file.mismatch(f"where the index has {names[0]}, the file has {names[1]}")
+
+    def _no_position(self, found: Placement) -> InputError:
+        """Returns the error for a record that is in the number of the index, but in no region."""
+        return InputError(
+            f"counts_from: {self.file.name} has {record_of(self.header, found.tid)} without a "
+            "position, which the index counts, but no region has. Set counts_from to 'records'."
+        )
+
+    def _misplaced(self, found: Placement, side: str) -> InputError:
+        return self.file.mismatch(
+            f"{record_of(self.header, found.tid)} at position {found.start + 1:,} is {side} the "
+            "place at which the index has it"
+        )
+
+
+def _reading_ahead(stream: Stream, data: Reader) -> Read:
+    """Returns a function that reads the file, where possible from what comes next in a stream."""
+
+    def read(start: int, size: int) -> bytes:
+        size = min(size, data.size - start)
+        ahead = start - stream.at
+        found = stream.peek(ahead + size)[ahead:] if ahead >= 0 else b""
+        missing = size - len(found)
+        return found + data.read(start + len(found), missing) if missing > 0 else found
+
+    return read
+
+
+def _send_first_block(stream: Stream, part: Part, pipe: int) -> None:
+    """Sends the first block, if the part begins within it; the stream is where it begins."""
+    within = part.begin.offset & 0xFFFF
+    if within == 0 or stream.at == part.end.offset >> 16:
+        return
+    content, size = block_at(stream.peek(MAX_BLOCK_BYTES), 0)
+    if within > len(content):
+        raise BlockError(stream.at)
+    write_all(pipe, stored_blocks(content[within:]))
+    stream.skip(size)
+
+
+def _send_last_blocks(stream: Stream, part: Part, pipe: int) -> None:
+    """Sends what is left of a part; the stream is before the last block, or where it begins."""
+    begin, end = part.begin.offset, part.end.offset
+    stream.send((end >> 16) - stream.at, pipe)
+    first = begin & 0xFFFF if begin >> 16 == end >> 16 else 0
+    last = end & 0xFFFF
+    if last > first:
+        content, _ = block_at(stream.peek(MAX_BLOCK_BYTES), 0)
+        if last > len(content):
+            raise BlockError(stream.at)
+        write_all(pipe, stored_blocks(content[first:last]))

@@ -1,0 +1,62 @@
+"""Files as plans see them, without the files."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from readcount.source.parts import (
+    NO_SEQUENCE,
+    SEVERAL,
+    Span,
+    SpanColumns,
+    SpanPlaces,
+    Stretch,
+)
+
+MB = 1_000_000
+
+
+@dataclass(frozen=True)
+class PlainLayout:
+    """Stretches that can be cut every so many bytes; positions are bytes."""
+
+    stretches: Sequence[Stretch]
+    every: int = 100_000
+    has_numbers: bool = True
+
+    def cuts(self, stretch: Stretch) -> Sequence[int]:
+        return range(stretch.begin + (self.every << 16), stretch.end, self.every << 16)
+
+    def places(self, spans: SpanColumns) -> SpanPlaces:
+        of_tid = {stretch.tid: stretch for stretch in self.stretches}
+        rows = [
+            (
+                row,
+                stretch.begin + (min(int(start), stretch.bytes) << 16),
+                stretch.begin + (min(int(end), stretch.bytes) << 16),
+            )
+            for row, (tid, start, end) in enumerate(zip(*spans, strict=True))
+            if (stretch := of_tid.get(int(tid)))
+        ]
+        return SpanPlaces(*np.array(rows, np.int64).reshape(-1, 3).T)
+
+    def inner(self, span: Span) -> tuple[int, int]:
+        (stretch,) = (stretch for stretch in self.stretches if stretch.tid == span.tid)
+        begin, end = (stretch.begin + (min(at, stretch.bytes) << 16) for at in span[1:])
+        return begin, end
+
+
+def layout_of(*sizes: int, several: Sequence[int] = ()) -> PlainLayout:
+    """Sequences with so many bytes of records, one behind the other, and the end of the file."""
+    stretches, at = [], 1000
+    for tid, size in enumerate(sizes):
+        if size:
+            kind = SEVERAL if tid in several else tid
+            stretches.append(Stretch(at << 16, at + size << 16, kind, (tid,)))
+            at += size
+    return PlainLayout([*stretches, Stretch(at << 16, at + 28 << 16, NO_SEQUENCE, (NO_SEQUENCE,))])
+
+
+def names(number: int) -> list[str]:
+    return [f"chr{tid}" for tid in range(number)]
