@@ -1,6 +1,5 @@
 """samtools is asked for the right records, and not believed when it complains."""
 
-import multiprocessing
 import pickle
 import tempfile
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ import pytest
 from builders import Read, contig_of, make_bam, write_bam
 from messages import is_a_known_message
 from readcount import samtools
+from readcount.counting.pool import start_workers
 from readcount.counting.tasks import RECOUNTED, run_task
 from readcount.errors import (
     MESSAGE_LENGTH,
@@ -302,8 +302,5 @@ def test_an_error_survives_pickling() -> None:
 def test_an_error_reaches_the_parent_of_a_pool_whole(tmp_path: Path) -> None:
     bam = indexed(make_bam(tmp_path, {"chr1": 3}))
     calls = [Call(0, Region("chr1"), 1, 1), Call(1, Region("chr2"), 1, 1)]
-    with (
-        multiprocessing.get_context("fork").Pool(2) as pool,
-        pytest.raises(InputError, match="counting chr2"),
-    ):
-        list(pool.imap_unordered(partial(run_task, bam), enumerate(calls), chunksize=1))
+    with start_workers(2) as workers, pytest.raises(InputError, match="counting chr2"):
+        list(workers.results(partial(run_task, bam), enumerate(calls)))
