@@ -14,10 +14,10 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export PYTHONPATH := $(CURDIR)/test:$(CURDIR)/resources/home/dnanexus
 # Compiled files must not get into resources/, all of which goes into the applet's bundle.
 export PYTHONDONTWRITEBYTECODE := 1
-export BAM BAI PYTHON READS ROUNDS SEED CORES RATE LATENCY
+export BAM BAI PYTHON READS ROUNDS SEED CORES RATE LATENCY RELEASE
 
 .DEFAULT_GOAL := applet
-.PHONY: applet help setup run shell test test-dnanexus bench bench-in-place fuzz check lint format clean
+.PHONY: applet help setup run shell test test-bare test-dnanexus bench bench-in-place fuzz check lint format clean
 
 applet:
 	@find resources -name __pycache__ -type d -prune -exec rm -rf {} +
@@ -57,6 +57,9 @@ test: $(INSTALLED_FOR_REPORT) $(INSTALLED_FOR_WORKER) ## run the tests, with thr
 	@test -e $(WORKER_VENV)/none || \
 		$(call WITH_VERSION,$(WORKER_VENV)) 1.18 test/unit test/end_to_end/test_versions.py
 	@$(call WITH_VERSION,$(VENV)) 1.24 test/unit test/end_to_end/test_versions.py
+
+test-bare: ## as root: the README's commands on a bare Debian (RELEASE=bookworm or trixie)
+	@test/bare.sh
 
 test-dnanexus: $(INSTALLED_FOR_REPORT) ## run the end-to-end tests in the project that dx has selected
 	@pytest -c test/pytest.ini test/end_to_end --dnanexus

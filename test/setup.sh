@@ -30,9 +30,14 @@ apt_install() {
     "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y "$@" >/dev/null
 }
 
+# Whether programs find this shared library.
+has_library() {
+    "$PYTHON" -c 'import ctypes, sys; ctypes.CDLL(sys.argv[1])' "$1" 2>/dev/null
+}
+
 if [ "$what" = report ]; then
     # The driver that speaks to Chromium needs libatomic, which a small machine does not have.
-    if ! command -v chromium >/dev/null || ! ldconfig -p | grep -q libatomic.so.1; then
+    if ! command -v chromium >/dev/null || ! has_library libatomic.so.1; then
         apt_install chromium libatomic1
     fi
     echo "Installing what the tests of the report need"
@@ -44,11 +49,14 @@ if ! "$PYTHON" -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then
     echo "Python 3.11 or later is needed; name one with: make PYTHON=python3.12 ..." >&2
     exit 1
 fi
-# Debian has the venv module but not the pip that it needs in a package of its own.
-if ! "$PYTHON" -c 'import ensurepip' 2>/dev/null; then
-    apt_install python3-venv
-fi
-command -v samtools >/dev/null || apt_install samtools
+missing=()
+# Debian has the pip that a virtual environment begins with in a package of its own.
+"$PYTHON" -c 'import ensurepip' 2>/dev/null || missing+=(python3-venv)
+command -v samtools >/dev/null || missing+=(samtools)
+# The htslib in pysam's wheel loads it to read from a URL. Debian 13 and Ubuntu 24.04 have it in
+# libcurl4t64, which provides this name.
+has_library libcurl.so.4 || missing+=(libcurl4)
+[ "${#missing[@]}" -eq 0 ] || apt_install "${missing[@]}"
 if [ "$what" = worker ] && "$PYTHON" -c 'import sys; sys.exit(sys.version_info < (3, 13))'; then
     echo "Left out: the worker's versions of the Python packages, for which Python 3.12 is needed" >&2
     mkdir -p "$venv"

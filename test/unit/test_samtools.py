@@ -1,6 +1,5 @@
 """samtools reads the right records, and is not believed when it complains."""
 
-import multiprocessing
 import pickle
 import tempfile
 from collections.abc import Iterator
@@ -9,16 +8,18 @@ from pathlib import Path
 
 import pytest
 
-from builders import Read, make_bam, write_bam
+from builders import Read, cram_of, index_of, make_bam, write_bam
 from messages import is_a_known_message
 from readcount import samtools
+from readcount.counting.pool import start_workers
 from readcount.counting.tasks import run_task
 from readcount.errors import MESSAGE_LENGTH, InputError, MissingToolError, SamtoolsKilledError
 from readcount.planning.costs import Costs
 from readcount.planning.task import Task
 from readcount.request.filters import Filters
-from readcount.source.alignments import Alignments
-from steps import ask, count_here, opened, planned
+from readcount.source.alignments import Alignments, open_alignments
+from readcount.source.files import local_files
+from steps import ask, count_here, count_regions, files_of, opened, planned
 from strategies import COUNTED, LOOKED_AT
 
 pytestmark = pytest.mark.samtools
@@ -235,9 +236,38 @@ def test_an_error_reaches_the_parent_of_a_pool_whole(
     alignments = opened(make_bam(tmp_path, {"chr1": 3, "chr2": 2}))
     plan, _ = planned(alignments, costs=COUNTED)
     put_samtools_on_the_path(tmp_path, monkeypatch, "echo broken >&2; exit 1")
-    with (
-        multiprocessing.get_context("fork").Pool(2) as pool,
-        pytest.raises(InputError, match=r"counting chr[12] of sample.bam: exit status 1, broken"),
-    ):
-        tasks = enumerate(plan.tasks)
-        list(pool.imap_unordered(partial(run_task, alignments.parts), tasks, chunksize=1))
+    words = r"counting chr[12] of sample.bam: exit status 1, broken"
+    with start_workers(2) as workers, pytest.raises(InputError, match=words):
+        list(workers.results(partial(run_task, alignments.parts), enumerate(plan.tasks)))
+
+
+GROUPS = ["@RG\tID:lane1\tSM:x", "@RG\tID:lane1\tSM:y"]
+PROGRAMS = ["@PG\tID:a\tPN:a\tPP:missing", "@PG\tID:a\tPN:b"]
+
+
+@pytest.mark.parametrize("cram", [False, True])
+@pytest.mark.parametrize("more_header", [GROUPS, PROGRAMS], ids=["read groups", "programs"])
+@pytest.mark.parametrize("regions", [[], ["chr1:1-5000", "chr2"]], ids=["whole", "spans"])
+def test_a_warning_that_changes_no_count_is_no_error(
+    tmp_path: Path, cram: bool, more_header: list[str], regions: list[str]
+) -> None:
+    bam = make_bam(tmp_path, {"chr1": 3, "chr2": 2}, more_header=more_header)
+    file = cram_of(bam, "multi_seq_per_slice=0") if cram else bam
+    log: list[str] = []
+    with start_workers(2) as workers:
+        counts = count_regions(files_of(file), workers, log.append, ask(regions=regions))
+    assert list(counts.regions.records) == [3, 2]
+    # samtools reads the header of a CRAM in each call; the log has what it says once.
+    warnings = [line for line in log if "[W::" in line]
+    assert len(warnings) == len(set(warnings))
+    assert all("Duplicate entry" in line for line in warnings)
+    assert bool(warnings) == (cram and more_header is GROUPS)
+
+
+@pytest.mark.parametrize("cram", [False, True])
+def test_an_index_is_made_in_spite_of_such_a_warning(tmp_path: Path, cram: bool) -> None:
+    bam = make_bam(tmp_path, {"chr1": 3}, more_header=GROUPS)
+    file = cram_of(bam) if cram else bam
+    index_of(file).unlink()
+    alignments = open_alignments(local_files(str(file), None))
+    assert list(count_here(alignments, planned(alignments)[0]).counts.records) == [3]

@@ -128,7 +128,7 @@ def count_overlapping(parts: Parts, number: int, task: Task, filters: Filters) -
     from readcount.formats.bam_stream import read_positions
 
     decoded: Counter[int] = Counter()
-    with decoding(parts, task, ["-u"], None, filters) as view:
+    with decoding(parts, task, ["-u", "--no-PG"], None, filters) as view:
         try:
             records = read_positions(view.stdout)
             if filters.none:
