@@ -9,6 +9,7 @@ import re
 FILE = r"\S.*"
 BAM_AND_INDEX = r"Upload .* again, (with|and) an index made from it with 'samtools index'\."
 NEW_INDEX = r"Give the index of this file, or leave mappings_sorted_bai out: .* creates one\."
+HINT = r"(Did you mean .*\? )?"
 
 MESSAGES = {
     # The user can correct the input.
@@ -31,7 +32,7 @@ MESSAGES = {
         rf"mappings_sorted_bai: {FILE} does not match {FILE}, or one of them is corrupt: (.* has "
         rf"[\d,]+ records? in (the index|its containers), but the count is -?[\d,]+|no record can "
         rf"be read where .*|no BGZF block begins at byte [\d,]+.*)\. {BAM_AND_INDEX}",
-        r"regions: '.*' is on '.*', which is not a reference sequence of the file\. .*The file has",
+        rf"regions: '.*' is on '.*', which is not a reference sequence of the file\. {HINT}The fi",
         r"regions: '.*' is the name of a reference sequence, and also a span .* in braces: ",
         r"regions: '.*' selects unplaced reads; set include_unplaced instead\.",
         r"regions: '.*' is not a region\. Write it as chr1:1000-2000 or \{name\}:1000-2000",
@@ -47,7 +48,7 @@ MESSAGES = {
         r"regions_bed: .* is .*\. Give a BED file or an interval list\.",
         r"regions(_bed: .*, line [\d,]+)?: '.*' ends after the end of .* \([\d,]+ bp\)\. Is it for",
         r"regions(_bed: .*, line [\d,]+)?: '.*' is a span of a sequence that samtools can only c",
-        r"regions_bed: .*, line [\d,]+: '.*' is on '.*', which is not a reference sequence of th",
+        rf"regions_bed: .*, line [\d,]+: '.*' is on '.*', which is not .* of the file\. {HINT}The ",
         r"regions_bed: .*, line [\d,]+: a BED line has at least three columns .*, found '.*'\.",
         r"regions_bed: .*, line [\d,]+: start and end \(columns 2 and 3\) must be whole numbers,",
         r"regions_bed: .* has no interval\. Give (a BED file|an interval list) with one or more\.",
