@@ -18,6 +18,7 @@ MESSAGES = {
         rf"mappings_sorted_bam: {FILE} is truncated or corrupt \(no end-of-file .*\)\. Upload it",
         rf"mappings_sorted_bam: {FILE} is corrupt: its header cannot be read \(.*\)\. Upload it ag",
         rf"mappings_sorted_bam: {FILE} is corrupt: .*\. Upload it again\.",
+        rf"mappings_sorted_bam: {FILE} has a malformed header: .*\. Correct it with 'samtools rehe",
         rf"mappings_sorted_bam: {FILE} is not coordinate-sorted\. Sort it with: samtools sort -o",
         rf"mappings_sorted_bam: {FILE} has more than one reference sequence .* 'samtools reheader'",
         rf"mappings_sorted_bam: {FILE} has a reference sequence '\*' in its header\. .* reheader'",

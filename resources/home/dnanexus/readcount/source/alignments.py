@@ -11,15 +11,23 @@ from readcount.formats.bam_index import ContigIndex
 from readcount.formats.content import BAM, BEGINNING_BYTES, CRAM, kind_of_bytes
 from readcount.request.region import UNPLACED
 from readcount.source import bam, cram
-from readcount.source.commands import has_header, make_index, not_sorted, quickcheck
+from readcount.source.commands import (
+    has_header,
+    header_fault,
+    make_index,
+    not_sorted,
+    quickcheck,
+)
 from readcount.source.contigs import Access, Contig
 from readcount.source.evidence import Evidence
 from readcount.source.files import IndexedFile, InputFiles
-from readcount.source.header import Header, read_header, repeated_name
+from readcount.source.header import Header, HeaderError, read_header, repeated_name
 from readcount.source.readers import NAME_LENGTH, Reader
 from readcount.text import plural, shorten
 
 Log = Callable[[str], None]
+
+NEW_HEADER = "Correct it with 'samtools reheader', or write the file again."
 
 
 @dataclass(frozen=True)
@@ -146,12 +154,16 @@ def _read_header(data: Reader, kind: str) -> Header:
         )
     with data.header_and_end(has_header) as path:
         if not quickcheck(path):
+            if fault := header_fault(path):
+                raise InputError(f"{field} has a malformed header: {fault}. {NEW_HEADER}")
             end = "container" if kind == CRAM else "BGZF block"
             raise InputError(
                 f"{field} is truncated or corrupt (no end-of-file {end}). Upload it again."
             )
         try:
             header = read_header(path)
+        except HeaderError as error:
+            raise InputError(f"{field} has a malformed header: {error}. {NEW_HEADER}") from None
         except (OSError, ValueError) as error:
             reason = shorten(str(error), 100)
             raise InputError(

@@ -35,6 +35,8 @@ _CANNOT_WRITE = "failed to create or write index"
 _NO_SUCH_REGION = "specifies an invalid region or unknown reference"
 # The htslib of samtools 1.24 writes a line for each attempt to connect, also if the next succeeds.
 _RETRYING = re.compile(r"(?m)^\[W::libcurl_\w+\] Retrying .*\n?")
+# What htslib says of the lines of a header, with or without the number of the line.
+_MALFORMED_HEADER = re.compile(r"\[E::sam_h(?:dr|recs)_\w+\] (.*)")
 _OUT_OF_MEMORY = re.compile("cannot allocate memory|out of memory", re.IGNORECASE)
 
 
@@ -190,11 +192,28 @@ def quickcheck(path: Path) -> bool:
 
 def has_header(path: Path) -> bool:
     """Whether a part of a BAM or CRAM, at a path, has all of the header."""
-    command = [samtools_path(), "view", "-H", str(path)]
-    ended = subprocess.run(
-        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False
-    )
-    return ended.returncode == 0
+    exit_status, said = _view_header(path)
+    return exit_status == 0 or bool(_malformed(said))
+
+
+def header_fault(path: Path) -> str:
+    """Returns what htslib says of a malformed header that it refuses; empty if of none.
+
+    It refuses a BAM with a line that does not begin with @, and a CRAM whose lines it cannot parse.
+    """
+    return _malformed(_view_header(path)[1])
+
+
+def _view_header(path: Path) -> tuple[int, str]:
+    """Returns the exit status of `samtools view -H`, and what it wrote on its standard error."""
+    command = [samtools_path(), "view", "-H", "--no-PG", str(path)]
+    ended = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, check=False)
+    return ended.returncode, _text(ended.stderr)
+
+
+def _malformed(said: str) -> str:
+    found = _MALFORMED_HEADER.search(said)
+    return found[1] if found else ""
 
 
 def make_index(file: IndexedFile, threads: int, csi: bool) -> None:
