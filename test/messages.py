@@ -15,6 +15,7 @@ MESSAGES = {
     # The user can correct the input.
     "AppError": [
         rf"mappings_sorted_bam: {FILE} is .*, not a BAM or CRAM file\. Give one that is coord",
+        rf"mappings_sorted_bam: {FILE} is a BAM file .* BGZF.*\. Convert it with: .*samtools view",
         rf"mappings_sorted_bam: {FILE} is truncated or corrupt \(no end-of-file .*\)\. Upload it",
         rf"mappings_sorted_bam: {FILE} is corrupt: its header cannot be read \(.*\)\. Upload it ag",
         rf"mappings_sorted_bam: {FILE} is corrupt: .*\. Upload it again\.",

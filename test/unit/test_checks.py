@@ -91,6 +91,23 @@ def test_a_faulty_bam_is_refused(
     assert words in message
 
 
+@pytest.mark.parametrize("kind", ["gzip", "raw", "both"])
+@pytest.mark.parametrize("name", ["sample.bam", "it's a.bam"])
+def test_a_bam_without_bgzf_is_refused_with_the_command_that_converts_it(
+    tmp_path: Path, kind: str, name: str
+) -> None:
+    bam = make_bam(tmp_path, READS).rename(tmp_path / name)
+    content = bam.read_bytes() if kind == "both" else gzip.decompress(bam.read_bytes())
+    bam.write_bytes(content if kind == "raw" else gzip.compress(content))
+    message = message_for(files_of(bam, tmp_path / "sample.bam.bai"))
+    command = message.partition("Convert it with: ")[2]
+    subprocess.run(["sh", "-c", command], cwd=tmp_path, check=True)
+    converted = tmp_path / f"bgzf_{name}"
+    pysam.index(str(converted))
+    statistics = opened(converted).contigs.values()
+    assert [contig.indexed.records for contig in statistics] == list(READS.values())
+
+
 INDEX_FAULTS: dict[str, tuple[Callable[[bytes], bytes], str]] = {
     "empty": (lambda index: b"", "an empty file, not the index"),
     "text": (lambda index: b"see attachment", "is a file of an unknown kind, not the index"),

@@ -1,5 +1,6 @@
 """Opens the input file once: header, index, and the evidence that counts are compared with."""
 
+import shlex
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -8,7 +9,14 @@ from pathlib import Path
 from readcount.collector import without_collector
 from readcount.errors import InputError
 from readcount.formats.bam_index import ContigIndex
-from readcount.formats.content import BAM, BEGINNING_BYTES, CRAM, kind_of_bytes
+from readcount.formats.content import (
+    BAM,
+    BEGINNING_BYTES,
+    CRAM,
+    GZIPPED_BAM,
+    RAW_BAM,
+    kind_of_bytes,
+)
 from readcount.request.region import UNPLACED
 from readcount.source import bam, cram
 from readcount.source.commands import (
@@ -148,6 +156,8 @@ def _with_index(files: InputFiles, made: Path, is_cram: bool, log: Log, cores: i
 def _read_header(data: Reader, kind: str) -> Header:
     """Reads the header; raises InputError if the file is not a BAM or CRAM, or is corrupt."""
     field = f"mappings_sorted_bam: {shorten(data.name, NAME_LENGTH)}"
+    if kind in (GZIPPED_BAM, RAW_BAM):
+        raise InputError(f"{field} is {kind}. Convert it with: {_command_for_bgzf(data, kind)}")
     if kind not in (BAM, CRAM):
         raise InputError(
             f"{field} is {kind}, not a BAM or CRAM file. Give one that is coordinate-sorted."
@@ -182,6 +192,15 @@ def _read_header(data: Reader, kind: str) -> Header:
             "header. Give each a name of its own, with 'samtools reheader'."
         )
     return header
+
+
+def _command_for_bgzf(data: Reader, kind: str) -> str:
+    """Returns the command that compresses a BAM with BGZF, for a message."""
+    name, new = shorten(data.name, 80), shorten(f"bgzf_{data.name}", 80)
+    compress = ["samtools", "view", "-b", "-o", new]
+    if kind == GZIPPED_BAM:
+        return f"{shlex.join(['gzip', '-dc', name])} | {shlex.join([*compress, '-'])}"
+    return shlex.join([*compress, name])
 
 
 def _contigs(
