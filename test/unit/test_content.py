@@ -31,7 +31,10 @@ from readcount.formats.content import kind_of
         (b"0\t1\t2\t26\t5\n", "a file of an unknown kind"),
         (b"BAM\1", "a BAM file without BGZF compression"),
         (gzip.compress(b"BAM\1", mtime=0), "a BAM file compressed with gzip instead of BGZF"),
-        (gzip.compress(bgzf.pack(b"BAM\1")), "a BAM file compressed with gzip instead of BGZF"),
+        (
+            gzip.compress(bgzf.pack(b"BAM\1"), mtime=0),
+            "a BAM file compressed with gzip instead of BGZF",
+        ),
         (bgzf.pack(b"BAM\1"), "a BAM file"),
     ],
 )
