@@ -11,6 +11,7 @@ import pytest
 
 from builders import Read, contig_of, make_bam, write_bam
 from fuzz import bgzf
+from fuzz.mutations import METADATA_BIN
 from messages import is_a_known_message
 from readcount.errors import MESSAGE_LENGTH, DiskSpaceError, InputError
 from readcount.planning.merge import RegionCounts
@@ -66,7 +67,7 @@ BAM_FAULTS: dict[str, tuple[Callable[[Path], object], str]] = {
         ),
         "is truncated or corrupt",
     ),
-    "header": (spoil_the_header, "corrupt"),
+    "header": (spoil_the_header, "is corrupt: its header cannot be read"),
     "a name twice": (
         lambda folder: name_sequences(folder, b"chr1", b"chr1"),
         "has more than one reference sequence chr1",
@@ -108,11 +109,24 @@ def test_a_bam_without_bgzf_is_refused_with_the_command_that_converts_it(
     assert [contig.indexed.records for contig in statistics] == list(READS.values())
 
 
+def end_of_records(index: bytes) -> bytes:
+    """The virtual file offset after the last record, from the statistics of the last sequence."""
+    return index[index.rindex(METADATA_BIN.to_bytes(4, "little") + b"\2\0\0\0") :][16:24]
+
+
 INDEX_FAULTS: dict[str, tuple[Callable[[bytes], bytes], str]] = {
     "empty": (lambda index: b"", "an empty file, not the index"),
     "text": (lambda index: b"see attachment", "is a file of an unknown kind, not the index"),
     "tabix": (lambda index: gzip.compress(b"TBI\1" + index), "is a tabix index, not the index"),
     "cut": (lambda index: index[:-30], "is corrupt: it cannot be read to its end"),
+    "cut in the last offset": (
+        lambda index: index[:-12],
+        "is corrupt: it cannot be read to its end",
+    ),
+    "of records beyond any disk": (
+        lambda index: index.replace(end_of_records(index), b"\xff" * 8),
+        "no record can be read where the index has one",
+    ),
     "too long": (lambda index: index + b"!", "is corrupt: 9 bytes follow after its end"),
     "of fewer": (
         lambda index: index[:4] + bytes(4),

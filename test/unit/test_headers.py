@@ -89,6 +89,7 @@ MALFORMED = {
     "tab at the end": (SQ_1 + SQ_2 + "@RG\tID:a\t\n", r"line 4, '@RG\tID:a\t', does not consist"),
     "only a type": (SQ_1 + SQ_2 + "@PG\n", "line 4, '@PG', does not consist"),
     "comment without tab": (SQ_1 + SQ_2 + "@CO x\n", "line 4, '@CO x', does not consist"),
+    "a longer type": (SQ_1 + SQ_2.replace("@SQ", "@SQX"), "'@SQX\\tSN:größe\\tLN:2000', does not"),
     "read group without ID": (SQ_1 + SQ_2 + "@RG\tSM:a\n", r"'@RG\tSM:a', has no ID field"),
     "program without ID": (SQ_1 + SQ_2 + "@PG\tPN:a\n", r"'@PG\tPN:a', has no ID field"),
     "no line of a header": (SQ_1 + "x\n" + SQ_2, "Malformed SAM header at line 3"),

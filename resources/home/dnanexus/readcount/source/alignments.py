@@ -20,11 +20,11 @@ from readcount.formats.content import (
 from readcount.request.region import UNPLACED
 from readcount.source import bam, cram
 from readcount.source.commands import (
+    has_end,
     has_header,
     header_fault,
     make_index,
     not_sorted,
-    quickcheck,
 )
 from readcount.source.contigs import Access, Contig
 from readcount.source.evidence import Evidence
@@ -163,9 +163,7 @@ def _read_header(data: Reader, kind: str) -> Header:
             f"{field} is {kind}, not a BAM or CRAM file. Give one that is coordinate-sorted."
         )
     with data.header_and_end(has_header) as path:
-        if not quickcheck(path):
-            if fault := header_fault(path):
-                raise InputError(f"{field} has a malformed header: {fault}. {NEW_HEADER}")
+        if not has_end(path):
             end = "container" if kind == CRAM else "BGZF block"
             raise InputError(
                 f"{field} is truncated or corrupt (no end-of-file {end}). Upload it again."
@@ -175,6 +173,8 @@ def _read_header(data: Reader, kind: str) -> Header:
         except HeaderError as error:
             raise InputError(f"{field} has a malformed header: {error}. {NEW_HEADER}") from None
         except (OSError, ValueError) as error:
+            if fault := header_fault(path):
+                raise InputError(f"{field} has a malformed header: {fault}. {NEW_HEADER}") from None
             reason = shorten(str(error), 100)
             raise InputError(
                 f"{field} is corrupt: its header cannot be read ({reason}). Upload it again."

@@ -28,6 +28,7 @@ _SUSPECT = (
 )
 # The fields that lines need (SAM specification, section 1.3), or htslib cannot look up a sequence.
 _NEEDED = {"@SQ": ("SN", "LN"), "@RG": ("ID",), "@PG": ("ID",)}
+_KIND = re.compile("@[A-Za-z]{2}")
 # A line may end with a carriage return.
 _NUMBER = re.compile(r"[0-9]+\r?")
 
@@ -127,7 +128,7 @@ def _check_lines(text: str, names: Sequence[str]) -> None:
         fault = _fault(line)
         if fault:
             raise HeaderError(f"line {number:,}, {shorten(repr(line), 80)}, {fault}")
-        if line.startswith("@SQ"):
+        if line.startswith("@SQ\t"):
             in_lines.append(header_fields(line)["SN"])
     if len(in_lines) != len(names):
         raise HeaderError(
@@ -153,7 +154,7 @@ def _fault(line: str) -> str:
     # pysam adds an empty line before @SQ lines that it makes. htslib opens no file that has one.
     if not line or (kind == "@CO" and fields):
         return ""
-    if not fields or any(field[2:3] != ":" for field in fields):
+    if not (_KIND.fullmatch(kind) and fields and all(field[2:3] == ":" for field in fields)):
         return "does not consist of fields TAG:VALUE with tabs between them"
     values = header_fields(line)
     missing = [tag for tag in _NEEDED.get(kind, ()) if tag not in values]
