@@ -9,7 +9,7 @@ from pathlib import Path
 import pysam
 import pytest
 
-from builders import Read, contig_of, make_bam, write_bam
+from builders import Read, contig_of, cram_of, make_bam, write_bam
 from fuzz import bgzf
 from fuzz.mutations import METADATA_BIN
 from messages import is_a_known_message
@@ -18,7 +18,7 @@ from readcount.planning.merge import RegionCounts
 from readcount.request.region_list import RegionList
 from readcount.source.alignments import open_alignments
 from readcount.source.bam import BamEvidence
-from readcount.source.files import SPARE_BYTES, InputFiles, check_disk
+from readcount.source.files import SPARE_BYTES, InputFiles, check_disk, local_files
 from readcount.verification.verify import verify
 from steps import files_of, opened
 
@@ -107,6 +107,43 @@ def test_a_bam_without_bgzf_is_refused_with_the_command_that_converts_it(
     pysam.index(str(converted))
     statistics = opened(converted).contigs.values()
     assert [contig.indexed.records for contig in statistics] == list(READS.values())
+
+
+OTHER_FILES = {
+    "one byte": b"B",
+    "two bytes": b"\x1f\x8b",
+    "text": b"hello\n",
+    "VCF": b"##fileformat=VCFv4.2\n",
+    "zip": b"PK\3\4" + bytes(range(256)),
+    "zeros": bytes(5000),
+    "gzip": gzip.compress(b"hello" * 99),
+    "gzip, cut": gzip.compress(b"hello" * 99)[:-9],
+    "gzip of nothing": gzip.compress(b""),
+    "end of a BAM": bgzf.END_OF_FILE,
+    "only magic": b"BAM\1",
+    "only magic, compressed": bgzf.pack(b"BAM\1") + bgzf.END_OF_FILE,
+    "negative length of the text": bgzf.pack(b"BAM\1" + b"\xff" * 50) + bgzf.END_OF_FILE,
+    "CRAM without a container": b"CRAM\3\0" + bytes(20),
+    "CRAM of a version to come": b"CRAM\5\0" + bytes(99),
+    "BAI, cut": b"BAI\1\3",
+    "BAI of nothing": b"BAI\1" + bytes(4),
+    "CSI, cut": gzip.compress(b"CSI\1" + bytes(5)),
+    "CSI of a negative size": gzip.compress(b"CSI\1" + b"\xff" * 20),
+    "CRAI": b"0\t1\t2\t26\t5\t6\n",
+}
+
+
+@pytest.mark.parametrize("content", OTHER_FILES.values(), ids=OTHER_FILES.keys())
+def test_any_other_file_is_refused_with_a_message(tmp_path: Path, content: bytes) -> None:
+    """As the BAM, without and with an index, and as the index of a BAM and of a CRAM."""
+    bam = make_bam(tmp_path / "good.bam", READS)
+    cram = cram_of(bam)
+    other = tmp_path / "other"
+    other.write_bytes(content)
+    assert "mappings_sorted_bam: other " in message_for(local_files(str(other), None))
+    assert "mappings_sorted_bam: other " in message_for(files_of(other, Path(f"{bam}.bai")))
+    for file in (bam, cram):
+        assert "mappings_sorted_bai: other " in message_for(files_of(file, other))
 
 
 def end_of_records(index: bytes) -> bytes:

@@ -4,6 +4,8 @@ import zlib
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from builders import Read, cram_of, index_of, write_bam
 from fuzz import bgzf
@@ -161,6 +163,25 @@ def test_what_samtools_counts_is_not_malformed(bam: Path, text: str | bytes) -> 
     header = read_header(bam)
     assert dict(zip(header.names, header.lengths, strict=True)) == LENGTHS
     assert counts_of(bam) == RECORDS
+
+
+kinds = st.sampled_from(["@SQ", "@SQX", "@RG", "@PG", "@CO", "@XY"])
+fields = st.sampled_from(["SN:chr1", "LN:1000", "LN:x", "ID:a", "AN:1,2", "AN:", "xö:", "a b"])
+lines = st.tuples(kinds, st.lists(fields, min_size=1, max_size=3))
+ends = st.sampled_from(["\n", "\r\n", "\0\n", "\n\n"])
+texts = st.lists(st.tuples(lines, ends), max_size=3).map(
+    lambda parts: "".join("\t".join([kind, *rest]) + end for (kind, rest), end in parts)
+)
+
+
+@given(texts)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_text_is_read_or_refused_with_a_message(bam: Path, text: str) -> None:
+    put_text(bam, HD + text)
+    try:
+        open_alignments(files_of(bam))
+    except InputError as error:
+        assert is_a_known_message(str(error), "AppError")
 
 
 def test_a_name_that_is_not_utf_8_is_refused(bam: Path) -> None:
