@@ -86,12 +86,21 @@ MALFORMED = {
     "empty LN": ("@SQ\tSN:chr1\tLN:\n" + SQ_2, "has no number in its LN field"),
     "LN is a word": ("@SQ\tSN:chr1\tLN:1k\n" + SQ_2, "has no number in its LN field"),
     "LN is negative": ("@SQ\tSN:chr1\tLN:-5\n" + SQ_2, "has no number in its LN field"),
-    "blanks": ("@SQ SN:chr1 LN:1000\n" + SQ_2, "line 2, '@SQ SN:chr1 LN:1000', does not consist"),
-    "no colon": ("@SQ\tSN:chr1\tLN1000\n" + SQ_2, "does not consist of fields TAG:VALUE"),
-    "tab at the end": (SQ_1 + SQ_2 + "@RG\tID:a\t\n", r"line 4, '@RG\tID:a\t', does not consist"),
-    "only a type": (SQ_1 + SQ_2 + "@PG\n", "line 4, '@PG', does not consist"),
-    "comment without tab": (SQ_1 + SQ_2 + "@CO x\n", "line 4, '@CO x', does not consist"),
-    "a longer type": (SQ_1 + SQ_2.replace("@SQ", "@SQX"), "'@SQX\\tSN:größe\\tLN:2000', does not"),
+    "blanks": (
+        "@SQ SN:chr1 LN:1000\n" + SQ_2,
+        "line 2, '@SQ SN:chr1 LN:1000', is not tab-separated",
+    ),
+    "no colon": ("@SQ\tSN:chr1\tLN1000\n" + SQ_2, "is not tab-separated TAG:VALUE fields"),
+    "tab at the end": (
+        SQ_1 + SQ_2 + "@RG\tID:a\t\n",
+        r"line 4, '@RG\tID:a\t', is not tab-separated",
+    ),
+    "only a type": (SQ_1 + SQ_2 + "@PG\n", "line 4, '@PG', is not tab-separated"),
+    "comment without tab": (SQ_1 + SQ_2 + "@CO x\n", "line 4, '@CO x', is not tab-separated"),
+    "a longer type": (
+        SQ_1 + SQ_2.replace("@SQ", "@SQX"),
+        "'@SQX\\tSN:größe\\tLN:2000', is not tab-",
+    ),
     "read group without ID": (SQ_1 + SQ_2 + "@RG\tSM:a\n", r"'@RG\tSM:a', has no ID field"),
     "program without ID": (SQ_1 + SQ_2 + "@PG\tPN:a\n", r"'@PG\tPN:a', has no ID field"),
     "no line of a header": (SQ_1 + "x\n" + SQ_2, "Malformed SAM header at line 3"),
@@ -140,9 +149,11 @@ def test_the_header_of_a_cram_is_replaced_as_it_should_be(bam: Path) -> None:
     assert counts_of(cram) == RECORDS
 
 
-COUNTED = {
+COUNTED: dict[str, str | bytes] = {
     "no text": "",
     "no @SQ line": HD,
+    "no @SQ line, padded": HD + "\0\0",
+    "Latin-1 in the first line": b"@HD\tVN:1.6\tSO:\xf6\n" + (SQ_1 + SQ_2).encode(),
     "SN is not first": HD + "@SQ\tLN:1000\tSN:chr1\n" + SQ_2,
     "other fields": HD + "@SQ\tSN:chr1\tM5:x\tLN:1000\tx1:\tUR:a b\n" + SQ_2,
     "another length": HD + "@SQ\tSN:chr1\tLN:7\n" + SQ_2,
@@ -182,6 +193,12 @@ def test_any_text_is_read_or_refused_with_a_message(bam: Path, text: str) -> Non
         open_alignments(files_of(bam))
     except InputError as error:
         assert is_a_known_message(str(error), "AppError")
+
+
+def test_a_sort_order_that_cannot_be_printed_is_unknown(bam: Path) -> None:
+    """It goes to the log."""
+    put_text(bam, COUNTED["Latin-1 in the first line"])
+    assert read_header(bam).sort_order == "unknown"
 
 
 def test_a_name_that_is_not_utf_8_is_refused(bam: Path) -> None:

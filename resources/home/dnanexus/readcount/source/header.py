@@ -81,7 +81,7 @@ def read_header(path: Path) -> Header:
         return Header(
             names=names,
             lengths=alignments.lengths,
-            sort_order=order if first_line[0] == "@HD" else "unknown",
+            sort_order=order if first_line[0] == "@HD" and order.isprintable() else "unknown",
             end=None if alignments.is_cram else alignments.tell(),
             read_groups=tuple(
                 field[3:]
@@ -114,7 +114,7 @@ def _names(alignments: pysam.AlignmentFile) -> tuple[str, ...]:
 
 
 def _check_lines(text: str, names: Sequence[str]) -> None:
-    """Raises HeaderError for a malformed line, or @SQ lines that are not those of the names.
+    """Raises HeaderError for a malformed line, or @SQ lines that have other names.
 
     Args:
         text: the lines, with a line feed before each.
@@ -130,6 +130,8 @@ def _check_lines(text: str, names: Sequence[str]) -> None:
             raise HeaderError(f"line {number:,}, {shorten(repr(line), 80)}, {fault}")
         if line.startswith("@SQ\t"):
             in_lines.append(header_fields(line)["SN"])
+    if not in_lines:
+        return
     if len(in_lines) != len(names):
         raise HeaderError(
             f"it has {plural(len(in_lines), '@SQ line')} but {plural(len(names), 'name')} in its "
@@ -155,7 +157,7 @@ def _fault(line: str) -> str:
     if not line or (kind == "@CO" and fields):
         return ""
     if not (_KIND.fullmatch(kind) and fields and all(field[2:3] == ":" for field in fields)):
-        return "does not consist of fields TAG:VALUE with tabs between them"
+        return "is not tab-separated TAG:VALUE fields"
     values = header_fields(line)
     missing = [tag for tag in _NEEDED.get(kind, ()) if tag not in values]
     if missing:
