@@ -9,14 +9,17 @@ import re
 FILE = r"\S.*"
 BAM_AND_INDEX = r"Upload .* again, (with|and) an index made from it with 'samtools index'\."
 NEW_INDEX = r"Give the index of this file, or leave mappings_sorted_bai out: .* creates one\."
+HINT = r"(Did you mean .*\? )?"
 
 MESSAGES = {
     # The user can correct the input.
     "AppError": [
         rf"mappings_sorted_bam: {FILE} is .*, not a BAM or CRAM file\. Give one that is coord",
+        rf"mappings_sorted_bam: {FILE} is a BAM file .* BGZF.*\. Convert it with: .*samtools view",
         rf"mappings_sorted_bam: {FILE} is truncated or corrupt \(no end-of-file .*\)\. Upload it",
         rf"mappings_sorted_bam: {FILE} is corrupt: its header cannot be read \(.*\)\. Upload it ag",
         rf"mappings_sorted_bam: {FILE} is corrupt: .*\. Upload it again\.",
+        rf"mappings_sorted_bam: {FILE} has a malformed header: .*\. Correct it with 'samtools rehe",
         rf"mappings_sorted_bam: {FILE} is not coordinate-sorted\. Sort it with: samtools sort -o",
         rf"mappings_sorted_bam: {FILE} has more than one reference sequence .* 'samtools reheader'",
         rf"mappings_sorted_bam: {FILE} has a reference sequence '\*' in its header\. .* reheader'",
@@ -31,7 +34,7 @@ MESSAGES = {
         rf"(index lists|containers list) [\d,]+ records? for .*, but [\d,]+ were counted|no record "
         rf"can be read where .*|the file ends (before the index does|within a container)|no "
         rf"container begins at byte \d+)\. {BAM_AND_INDEX}",
-        r"regions: '.*' is on '.*', which is not a reference sequence of the file\. .*The file has",
+        rf"regions: '.*' is on '.*', which is not a reference sequence of the file\. {HINT}The fi",
         r"regions: '.*' is the name of a reference sequence, and also a span .* in braces: ",
         r"regions: '.*' selects unplaced reads; set include_unplaced instead\.",
         r"regions: '.*' is not a region\. Write it as chr1:1000-2000 or \{name\}:1000-2000",
@@ -46,7 +49,7 @@ MESSAGES = {
         r"regions_bed: .*, line [\d,]+: '.*' has .* bp there, but \d+ bp in the BAM or CRAM\. Is i",
         r"regions_bed: .* is .*\. Give a BED file or an interval list\.",
         r"regions(_bed: .*, line [\d,]+)?: '.*' ends after the end of .* \([\d,]+ bp\)\. Is it for",
-        r"regions_bed: .*, line [\d,]+: '.*' is on '.*', which is not a reference sequence of th",
+        rf"regions_bed: .*, line [\d,]+: '.*' is on '.*', which is not .* of the file\. {HINT}The ",
         r"regions_bed: .*, line [\d,]+: a BED line has at least three columns .*, found '.*'\.",
         r"regions_bed: .*, line [\d,]+: start and end \(columns 2 and 3\) must be whole numbers,",
         r"regions_bed: .* has no interval\. Give (a BED file|an interval list) with one or more\.",

@@ -42,6 +42,16 @@ def large(tmp_path: Path) -> Path:
     return page_of(tmp_path, {f"contig{n}": (n, 2000) for n in range(200_000)})
 
 
+@pytest.fixture
+def windows(tmp_path: Path) -> Path:
+    """Windows of one sequence, each with about as many records as the others."""
+    regions = [RegionCount(Region("chr1", n * 100, n * 100 + 100), 500 + n % 3) for n in range(90)]
+    counts = Result(VerifiedCounts(RegionCounts.of(regions)), {"chr1": 9000})
+    file = tmp_path / "windows.html"
+    file.write_text(format_report(counts, "sample.bam", "sample"), encoding="utf-8")
+    return file
+
+
 def names(page: Page) -> list[str]:
     shown: list[str] = page.locator("tbody tr:visible th").all_inner_texts()
     return shown
@@ -187,6 +197,20 @@ def test_nothing_is_in_the_way_of_reading(
 ) -> None:
     """By axe-core's rules: contrast, names, roles, headings, order."""
     with visit(browser, file, color_scheme=color_scheme, viewport=viewport) as page:
+        result = Axe().run(page)
+        assert result.violations_count == 0, result.generate_report()
+
+
+@pytest.mark.parametrize("color_scheme", ["light", "dark"])
+@pytest.mark.parametrize("viewport", [PHONE, {"width": 1200, "height": 900}], ids=["phone", "wide"])
+def test_the_profile_of_windows_is_seen_before_the_bars(
+    browser: Browser, windows: Path, color_scheme: str, viewport: dict[str, int]
+) -> None:
+    with visit(browser, windows, color_scheme=color_scheme, viewport=viewport) as page:
+        profile = page.locator(".profiles svg").bounding_box()
+        bars = page.locator(".chart svg:visible").bounding_box()
+        assert profile is not None and bars is not None
+        assert profile["y"] + profile["height"] < min(bars["y"], viewport["height"])
         result = Axe().run(page)
         assert result.violations_count == 0, result.generate_report()
 

@@ -9,8 +9,9 @@ from pathlib import Path
 import pysam
 import pytest
 
-from builders import Read, make_bam, without_statistics, write_bam
+from builders import Read, cram_of, make_bam, without_statistics, write_bam
 from fuzz import bgzf
+from fuzz.mutations import METADATA_BIN
 from messages import is_a_known_message
 from readcount.errors import MESSAGE_LENGTH, DiskSpaceError, InputError
 from readcount.formats.bam_index import read_index
@@ -18,7 +19,7 @@ from readcount.planning.merge import MergedCounts, RegionCounts
 from readcount.request.region import Region
 from readcount.request.region_list import RegionList
 from readcount.source.alignments import open_alignments
-from readcount.source.files import SPARE_BYTES, InputFiles, check_disk
+from readcount.source.files import SPARE_BYTES, InputFiles, check_disk, local_files
 from readcount.text import plural
 from readcount.verification.verify import verify
 from steps import ask, count_here, files_of, opened, planned
@@ -77,7 +78,7 @@ BAM_FAULTS: dict[str, tuple[Callable[[Path], object], str]] = {
         ),
         "is truncated or corrupt",
     ),
-    "header": (spoil_the_header, "corrupt"),
+    "header": (spoil_the_header, "is corrupt: its header cannot be read"),
     "a name twice": (
         lambda folder: name_sequences(folder, b"chr1", b"chr1"),
         "has more than one reference sequence chr1",
@@ -102,11 +103,77 @@ def test_a_faulty_bam_is_refused(
     assert words in message
 
 
+@pytest.mark.parametrize("kind", ["gzip", "raw", "both"])
+@pytest.mark.parametrize("name", ["sample.bam", "it's a.bam"])
+def test_a_bam_without_bgzf_is_refused_with_the_command_that_converts_it(
+    tmp_path: Path, kind: str, name: str
+) -> None:
+    bam = make_bam(tmp_path, READS).rename(tmp_path / name)
+    content = bam.read_bytes() if kind == "both" else gzip.decompress(bam.read_bytes())
+    bam.write_bytes(content if kind == "raw" else gzip.compress(content))
+    message = message_for(files_of(bam, tmp_path / "sample.bam.bai"))
+    command = message.partition("Convert it with: ")[2]
+    subprocess.run(["sh", "-c", command], cwd=tmp_path, check=True)
+    converted = tmp_path / f"bgzf_{name}"
+    pysam.index(str(converted))
+    assert counted(files_of(converted)) == list(READS.values())
+
+
+OTHER_FILES = {
+    "one byte": b"B",
+    "two bytes": b"\x1f\x8b",
+    "text": b"hello\n",
+    "VCF": b"##fileformat=VCFv4.2\n",
+    "zip": b"PK\3\4" + bytes(range(256)),
+    "zeros": bytes(5000),
+    "gzip": gzip.compress(b"hello" * 99),
+    "gzip, cut": gzip.compress(b"hello" * 99)[:-9],
+    "gzip of nothing": gzip.compress(b""),
+    "end of a BAM": bgzf.END_OF_FILE,
+    "only magic": b"BAM\1",
+    "only magic, compressed": bgzf.pack(b"BAM\1") + bgzf.END_OF_FILE,
+    "negative length of the text": bgzf.pack(b"BAM\1" + b"\xff" * 50) + bgzf.END_OF_FILE,
+    "CRAM without a container": b"CRAM\3\0" + bytes(20),
+    "CRAM of a version to come": b"CRAM\5\0" + bytes(99),
+    "BAI, cut": b"BAI\1\3",
+    "BAI of nothing": b"BAI\1" + bytes(4),
+    "CSI, cut": gzip.compress(b"CSI\1" + bytes(5)),
+    "CSI of a negative size": gzip.compress(b"CSI\1" + b"\xff" * 20),
+    "CRAI": b"0\t1\t2\t26\t5\t6\n",
+}
+
+
+@pytest.mark.parametrize("content", OTHER_FILES.values(), ids=OTHER_FILES.keys())
+def test_any_other_file_is_refused_with_a_message(tmp_path: Path, content: bytes) -> None:
+    """As the BAM, without and with an index, and as the index of a BAM and of a CRAM."""
+    bam = make_bam(tmp_path / "good.bam", READS)
+    cram = cram_of(bam)
+    other = tmp_path / "other"
+    other.write_bytes(content)
+    assert "mappings_sorted_bam: other " in message_for(local_files(str(other), None))
+    assert "mappings_sorted_bam: other " in message_for(files_of(other, Path(f"{bam}.bai")))
+    for file in (bam, cram):
+        assert "mappings_sorted_bai: other " in message_for(files_of(file, other))
+
+
+def end_of_records(index: bytes) -> bytes:
+    """The virtual file offset after the last record, from the statistics of the last sequence."""
+    return index[index.rindex(METADATA_BIN.to_bytes(4, "little") + b"\2\0\0\0") :][16:24]
+
+
 INDEX_FAULTS: dict[str, tuple[Callable[[bytes], bytes], str]] = {
     "empty": (lambda index: b"", "an empty file, not the index"),
     "text": (lambda index: b"see attachment", "is a file of an unknown kind, not the index"),
     "tabix": (lambda index: gzip.compress(b"TBI\1" + index), "is a tabix index, not the index"),
     "cut": (lambda index: index[:-30], "is corrupt: it cannot be read to its end"),
+    "cut in the last offset": (
+        lambda index: index[:-12],
+        "is corrupt: it cannot be read to its end",
+    ),
+    "of records beyond any disk": (
+        lambda index: index.replace(end_of_records(index), b"\xff" * 8),
+        "it has records after the end of the file",
+    ),
     "too long": (lambda index: index + b"!", "is corrupt: 9 bytes follow after its end"),
     "of fewer": (
         lambda index: index[:4] + bytes(4),

@@ -8,6 +8,7 @@ import pysam
 import pytest
 
 from builders import make_bam
+from fuzz import bgzf
 from readcount.formats.content import kind_of
 
 
@@ -28,6 +29,13 @@ from readcount.formats.content import kind_of
         (b"0\t1\t2\t26\t5\t6\n", "a CRAI index"),
         (gzip.compress(b"-1\t0\t1\t26\t5\t6\n", mtime=0), "a CRAI index"),
         (b"0\t1\t2\t26\t5\n", "a file of an unknown kind"),
+        (b"BAM\1", "a BAM file without BGZF compression"),
+        (gzip.compress(b"BAM\1", mtime=0), "a BAM file compressed with gzip instead of BGZF"),
+        (
+            gzip.compress(bgzf.pack(b"BAM\1"), mtime=0),
+            "a BAM file compressed with gzip instead of BGZF",
+        ),
+        (bgzf.pack(b"BAM\1"), "a BAM file"),
     ],
 )
 def test_other_files_are_told_by_their_first_bytes(

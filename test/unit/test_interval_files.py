@@ -19,6 +19,7 @@ from steps import ask
 LENGTHS = {"chr1": 1000, "chr2": 500}
 ALIASES = {"1": "chr1", "CM000663.2": "chr1"}
 INTERVALS = [Region("chr1", 99, 200, name="exon 1"), Region("chr2", 0, 500, name="b")]
+SEQUENCES = "@HD\tVN:1.6\n@SQ\tSN:chr1\tLN:1000\n@SQ\tSN:chr2\tLN:500\n"
 BED = "chr1\t99\t200\texon 1\nchr2\t0\t500\tb\n"
 
 
@@ -46,6 +47,63 @@ def test_a_bed_file_of_any_system_is_read(tmp_path: Path, content: bytes) -> Non
     assert regions_of(bed) == INTERVALS
 
 
+@pytest.mark.parametrize(
+    ("saved", "name"),
+    [
+        ("größe é".encode("latin-1"), "größe é"),
+        ("größe é".encode(), "größe é"),
+        ("exon 5 … €".encode("cp1252"), "exon 5 … €"),
+        (b"no letter: \x81", "no letter: \ufffd"),
+        (b"both: \xe9 \xc3\xa9", "both: é é"),
+    ],
+    ids=["Latin-1", "UTF-8", "Windows-1252", "not in Windows-1252", "both"],
+)
+@pytest.mark.parametrize("lines_before", [0, 9000])
+@pytest.mark.parametrize("compressed", [False, True])
+def test_the_name_of_an_interval_need_not_be_utf_8(
+    tmp_path: Path, saved: bytes, name: str, lines_before: int, compressed: bool
+) -> None:
+    bed = tmp_path / "x.bed"
+    content = b"chr2\t0\t5\n" * lines_before + b"chr1\t0\t5\t" + saved + b"\nchr1\t0\t9\n"
+    bed.write_bytes(gzip.compress(content) if compressed else content)
+    *before, named, last = regions_of(bed)
+    assert len(before) == lines_before
+    assert (named, last) == (Region("chr1", 0, 5, name=name), Region("chr1", 0, 9))
+
+
+def test_a_sequence_is_known_by_a_name_that_was_saved_in_latin_1(tmp_path: Path) -> None:
+    bed = tmp_path / "x.bed"
+    bed.write_bytes("größe\t0\t5\n".encode("latin-1"))
+    assert regions_of(bed, {"größe": 9}) == [Region("größe", 0, 5)]
+
+
+def test_the_names_in_an_interval_list_need_not_be_utf_8(tmp_path: Path) -> None:
+    path = tmp_path / "x.bed"
+    text = f"{SEQUENCES}@CO\tgrößer\nchr1\t1\t5\t+\tgröße\n"
+    path.write_bytes(text.encode("latin-1"))
+    assert is_interval_list(path)
+    assert regions_of(path) == [Region("chr1", 0, 5, name="größe")]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"chr1\t0\t5\ta\xe9\x01\n",
+        b"chr1\t1\t5\n" * 9000 + b"PK\3\4\xff",
+        "chr1\t0\t5\n".encode("utf-16-le"),
+        codecs.BOM_UTF16_LE + b"c\0h",
+    ],
+    ids=["control character", "zip behind text", "UTF-16 without a mark", "half of a letter"],
+)
+@pytest.mark.parametrize("name", ["x.bed", "x.interval_list"])
+def test_binary_data_are_not_text(tmp_path: Path, content: bytes, name: str) -> None:
+    path = tmp_path / name
+    path.write_bytes(content)
+    with pytest.raises(InputError, match="is not a text file") as refused:
+        regions_of(path)
+    assert is_a_known_message(str(refused.value), "AppError")
+
+
 def test_blanks_at_the_end_of_three_columns_are_no_part_of_a_position(tmp_path: Path) -> None:
     bed = tmp_path / "x.bed"
     bed.write_text("chr1\t100\t200 \n")
@@ -58,9 +116,6 @@ def test_alternative_names_stand_in_a_bed_file(tmp_path: Path) -> None:
     first, second = regions_of(bed)
     assert (first.contig, str(first)) == ("chr1", "1:1-10")
     assert str(second) == "chr1:1-10"
-
-
-SEQUENCES = "@HD\tVN:1.6\n@SQ\tSN:chr1\tLN:1000\n@SQ\tSN:chr2\tLN:500\n"
 
 
 @pytest.mark.parametrize("name", ["x.interval_list", "x.bed", "x.interval_list.gz"])

@@ -81,6 +81,31 @@ def test_the_chart_has_the_largest_regions_in_the_order_of_the_files() -> None:
     assert labels == [f"c{n}" for n in range(200 - MOST_BARS, 200)]
 
 
+def windows_of(contig: str, number: int) -> Result:
+    """Windows of 100 bases, each with as many records as the others, but for a few."""
+    regions = [
+        RegionCount(Region(contig, 100 * at, 100 * at + 100), 500 + at % 3) for at in range(number)
+    ]
+    return Result(VerifiedCounts(RegionCounts.of(regions)), {contig: 100 * number})
+
+
+def headings(page: str) -> list[str]:
+    return re.findall("<h2.*?>(.*?)</h2>", page)
+
+
+def test_a_page_of_many_windows_begins_with_the_profile_along_the_sequences() -> None:
+    page = page_of(windows_of("chr1", 100))
+    first, second, *_ = headings(page)
+    assert (first, second) == ("Records along each sequence", "Regions with the most records")
+    assert page.index('class="profiles"') < page.index('class="chart"')
+
+
+@pytest.mark.parametrize("counts", [counts_of({"a": 5, "b": 6}), windows_of("chr1", 10)])
+def test_a_page_of_few_regions_begins_with_a_bar_for_each(counts: Result) -> None:
+    first, second, *_ = headings(page_of(counts))
+    assert (first, second) == ("Records by region", "What was counted")
+
+
 def test_density_and_share_are_those_of_the_length_and_the_total() -> None:
     counts = [RegionCount(Region("a"), 30), RegionCount(Region("b", 100, 200), 10)]
     a, b = rows_that_fit(Result(VerifiedCounts(RegionCounts.of(counts)), {"a": 3000}))

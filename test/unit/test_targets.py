@@ -2,6 +2,7 @@
 
 import gzip
 import subprocess
+from itertools import permutations
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from builders import Read, write_bam
 from messages import is_a_known_message
 from readcount.errors import MESSAGE_LENGTH, InputError
 from readcount.request.bed import read_bed
-from readcount.request.region import UNPLACED, Region
+from readcount.request.region import UNPLACED, Region, similar_name
 from readcount.request.regions import is_primary_chromosome, list_regions, parse_region
 from steps import ask, count_here, opened, planned
 
@@ -69,6 +70,7 @@ def test_a_region_is_what_samtools_makes_of_it(tmp_path: Path, text: str, region
             "not a reference sequence of the file. The file has chr1, chr2, HLA-A*01:01 and 4 more",
         ),
         ("1:5-6", "not a reference sequence of the file. Did you mean chr1?"),
+        ("CHR2:5-6", "not a reference sequence of the file. Did you mean chr2?"),
         (
             "chr1:1-100",
             "also a span of another one. Put the name in braces: {chr1:1-100} or {chr1}",
@@ -97,6 +99,35 @@ def test_what_is_no_region_is_refused_with_its_text(text: str, wrong: str) -> No
     assert wrong in message
     assert len(message) <= MESSAGE_LENGTH
     assert is_a_known_message(message, "AppError")
+
+
+@pytest.mark.parametrize(
+    ("name", "known", "meant"),
+    [
+        ("1", ["chr1"], "chr1"),
+        ("chr1", ["1"], "1"),
+        ("C", ["a", "c"], "c"),
+        ("chrX", ["x"], "x"),
+        ("CHR1", ["chr1"], "chr1"),
+        ("CHRUN_KI270302V1", ["chrUn_KI270302v1"], "chrUn_KI270302v1"),
+        ("chr1", ["chr10", "chr2"], None),
+        ("chr1", ["Chr1", "1"], "Chr1"),
+        ("chr11", ["1", "11"], "11"),
+        ("mtDNA", ["M", "MT"], None),
+        ("", ["chr1"], None),
+        ("chr1", [], None),
+        *((name, [other], other) for name, other in permutations(["chrM", "MT", "M", "chrMT"], 2)),
+    ],
+)
+def test_a_name_that_another_reference_genome_writes_differently_is_found(
+    name: str, known: list[str], meant: str | None
+) -> None:
+    assert similar_name(name, known) == meant
+
+
+def test_an_alternative_name_may_be_meant() -> None:
+    with pytest.raises(InputError, match=r"Did you mean chr1\? The file has NC_1\."):
+        parse_region("Chr1", {"NC_1": 5}, {"chr1": "NC_1"})
 
 
 BED = (

@@ -160,6 +160,8 @@ def _read_index(data: bytes) -> BamIndex:
         if not csi:
             entry, at = _with_linear(entry, data, at)
         entries.append(entry)
+    if at > len(data):
+        raise IndexFormatError("it cannot be read to its end")
     # The number of unplaced records may follow (SAM specification, section 5.2).
     if len(data) - at not in (0, 8):
         raise IndexFormatError(f"{len(data) - at} bytes follow after its end")

@@ -4,12 +4,23 @@ import re
 import zlib
 from pathlib import Path
 
+BAM = "a BAM file"
+CRAM = "a CRAM file"
+# htslib can read these from beginning to end, but cannot seek in them.
+GZIPPED_BAM = "a BAM file compressed with gzip instead of BGZF"
+RAW_BAM = "a BAM file without BGZF compression"
+BAI = "a BAI index"
+COMPRESSED_BAI = "a compressed BAI index"
+BAM_INDEXES = (BAI, "a CSI index")
+CRAM_INDEX = "a CRAI index"
+_GZIPPED = "a gzip-compressed file"
 # How a file of each kind begins (SAM specification sections 1.3, 4.2 and 5.2; CSI, tabix, CRAM
 # and VCF specifications). Kinds that are compressed stand for what is inside.
 _BEGINNINGS = {
-    b"CRAM": "a CRAM file",
-    b"BAI\1": "a BAI index",
-    b"\x1f\x8b": "a gzip-compressed file",
+    b"CRAM": CRAM,
+    b"BAM\1": RAW_BAM,
+    b"BAI\1": BAI,
+    b"\x1f\x8b": _GZIPPED,
     b"##fileformat=VCF": "VCF text",
     b"##gff-version": "GFF text",
     b"@HD\t": "SAM text",
@@ -19,8 +30,8 @@ _BEGINNINGS = {
     b"@CO\t": "SAM text",
 }
 _COMPRESSED_BEGINNINGS = {
-    b"BAM\1": "a BAM file",
-    b"BAI\1": "a compressed BAI index",
+    b"BAM\1": BAM,
+    b"BAI\1": COMPRESSED_BAI,
     b"CSI\1": "a CSI index",
     b"BCF\2": "a BCF file",
     b"TBI\1": "a tabix index",
@@ -29,20 +40,17 @@ _COMPRESSED_BEGINNINGS = {
     b"@": "compressed SAM text",
 }
 # What cannot hold intervals. SAM text may be an interval list, which begins as it does.
-OTHER_KINDS = {*_BEGINNINGS.values(), *_COMPRESSED_BEGINNINGS.values()} - {
-    "a gzip-compressed file",
+OTHER_KINDS = {GZIPPED_BAM, *_BEGINNINGS.values(), *_COMPRESSED_BEGINNINGS.values()} - {
+    _GZIPPED,
     "SAM text",
     "compressed SAM text",
 }
-BAM = "a BAM file"
-CRAM = "a CRAM file"
-BAI = "a BAI index"
-COMPRESSED_BAI = "a compressed BAI index"
-BAM_INDEXES = (BAI, "a CSI index")
-CRAM_INDEX = "a CRAI index"
 # A line of six numbers for each slice.
 _CRAI_LINE = re.compile(rb"(-?\d+\t){5}\d+\n")
 BEGINNING_BYTES = 1 << 16
+# In the header of a gzip file: the flag that it has extra fields, and the only one of a BGZF block,
+# as htslib requires (SAM specification, section 4.1).
+_HAS_EXTRA, _BGZF_EXTRA = 4, b"\6\0BC\2\0"
 
 
 def header_fields(line: str) -> dict[str, str]:
@@ -61,10 +69,20 @@ def kind_of_bytes(beginning: bytes) -> str:
     if not beginning:
         return "an empty file"
     kind = _kind(beginning, _BEGINNINGS)
-    if kind == "a gzip-compressed file":
-        beginning = _decompress(beginning)
-        return _kind(beginning, _COMPRESSED_BEGINNINGS) or _crai(beginning) or kind
+    if kind == _GZIPPED:
+        content = _decompress(beginning)
+        inside = _kind(content, _COMPRESSED_BEGINNINGS)
+        # Also a BAM that was compressed with BGZF before.
+        twice = _decompress(content).startswith(b"BAM\1")
+        if twice or (inside == BAM and not _is_bgzf(beginning)):
+            return GZIPPED_BAM
+        return inside or _crai(content) or kind
     return kind or _crai(beginning) or "a file of an unknown kind"
+
+
+def _is_bgzf(beginning: bytes) -> bool:
+    """Whether a gzip file begins with a block of BGZF."""
+    return bool(beginning[3] & _HAS_EXTRA) and beginning[10:16] == _BGZF_EXTRA
 
 
 def _crai(beginning: bytes) -> str | None:
@@ -76,8 +94,9 @@ def _kind(beginning: bytes, kinds: dict[bytes, str]) -> str | None:
 
 
 def _decompress(beginning: bytes) -> bytes:
-    """Returns the content of the first bytes of a gzip file; nothing if they are damaged."""
+    """Returns how the content of a gzip file begins; nothing if it is damaged, or no such file."""
     try:
-        return zlib.decompressobj(wbits=16 + zlib.MAX_WBITS).decompress(beginning)
+        decompressor = zlib.decompressobj(wbits=16 + zlib.MAX_WBITS)
+        return decompressor.decompress(beginning, BEGINNING_BYTES)
     except zlib.error:
         return b""

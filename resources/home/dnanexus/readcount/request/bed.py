@@ -20,6 +20,10 @@ BLOCK_CHARACTERS = 1 << 16
 # The columns of a GFF or GTF line (source, type, start, end), with the first one left out.
 _GFF_COLUMNS = re.compile(r"[^\t]*\t[^\t]*\t[0-9]+\t[0-9]+\t.*")
 _HEADING = re.compile(r"[A-Za-z_ ]+")
+# How bytes that are not UTF-8 are decoded: the name of an error handler of the module codecs.
+_WINDOWS_1252 = "readcount.windows-1252"
+# Control characters, except for those that separate fields and lines.
+_CONTROL = re.compile(r"[\0-\x08\x0e-\x1f]")
 
 
 def read_bed(
@@ -106,7 +110,8 @@ def read_blocks(path: Path, field: str) -> Iterator[tuple[int, str]]:
     """Yields many lines of a text file at a time, with a line feed between them.
 
     The file may be compressed by gzip, and written on any system: with a byte order mark, in
-    UTF-16, and with lines that end in a carriage return, a line feed, or both.
+    UTF-16, and with lines that end in a carriage return, a line feed, or both. Bytes that are not
+    UTF-8 are decoded as Windows-1252, in which programs on Windows save the names of intervals.
 
     Yields:
         The number of the first of these lines, from 1, and the text.
@@ -115,23 +120,45 @@ def read_blocks(path: Path, field: str) -> Iterator[tuple[int, str]]:
         InputError: it is not a text file, or is corrupt.
     """
     number = 1
+    not_text = InputError(f"{field} is not a text file. Give a BED file.")
     try:
         with path.open("rb") as file:
             compressed = file.read(2) == b"\x1f\x8b"
             file.seek(0)
             with gzip.open(file) if compressed else file as data:
-                encoding = _encoding(data.read(2))
+                encoding, errors = _encoding(data.read(2))
                 data.seek(0)
-                with io.TextIOWrapper(data, encoding) as text:
+                with io.TextIOWrapper(data, encoding, errors) as text:
                     while block := text.read(BLOCK_CHARACTERS) + text.readline():
+                        if _is_binary(block):
+                            raise not_text
                         lines = block.removesuffix("\n")
                         yield number, lines
                         number += lines.count("\n") + 1
     except UnicodeDecodeError:
-        raise InputError(f"{field} is not a text file. Give a BED file.") from None
+        raise not_text from None
     except (gzip.BadGzipFile, EOFError, zlib.error):
         raise InputError(f"{field} is truncated or corrupt. Upload it again.") from None
 
 
-def _encoding(beginning: bytes) -> str:
-    return "utf-16" if beginning in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig"
+def _encoding(beginning: bytes) -> tuple[str, str]:
+    """Returns the encoding of a file that begins with these bytes, and how to handle errors."""
+    if beginning in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+        return "utf-16", "strict"
+    return "utf-8-sig", _WINDOWS_1252
+
+
+def _decode_windows_1252(error: UnicodeError) -> tuple[str, int]:
+    """Decodes the bytes that are not UTF-8; see codecs.register_error."""
+    assert isinstance(error, UnicodeDecodeError)
+    # Five bytes have no character there.
+    return error.object[error.start : error.end].decode("cp1252", "replace"), error.end
+
+
+codecs.register_error(_WINDOWS_1252, _decode_windows_1252)
+
+
+def _is_binary(text: str) -> bool:
+    """Whether a text is binary data: any bytes can be decoded."""
+    # Of plain ASCII only NUL is looked for, which takes no time.
+    return "\0" in text or (not text.isascii() and _CONTROL.search(text) is not None)

@@ -1,6 +1,6 @@
 """A region: a reference sequence, or a span of one."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -119,13 +119,32 @@ def require_known(
     """Returns the name of a sequence as known_name does; raises RegionError if there is none."""
     contig = known_name(name, lengths, aliases)
     if contig not in lengths:
-        other = contig.removeprefix("chr") if contig.startswith("chr") else f"chr{contig}"
-        hint = f" Did you mean {shorten(other, 60)}?" if other in lengths else ""
+        similar = similar_name(name, [*lengths, *aliases])
+        hint = f" Did you mean {shorten(similar, 60)}?" if similar else ""
         raise RegionError(
-            f"is on {shorten(repr(contig), 60)}, which is not a reference sequence of the file."
+            f"is on {shorten(repr(name), 60)}, which is not a reference sequence of the file."
             f"{hint} The file has {some_of(lengths)}."
         )
     return contig
+
+
+def similar_name(name: str, known: Iterable[str]) -> str | None:
+    """Returns the known name that is probably meant; None if there is none.
+
+    It differs only in what reference genomes write differently: upper and lower case, chr before
+    the name, and M or MT for the mitochondrion. Of several the first is returned.
+
+    >>> similar_name("CHR1", ["chr1", "chrM"]), similar_name("MT", ["chr1", "chrM"])
+    ('chr1', 'chrM')
+    """
+    wanted = _simplified(name)
+    return next((other for other in known if _simplified(other) == wanted), None)
+
+
+def _simplified(name: str) -> str:
+    """Returns a name without what reference genomes write differently."""
+    simple = name.lower().removeprefix("chr")
+    return "m" if simple == "mt" else simple
 
 
 def some_of(names: Collection[str]) -> str:

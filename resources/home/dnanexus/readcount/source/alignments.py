@@ -1,5 +1,6 @@
 """Opens the input file once: header, index, and the evidence that counts are compared with."""
 
+import shlex
 import tempfile
 import time
 from collections.abc import Callable
@@ -8,20 +9,41 @@ from pathlib import Path
 
 from readcount.collector import without_collector
 from readcount.errors import InputError
-from readcount.formats.content import BAM, BEGINNING_BYTES, CRAM, kind_of_bytes
+from readcount.formats.content import (
+    BAM,
+    BEGINNING_BYTES,
+    CRAM,
+    GZIPPED_BAM,
+    RAW_BAM,
+    kind_of_bytes,
+)
 from readcount.request.region import UNPLACED
 from readcount.source import bam, cram
 from readcount.source.bam_parts import BamParts
-from readcount.source.commands import has_header, make_index, not_sorted, quickcheck
+from readcount.source.commands import (
+    has_end,
+    has_header,
+    header_fault,
+    make_index,
+    not_sorted,
+)
 from readcount.source.cram_parts import CramParts
 from readcount.source.evidence import Evidence
 from readcount.source.files import IndexedFile, InputFiles
-from readcount.source.header import Header, read_header, repeated_name, write_bam_header
+from readcount.source.header import (
+    Header,
+    HeaderError,
+    read_header,
+    repeated_name,
+    write_bam_header,
+)
 from readcount.source.parts import NO_SEQUENCE, Parts
 from readcount.source.readers import NAME_LENGTH, LocalFile, Reader
 from readcount.text import plural, shorten
 
 Log = Callable[[str], None]
+
+NEW_HEADER = "Correct it with 'samtools reheader', or write the file again."
 
 
 @dataclass(frozen=True)
@@ -148,19 +170,25 @@ def _with_index(files: InputFiles, suffix: str, log: Log, cores: int) -> Indexed
 def _read_header(data: Reader, kind: str) -> Header:
     """Reads the header; raises InputError if the file is not a BAM or CRAM, or is corrupt."""
     field = f"mappings_sorted_bam: {shorten(data.name, NAME_LENGTH)}"
+    if kind in (GZIPPED_BAM, RAW_BAM):
+        raise InputError(f"{field} is {kind}. Convert it with: {_command_for_bgzf(data, kind)}")
     if kind not in (BAM, CRAM):
         raise InputError(
             f"{field} is {kind}, not a BAM or CRAM file. Give one that is coordinate-sorted."
         )
     with data.header_and_end(has_header) as path:
-        if not quickcheck(path):
+        if not has_end(path):
             end = "container" if kind == CRAM else "BGZF block"
             raise InputError(
                 f"{field} is truncated or corrupt (no end-of-file {end}). Upload it again."
             )
         try:
             header = read_header(path)
+        except HeaderError as error:
+            raise InputError(f"{field} has a malformed header: {error}. {NEW_HEADER}") from None
         except (OSError, ValueError) as error:
+            if fault := header_fault(path):
+                raise InputError(f"{field} has a malformed header: {fault}. {NEW_HEADER}") from None
             reason = shorten(str(error), 100)
             raise InputError(
                 f"{field} is corrupt: its header cannot be read ({reason}). Upload it again."
@@ -178,3 +206,12 @@ def _read_header(data: Reader, kind: str) -> Header:
             "header. Give each a name of its own, with 'samtools reheader'."
         )
     return header
+
+
+def _command_for_bgzf(data: Reader, kind: str) -> str:
+    """Returns the command that compresses a BAM with BGZF, for a message."""
+    name, new = shorten(data.name, 80), shorten(f"bgzf_{data.name}", 80)
+    compress = ["samtools", "view", "-b", "-o", new]
+    if kind == GZIPPED_BAM:
+        return f"{shlex.join(['gzip', '-dc', name])} | {shlex.join([*compress, '-'])}"
+    return shlex.join([*compress, name])

@@ -45,14 +45,18 @@ _HARMLESS = re.compile(
       | cram_decode_seq\]\ Ref\ pos\ outside\ of\ ref\ sequence\ boundary
     )"""
 )
+# Bits of the exit status of quickcheck: no end-of-file block, and a failure to close the file.
+_NO_END = 16 | 32
+# What htslib says of the lines of a header, with or without the number of the line.
+_MALFORMED_HEADER = re.compile(r"\[E::sam_h(?:dr|recs)_\w+\] (.*)")
 _OUT_OF_MEMORY = re.compile("cannot allocate memory|out of memory", re.IGNORECASE)
 
 
-def quickcheck(path: Path) -> bool:
-    """Whether `samtools quickcheck` accepts a file's header and end.
+def has_end(path: Path) -> bool:
+    """Whether `samtools quickcheck` finds the end of a BAM or CRAM, if it can open the file.
 
     Args:
-        path: where these are, with or without the rest.
+        path: where the header and the end are, with or without the rest.
 
     Raises:
         SamtoolsKilledError: samtools was killed or crashed.
@@ -61,16 +65,33 @@ def quickcheck(path: Path) -> bool:
     ended = subprocess.run(command, capture_output=True, check=False)
     if ended.returncode < 0:
         raise _killed(path.name, "checking the end of", command, ended.returncode)
-    return ended.returncode == 0
+    return not ended.returncode & _NO_END
 
 
 def has_header(path: Path) -> bool:
     """Whether a part of a BAM or CRAM, at a path, has all of the header."""
-    command = [samtools_path(), "view", "-H", str(path)]
-    ended = subprocess.run(
-        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False
-    )
-    return ended.returncode == 0
+    exit_status, said = _view_header(path)
+    return exit_status == 0 or bool(_malformed(said))
+
+
+def header_fault(path: Path) -> str:
+    """Returns what htslib says of a malformed header that it refuses; empty if of none.
+
+    It refuses a BAM with a line that does not begin with @, and a CRAM whose lines it cannot parse.
+    """
+    return _malformed(_view_header(path)[1])
+
+
+def _view_header(path: Path) -> tuple[int, str]:
+    """Returns the exit status of `samtools view -H`, and what it wrote on its standard error."""
+    command = [samtools_path(), "view", "-H", "--no-PG", str(path)]
+    ended = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, check=False)
+    return ended.returncode, _text(ended.stderr)
+
+
+def _malformed(said: str) -> str:
+    found = _MALFORMED_HEADER.search(said)
+    return found[1] if found else ""
 
 
 def make_index(file: IndexedFile, path: Path, threads: int) -> None:

@@ -16,11 +16,26 @@ from readcount.formats.bgzf import END_OF_FILE, stored_blocks
 from readcount.formats.content import header_fields
 from readcount.request.filters import Filters
 from readcount.request.region import NO_ALIASES, UNPLACED
-from readcount.text import shorten
+from readcount.text import plural, shorten
 
 _UINT32 = struct.Struct("<I")
 _READ_GROUP = re.compile(r"\n@RG\t(.*)")
 _SEQUENCE_WITH_ALIAS = re.compile(r"\n(@SQ(?:\t.*)?\tAN:.*)")
+# The names in @SQ lines as nearly all are, with SN and LN in front.
+_NAMES = re.compile(r"\n@SQ\tSN:([^\t\n]+)\tLN:[0-9]")
+# Where a line may be malformed. There may be a million lines: only those of a header that has such
+# a place are taken apart. One pattern of them all would take twice as long.
+_SUSPECT = (
+    re.compile(r"\n(?!@[A-Za-z]{2}\t|\Z)"),
+    re.compile(r"\t(?!\S\S:)"),
+    re.compile(r"\tLN:(?![0-9]+[\t\n])"),
+    re.compile(r"\n@[RP]G\t(?!(?:.*\t)?ID:)"),
+)
+# The fields that lines need (SAM specification, section 1.3), or htslib cannot look up a sequence.
+_NEEDED = {"@SQ": ("SN", "LN"), "@RG": ("ID",), "@PG": ("ID",)}
+_KIND = re.compile("@[A-Za-z]{2}")
+# A line may end with a carriage return.
+_NUMBER = re.compile(r"[0-9]+\r?")
 
 
 class Header(NamedTuple):
@@ -48,21 +63,31 @@ class Header(NamedTuple):
         return self.names[tid] if tid >= 0 else UNPLACED.contig
 
 
+class HeaderError(ValueError):
+    """A header is malformed; the message is a clause that names the line."""
+
+
 def read_header(path: Path) -> Header:
     """Reads the header of a BAM or CRAM.
 
+    The names and lengths of a BAM are those of its list of reference sequences. Its @SQ lines may
+    be missing, and other lengths in them are ignored, as by samtools.
+
     Raises:
+        HeaderError: a line is malformed, or the names in the @SQ lines are not those of the list.
         OSError, ValueError: it cannot be read.
     """
     with _opened(path) as alignments:
         # A line feed before each line. There may be a million: none is looked at without a reason.
-        text = f"\n{alignments.header}"
+        text = "\n" + _text(alignments.header)
         first_line = text[1:].partition("\n")[0].split("\t")
+        names = _names(alignments)
+        _check_lines(text, names)
         order = next((field[3:] for field in first_line if field.startswith("SO:")), "unknown")
         return Header(
-            names=alignments.references,
+            names=names,
             lengths=alignments.lengths,
-            sort_order=order if first_line[0] == "@HD" else "unknown",
+            sort_order=order if first_line[0] == "@HD" and order.isprintable() else "unknown",
             end=None if alignments.is_cram else alignments.tell(),
             read_groups=tuple(
                 field[3:]
@@ -70,7 +95,7 @@ def read_header(path: Path) -> Header:
                 for field in line.split("\t")
                 if field.startswith("ID:")
             ),
-            aliases=_aliases(text, set(alignments.references)),
+            aliases=_aliases(text, set(names)),
         )
 
 
@@ -85,6 +110,82 @@ def _opened(path: Path) -> Iterator[pysam.AlignmentFile]:
             yield alignments
     finally:
         pysam.set_verbosity(verbosity)
+
+
+def _text(header: pysam.AlignmentHeader) -> str:
+    """Returns the lines of a header; bytes that are not UTF-8 become surrogates."""
+    try:
+        text = str(header)
+    except UnicodeDecodeError as error:
+        # All of the text: pysam has no other way to get at it.
+        text = error.object.decode(errors="surrogateescape")
+    # It may be padded (SAM specification, section 4.2), and ends for htslib at the first NUL.
+    return text.partition("\0")[0]
+
+
+def _names(alignments: pysam.AlignmentFile) -> tuple[str, ...]:
+    """Returns the names of the reference sequences; raises HeaderError if one is not UTF-8."""
+    try:
+        return alignments.references
+    except UnicodeDecodeError as error:
+        name = shorten(repr(error.object)[1:], 60)
+        raise HeaderError(f"the name of reference sequence {name} is not UTF-8") from None
+
+
+def _check_lines(text: str, names: Sequence[str]) -> None:
+    """Raises HeaderError for a malformed line, or @SQ lines that have other names.
+
+    Args:
+        text: the lines, with a line feed before each.
+        names: of the reference sequences.
+    """
+    suspect = any(pattern.search(text) for pattern in _SUSPECT)
+    if not suspect and tuple(_NAMES.findall(text)) == names:
+        return
+    in_lines = []
+    for number, line in enumerate(text[1:].split("\n"), start=1):
+        fault = _fault(line)
+        if fault:
+            raise HeaderError(f"line {number:,}, {shorten(repr(line), 80)}, {fault}")
+        if line.startswith("@SQ\t"):
+            in_lines.append(header_fields(line)["SN"])
+    if not in_lines:
+        return
+    if len(in_lines) != len(names):
+        raise HeaderError(
+            f"it has {plural(len(in_lines), '@SQ line')} but {plural(len(names), 'name')} in its "
+            "binary list of reference sequences"
+        )
+    for number, (in_line, name) in enumerate(zip(in_lines, names, strict=True), start=1):
+        if in_line != name:
+            # samtools goes by the list: the counts would be those of other names.
+            raise HeaderError(
+                f"its @SQ line {number:,} is for {shorten(repr(in_line), 60)}, but number "
+                f"{number:,} in its binary list of reference sequences is {shorten(repr(name), 60)}"
+            )
+
+
+def _fault(line: str) -> str:
+    """Returns what is wrong with a header line: a clause; empty if nothing is.
+
+    htslib refuses these lines where it looks up a reference sequence by its name, except for a
+    length that is not a number, and so do all calls of samtools for a region.
+    """
+    kind, *fields = line.split("\t")
+    # pysam adds an empty line before @SQ lines that it makes. htslib opens no file that has one.
+    if not line or (kind == "@CO" and fields):
+        return ""
+    if not (_KIND.fullmatch(kind) and fields and all(field[2:3] == ":" for field in fields)):
+        return "is not tab-separated TAG:VALUE fields"
+    values = header_fields(line)
+    missing = [tag for tag in _NEEDED.get(kind, ()) if tag not in values]
+    if missing:
+        return f"has no {missing[0]} field"
+    if kind == "@SQ" and not values["SN"]:
+        return "has no name in its SN field"
+    if kind == "@SQ" and not _NUMBER.fullmatch(values["LN"]):
+        return "has no number in its LN field"
+    return ""
 
 
 def _aliases(text: str, names: Set[str]) -> Mapping[str, str]:
@@ -114,6 +215,7 @@ def check_read_groups(header: Header, filters: Filters, name: str) -> None:
     unknown = [group for group in filters.read_groups if group not in header.read_groups]
     if unknown:
         known = shorten(", ".join(header.read_groups) or "none", 160)
+        known = known.encode(errors="backslashreplace").decode()
         raise InputError(
             f"read_groups: {name} has no read group {shorten(repr(unknown[0]), 60)}. Give the ID "
             f"of an @RG line of its header; it has: {known}."

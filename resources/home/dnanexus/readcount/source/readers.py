@@ -209,7 +209,8 @@ class LocalFile:
     def read(self, start: int, size: int) -> bytes:
         """Reads bytes; fewer where the file ends. Raises OSError."""
         with self.path.open("rb") as file:
-            file.seek(start)
+            # By a corrupt index it may be beyond what the file system can seek to.
+            file.seek(min(start, self.size))
             return file.read(size)
 
     @contextmanager
