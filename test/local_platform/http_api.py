@@ -21,7 +21,7 @@ from .errors import (
 )
 from .network import SEND_BUFFER_BYTES, in_blocks
 from .platform import Platform
-from .routes import find_route
+from .routes import ROUTES, find_route
 
 
 class HttpApi:
@@ -39,16 +39,18 @@ class HttpApi:
         platform = self._platform
         caller = platform.caller(token)
         body = _json_object(flask.request.get_data())
-        handler, target = find_route(f"/{path}")
+        route, target = find_route(f"/{path}")
         call = Call(platform, caller, target, body)
+        platform.network.call(route, caller.id)
         with platform.store.changed:
-            answer = self._answers.once(path, body, lambda: handler(call))
+            answer = self._answers.once(path, body, lambda: ROUTES[route](call))
             platform.store.changed.notify_all()
             return _json_response(answer)
 
     def receive_part(self, token: str) -> flask.Response:
         """Take a part of a file that is uploaded."""
         upload = self._platform.transfers.upload(token)
+        self._platform.network.receive(upload.caller)
         self._platform.store.receive_part(
             upload.data_object, upload.index, upload.part, flask.request.stream
         )

@@ -347,7 +347,7 @@ def file_upload(call: Call) -> Answer:
     part = Part(call.required("size", int), call.required("md5", str))
     index = call.optional("index", 1)
     call.platform.store.announce_part(data_object, index, part)
-    token = call.platform.transfers.new_upload(Upload(data_object, index, part))
+    token = call.platform.transfers.new_upload(Upload(data_object, index, part, call.caller.id))
     return {
         "url": f"{call.platform.base_url}/upload/{token}",
         "headers": {"Content-Length": str(part.size)},
@@ -538,16 +538,16 @@ def _pattern(route: str) -> re.Pattern[str]:
     )
 
 
-_PATTERNS = [(_pattern(route), handler) for route, handler in ROUTES.items()]
+_PATTERNS = [(_pattern(route), route) for route in ROUTES]
 
 
-def find_route(path: str) -> tuple[Handler, str]:
-    """The handler for a path, and the id in it (empty where there is none).
+def find_route(path: str) -> tuple[str, str]:
+    """The route that a path is of, and the id in it (empty where there is none).
 
     Raises InvalidType for a route that this platform does not have: an answer would be a guess.
     """
-    for pattern, handler in _PATTERNS:
+    for pattern, route in _PATTERNS:
         match = pattern.fullmatch(path)
         if match:
-            return handler, match[1] if match.groups() else ""
+            return route, match[1] if match.groups() else ""
     raise InvalidType(f"this local platform has no route {path}")
