@@ -14,7 +14,15 @@ from .errors import InvalidInput, PlatformError, ResourceNotFound
 from .job import Job
 from .jobs import Jobs
 from .restarts import may_restart
-from .specs import Reference, check_values, links_in, reference_of, references_in, replaced
+from .specs import (
+    Reference,
+    check_size,
+    check_values,
+    links_in,
+    reference_of,
+    references_in,
+    replaced,
+)
 from .store import Store
 from .worker import Assignment, DependencyUnsatisfiable, Worker
 
@@ -153,6 +161,7 @@ class JobLife:
             self._wait_for("waiting_on_input", self.job.input, needed, "DependencyUnsatisfiable")
             try:
                 self.job.input = self._resolved(self.job.input)
+                check_size(self.job.input, "input")
                 if self.job.function == "main" and "inputSpec" in self.job.executable.spec:
                     check_values(self.job.executable.spec["inputSpec"], self.job.input)
                 self._take_in()
@@ -275,6 +284,7 @@ class JobLife:
             raise JobFailed("OutputError", str(error)) from error
 
     def _check_output(self, output: Mapping[str, Any]) -> None:
+        check_size(output, "output")
         if self.job.function == "main" and "outputSpec" in self.job.executable.spec:
             check_values(self.job.executable.spec["outputSpec"], output)
         for reference in references_in(output):

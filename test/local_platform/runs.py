@@ -11,7 +11,7 @@ from .ids import class_of, new_id
 from .job import DEFAULT_INSTANCE_TYPE, Executable, Job
 from .jobs import EXECUTION_CLASSES
 from .restarts import check_policy
-from .specs import check_values, links_in, references_in, with_defaults
+from .specs import check_size, check_values, links_in, references_in, with_defaults
 from .store import normal_folder
 
 _INSTANCE_TYPE = re.compile(r"mem[1-4]_(ssd|hdd)[12](_gpu|_v[2-4])?_x[0-9]+")
@@ -38,6 +38,7 @@ def prepare_job(
         if "inputSpec" in spec:
             check_values(spec["inputSpec"], given)
         original = with_defaults(spec.get("inputSpec", []), given)
+    check_size(original, "input")
     for reference in references_in(original):
         if reference.execution not in (siblings or {}):
             call.execution(reference.execution)

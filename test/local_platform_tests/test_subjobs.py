@@ -6,7 +6,7 @@ from typing import Any
 import dxpy
 import pytest
 
-from local_platform_tests.client import Client, Fields, states
+from local_platform_tests.client import Client, Fields, refused, states
 
 # Lets a subjob for each word make a file, and another one join what they say.
 SPLIT = """\
@@ -149,3 +149,52 @@ def test_to_terminate_a_job_ends_its_subjobs(client: Client) -> None:
 def test_only_a_job_can_have_subjobs(client: Client) -> None:
     status, _ = client.request("/job/new", {"function": "part", "input": {}})
     assert status == 401
+
+
+# Makes output of a length, and gives it to another one.
+LONG = """\
+import dxpy
+
+@dxpy.entry_point("main")
+def main(characters, times=1):
+    parts = [dxpy.new_dxjob({"characters": characters}, "part") for _ in range(times)]
+    said = [part.get_output_ref("said") for part in parts]
+    return {"heard": dxpy.new_dxjob({"said": said}, "hear").get_output_ref("heard")}
+
+@dxpy.entry_point("part")
+def part(characters):
+    return {"said": "x" * characters}
+
+@dxpy.entry_point("hear")
+def hear(said):
+    return {"heard": sum(map(len, said))}
+
+dxpy.run()
+"""
+
+
+@pytest.mark.parametrize(
+    ("characters", "times", "reason", "what"),
+    [
+        (99_000, 1, None, ""),
+        (100_000, 1, "OutputError", "output"),
+        (60_000, 2, "InputError", "input"),
+    ],
+    ids=["within the limit", "an output over it", "outputs that are an input over it"],
+)
+def test_input_and_output_of_a_job_are_limited(
+    client: Client, characters: int, times: int, reason: str | None, what: str
+) -> None:
+    applet = client.applet(LONG, outputs=[{"name": "heard", "class": "int"}])
+    ended = client.run(applet, {"characters": characters, "times": times})
+    assert ended.get("failureReason") == reason
+    if reason:
+        assert f"the {what} is 1" in ended["failureMessage"]
+        assert "characters of JSON, more than 100,000" in ended["failureMessage"]
+    else:
+        assert ended["output"] == {"heard": characters}
+
+
+def test_an_input_that_is_too_long_is_refused_at_once(client: Client) -> None:
+    with refused("InvalidInput", 422, "the input is 1"):
+        client.start(client.applet(LONG), {"text": "x" * 100_000})
