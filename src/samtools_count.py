@@ -16,26 +16,30 @@ import dxpy
 from readcount.counting.pool import start_workers
 from readcount.counting.tasks import count_tasks
 from readcount.dnanexus import (
+    Inputs,
     app_errors,
+    describe_inputs,
     fetch_inputs,
     log,
-    shard_output,
-    start_subjobs,
-    tasks_of_shards,
     upload_outputs,
 )
 from readcount.outputs.result import Result
 from readcount.planning.costs import costs_for
 from readcount.planning.merge import merge_counts
 from readcount.planning.plan import plan_tasks
-from readcount.planning.shards import divide
 from readcount.planning.task import Plan
 from readcount.request.regions import describe_regions, list_regions
-from readcount.request.request import Request
+from readcount.request.request import Link, Request
 from readcount.samtools import check_versions
 from readcount.source.alignments import Alignments, open_alignments
 from readcount.source.files import InputFiles
 from readcount.source.header import check_read_groups
+from readcount.subjobs import (
+    divide_plan,
+    fetch_counts,
+    start_subjobs,
+    upload_counts,
+)
 from readcount.text import plural
 from readcount.verification.index_counts import counts_of_index
 from readcount.verification.verify import VerifiedCounts, verify
@@ -70,7 +74,7 @@ def main(**job_input: Any) -> dict[str, Any]:
         cores = cpu_count()
         # Transfers leave threads alive, and a fork beside threads can deadlock: the Pool is first.
         with start_workers(request.processes(cores)) as workers:
-            work = prepare(request, len(workers.processes), cores)
+            work = prepare(request, describe_inputs(request), len(workers.processes), cores)
             work.alignments.evidence.check_index()
             log(f"{work.plan} on {plural(cores, 'core')}")
             numbers = range(len(work.plan.tasks))
@@ -96,9 +100,9 @@ class Work(NamedTuple):
     plan: Plan
 
 
-def prepare(request: Request, processes: int, cores: int = 1) -> Work:
+def prepare(request: Request, inputs: Inputs, processes: int, cores: int = 1) -> Work:
     """Fetches the inputs, reads the header and the index, and plans the count of each region."""
-    files = fetch_inputs(request)
+    files = fetch_inputs(request, inputs)
     alignments = open_alignments(files, log, cores=cores, find_unplaced=request.include_unplaced)
     check_read_groups(alignments.header, request.filters, alignments.file.name)
     aliases = alignments.header.aliases
@@ -129,7 +133,7 @@ def finish(
 
 def count_from_index(request: Request) -> dict[str, Any]:
     """Uploads the numbers that the index has, without counting a record."""
-    files = fetch_inputs(request)
+    files = fetch_inputs(request, describe_inputs(request))
     alignments = open_alignments(files, log)
     regions = list_regions(request, None, alignments.lengths, alignments.header.aliases)
     source = alignments.evidence.source
@@ -144,23 +148,24 @@ def scatter(request: Request, job_input: dict[str, Any]) -> dict[str, Any]:
     Returns:
         References to what will be the outputs.
     """
-    work = prepare(request, request.subjobs * PROCESSES_PER_SUBJOB)
+    work = prepare(request, describe_inputs(request), request.subjobs * PROCESSES_PER_SUBJOB)
     work.alignments.evidence.check_index()
-    shards = divide(work.plan.tasks, request.subjobs)
-    log(f"{work.plan} in {plural(len(shards), 'subjob')}")
-    return start_subjobs(job_input, request, work.alignments.file.index, len(shards))
+    digest, shares = divide_plan(work.plan, request, work.files)
+    log(f"{work.plan} in {plural(len(shares), 'subjob')}")
+    return start_subjobs(job_input, request, work.alignments.file.index, digest, shares)
 
 
-@dxpy.entry_point("count_shard")
-def count_shard(shard: int, **job_input: Any) -> dict[str, Any]:
+@dxpy.entry_point("count_part")
+def count_part(subjob: int, plan: str, **job_input: Any) -> dict[str, Any]:
     """Counts a share of the tasks.
 
     Args:
-        shard: which share, from 0.
-        job_input: that of the job that started this one.
+        subjob: which share, from 0.
+        plan: digest of the plan of the job that started this one.
+        job_input: that of the same job.
 
     Returns:
-        "records": the records of each task, by its number in the plan.
+        "counts": a link to the file with the records of each task.
 
     Raises:
         dxpy.AppError, dxpy.AppInternalError: as in main.
@@ -169,27 +174,31 @@ def count_shard(shard: int, **job_input: Any) -> dict[str, Any]:
         log(check_versions())
         request = Request(**job_input)
         with start_workers(request.processes(cpu_count())) as workers:
-            work = prepare(request, request.subjobs * PROCESSES_PER_SUBJOB)
-            numbers = divide(work.plan.tasks, request.subjobs)[shard]
+            inputs = describe_inputs(request)
+            work = prepare(request, inputs, request.subjobs * PROCESSES_PER_SUBJOB)
+            _, shares = divide_plan(work.plan, request, work.files, plan)
+            share = shares[subjob]
             log(
-                f"{len(numbers)} of {plural(len(work.plan.tasks), 'task')} over "
+                f"{share}: {len(share.tasks):,} of {plural(len(work.plan.tasks), 'task')} over "
                 f"{plural(len(workers.processes), 'connection')}"
             )
-            counted = list(
-                count_tasks(work.plan, numbers, work.alignments.file, request.filters, workers, log)
+            counting = count_tasks(
+                work.plan, share.tasks, work.alignments.file, request.filters, workers, log
             )
-    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
-    log(f"{usage.ru_utime + usage.ru_stime:,.2f} s of CPU time")
-    return shard_output(counted)
+            counted = list(counting)
+        usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+        log(f"{usage.ru_utime + usage.ru_stime:,.2f} s of CPU time")
+        return upload_counts(share, counted)
 
 
 @dxpy.entry_point("merge")
-def merge(counted: Sequence[dict[str, Sequence[int]]], **job_input: Any) -> dict[str, Any]:
-    """Merges and verifies what the shards counted.
+def merge(counts: Sequence[Link], plan: str, **job_input: Any) -> dict[str, Any]:
+    """Merges and verifies what the subjobs counted.
 
     Args:
-        counted: "records" of each shard.
-        job_input: that of the job that started this one.
+        counts: a link to the file of each subjob, in their order.
+        plan: digest of the plan of the job that started this one.
+        job_input: that of the same job.
 
     Returns:
         The outputs of main.
@@ -200,10 +209,12 @@ def merge(counted: Sequence[dict[str, Sequence[int]]], **job_input: Any) -> dict
     with app_errors():
         log(check_versions())
         request = Request(**job_input)
-        work = prepare(request, request.subjobs * PROCESSES_PER_SUBJOB)
-        merged = merge_counts(work.plan, tasks_of_shards(counted))
-        counts = verify(merged, work.alignments.evidence, request.filters)
-        return finish(work.files, work.alignments, request, counts)
+        inputs = describe_inputs(request, counts)
+        work = prepare(request, inputs, request.subjobs * PROCESSES_PER_SUBJOB)
+        _, shares = divide_plan(work.plan, request, work.files, plan)
+        merged = merge_counts(work.plan, fetch_counts(inputs.counts, shares))
+        verified = verify(merged, work.alignments.evidence, request.filters)
+        return finish(work.files, work.alignments, request, verified)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """Counting a file where it is, on one worker and on several, gives what it gives on disk."""
 
+import json
 import re
 import time
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from dx_client import Applet, Dx, Run
 from local_platform import LocalPlatform
 from local_platform.faults import Fault, Injection, answer, corrupt, cut, lose_request
 from local_platform.job import Job
+from local_platform.specs import MOST_CHARACTERS
 from oracle import expected_count_file
 
 pytestmark = pytest.mark.usefixtures("no_fault_is_left")
@@ -186,11 +188,31 @@ def test_any_number_of_subjobs_gives_the_same(
     run = applet.run(large, index_of(large), f"subjobs={subjobs}")
     assert run.state == "done", run.log
     assert run.count_file == expected_count_file(large)
-    shards = [job for job in subjobs_of(platform, run.job["id"]) if job.function == "count_shard"]
-    assert len(shards) == started
+    counting = [job for job in subjobs_of(platform, run.job["id"]) if job.function == "count_part"]
+    assert len(counting) == started
     # They get it compressed.
     index = run.job["input"]["mappings_sorted_bai"]
-    assert all(job.input["mappings_sorted_bai"] != index for job in shards)
+    assert all(job.input["mappings_sorted_bai"] != index for job in counting)
+
+
+def test_counts_that_are_too_long_for_json_are_handed_over(
+    applet: Applet, platform: LocalPlatform, tmp_path: Path
+) -> None:
+    """60,000 windows: their numbers alone are more than the platform takes as an output."""
+    contigs = {"chr1": 40_000_000, "chr2": 20_000_000}
+    reads = [Read(contig, at) for contig in contigs for at in range(500, 20_000_000, 7_000)]
+    bam = write_bam(tmp_path / "x.bam", contigs, reads)
+    on_disk = applet.run(bam, index_of(bam), "windows=1000", "report=false")
+    run = applet.run(bam, index_of(bam), "windows=1000", "report=false", "subjobs=2")
+    assert run.state == "done", run.failure
+    assert (run.count_file, run.table) == (on_disk.count_file, on_disk.table)
+    assert len(json.dumps(run.table)) > 10 * MOST_CHARACTERS
+    (merge,) = (job for job in subjobs_of(platform, run.job["id"]) if job.function == "merge")
+    # dxpy writes the whole input to the log.
+    assert len(json.dumps(merge.input)) < 1_000
+    # The files of the counts are gone with the workspace.
+    for link in merge.input["counts"]:
+        assert link["$dnanexus_link"] not in platform.store.objects
 
 
 @pytest.fixture(scope="module")
@@ -208,22 +230,22 @@ def start(dx: Dx, applet: Applet, bam: Path, *options: str) -> str:
     return dx.ok("run", applet.id, *inputs, "--destination", f"{dx.folder}/o", "--brief", "-y")
 
 
-def shards_that_run(platform: LocalPlatform, job_id: str) -> list[Job]:
-    """The shards of a job, as soon as one of them is about to read its part."""
+def subjobs_that_run(platform: LocalPlatform, job_id: str) -> list[Job]:
+    """The subjobs that count, as soon as one of them is about to read its part."""
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
-        shards = [job for job in subjobs_of(platform, job_id) if job.function == "count_shard"]
-        if any(shard.state == "running" and shard.worker is not None for shard in shards):
-            return shards
+        counting = [job for job in subjobs_of(platform, job_id) if job.function == "count_part"]
+        if any(job.state == "running" and job.worker is not None for job in counting):
+            return counting
         time.sleep(0.01)
-    raise AssertionError("no shard began")
+    raise AssertionError("no subjob began")
 
 
-def test_a_shard_that_loses_its_worker_is_done_again(
+def test_a_subjob_that_loses_its_worker_is_done_again(
     dx: Dx, applet: Applet, platform: LocalPlatform, large: Path
 ) -> None:
     job_id = start(dx, applet, large, "subjobs=2")
-    lost = next(job for job in shards_that_run(platform, job_id) if job.state == "running")
+    lost = next(job for job in subjobs_that_run(platform, job_id) if job.state == "running")
     platform.jobs.lose_worker(lost.id)
     dx.ok("wait", job_id)
     job = dx.describe(job_id)
@@ -234,17 +256,17 @@ def test_a_shard_that_loses_its_worker_is_done_again(
     assert done.read_text() == expected_count_file(large)
 
 
-def test_a_shard_that_fails_fails_the_whole_with_its_own_message(
+def test_a_subjob_that_fails_fails_the_whole_with_its_own_message(
     dx: Dx, applet: Applet, platform: LocalPlatform, large: Path
 ) -> None:
     job_id = start(dx, applet, large, "subjobs=2")
-    shards_that_run(platform, job_id)
+    subjobs_that_run(platform, job_id)
     platform.faults.add(r"/F/D/.*\.bam", FORBIDDEN, times=10_000)
     dx("wait", job_id)
     job = dx.describe(job_id)
     assert (job["state"], job["failureReason"]) == ("failed", "AppInternalError")
     assert "l.bam cannot be read over the network" in job["failureMessage"]
-    assert job["failureFrom"]["function"] == "count_shard"
+    assert job["failureFrom"]["function"] == "count_part"
     assert SECRET not in str(job)
     for one in subjobs_of(platform, job_id):
         assert one.state in ("failed", "terminated")

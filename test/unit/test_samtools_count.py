@@ -33,13 +33,21 @@ class Job:
         self.media_types: dict[str, str | None] = {}
         self.indexes: dict[str, bytes] = {}
         self.inputs: dict[str, list[str]] = {}
+        # What the platform says of each input file.
+        self.size = 0
         self.monkeypatch = monkeypatch
         monkeypatch.chdir(home)
         monkeypatch.setattr(dxpy, "download_all_inputs", self.download_all_inputs)
-        monkeypatch.setattr(dnanexus, "size_of", lambda link: 0)
+        monkeypatch.setattr(dxpy.api, "system_describe_data_objects", self.describe)
         monkeypatch.setattr(dxpy, "upload_local_file", self.upload_local_file)
 
-    def download_all_inputs(self) -> dict[str, list[str]]:
+    def describe(self, asked: dict[str, Any]) -> dict[str, Any]:
+        described = {"name": "a name", "size": self.size, "state": "closed"}
+        return {
+            "results": [{"describe": {**described, "id": one["id"]}} for one in asked["objects"]]
+        }
+
+    def download_all_inputs(self, parallel: bool) -> dict[str, list[str]]:
         return self.inputs
 
     def upload_local_file(self, filename: str, name: str, media_type: str | None) -> dxpy.DXFile:
@@ -255,10 +263,8 @@ def test_a_bam_that_cannot_be_read_is_the_users_to_mend(
     assert multiprocessing.active_children() == []
 
 
-def test_what_is_not_the_users_fault_is_an_internal_error(
-    job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(dnanexus, "size_of", lambda link: 10**18)
+def test_what_is_not_the_users_fault_is_an_internal_error(job: Job, tmp_path: Path) -> None:
+    job.size = 10**18
     with pytest.raises(dxpy.AppInternalError, match=r"need 2,000,000,000\.0 GB of disk"):
         job.run(make_bam(tmp_path, {"chr1": 1}))
 
@@ -266,7 +272,7 @@ def test_what_is_not_the_users_fault_is_an_internal_error(
 def test_a_full_disk_is_named_as_one(
     job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def download_all_inputs() -> dict[str, list[str]]:
+    def download_all_inputs(parallel: bool) -> dict[str, list[str]]:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(dxpy, "download_all_inputs", download_all_inputs)
@@ -277,7 +283,7 @@ def test_a_full_disk_is_named_as_one(
 def test_the_pool_is_forked_before_transfers_start_threads(job: Job, tmp_path: Path) -> None:
     workers = []
 
-    def download_all_inputs() -> dict[str, list[str]]:
+    def download_all_inputs(parallel: bool) -> dict[str, list[str]]:
         workers.append(len(multiprocessing.active_children()))
         return job.inputs
 

@@ -1,0 +1,177 @@
+"""Files of the platform: descriptions of them, and whether the platform gives them out."""
+
+import copy
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import dxpy
+
+from readcount.errors import InputError
+from readcount.request.request import Link
+from readcount.text import shorten
+
+# How much of a file's name, and of what the platform says, a message shows.
+NAME_LENGTH = 80
+REASON_LENGTH = 150
+# The longest that a tree of jobs can live (documentation: service limits). A URL for streaming is
+# valid as long: the timeout in dxapp.json is shorter, but can be changed where a job is started.
+URL_SECONDS = 30 * 24 * 3600
+# What the platform says of a file in which it has found malicious software.
+FLAGGED = "FLAGGED_MALICIOUS"
+# Objects that one call describes (documentation: /system/describeDataObjects).
+AT_ONCE = 1000
+
+
+@dataclass(frozen=True)
+class PlatformFile:
+    """A file of the platform.
+
+    Attributes:
+        field: the input that it was given as.
+        description: as the platform describes it, with its parts.
+    """
+
+    field: str
+    description: Mapping[str, Any]
+
+    @property
+    def id(self) -> str:
+        """Its ID, file-xxxx."""
+        return str(self.description["id"])
+
+    @property
+    def name(self) -> str:
+        """Its name, which may have slashes."""
+        return str(self.description["name"])
+
+    @property
+    def size(self) -> int:
+        """In bytes."""
+        return int(self.description["size"])
+
+    def error(self, what: str) -> InputError:
+        """Returns an error about the file: what is wrong with it, and what to do."""
+        return InputError(f"{self.field}: {shorten(self.name, NAME_LENGTH)} {what}")
+
+
+def describe_files(links: Sequence[tuple[str, Link]]) -> list[PlatformFile]:
+    """Describes files, in one call.
+
+    Args:
+        links: the input that each is given as, and the link to it.
+
+    Raises:
+        InputError: a file cannot be read: it is archived, or not closed, or cannot be found.
+    """
+    files: list[PlatformFile] = []
+    for start in range(0, len(links), AT_ONCE):
+        asked = links[start : start + AT_ONCE]
+        answers = dxpy.api.system_describe_data_objects(
+            {"objects": [_asked(*each) for each in asked]}
+        )
+        for (field, link), answer in zip(asked, answers["results"], strict=True):
+            if "describe" not in answer:
+                file_id, _ = dxpy.get_dxlink_ids(link)
+                raise InputError(
+                    f"{field}: {file_id} cannot be found, or the job has no access to it. Check it "
+                    f"with 'dx describe {file_id}'."
+                )
+            files.append(PlatformFile(field, answer["describe"]))
+    for file in files:
+        check_readable(file)
+    return files
+
+
+def _asked(field: str, link: Link) -> dict[str, Any]:
+    file_id, project = dxpy.get_dxlink_ids(link)
+    # What a file is called, and whether it is archived, differs between projects.
+    return {
+        "id": file_id,
+        **({"project": project} if project else {}),
+        "describe": {"defaultFields": True, "fields": {"parts": True, "archivalState": True}},
+    }
+
+
+def check_readable(file: PlatformFile) -> None:
+    """Raises InputError if nobody can read the file now."""
+    archival = file.description.get("archivalState", "live")
+    if archival == "unarchiving":
+        raise file.error(
+            f"is being unarchived. Wait until 'dx describe {file.id}' shows that it is live, then "
+            "run the job again."
+        )
+    if archival != "live":
+        raise file.error(
+            f"is archived. Run 'dx unarchive {file.id}', wait until it is live, and run the job "
+            "again."
+        )
+    state = file.description.get("state", "closed")
+    if state != "closed":
+        raise file.error(
+            f"is {state}, not closed: its upload is not complete. Wait until it is closed, or "
+            "upload it again."
+        )
+
+
+@contextmanager
+def reading(files: Iterable[PlatformFile]) -> Iterator[None]:
+    """Lets dxpy read files that have been described; looks at what the platform says to each.
+
+    dxpy.download_all_inputs() asks for the name of each file twice, and then for its parts, one
+    after another: within, that is answered from the descriptions. (If another version of dxpy asks
+    in another way, the platform answers it.) dxpy only warns of a file that is flagged.
+
+    Raises:
+        InputError: within, the platform refuses to give a file out, or flags it.
+    """
+    known = {file.id: file for file in files}
+    describe, download = dxpy.DXFile._describe, dxpy.api.file_download
+
+    def describe_known(file_id: str, *arguments: Any, **options: Any) -> Any:
+        if file_id in known:
+            return copy.deepcopy(known[file_id].description)
+        return describe(file_id, *arguments, **options)
+
+    def download_checked(file_id: str, given: Mapping[str, Any], **options: Any) -> Any:
+        try:
+            answer = download(file_id, given, **options)
+        except dxpy.DXAPIError as error:
+            if file_id not in known or error.code >= 500:
+                raise
+            raise _refused(known[file_id], error, given) from error
+        if file_id in known and answer.get("security_status") == FLAGGED:
+            raise known[file_id].error(
+                "is flagged as malicious by the platform. Check where it comes from, and use "
+                "another copy of it."
+            )
+        return answer
+
+    dxpy.DXFile._describe = staticmethod(describe_known)
+    dxpy.api.file_download = download_checked
+    try:
+        yield
+    finally:
+        dxpy.DXFile._describe = staticmethod(describe)
+        dxpy.api.file_download = download
+
+
+def _refused(file: PlatformFile, error: dxpy.DXAPIError, given: Mapping[str, Any]) -> InputError:
+    """Returns the error for a file that the platform does not give out."""
+    reason = f"{error.name}: {shorten(error.msg.rstrip('.'), REASON_LENGTH)}"
+    if given.get("preauthenticated"):
+        return file.error(
+            f"cannot be streamed: the platform gives no link to it ({reason}). Run the job again "
+            "without stream_bam, subjobs and counts_from."
+        )
+    return file.error(
+        f"cannot be downloaded ({reason}). Check its state and your access to it with 'dx describe "
+        f"{file.id}'."
+    )
+
+
+def streaming_url(file: PlatformFile) -> str:
+    """Returns where to read the file without a token; a secret. To be called within reading()."""
+    url, _ = dxpy.DXFile(file.id).get_download_url(preauthenticated=True, duration=URL_SECONDS)
+    return str(url)
