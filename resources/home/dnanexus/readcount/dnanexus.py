@@ -19,7 +19,13 @@ from readcount.outputs.multiqc import format_multiqc
 from readcount.outputs.report import format_report
 from readcount.outputs.result import Result
 from readcount.outputs.text import format_counts, format_table, name_without_suffix
-from readcount.platform_files import PlatformFile, describe_files, reading, streaming_url
+from readcount.platform_files import (
+    PlatformFile,
+    describe_files,
+    download,
+    reading,
+    streaming_url,
+)
 from readcount.request.request import Link, Request
 from readcount.source.files import (
     IndexedFile,
@@ -115,15 +121,19 @@ def _download_inputs(inputs: Inputs) -> InputFiles:
 
 
 def _stream_inputs(inputs: Inputs) -> InputFiles:
-    """Downloads the other files. The URL is a secret."""
+    """Downloads the other files, side by side. The URL is a secret."""
     bam = inputs.files["mappings_sorted_bam"]
-    with ThreadPoolExecutor(1) as beside:
-        url = beside.submit(streaming_url, bam)
-        paths = dxpy.download_all_inputs(exclude=["mappings_sorted_bam", COUNTS], parallel=True)
+    others = [file for file in inputs.files.values() if file is not bam]
+    folder = Path.home() / "in"
+    with ThreadPoolExecutor() as threads:
+        url = threads.submit(streaming_url, bam)
+        downloads = [
+            threads.submit(download, file, folder / file.field / file.local_name) for file in others
+        ]
     log(f"streaming {bam.name}: {_bytes(bam.size)}")
-    (index,) = paths["mappings_sorted_bai_path"]
-    name = bam.name.replace("/", "%2F")
-    return streamed_files(url.result(), name, bam.size, index, _first(paths, "regions_bed"))
+    paths = {file.field: str(each.result()) for file, each in zip(others, downloads, strict=True)}
+    index, bed = paths["mappings_sorted_bai"], paths.get("regions_bed")
+    return streamed_files(url.result(), bam.local_name, bam.size, index, bed)
 
 
 def _first(paths: dict[str, Any], field: str) -> str | None:

@@ -4,6 +4,7 @@ import copy
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import dxpy
@@ -45,6 +46,11 @@ class PlatformFile:
     def name(self) -> str:
         """Its name, which may have slashes."""
         return str(self.description["name"])
+
+    @property
+    def local_name(self) -> str:
+        """Its name on the worker, as dxpy.download_all_inputs() writes it."""
+        return self.name.replace("/", "%2F")
 
     @property
     def size(self) -> int:
@@ -169,6 +175,13 @@ def _refused(file: PlatformFile, error: dxpy.DXAPIError, given: Mapping[str, Any
         f"cannot be downloaded ({reason}). Check its state and your access to it with 'dx describe "
         f"{file.id}'."
     )
+
+
+def download(file: PlatformFile, path: Path) -> Path:
+    """Downloads the file to a path, and returns that. To be called within reading()."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    dxpy.download_dxfile(file.id, str(path), describe_output=copy.deepcopy(file.description))
+    return path
 
 
 def streaming_url(file: PlatformFile) -> str:

@@ -22,7 +22,7 @@ from readcount.errors import SubjobError
 from readcount.planning.merge import TaskCounts
 from readcount.planning.shards import divide
 from readcount.planning.task import Plan
-from readcount.platform_files import PlatformFile, reading
+from readcount.platform_files import PlatformFile, download, reading
 from readcount.request.request import Request
 from readcount.source.files import InputFiles, compress_index
 
@@ -135,10 +135,6 @@ def fetch_counts(files: Sequence[PlatformFile], shares: Sequence[Share]) -> Iter
     with tempfile.TemporaryDirectory() as folder:
         paths = [Path(folder) / f"{number}.npz" for number in range(len(files))]
         with reading(files), ThreadPoolExecutor(SIDE_BY_SIDE) as threads:
-            list(threads.map(_download, files, paths))
+            list(threads.map(download, files, paths))
         for path, share in zip(paths, shares, strict=True):
             yield from read_counts(path, share)
-
-
-def _download(file: PlatformFile, path: Path) -> None:
-    dxpy.download_dxfile(file.id, str(path))
