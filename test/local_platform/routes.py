@@ -271,6 +271,30 @@ def project_remove_objects(call: Call) -> Answer:
     return {"id": container.id}
 
 
+def project_archive(call: Call) -> Answer:
+    container = call.container(CONTRIBUTE)
+    all_copies = call.optional("allCopies", False)
+    count = call.platform.store.archive(container, _files_of(call, container), all_copies)
+    return {"id": container.id, "count": count}
+
+
+def project_unarchive(call: Call) -> Answer:
+    """Restore files, at no cost; a dry run is not supported."""
+    if call.optional("dryRun", False):
+        raise InvalidInput("this local platform has no dry run of unarchive")
+    container = call.container(CONTRIBUTE)
+    files = call.platform.store.unarchive(container, _files_of(call, container))
+    size = sum(item.size or 0 for item in files)
+    return {"id": container.id, "files": len(files), "size": size / 1e9, "cost": 0}
+
+
+def _files_of(call: Call, container: Container) -> list[str]:
+    """The files that a call names; this platform takes no folder here."""
+    if "folder" in call.body:
+        raise InvalidInput("this local platform archives files by their IDs only")
+    return call.strings("files")
+
+
 # Data objects of any class
 
 
@@ -366,6 +390,12 @@ def file_download(call: Call) -> Answer:
     if wanted is not None and wanted != container_id:
         raise ResourceNotFound(f'"{data_object.id}" is not in "{wanted}"')
     call.platform.store.content(data_object)  # refused unless it is closed
+    archival_state = data_object.placements[container_id].archival_state
+    if archival_state != "live":
+        # In the words of the platform (dnanexus/dx-toolkit, issue 783).
+        raise InvalidState(
+            f"The file cannot be downloaded because it is in the {archival_state} state."
+        )
     name = call.optional("filename", data_object.placements[container_id].name)
     token, download = call.platform.transfers.new_download(
         data_object,
@@ -378,6 +408,8 @@ def file_download(call: Call) -> Answer:
         "url": f"{call.platform.base_url}/F/D/{token}/{quote(name, safe='')}",
         "headers": headers,
         "expires": int(download.expires * 1000),
+        # As dxpy reads it.
+        **({"security_status": "FLAGGED_MALICIOUS"} if data_object.flagged else {}),
     }
 
 
@@ -464,6 +496,8 @@ ROUTES: dict[str, Handler] = {
     "/{globalworkflow}/describe": globalworkflow_describe,
     "/project/new": project_new,
     "/{project}/destroy": project_destroy,
+    "/{project}/archive": project_archive,
+    "/{project}/unarchive": project_unarchive,
     "/{container}/describe": project_describe,
     "/{container}/listFolder": project_list_folder,
     "/{container}/newFolder": project_new_folder,

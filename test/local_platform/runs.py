@@ -6,7 +6,7 @@ from typing import Any
 
 from .access import CONTRIBUTE, VIEW
 from .calls import Call
-from .errors import InvalidInput, PermissionDenied
+from .errors import InvalidInput, InvalidState, PermissionDenied
 from .ids import class_of, new_id
 from .job import DEFAULT_INSTANCE_TYPE, Executable, Job
 from .jobs import EXECUTION_CLASSES
@@ -138,12 +138,16 @@ def run_part(call: Call) -> Job:
 
 def _source(call: Call, object_id: str, project: str | None) -> str:
     """The container from which a job takes an input object. Raises ResourceNotFound."""
-    store = call.platform.store
-    if project is not None:
-        store.object_in(object_id, project)
+    item = call.platform.store.find_object(object_id)
+    if project is None:
+        project = call.visible_container(item)
+    else:
+        call.platform.store.object_in(object_id, project)
         call.caller.require(VIEW, project)
-        return project
-    return call.visible_container(store.find_object(object_id))
+    # That a run is refused is known (eastgenomics/eggd_dias_batch); with what, is not.
+    if item.placements[project].archival_state != "live":
+        raise InvalidState(f"{object_id} is archived, and cannot be the input of a job")
+    return project
 
 
 def instance_type(*sources: Mapping[str, Any], function: str = "main") -> str:
