@@ -79,6 +79,7 @@ MESSAGES = {
         rf"{INPUT}: {FILE} is flagged as malicious by the platform\. Check where it comes fr",
         rf"{INPUT}: file-\S+ cannot be found, or the job has no access to it\. Check it with 'dx d",
         rf"{INPUT}: {FILE} cannot be downloaded \(.*\)\. Check its state and your access to i",
+        r"mappings_sorted_bam: .* cannot be streamed \(.*\): the link to it has expired, .*",
         r"mappings_sorted_bam: .* cannot be streamed: the platform gives no link to it \(.*\)\. R",
     ],
     # The worker or the platform failed.

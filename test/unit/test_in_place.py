@@ -3,6 +3,9 @@
 import pickle
 import re
 import subprocess
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -174,6 +177,49 @@ def test_containers_are_the_same_in_place(tmp_path: Path, slices_per_container: 
     assert {guess.offset for guess in guess_containers(slices)} < {each.offset for each in found}
     with pytest.raises(ContainerError, match="truncated"):
         read_containers_streamed(read, len(content) - 1, [])
+
+
+@pytest.fixture
+def refusing(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The URL of a server that answers with this status only."""
+
+    class Refuse(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_error(request.param)
+
+        def log_message(self, *arguments: object) -> None:
+            """Does not write to standard error."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Refuse) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_address[1]}/S3cr3t/x.bam"
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize(
+    ("refusing", "kind", "known"),
+    [
+        (401, InputError, "AppError"),
+        (403, InputError, "AppError"),
+        (500, NetworkError, "AppInternalError"),
+    ],
+    indirect=["refusing"],
+)
+def test_a_link_that_has_expired_is_not_a_broken_network(
+    tmp_path: Path, refusing: str, kind: type[Exception], known: str
+) -> None:
+    file = IndexedFile(StreamedFile("x.bam", 100, refusing), tmp_path / "x.bai")
+    with pytest.raises(kind) as caught:
+        file.data.read(0, 10)
+    command = ["samtools", "view", "-c", refusing]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    said_by_samtools = failure(file, "chr1", command, ended.returncode, ended.stderr)
+    for error in (caught.value, said_by_samtools):
+        assert isinstance(error, kind)
+        assert is_a_known_message(str(error), known)
+        assert "S3cr3t" not in str(error)
 
 
 def test_samtools_says_of_a_lost_connection_what_is_taken_for_one(tmp_path: Path) -> None:

@@ -74,23 +74,26 @@ def describe_files(links: Sequence[tuple[str, Link]]) -> list[PlatformFile]:
     files: list[PlatformFile] = []
     for start in range(0, len(links), AT_ONCE):
         asked = links[start : start + AT_ONCE]
-        answers = dxpy.api.system_describe_data_objects(
-            {"objects": [_asked(*each) for each in asked]}
-        )
-        for (field, link), answer in zip(asked, answers["results"], strict=True):
+        body = {"objects": [_asked(link) for _, link in asked]}
+        try:
+            answers = dxpy.api.system_describe_data_objects(body)["results"]
+        except dxpy.DXAPIError as error:
+            if error.code >= 500:
+                raise
+            # The message has the ID of the file that it is about.
+            field, link = next((one for one in asked if _id(one[1]) in error.msg), asked[0])
+            raise _not_found(field, link) from error
+        for (field, link), answer in zip(asked, answers, strict=True):
             if "describe" not in answer:
-                file_id, _ = dxpy.get_dxlink_ids(link)
-                raise InputError(
-                    f"{field}: {file_id} cannot be found, or the job has no access to it. Check it "
-                    f"with 'dx describe {file_id}'."
-                )
+                raise _not_found(field, link)
             files.append(PlatformFile(field, answer["describe"]))
     for file in files:
         check_readable(file)
     return files
 
 
-def _asked(field: str, link: Link) -> dict[str, Any]:
+def _asked(link: Link) -> dict[str, Any]:
+    """Returns what asks for the description of a file."""
     file_id, project = dxpy.get_dxlink_ids(link)
     # What a file is called, and whether it is archived, differs between projects.
     return {
@@ -98,6 +101,17 @@ def _asked(field: str, link: Link) -> dict[str, Any]:
         **({"project": project} if project else {}),
         "describe": {"defaultFields": True, "fields": {"parts": True, "archivalState": True}},
     }
+
+
+def _id(link: Link) -> str:
+    return str(dxpy.get_dxlink_ids(link)[0])
+
+
+def _not_found(field: str, link: Link) -> InputError:
+    return InputError(
+        f"{field}: {_id(link)} cannot be found, or the job has no access to it. Check it with 'dx "
+        f"describe {_id(link)}'."
+    )
 
 
 def check_readable(file: PlatformFile) -> None:

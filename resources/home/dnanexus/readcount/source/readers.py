@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from readcount.errors import CallError, NetworkError
+from readcount.errors import CallError, InputError, NetworkError, ReadCountError
 from readcount.formats.content import BEGINNING_BYTES
 from readcount.text import shorten
 
@@ -28,6 +28,8 @@ _RANGE_NOT_SATISFIABLE = 416
 _ANY_URL = re.compile(r"https?://\S+")
 # What samtools says when a connection breaks or cannot be had, and not of a corrupt file.
 _NETWORK = re.compile("ailed to open|hread returned -1|fail to read the header|bgzf_check_EOF")
+# What samtools says where the server answers 401 or 403 (htslib, hfile_libcurl.c).
+_FORBIDDEN = re.compile("Operation not permitted|Permission denied")
 
 
 @dataclass(frozen=True)
@@ -154,7 +156,8 @@ def read_url(url: str, name: str, start: int, size: int) -> bytes:
         size: how many.
 
     Raises:
-        NetworkError: they cannot be had, for whatever reason.
+        InputError: the server does not give them out; see http_error.
+        NetworkError: they cannot be had, for any other reason.
     """
     # Here, because a downloaded file needs none of them, and to load them takes 30 ms.
     import http.client
@@ -170,14 +173,38 @@ def read_url(url: str, name: str, start: int, size: int) -> bytes:
         error.close()
         if error.code == _RANGE_NOT_SATISFIABLE:
             return b""
-        reason = f"HTTP status {error.code}"
+        raise http_error(name, error.code) from None
     except (OSError, http.client.HTTPException) as error:
         reason = type(error).__name__
     raise network_error(name, reason)
 
 
-def network_error(name: str, reason: str, details: str = "") -> NetworkError:
-    """Returns the error for a file that cannot be read over the network."""
+def http_error(name: str, status: int) -> ReadCountError:
+    """Returns the error for an HTTP status: 401 and 403 mean that another try cannot help."""
+    reason = f"HTTP status {status}"
+    return forbidden(name, reason) if status in (401, 403) else network_error(name, reason)
+
+
+def forbidden(name: str, reason: str, details: str = "") -> InputError:
+    """Returns the error for a file that the server does not give out."""
+    return InputError(
+        f"mappings_sorted_bam: {shorten(name, NAME_LENGTH)} cannot be streamed ({reason}): the "
+        "link to it has expired, the file was archived, or a policy of its project forbids it. Run "
+        "the job again without stream_bam, subjobs and counts_from.",
+        details,
+    )
+
+
+def network_error(name: str, reason: str, details: str = "") -> ReadCountError:
+    """Returns the error for a file that cannot be read over the network.
+
+    Args:
+        name: of the file.
+        reason: an HTTP status, an exception, or what samtools says.
+        details: see ReadCountError.
+    """
+    if _FORBIDDEN.search(reason):
+        return forbidden(name, reason, details)
     return NetworkError(
         f"mappings_sorted_bam: {shorten(name, NAME_LENGTH)} cannot be read over the network: "
         f"{reason}. Run the job again, or without stream_bam and subjobs.",
