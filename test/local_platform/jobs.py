@@ -86,8 +86,8 @@ class Jobs:
             self._store.changed.notify_all()
 
     def below(self, job: Job) -> list[Job]:
-        """The subjobs of a job, and theirs."""
-        return [one for one in self.by_id.values() if job in one.ancestors]
+        """The subjobs of a job, and theirs; not those of an earlier try, which were terminated."""
+        return [one for one in self.by_id.values() if job in one.ancestors and one.is_of_latest_try]
 
     def fail_tree(self, part: Job) -> None:
         """Fail the parent of a job with it, and terminate all its other subjobs."""

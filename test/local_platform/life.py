@@ -13,7 +13,7 @@ from typing import Any
 from .errors import InvalidInput, PlatformError, ResourceNotFound
 from .job import Job
 from .jobs import Jobs
-from .restarts import may_restart
+from .restarts import RESTARTABLE, may_restart
 from .specs import (
     Reference,
     check_size,
@@ -24,7 +24,7 @@ from .specs import (
     replaced,
 )
 from .store import Store
-from .worker import Assignment, DependencyUnsatisfiable, Worker
+from .worker import Assignment, PackageError, Worker
 
 # How a job's worker may get lost, in the words of the documentation.
 WORKER_LOSSES = {
@@ -105,8 +105,12 @@ class JobLife:
                 raise JobTerminated
             job = self.job
             reasons = [earlier.failure[0] for earlier in job.earlier_tries if earlier.failure]
-            # Each part has had its own tries.
-            if job.failed_part or not may_restart(job.execution_policy, failure.reason, reasons):
+            by_itself = job.executable.spec["runSpec"].get(RESTARTABLE, "master") == "all"
+            # Where all entry points are restartable, each part has had its own tries; else only the
+            # job that was run begins again, with all of its parts.
+            is_restartable = job.failed_part is None if by_itself else job.parent is None
+            policy = job.execution_policy
+            if not is_restartable or not may_restart(policy, failure.reason, reasons):
                 raise failure
             job.failure = (failure.reason, str(failure))
             for part in self.jobs.below(job):
@@ -219,7 +223,9 @@ class JobLife:
                 self.job.worker = worker
             worker.prepare()
             outcome = worker.run(timeout)
-        except (DependencyUnsatisfiable, ResourceNotFound) as error:
+        except PackageError as error:
+            raise JobFailed("ExecutionError", str(error)) from error
+        except ResourceNotFound as error:
             raise JobFailed("DependencyUnsatisfiable", str(error)) from error
         except subprocess.TimeoutExpired as error:
             raise JobFailed(

@@ -26,7 +26,7 @@ from .errors import InvalidInput, InvalidState, InvalidType, ResourceNotFound
 from .ids import class_of
 from .job import Job, describe_job
 from .jobs import EXECUTION_CLASSES
-from .restarts import check_policy
+from .restarts import check_policy, check_restartable
 from .runs import instance_type, run, run_part
 from .specs import check_spec, links_in
 from .store import Container, DataObject, Part, Placement, now_ms
@@ -430,6 +430,7 @@ def applet_new(call: Call) -> Answer:
         check_spec(call.optional(key, []))
     instance_type(run_spec)
     check_policy(run_spec.get("executionPolicy", {}))
+    check_restartable(run_spec)
     for link in links_in(run_spec.get("bundledDepends", [])):
         bundle = call.platform.store.find_object(link.id)
         call.visible_container(bundle)

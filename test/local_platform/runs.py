@@ -122,6 +122,7 @@ def run_part(call: Call) -> Job:
         function=function,
         name=call.optional("name", "") or f"{parent.name}:{function}",
         parent=parent,
+        parent_try=parent.try_number,
         project=parent.project,
         folder=parent.folder,
         depends_on=depends_on,

@@ -13,7 +13,7 @@ from typing import Any
 
 import dxpy
 
-from readcount.errors import MORE_STORAGE, InputError, ReadCountError
+from readcount.errors import MORE_MEMORY, MORE_STORAGE, InputError, ReadCountError
 from readcount.outputs.bedgraph import write_bedgraph
 from readcount.outputs.multiqc import format_multiqc
 from readcount.outputs.report import format_report
@@ -35,6 +35,9 @@ from readcount.source.files import (
     streamed_files,
 )
 
+# Not in older versions of dxpy. With the policy of the user's organisation that allows it, the
+# platform tries the job again one instance size up.
+INSUFFICIENT_RESOURCE = getattr(dxpy, "AppInsufficientResourceError", dxpy.AppInternalError)
 # The input of the job that merges what subjobs have counted.
 COUNTS = "counts"
 # What the names of the output files begin with on the worker.
@@ -48,23 +51,27 @@ def log(message: str) -> None:
 
 @contextmanager
 def app_errors() -> Iterator[None]:
-    """Turns the package's errors into the platform's two kinds.
+    """Turns the package's errors into the platform's kinds.
 
     Raises:
         dxpy.AppError: an input is wrong, and the user can correct it.
-        dxpy.AppInternalError: counting failed.
+        dxpy.AppInsufficientResourceError: memory or storage of the worker ran out.
+        dxpy.AppInternalError: counting failed for another reason.
     """
     try:
         yield
     except ReadCountError as error:
         if error.details:
             log(error.details)
-        kind = dxpy.AppError if isinstance(error, InputError) else dxpy.AppInternalError
-        raise kind(str(error)) from None
+        if isinstance(error, InputError):
+            raise dxpy.AppError(str(error)) from None
+        if error.message.endswith((MORE_MEMORY, MORE_STORAGE)):
+            raise INSUFFICIENT_RESOURCE(str(error)) from None
+        raise dxpy.AppInternalError(str(error)) from None
     except OSError as error:
         if error.errno != errno.ENOSPC:
             raise
-        raise dxpy.AppInternalError(f"The disk of the worker is full. {MORE_STORAGE}") from error
+        raise INSUFFICIENT_RESOURCE(f"The disk of the worker is full. {MORE_STORAGE}") from error
 
 
 @dataclass(frozen=True)
