@@ -50,7 +50,9 @@ class Job:
     def download_all_inputs(self, parallel: bool) -> dict[str, list[str]]:
         return self.inputs
 
-    def upload_local_file(self, filename: str, name: str, media_type: str | None) -> dxpy.DXFile:
+    def upload_local_file(
+        self, filename: str, name: str, media_type: str | None, write_buffer_size: int
+    ) -> dxpy.DXFile:
         content = Path(filename).read_bytes()
         self.media_types[name] = media_type
         if name.endswith(".txt"):

@@ -40,6 +40,9 @@ from readcount.source.files import (
 INSUFFICIENT_RESOURCE = getattr(dxpy, "AppInsufficientResourceError", dxpy.AppInternalError)
 # The input of the job that merges what subjobs have counted.
 COUNTS = "counts"
+# Of a file that is uploaded. dxpy holds several parts of each file in memory, of 96 MiB by default,
+# and several files are uploaded at a time.
+PART_BYTES = 32 << 20
 # What the names of the output files begin with on the worker.
 OUTPUT = "output"
 
@@ -184,7 +187,10 @@ def _write(ending: str, text: str) -> Path:
 def upload(path: Path, name: str) -> Link:
     """Uploads a file under a name, which decides its media type, and returns a link to it."""
     media_type, _ = mimetypes.guess_type(name)
-    link: Link = dxpy.dxlink(dxpy.upload_local_file(str(path), name=name, media_type=media_type))
+    file = dxpy.upload_local_file(
+        str(path), name=name, media_type=media_type, write_buffer_size=PART_BYTES
+    )
+    link: Link = dxpy.dxlink(file)
     log(f"uploaded {name}")
     return link
 
