@@ -62,12 +62,12 @@ class HttpApi:
         secret = flask.request.headers.get("X-Download-Secret")
         download = platform.transfers.download(token, secret)
         with platform.store.changed:
-            placements = download.data_object.placements.values()
-            if not any(one.archival_state == "live" for one in placements):
+            data_object = platform.store.find_object(download.data_object.id)
+            if all(one.archival_state != "live" for one in data_object.placements.values()):
                 # It is the storage that answers, not the API (dnanexus/dxCompiler, release notes).
                 return flask.Response("<Error><Code>InvalidObjectState</Code></Error>", 403)
             # Opened at once, so that it can be read even if somebody removes it meanwhile.
-            path = platform.store.content(platform.store.find_object(download.data_object.id))
+            path = platform.store.content(data_object)
             flask.request.environ["wsgi.file_wrapper"] = in_blocks
             file = flask.send_file(
                 path, mimetype="application/octet-stream", conditional=True, etag=False

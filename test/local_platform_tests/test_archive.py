@@ -1,5 +1,6 @@
 """`dx archive` and `dx unarchive`, and what cannot be done with an archived file."""
 
+from collections.abc import Iterator
 from urllib.request import urlopen
 
 import dxpy
@@ -41,19 +42,27 @@ def test_to_restore_a_file_takes_its_time(client: Client) -> None:
         dxpy.api.file_download(file_id)
 
 
-def test_a_file_with_a_live_copy_is_only_marked(client: Client) -> None:
-    file_id, other = client.file(), dxpy.api.project_new({"name": "other"})["id"]
-    platform = client.platform
+@pytest.fixture
+def other_project(client: Client) -> Iterator[str]:
+    project: str = dxpy.api.project_new({"name": "other"})["id"]
+    yield project
+    dxpy.api.project_destroy(project)
+
+
+def test_a_file_with_a_live_copy_is_only_marked(client: Client, other_project: str) -> None:
+    file_id, platform = client.file(), client.platform
     with platform.store.changed:
-        platform.store.clone(platform.store.find_object(file_id), client.project, other, "/")
+        file = platform.store.find_object(file_id)
+        platform.store.clone(file, client.project, other_project, "/")
     client.dx("archive", "-y", file_id)
     assert state_of(file_id) == "archival"
-    assert dxpy.describe(dxpy.dxlink(file_id, other))["archivalState"] == "live"
-    client.dx("archive", "-y", f"{other}:{file_id}")
+    there = dxpy.dxlink(file_id, other_project)
+    assert dxpy.describe(there)["archivalState"] == "live"
+    client.dx("archive", "-y", f"{other_project}:{file_id}")
     assert state_of(file_id) == "archived"
     client.dx("unarchive", "-y", file_id)
     wait_until(lambda: state_of(file_id) == "live")
-    assert dxpy.describe(dxpy.dxlink(file_id, other))["archivalState"] == "archival"
+    assert dxpy.describe(there)["archivalState"] == "archival"
 
 
 def test_an_archived_file_is_not_read(client: Client) -> None:
