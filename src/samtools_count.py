@@ -16,26 +16,30 @@ import dxpy
 from readcount.counting.pool import start_workers
 from readcount.counting.tasks import count_tasks
 from readcount.dnanexus import (
+    Inputs,
     app_errors,
+    describe_inputs,
     fetch_inputs,
     log,
-    shard_output,
-    start_subjobs,
-    tasks_of_shards,
     upload_outputs,
 )
 from readcount.outputs.result import Result
 from readcount.planning.costs import costs_for
-from readcount.planning.divide import divide
 from readcount.planning.merge import MergedCounts, merge_counts
 from readcount.planning.plan import asked_tids, plan_tasks
 from readcount.planning.task import Plan
 from readcount.request.regions import describe_regions, list_regions
-from readcount.request.request import Request
+from readcount.request.request import Link, Request
 from readcount.samtools import check_versions
 from readcount.source.alignments import Alignments, open_alignments
 from readcount.source.files import InputFiles
 from readcount.source.header import check_read_groups
+from readcount.subjobs import (
+    divide_plan,
+    fetch_counts,
+    start_subjobs,
+    upload_counts,
+)
 from readcount.text import plural
 from readcount.verification.verify import verify
 
@@ -68,7 +72,7 @@ def main(**job_input: Any) -> dict[str, Any]:
         # Start the Pool first: transfers leave threads, and forking a process with threads can
         # deadlock.
         with start_workers(request.processes(cores)) as workers:
-            work = prepare(request, len(workers.processes), cores)
+            work = prepare(request, describe_inputs(request), len(workers.processes), cores)
             work.alignments.evidence.check_index(work.plan.edges)
             log(f"{work.plan} on {plural(cores, 'core')}")
             numbers = range(len(work.plan.tasks))
@@ -95,9 +99,9 @@ class Work(NamedTuple):
     from_index: Sequence[str]
 
 
-def prepare(request: Request, processes: int, cores: int = 1) -> Work:
+def prepare(request: Request, inputs: Inputs, processes: int, cores: int = 1) -> Work:
     """Fetches the inputs, reads the header and the index, and plans the count of each region."""
-    files = fetch_inputs(request)
+    files = fetch_inputs(request, inputs)
     alignments = open_alignments(files, log, cores=cores)
     check_read_groups(alignments.header, request.filters, alignments.file.name)
     aliases, names = alignments.header.aliases, alignments.header.names
@@ -134,23 +138,24 @@ def scatter(request: Request, job_input: dict[str, Any]) -> dict[str, Any]:
     Returns:
         References to what will be the outputs.
     """
-    work = prepare(request, request.subjobs * PROCESSES_PER_SUBJOB)
+    work = prepare(request, describe_inputs(request), request.subjobs * PROCESSES_PER_SUBJOB)
     work.alignments.evidence.check_index(work.plan.edges)
-    shards = divide(work.plan.tasks, request.subjobs)
-    log(f"{work.plan} in {plural(len(shards), 'subjob')}")
-    return start_subjobs(job_input, request, work.alignments.file.index, len(shards))
+    digest, shares = divide_plan(work.plan, request, work.files)
+    log(f"{work.plan} in {plural(len(shares), 'subjob')}")
+    return start_subjobs(job_input, request, work.alignments.file.index, digest, shares)
 
 
-@dxpy.entry_point("count_shard")
-def count_shard(shard: int, **job_input: Any) -> dict[str, Any]:
+@dxpy.entry_point("count_part")
+def count_part(subjob: int, plan: str, **job_input: Any) -> dict[str, Any]:
     """Counts a share of the tasks.
 
     Args:
-        shard: which share, from 0.
-        job_input: that of the job that started this one.
+        subjob: which share, from 0.
+        plan: digest of the plan of the job that started this one.
+        job_input: that of the same job.
 
     Returns:
-        "records": the records of each task, by its number in the plan.
+        "counts": a link to the file with the records of each task.
 
     Raises:
         dxpy.AppError, dxpy.AppInternalError: as in main.
@@ -159,29 +164,31 @@ def count_shard(shard: int, **job_input: Any) -> dict[str, Any]:
         log(check_versions())
         request = Request(**job_input)
         with start_workers(request.processes(cpu_count())) as workers:
-            work = prepare(request, request.subjobs * PROCESSES_PER_SUBJOB)
-            numbers = divide(work.plan.tasks, request.subjobs)[shard]
+            inputs = describe_inputs(request)
+            work = prepare(request, inputs, request.subjobs * PROCESSES_PER_SUBJOB)
+            _, shares = divide_plan(work.plan, request, work.files, plan)
+            share = shares[subjob]
             log(
-                f"{len(numbers)} of {plural(len(work.plan.tasks), 'task')} over "
+                f"{share}: {len(share.tasks):,} of {plural(len(work.plan.tasks), 'task')} over "
                 f"{plural(len(workers.processes), 'connection')}"
             )
-            counted = list(
-                count_tasks(
-                    work.plan, numbers, work.alignments.parts, request.filters, workers, log
-                )
+            counting = count_tasks(
+                work.plan, share.tasks, work.alignments.parts, request.filters, workers, log
             )
-    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
-    log(f"{usage.ru_utime + usage.ru_stime:,.2f} s of CPU time")
-    return shard_output(counted)
+            counted = list(counting)
+        usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+        log(f"{usage.ru_utime + usage.ru_stime:,.2f} s of CPU time")
+        return upload_counts(share, counted)
 
 
 @dxpy.entry_point("merge")
-def merge(counted: Sequence[dict[str, Sequence[int]]], **job_input: Any) -> dict[str, Any]:
-    """Merges and verifies what the shards counted.
+def merge(counts: Sequence[Link], plan: str, **job_input: Any) -> dict[str, Any]:
+    """Merges and verifies what the subjobs counted.
 
     Args:
-        counted: "records" of each shard.
-        job_input: that of the job that started this one.
+        counts: a link to the file of each subjob, in their order.
+        plan: digest of the plan of the job that started this one.
+        job_input: that of the same job.
 
     Returns:
         The outputs of main.
@@ -192,8 +199,10 @@ def merge(counted: Sequence[dict[str, Sequence[int]]], **job_input: Any) -> dict
     with app_errors():
         log(check_versions())
         request = Request(**job_input)
-        work = prepare(request, request.subjobs * PROCESSES_PER_SUBJOB)
-        merged = merge_counts(work.plan, tasks_of_shards(counted))
+        inputs = describe_inputs(request, counts)
+        work = prepare(request, inputs, request.subjobs * PROCESSES_PER_SUBJOB)
+        _, shares = divide_plan(work.plan, request, work.files, plan)
+        merged = merge_counts(work.plan, fetch_counts(inputs.counts, shares))
         return finish(work, request, merged)
 
 

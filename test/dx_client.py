@@ -132,14 +132,14 @@ def text_of(dx: Dx, link: dict[str, str] | None) -> str | None:
     return done.stdout.decode()
 
 
-def copy_of_applet(folder: Path) -> Path:
+def copy_of_applet(folder: Path, source: Path = PROJECT) -> Path:
     """Copies the applet's files to a folder in this one, which has the applet's name."""
     copy = folder / "samtools_count"
     copy.mkdir()
     for name in ("dxapp.json", "Makefile", "README.md"):
-        shutil.copy(PROJECT / name, copy)
+        shutil.copy(source / name, copy)
     for name in ("src", "resources"):
-        shutil.copytree(PROJECT / name, copy / name)
+        shutil.copytree(source / name, copy / name)
     return copy
 
 

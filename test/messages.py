@@ -7,6 +7,7 @@ of the other kind, is seen here.
 import re
 
 FILE = r"\S.*"
+INPUT = r"(mappings_sorted_bam|mappings_sorted_bai|regions_bed|counts)"
 BAM_AND_INDEX = r"Upload .* again, (with|and) an index made from it with 'samtools index'\."
 NEW_INDEX = r"Give the index of this file, or leave mappings_sorted_bai out: .* creates one\."
 HINT = r"(Did you mean .*\? )?"
@@ -71,7 +72,15 @@ MESSAGES = {
         rf"counts_from: {FILE} has a record of .* without a position, .*\. Set counts_from to 'rec",
         r"output_prefix: '.*' cannot begin a file name\. Give up to 100 characters without a slash",
         r"(stream_bam|subjobs): a file that is streamed needs an index\. Give mappings_sorted_bai",
-        r"subjobs: .* is not a number of jobs\. Give 0 for one job\.",
+        r"subjobs: must be from 0 \(one job\) to 500, found .*\.",
+        rf"{INPUT}: {FILE} is archived\. Run 'dx unarchive file-\S+', wait until it is live, a",
+        rf"{INPUT}: {FILE} is being unarchived\. Wait until 'dx describe file-\S+' shows that it",
+        rf"{INPUT}: {FILE} is (open|closing), not closed: its upload is not complete\. Wait until",
+        rf"{INPUT}: {FILE} is flagged as malicious by the platform\. Check where it comes fr",
+        rf"{INPUT}: file-\S+ cannot be found, or the job has no access to it\. Check it with 'dx d",
+        rf"{INPUT}: {FILE} cannot be downloaded \(.*\)\. Check its state and your access to i",
+        r"mappings_sorted_bam: .* cannot be streamed \(.*\): the link to it has expired, .*",
+        r"mappings_sorted_bam: .* cannot be streamed: the platform gives no link to it \(.*\)\. R",
     ],
     # The worker or the platform failed.
     "AppInternalError": [
@@ -82,6 +91,9 @@ MESSAGES = {
         rf"mappings_sorted_bam: the index of {FILE} cannot be written\. .* more storage",
         r"A counting process ended with exit code .*: it was killed, or the worker ran out of me",
         r"The disk of the worker is full\. .* more storage",
+        r"The counts of subjob \d+ of \d+ (cannot be read|are incomplete|are those of .*)\. Run",
+        r"There are counts of [\d,]+ subjobs instead of [\d,]+\. Run the job again\.",
+        r"This job has planned the count in another way than the job that started it\. Run the job",
         r"samtools is not installed on this worker\. .* build it again with 'dx build'\.",
         r"samtools .* is not supported: the applet needs samtools 1\.16 or later\. ",
     ],

@@ -46,7 +46,7 @@ class Measured:
         moved: bytes of the BAM or CRAM that left the platform.
         moved_in_all: bytes of all files, indexes among them.
         requests: for the BAM or CRAM.
-        shards: bytes of it and seconds of CPU time of each subjob that counted.
+        subjobs: bytes of it and seconds of CPU time of each subjob that counted.
         outputs: what the files hold that it made.
     """
 
@@ -54,7 +54,7 @@ class Measured:
     moved: int
     moved_in_all: int
     requests: int
-    shards: Sequence[tuple[int, float]]
+    subjobs: Sequence[tuple[int, float]]
     outputs: dict[str, bytes]
 
 
@@ -78,10 +78,10 @@ def run(
         raise SystemExit(f"{setting}: {job.failure}")
     transfers = platform.network.transfers
     of_bam = [transfer for transfer in transfers if transfer.file_id == files[0]]
-    shards = [
+    subjobs = [
         (sum(one.sent for one in of_bam if one.caller == part.id), cpu_of(part))
         for part in platform.jobs.by_id.values()
-        if part.parent is job and part.function == "count_shard"
+        if part.parent is job and part.function == "count_part"
     ]
     contents = {
         name: platform.store.content(platform.store.find_object(value["$dnanexus_link"]))
@@ -93,14 +93,14 @@ def run(
         moved=sum(one.sent for one in of_bam),
         moved_in_all=sum(one.sent for one in transfers),
         requests=len(of_bam),
-        shards=shards,
+        subjobs=subjobs,
         outputs={name: path.read_bytes() for name, path in contents.items()},
     )
 
 
-def cpu_of(shard: Job) -> float:
+def cpu_of(subjob: Job) -> float:
     """Gives the seconds that a subjob says in its log."""
-    lines = [str(line["msg"]) for line in shard.log.follow(1000, wait=False)]
+    lines = [str(line["msg"]) for line in subjob.log.follow(1000, wait=False)]
     said = next(line for line in lines if line.endswith("s of CPU time"))
     return float(said.split()[0].replace(",", ""))
 
@@ -126,9 +126,9 @@ def compare(platform: LocalPlatform, applet: Applet, path: Path) -> Iterator[str
         same = ["count_file"] if name == FROM_INDEX else [*first.outputs]
         if any(one.outputs[field] != first.outputs[field] for one in runs for field in same):
             raise SystemExit(f"{name} does not give the outputs of a job on its own")
-        shards = max((one.shards for one in runs), key=len)
+        subjobs = max((one.subjobs for one in runs), key=len)
         yield (
-            f"| {name} | {len(shards) or ''} "
+            f"| {name} | {len(subjobs) or ''} "
             f"| {median(one.wall for one in runs):,.1f} "
             f"| {median(one.moved for one in runs) / size:.3f} "
             f"| {median(one.moved_in_all for one in runs) / size:.3f} "
@@ -138,10 +138,10 @@ def compare(platform: LocalPlatform, applet: Applet, path: Path) -> Iterator[str
 
 
 def balance(runs: Sequence[Measured], part: int) -> str:
-    """Gives the largest shard's share against the mean."""
-    if len(runs[0].shards) < 2:
+    """Gives the largest subjob's share against the mean."""
+    if len(runs[0].subjobs) < 2:
         return ""
-    shares = [[shard[part] for shard in one.shards] for one in runs]
+    shares = [[subjob[part] for subjob in one.subjobs] for one in runs]
     return f"{median(max(share) / statistics.mean(share) for share in shares):.2f}"
 
 

@@ -11,8 +11,9 @@ CONNECTION_BYTES_PER_SECOND = 50e6
 WORKER_BYTES_PER_SECOND = 1.25e9
 # Connections with which dxpy downloads a file, at most.
 DOWNLOADS_AT_ONCE = 8
-# Until a worker runs what it is to run, about; main, shards and merge start one after the other.
-START_SECONDS = 60
+# Until a worker runs what it is to run, about (UK Biobank community, article 34011715606429); main,
+# subjobs and merge start one after the other.
+START_SECONDS = 180
 
 # From the start of a job to its end, if the counts are from the index of a human genome: its size
 # does not grow with that of the file. `make bench-in-place` measures it.

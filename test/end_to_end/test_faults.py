@@ -13,6 +13,7 @@ from local_platform.faults import (
     cut,
     lose_answer,
     lose_request,
+    refuse,
     stall,
 )
 from oracle import expected_count_file
@@ -27,11 +28,7 @@ PART = r"/upload/.*"
 BUSY = answer("503 Service Unavailable", ("Retry-After", "1"))
 BROKEN = answer("500 Internal Server Error")
 BAD_GATEWAY = answer("502 Bad Gateway", ("Content-Type", "text/html"), body=b"<html>502</html>")
-REFUSED = answer(
-    "422 Unprocessable Entity",
-    ("Content-Type", "application/json"),
-    body=b'{"error": {"type": "InvalidState", "message": "refused by the test"}}',
-)
+REFUSED = refuse("InvalidState", 422, "refused by the test")
 
 
 TRANSIENT: dict[str, tuple[str, Fault]] = {
@@ -72,7 +69,6 @@ def test_a_fault_that_passes_changes_nothing(
 
 LASTING: dict[str, tuple[str, Fault, str]] = {
     "downloads have wrong bytes": (BYTES, corrupt, "DXChecksumMismatchError"),
-    "a download is refused": (ANY_FILE + "/download", REFUSED, "refused by the test"),
     "no file can be made": ("/file/new", REFUSED, "refused by the test"),
     "no file can be closed": (ANY_FILE + "/close", REFUSED, "refused by the test"),
 }

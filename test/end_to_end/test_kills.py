@@ -40,6 +40,11 @@ def processes_of(job_id: str) -> Iterator[psutil.Process]:
 def start_and_hold(applet: Applet, inputs: list[str]) -> tuple[str, psutil.Process]:
     """Start a job, and stop the first samtools in it that counts; gives both."""
     job_id = applet.dx.ok("run", applet.id, *inputs, "--brief", "-y")
+    return job_id, hold(job_id)
+
+
+def hold(job_id: str) -> psutil.Process:
+    """Stop the first samtools in a job that counts."""
     deadline = time.monotonic() + HANG_SECONDS
     while time.monotonic() < deadline:
         for process in psutil.process_iter():
@@ -51,7 +56,7 @@ def start_and_hold(applet: Applet, inputs: list[str]) -> tuple[str, psutil.Proce
                     and process.environ().get("DX_JOB_ID") == job_id
                 ):
                     process.suspend()
-                    return job_id, process
+                    return process
             except psutil.Error:  # gone, or a zombie
                 continue
     raise AssertionError(f"no samtools was seen in {job_id}")
@@ -66,21 +71,38 @@ def ended(dx: Dx, job_id: str) -> dict[str, Any]:
     return job
 
 
-def test_a_killed_samtools_fails_the_job(applet: Applet, inputs: list[str]) -> None:
+def kill(process: psutil.Process | None) -> None:
+    assert process is not None
+    process.kill()
+
+
+def killed_twice(applet: Applet, inputs: list[str], platform: LocalPlatform, parent: bool) -> Any:
+    """Kill a samtools that counts, or the process that has started it, in both tries of a job."""
     job_id, samtools = start_and_hold(applet, inputs)
-    samtools.kill()
-    job = ended(applet.dx, job_id)
-    assert (job["state"], job["failureReason"]) == ("failed", "AppInternalError")
+    kill(samtools.parent() if parent else samtools)
+    job = platform.jobs.by_id[job_id]
+    with platform.store.changed:
+        assert platform.store.changed.wait_for(lambda: job.try_number == 1, HANG_SECONDS)
+    samtools = hold(job_id)
+    kill(samtools.parent() if parent else samtools)
+    described = ended(applet.dx, job_id)
+    # Memory ran out, so that the job is tried once more: on a larger worker, if that is allowed.
+    assert (described["state"], described["try"]) == ("failed", 1)
+    assert described["failureReason"] == "AppInsufficientResourceError"
+    return described
+
+
+def test_a_killed_samtools_fails_the_job(
+    applet: Applet, inputs: list[str], platform: LocalPlatform
+) -> None:
+    job = killed_twice(applet, inputs, platform, parent=False)
     assert "samtools was killed or ran out of memory while counting" in job["failureMessage"]
 
 
-def test_a_killed_process_of_the_pool_fails_the_job(applet: Applet, inputs: list[str]) -> None:
-    job_id, samtools = start_and_hold(applet, inputs)
-    worker = samtools.parent()
-    assert worker is not None
-    worker.kill()
-    job = ended(applet.dx, job_id)
-    assert (job["state"], job["failureReason"]) == ("failed", "AppInternalError")
+def test_a_killed_process_of_the_pool_fails_the_job(
+    applet: Applet, inputs: list[str], platform: LocalPlatform
+) -> None:
+    job = killed_twice(applet, inputs, platform, parent=True)
     assert "A counting process ended with exit code -9" in job["failureMessage"]
 
 

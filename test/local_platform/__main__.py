@@ -90,14 +90,21 @@ def main() -> int:
         type=float,
         default=0,
         metavar="SECONDS",
-        help="how long each download takes to begin (%(default)s)",
+        help="how long each transfer takes to begin (%(default)s)",
+    )
+    parser.add_argument(
+        "--call-latency",
+        type=float,
+        default=0,
+        metavar="SECONDS",
+        help="how long each call of the API takes (%(default)s)",
     )
     commands = parser.add_subparsers(dest="action", required=True)
     commands.add_parser("serve", help="print the exports for a shell, and run until interrupted")
     run = commands.add_parser("exec", help="run a command whose dx talks to the platform")
     run.add_argument("command", nargs="+", metavar="COMMAND")
     arguments = parser.parse_args()
-    network = Network(arguments.bytes_per_second, arguments.latency)
+    network = Network(arguments.bytes_per_second, arguments.latency, arguments.call_latency)
     if arguments.action == "serve":
         return serve(arguments.jobs, network)
     return execute(arguments.jobs, network, arguments.command)

@@ -110,7 +110,7 @@ def describe_object(data_object: DataObject, container_id: str) -> dict[str, Any
     }
     if data_object.class_ == "file":
         described["media"] = data_object.media
-        described["archivalState"] = "live"
+        described["archivalState"] = placement.archival_state
         described["parts"] = {
             str(index): {
                 "size": part.size,

@@ -6,6 +6,7 @@ makes the next answer to a download come with a wrong byte, and the one after th
 """
 
 import contextlib
+import json
 import re
 import socket
 import threading
@@ -75,6 +76,12 @@ def answer(status: str, *headers: tuple[str, str], body: bytes = b"") -> Fault:
         return [body]
 
     return fault
+
+
+def refuse(type_: str, code: int, message: str) -> Fault:
+    """The API refuses the call: `refuse("PermissionDenied", 401, "...")`."""
+    body = json.dumps({"error": {"type": type_, "message": message}}).encode()
+    return answer(f"{code} {type_}", ("Content-Type", "application/json"), body=body)
 
 
 def stall(seconds: float) -> Fault:

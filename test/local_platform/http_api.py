@@ -21,7 +21,7 @@ from .errors import (
 )
 from .network import SEND_BUFFER_BYTES, in_blocks
 from .platform import Platform
-from .routes import find_route
+from .routes import ROUTES, find_route
 
 
 class HttpApi:
@@ -39,16 +39,18 @@ class HttpApi:
         platform = self._platform
         caller = platform.caller(token)
         body = _json_object(flask.request.get_data())
-        handler, target = find_route(f"/{path}")
+        route, target = find_route(f"/{path}")
         call = Call(platform, caller, target, body)
+        platform.network.call(route, caller.id)
         with platform.store.changed:
-            answer = self._answers.once(path, body, lambda: handler(call))
+            answer = self._answers.once(path, body, lambda: ROUTES[route](call))
             platform.store.changed.notify_all()
             return _json_response(answer)
 
     def receive_part(self, token: str) -> flask.Response:
         """Take a part of a file that is uploaded."""
         upload = self._platform.transfers.upload(token)
+        self._platform.network.receive(upload.caller)
         self._platform.store.receive_part(
             upload.data_object, upload.index, upload.part, flask.request.stream
         )
@@ -60,8 +62,12 @@ class HttpApi:
         secret = flask.request.headers.get("X-Download-Secret")
         download = platform.transfers.download(token, secret)
         with platform.store.changed:
+            data_object = platform.store.find_object(download.data_object.id)
+            if all(one.archival_state != "live" for one in data_object.placements.values()):
+                # It is the storage that answers, not the API (dnanexus/dxCompiler, release notes).
+                return flask.Response("<Error><Code>InvalidObjectState</Code></Error>", 403)
             # Opened at once, so that it can be read even if somebody removes it meanwhile.
-            path = platform.store.content(platform.store.find_object(download.data_object.id))
+            path = platform.store.content(data_object)
             flask.request.environ["wsgi.file_wrapper"] = in_blocks
             file = flask.send_file(
                 path, mimetype="application/octet-stream", conditional=True, etag=False

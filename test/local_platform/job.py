@@ -68,6 +68,8 @@ class Job:
     stage: str | None = None
     # Which job it is a part of, if it is a subjob.
     parent: "Job | None" = None
+    # The try of that job that has started it.
+    parent_try: int | None = None
     earlier_tries: list["Job"] = field(default_factory=list)
     # Given to it when it begins:
     log: JobLog = field(init=False)
@@ -100,6 +102,13 @@ class Job:
     @property
     def ancestors(self) -> "list[Job]":
         return [] if self.parent is None else [self.parent, *self.parent.ancestors]
+
+    @property
+    def is_of_latest_try(self) -> bool:
+        """Whether no job above it has begun again since it was started."""
+        return self.parent is None or (
+            self.parent_try == self.parent.try_number and self.parent.is_of_latest_try
+        )
 
     @property
     def readable(self) -> set[str]:
@@ -138,7 +147,7 @@ class Job:
         self.begin(workspace)
         self.state, self.transitions, self.try_created = "idle", [], now_ms()
         self.started_running = self.stopped_running = None
-        self.failure = self.worker = self.lost_for = None
+        self.failure = self.worker = self.lost_for = self.failed_part = None
         return earlier
 
 
@@ -161,7 +170,7 @@ def describe_job(job: Job, region: str) -> dict[str, Any]:
         "rootExecution": job.root.analysis or job.root.id,
         "originJob": job.root.id,
         "parentJob": job.parent.id if job.parent else None,
-        "parentJobTry": job.parent.try_number if job.parent else None,
+        "parentJobTry": job.parent_try,
         "parentAnalysis": job.analysis,
         "analysis": job.analysis,
         "stage": job.stage,

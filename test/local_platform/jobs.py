@@ -1,7 +1,8 @@
 """Every job and analysis of the platform, and the queue for the workers."""
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 
 from .analyses import Analysis
 from .errors import InvalidState, ResourceNotFound
@@ -26,6 +27,7 @@ class Jobs:
         self._live = live
         self._threads: list[threading.Thread] = []
         self._stopped = False
+        self._held = False
 
     def create(self, job: Job) -> None:
         """Begin a job, with its input in a workspace of its own unless it can be read in place."""
@@ -58,7 +60,19 @@ class Jobs:
 
     def has_slot(self) -> bool:
         """Whether another job may run."""
-        return sum(job.state == "running" for job in self.by_id.values()) < self._at_once
+        running = sum(job.state == "running" for job in self.by_id.values())
+        return running < self._at_once and not self._held
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Let no job begin to run meanwhile, as if all workers were busy: for tests to ask."""
+        self._held = True
+        try:
+            yield
+        finally:
+            with self._store.changed:
+                self._held = False
+                self._store.changed.notify_all()
 
     def terminate(self, job: Job) -> None:
         """Terminate a job in any state; a job that has ended stays as it is."""
@@ -72,8 +86,8 @@ class Jobs:
             self._store.changed.notify_all()
 
     def below(self, job: Job) -> list[Job]:
-        """The subjobs of a job, and theirs."""
-        return [one for one in self.by_id.values() if job in one.ancestors]
+        """The subjobs of a job, and theirs; not those of an earlier try, which were terminated."""
+        return [one for one in self.by_id.values() if job in one.ancestors and one.is_of_latest_try]
 
     def fail_tree(self, part: Job) -> None:
         """Fail the parent of a job with it, and terminate all its other subjobs."""

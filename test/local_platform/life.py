@@ -13,10 +13,18 @@ from typing import Any
 from .errors import InvalidInput, PlatformError, ResourceNotFound
 from .job import Job
 from .jobs import Jobs
-from .restarts import may_restart
-from .specs import Reference, check_values, links_in, reference_of, references_in, replaced
+from .restarts import RESTARTABLE, may_restart
+from .specs import (
+    Reference,
+    check_size,
+    check_values,
+    links_in,
+    reference_of,
+    references_in,
+    replaced,
+)
 from .store import Store
-from .worker import Assignment, DependencyUnsatisfiable, Worker
+from .worker import Assignment, PackageError, Worker
 
 # How a job's worker may get lost, in the words of the documentation.
 WORKER_LOSSES = {
@@ -97,8 +105,12 @@ class JobLife:
                 raise JobTerminated
             job = self.job
             reasons = [earlier.failure[0] for earlier in job.earlier_tries if earlier.failure]
-            # Each part has had its own tries.
-            if job.failed_part or not may_restart(job.execution_policy, failure.reason, reasons):
+            by_itself = job.executable.spec["runSpec"].get(RESTARTABLE, "master") == "all"
+            # Where all entry points are restartable, each part has had its own tries; else only the
+            # job that was run begins again, with all of its parts.
+            is_restartable = job.failed_part is None if by_itself else job.parent is None
+            policy = job.execution_policy
+            if not is_restartable or not may_restart(policy, failure.reason, reasons):
                 raise failure
             job.failure = (failure.reason, str(failure))
             for part in self.jobs.below(job):
@@ -153,6 +165,7 @@ class JobLife:
             self._wait_for("waiting_on_input", self.job.input, needed, "DependencyUnsatisfiable")
             try:
                 self.job.input = self._resolved(self.job.input)
+                check_size(self.job.input, "input")
                 if self.job.function == "main" and "inputSpec" in self.job.executable.spec:
                     check_values(self.job.executable.spec["inputSpec"], self.job.input)
                 self._take_in()
@@ -210,7 +223,9 @@ class JobLife:
                 self.job.worker = worker
             worker.prepare()
             outcome = worker.run(timeout)
-        except (DependencyUnsatisfiable, ResourceNotFound) as error:
+        except PackageError as error:
+            raise JobFailed("ExecutionError", str(error)) from error
+        except ResourceNotFound as error:
             raise JobFailed("DependencyUnsatisfiable", str(error)) from error
         except subprocess.TimeoutExpired as error:
             raise JobFailed(
@@ -275,6 +290,7 @@ class JobLife:
             raise JobFailed("OutputError", str(error)) from error
 
     def _check_output(self, output: Mapping[str, Any]) -> None:
+        check_size(output, "output")
         if self.job.function == "main" and "outputSpec" in self.job.executable.spec:
             check_values(self.job.executable.spec["outputSpec"], output)
         for reference in references_in(output):

@@ -1,4 +1,4 @@
-"""The simulated network: its rate and latency, and what was transferred."""
+"""The simulated network: its rate and latency, what was called and what was transferred."""
 
 import threading
 import time
@@ -30,15 +30,59 @@ class Transfer:
     sent: int
 
 
-class Network:
-    """The network of downloads; each response has a connection of its own."""
+@dataclass(frozen=True)
+class Request:
+    """A request that was answered, or refused.
 
-    def __init__(self, bytes_per_second: float = 0, latency: float = 0) -> None:
-        """`bytes_per_second` limits each connection (0: nothing does); `latency` is in seconds."""
+    Attributes:
+        route: as in the table of routes, or PUT or GET.
+        caller: id of the job or user who called, or who asked for the URL.
+    """
+
+    route: str
+    caller: str
+
+
+PUT, GET = "PUT (bytes of a file)", "GET (bytes of a file)"
+
+
+class Network:
+    """The network; each transfer has a connection of its own."""
+
+    def __init__(
+        self, bytes_per_second: float = 0, latency: float = 0, call_latency: float = 0
+    ) -> None:
+        """Sets what is slow: nothing, by default.
+
+        `bytes_per_second` limits each download; `latency` is how long each transfer takes to
+        begin, and `call_latency` how long each call of the API takes, both in seconds.
+        """
         self.bytes_per_second = bytes_per_second
         self.latency = latency
+        self.call_latency = call_latency
         self._lock = threading.Lock()
         self._transfers: list[Transfer] = []
+        self._requests: list[Request] = []
+
+    @property
+    def requests(self) -> list[Request]:
+        """All requests, in the order in which they came."""
+        with self._lock:
+            return list(self._requests)
+
+    def call(self, route: str, caller: str) -> None:
+        """Take note of a call of the API, and take its time."""
+        self._note(route, caller)
+        time.sleep(self.call_latency)
+
+    def receive(self, caller: str) -> None:
+        """Take note of an upload of bytes, and take the time until it begins."""
+        self._note(PUT, caller)
+        time.sleep(self.latency)
+
+    def _note(self, route: str, caller: str) -> None:
+        with self._lock:
+            self._requests.append(Request(route, caller))
 
     @property
     def transfers(self) -> list[Transfer]:
@@ -52,6 +96,7 @@ class Network:
         Here, as werkzeug closes nothing where the client has given up the connection.
         """
         sent = 0
+        self._note(GET, caller)
         time.sleep(self.latency)
         start = time.monotonic()
         try:

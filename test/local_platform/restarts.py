@@ -14,6 +14,9 @@ RESTARTABLE_REASONS = {
     *("JobTimeoutExceeded", "SpotInstanceInterruption", "UnresponsiveWorker"),
 }
 MOST_RESTARTS = 9
+# The key of the run specification that says which jobs are restarted by themselves: "all", or only
+# the "master", the job that was run, with everything below it.
+RESTARTABLE = "restartableEntryPoints"
 
 
 def check_policy(policy: Mapping[str, Any]) -> None:
@@ -27,6 +30,12 @@ def check_policy(policy: Mapping[str, Any]) -> None:
     for key, number in {**restart_on, "maxRestarts": policy.get("maxRestarts", 0)}.items():
         if type(number) is not int or not 0 <= number <= MOST_RESTARTS:
             raise InvalidInput(f"executionPolicy: {key} is from 0 to {MOST_RESTARTS}")
+
+
+def check_restartable(run_spec: Mapping[str, Any]) -> None:
+    """Refuse restartableEntryPoints that the platform does not know. Raises InvalidInput."""
+    if run_spec.get(RESTARTABLE, "master") not in ("master", "all"):
+        raise InvalidInput(f"runSpec.{RESTARTABLE} is 'master' or 'all'")
 
 
 def may_restart(policy: Mapping[str, Any], reason: str, earlier: Sequence[str]) -> bool:

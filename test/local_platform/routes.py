@@ -26,7 +26,7 @@ from .errors import InvalidInput, InvalidState, InvalidType, ResourceNotFound
 from .ids import class_of
 from .job import Job, describe_job
 from .jobs import EXECUTION_CLASSES
-from .restarts import check_policy
+from .restarts import check_policy, check_restartable
 from .runs import instance_type, run, run_part
 from .specs import check_spec, links_in
 from .store import Container, DataObject, Part, Placement, now_ms
@@ -271,6 +271,30 @@ def project_remove_objects(call: Call) -> Answer:
     return {"id": container.id}
 
 
+def project_archive(call: Call) -> Answer:
+    container = call.container(CONTRIBUTE)
+    all_copies = call.optional("allCopies", False)
+    count = call.platform.store.archive(container, _files_of(call, container), all_copies)
+    return {"id": container.id, "count": count}
+
+
+def project_unarchive(call: Call) -> Answer:
+    """Restore files, at no cost; a dry run is not supported."""
+    if call.optional("dryRun", False):
+        raise InvalidInput("this local platform has no dry run of unarchive")
+    container = call.container(CONTRIBUTE)
+    files = call.platform.store.unarchive(container, _files_of(call, container))
+    size = sum(item.size or 0 for item in files)
+    return {"id": container.id, "files": len(files), "size": size / 1e9, "cost": 0}
+
+
+def _files_of(call: Call, container: Container) -> list[str]:
+    """The files that a call names; this platform takes no folder here."""
+    if "folder" in call.body:
+        raise InvalidInput("this local platform archives files by their IDs only")
+    return call.strings("files")
+
+
 # Data objects of any class
 
 
@@ -347,7 +371,7 @@ def file_upload(call: Call) -> Answer:
     part = Part(call.required("size", int), call.required("md5", str))
     index = call.optional("index", 1)
     call.platform.store.announce_part(data_object, index, part)
-    token = call.platform.transfers.new_upload(Upload(data_object, index, part))
+    token = call.platform.transfers.new_upload(Upload(data_object, index, part, call.caller.id))
     return {
         "url": f"{call.platform.base_url}/upload/{token}",
         "headers": {"Content-Length": str(part.size)},
@@ -366,6 +390,12 @@ def file_download(call: Call) -> Answer:
     if wanted is not None and wanted != container_id:
         raise ResourceNotFound(f'"{data_object.id}" is not in "{wanted}"')
     call.platform.store.content(data_object)  # refused unless it is closed
+    archival_state = data_object.placements[container_id].archival_state
+    if archival_state != "live":
+        # In the words of the platform (dnanexus/dx-toolkit, issue 783).
+        raise InvalidState(
+            f"The file cannot be downloaded because it is in the {archival_state} state."
+        )
     name = call.optional("filename", data_object.placements[container_id].name)
     token, download = call.platform.transfers.new_download(
         data_object,
@@ -378,6 +408,8 @@ def file_download(call: Call) -> Answer:
         "url": f"{call.platform.base_url}/F/D/{token}/{quote(name, safe='')}",
         "headers": headers,
         "expires": int(download.expires * 1000),
+        # As dxpy reads it.
+        **({"security_status": "FLAGGED_MALICIOUS"} if data_object.flagged else {}),
     }
 
 
@@ -398,6 +430,7 @@ def applet_new(call: Call) -> Answer:
         check_spec(call.optional(key, []))
     instance_type(run_spec)
     check_policy(run_spec.get("executionPolicy", {}))
+    check_restartable(run_spec)
     for link in links_in(run_spec.get("bundledDepends", [])):
         bundle = call.platform.store.find_object(link.id)
         call.visible_container(bundle)
@@ -464,6 +497,8 @@ ROUTES: dict[str, Handler] = {
     "/{globalworkflow}/describe": globalworkflow_describe,
     "/project/new": project_new,
     "/{project}/destroy": project_destroy,
+    "/{project}/archive": project_archive,
+    "/{project}/unarchive": project_unarchive,
     "/{container}/describe": project_describe,
     "/{container}/listFolder": project_list_folder,
     "/{container}/newFolder": project_new_folder,
@@ -538,16 +573,16 @@ def _pattern(route: str) -> re.Pattern[str]:
     )
 
 
-_PATTERNS = [(_pattern(route), handler) for route, handler in ROUTES.items()]
+_PATTERNS = [(_pattern(route), route) for route in ROUTES]
 
 
-def find_route(path: str) -> tuple[Handler, str]:
-    """The handler for a path, and the id in it (empty where there is none).
+def find_route(path: str) -> tuple[str, str]:
+    """The route that a path is of, and the id in it (empty where there is none).
 
     Raises InvalidType for a route that this platform does not have: an answer would be a guess.
     """
-    for pattern, handler in _PATTERNS:
+    for pattern, route in _PATTERNS:
         match = pattern.fullmatch(path)
         if match:
-            return handler, match[1] if match.groups() else ""
+            return route, match[1] if match.groups() else ""
     raise InvalidType(f"this local platform has no route {path}")

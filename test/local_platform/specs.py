@@ -3,6 +3,7 @@
 https://documentation.dnanexus.com/developer/api/running-analyses/io-and-run-specifications
 """
 
+import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,6 +24,9 @@ FIELD_KEYS = {
     *("name", "class", "optional", "default", "choices", "suggestions", "patterns", "type"),
     *("group", "label", "help"),
 }
+# The platform limits the JSON of an input and of an output, and does not say where. Its makers' own
+# compiler moves what is longer than this into a file (dnanexus/dxCompiler, ExpertOptions.md).
+MOST_CHARACTERS = 100_000
 _FIELD_NAME = re.compile(r"[a-zA-Z_][0-9a-zA-Z_]*")
 T = TypeVar("T")
 
@@ -189,6 +193,15 @@ def with_defaults(fields: Sequence[Mapping[str, Any]], given: Mapping[str, Any])
     """The input that a job runs with: what was given, and the defaults of what was not."""
     defaults = {field["name"]: field["default"] for field in fields if "default" in field}
     return {**defaults, **given}
+
+
+def check_size(values: Mapping[str, Any], what: str) -> None:
+    """Refuse an input or output that is too long as JSON. Raises InvalidInput."""
+    characters = len(json.dumps(values))
+    if characters > MOST_CHARACTERS:
+        raise InvalidInput(
+            f"the {what} is {characters:,} characters of JSON, more than {MOST_CHARACTERS:,}"
+        )
 
 
 Pending = Callable[[object], object | None]

@@ -28,6 +28,8 @@ UPLOAD_PARAMETERS = {
 }
 # The platform takes its time to close a file; a client that does not wait must notice.
 CLOSING_SECONDS = 0.2
+# To restore an archived file takes hours on the platform.
+UNARCHIVING_SECONDS = 0.2
 _COPY_BYTES = 1024**2
 
 
@@ -66,6 +68,16 @@ class Placement:
     tags: list[str] = field(default_factory=list)
     properties: dict[str, str] = field(default_factory=dict)
     modified: int = field(default_factory=now_ms)
+    archival: str = "live"
+    # When a file that is being unarchived is live again.
+    live_from: float = 0
+
+    @property
+    def archival_state(self) -> str:
+        """live, archival (other copies are live), archived or unarchiving."""
+        if self.archival == "unarchiving" and time.time() >= self.live_from:
+            self.archival = "live"
+        return self.archival
 
 
 @dataclass
@@ -84,6 +96,8 @@ class DataObject:
     media: str | None = None
     size: int | None = None
     parts: dict[int, Part] = field(default_factory=dict)
+    # Whether the platform has found malicious software in the file: for tests to say.
+    flagged: bool = False
     # What `/applet/new` was given: specs, title, code.
     spec: dict[str, Any] = field(default_factory=dict)
 
@@ -264,6 +278,45 @@ class Store:
         if not data_object.placements:
             del self.objects[data_object.id]
             shutil.rmtree(self._folder_of(data_object), ignore_errors=True)
+
+    # Archived files
+
+    def archive(self, container: Container, objects: Iterable[str], all_copies: bool) -> int:
+        """Archive the copies of files in a container; returns how many.
+
+        A file is archived when all its copies are to be. Raises InvalidState for one that is not
+        closed (dnanexus/dx-toolkit, issue 940).
+        """
+        files = [self.object_in(object_id, container.id) for object_id in objects]
+        for item, _ in files:
+            if item.state != "closed":
+                raise InvalidState(f"Cannot archive {item.id} as it is in a non-closed state")
+        for item, placement in files:
+            copies = list(item.placements.values())
+            for one in copies if all_copies else [placement]:
+                one.archival = "archival"
+            if all(one.archival_state in ("archival", "archived") for one in copies):
+                for one in copies:
+                    one.archival = "archived"
+        return len(files)
+
+    def unarchive(self, container: Container, objects: Iterable[str]) -> list[DataObject]:
+        """Begin to restore files; those that are live stay so. Returns the ones that are restored.
+
+        The other copies of a file that was archived stay marked as to be archived.
+        """
+        found = []
+        for item, placement in [self.object_in(object_id, container.id) for object_id in objects]:
+            if placement.archival_state == "archived":
+                for other in item.placements.values():
+                    other.archival = "archival"
+                placement.archival = "unarchiving"
+                placement.live_from = time.time() + UNARCHIVING_SECONDS
+                found.append(item)
+            elif placement.archival_state == "archival":
+                placement.archival = "live"
+                found.append(item)
+        return found
 
     # The bytes of files
 

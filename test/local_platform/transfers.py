@@ -12,11 +12,12 @@ DEFAULT_DURATION_SECONDS = 24 * 3600
 
 @dataclass(frozen=True)
 class Upload:
-    """One part of one file."""
+    """One part of one file; `caller` is the id of who asked for the URL."""
 
     data_object: DataObject
     index: int
     part: Part
+    caller: str
 
 
 @dataclass(frozen=True)

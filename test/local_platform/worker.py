@@ -22,6 +22,8 @@ from .logs import JobLog
 
 # Where dxpy sends the messages of Python's logging; on a worker they are below /opt/dnanexus/log.
 _LOG_SOCKETS = ("priority", "bulk")
+# The reason of a failure for which memory or storage ran out.
+INSUFFICIENT = "AppInsufficientResourceError"
 # It gives their levels as syslog's numbers.
 _LOG_LEVELS = ("EMERG", "ALERT", "CRITICAL", "ERROR", "WARNING", "NOTICE", "INFO", "DEBUG")
 # A signal that is ignored stays so in every process below: a background process of a shell ignores
@@ -52,7 +54,7 @@ exec_code()
 """
 
 
-class DependencyUnsatisfiable(Exception):
+class PackageError(Exception):
     """A package that the applet declares is not on this machine."""
 
 
@@ -89,7 +91,7 @@ class Worker:
         self._lock = threading.Lock()
 
     def prepare(self) -> None:
-        """Prepare the machine. Raises DependencyUnsatisfiable for a package that is missing."""
+        """Prepare the machine. Raises PackageError for a package that is missing."""
         job = self._assignment
         self.home.mkdir(parents=True)
         for name, bundle in job.bundles.items():
@@ -215,11 +217,11 @@ def _provide(package: Mapping[str, str], bin_folder: Path) -> None:
     """Make a declared apt package usable in the job, from what this machine has.
 
     A package named python3-X is the Python module X; any other is the command of its name.
-    Raises DependencyUnsatisfiable where this machine has neither.
+    Raises PackageError where this machine has neither.
     """
     name = package["name"]
     if package.get("package_manager", "apt") != "apt":
-        raise DependencyUnsatisfiable(f"this local platform has apt packages only, not {name}")
+        raise PackageError(f"this local platform has apt packages only, not {name}")
     if name.startswith("python3-"):
         found = importlib.util.find_spec(name.removeprefix("python3-")) is not None
     else:
@@ -228,12 +230,17 @@ def _provide(package: Mapping[str, str], bin_folder: Path) -> None:
         if command is not None:
             (bin_folder / name).symlink_to(command)
     if not found:
-        raise DependencyUnsatisfiable(f"the apt package {name} is not on this machine")
+        raise PackageError(f"the apt package {name} is not on this machine")
 
 
 def _error_of(path: Path, exit_status: int) -> tuple[str, str]:
     """The type and message in job_error.json, or those of a program that did not write it."""
     match _read_json(path, None):
+        case {"error": {"type": "AppInternalError", "message": str(message)}} if message.startswith(
+            INSUFFICIENT
+        ):
+            # dxpy has an exception of this name, and writes that before the message.
+            return INSUFFICIENT, message
         case {"error": {"type": str(type_), "message": str(message)}}:
             return type_, message
     return "AppInternalError", f"The program exited with status {exit_status} and no job_error.json"

@@ -1,10 +1,13 @@
 """Jobs that get another try, and those that do not."""
 
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import dxpy
 import pytest
 
+from local_platform import worker
 from local_platform.restarts import may_restart
 from local_platform_tests.client import FAIL, Client, Fields, refused, states
 
@@ -133,6 +136,48 @@ def test_a_job_that_failed_by_itself_may_be_tried_again(client: Client) -> None:
     assert (ended["state"], ended["try"]) == ("failed", 2)
 
 
+def test_a_package_that_could_not_be_installed_may_be_tried_again(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    provide, failures = worker._provide, ["the mirror is busy"]
+
+    def fail_once(package: Mapping[str, str], bin_folder: Path) -> None:
+        if failures:
+            raise worker.PackageError(failures.pop())
+        provide(package, bin_folder)
+
+    monkeypatch.setattr(worker, "_provide", fail_once)
+    applet = client.applet(execDepends=[{"name": "samtools"}], **policy({"ExecutionError": 1}))
+    ended = client.run(applet)
+    assert (ended["state"], ended["try"]) == ("done", 1)
+    first = dxpy.api.job_describe(ended["id"], {"try": 0})
+    assert (first["failureReason"], first["failureMessage"]) == (
+        "ExecutionError",
+        "the mirror is busy",
+    )
+
+
+# An applet that runs out of memory, and says so with the exception of dxpy.
+OUT_OF_MEMORY = """\
+import dxpy
+from dxpy.exceptions import AppInsufficientResourceError
+
+@dxpy.entry_point("main")
+def main():
+    raise AppInsufficientResourceError("not enough memory")
+
+dxpy.run()
+"""
+
+
+def test_a_job_that_ran_out_of_memory_may_be_tried_again(client: Client) -> None:
+    once = policy({"AppInsufficientResourceError": 1, "AppInternalError": 0})
+    ended = client.run(client.applet(OUT_OF_MEMORY, **once))
+    assert (ended["state"], ended["try"]) == ("failed", 1)
+    assert ended["failureReason"] == "AppInsufficientResourceError"
+    assert ended["failureMessage"].endswith("not enough memory")
+
+
 def test_fault_found_with_the_input_is_final(client: Client) -> None:
     ended = client.run(client.applet(FAIL, **policy({"*": 3})))
     assert (ended["failureReason"], ended["try"]) == ("AppError", 0)
@@ -183,6 +228,11 @@ def test_restarts(
     while tried < len(reasons) and may_restart(limits, reasons[tried], reasons[:tried]):
         tried += 1
     assert tried == restarts
+
+
+def test_restartable_entry_points_that_nobody_knows_are_refused(client: Client) -> None:
+    with refused("InvalidInput", 422, "'master' or 'all'"):
+        client.applet(restartableEntryPoints="main")
 
 
 @pytest.mark.parametrize(

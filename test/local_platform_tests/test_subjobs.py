@@ -6,7 +6,7 @@ from typing import Any
 import dxpy
 import pytest
 
-from local_platform_tests.client import Client, Fields, states
+from local_platform_tests.client import Client, Fields, refused, states, wait_until
 
 # Lets a subjob for each word make a file, and another one join what they say.
 SPLIT = """\
@@ -126,16 +126,53 @@ def test_a_subjob_that_fails_fails_the_job_and_ends_all_others(client: Client, w
         client.wait_for_state(part["id"], "failed" if part["id"] == failed["id"] else "terminated")
 
 
+POLICY: dict[str, Any] = {"executionPolicy": {"restartOn": {"UnresponsiveWorker": 1}}}
+
+
 def test_a_subjob_that_lost_its_worker_is_tried_again_by_itself(client: Client) -> None:
-    policy = {"restartOn": {"UnresponsiveWorker": 1}}
-    job_id = split(client, "wait", "one", executionPolicy=policy)
+    job_id = split(client, "wait", "one", restartableEntryPoints="all", **POLICY)
     part = wait_for_part(client, job_id, "wait")
     client.platform.jobs.lose_worker(part)
     client.wait_for_try(part, 1)
     client.wait_for_line(part, "part wait")
+    others = [one for one in parts_of(client, job_id) if one["id"] != part]
+    assert [one["try"] for one in others] == [0, 0]
     client.platform.jobs.lose_worker(part)
     ended = client.ended(job_id)
     assert (ended["failureReason"], ended["try"]) == ("UnresponsiveWorker", 0)
+
+
+def test_by_default_the_whole_job_is_tried_again_with_new_subjobs(client: Client) -> None:
+    job_id = split(client, "wait", "one", **POLICY)
+    first = wait_for_part(client, job_id, "wait")
+    client.platform.jobs.lose_worker(first)
+    client.wait_for_try(job_id, 1)
+    assert client.job(first).try_number == 0
+    for part in parts_of(client, job_id)[:3]:
+        client.wait_for_state(part["id"], "failed", "terminated", "done")
+    wait_until(lambda: len(parts_of(client, job_id)) == 6)
+    assert [part["parentJobTry"] for part in parts_of(client, job_id)] == [0] * 3 + [1] * 3
+    # What is left of the first try is nothing that the second one waits for.
+    client.wait_for_state(job_id, "waiting_on_output")
+    client.dx("terminate", job_id)
+
+
+def test_a_job_that_is_tried_again_ends_the_subjobs_that_it_has_started(client: Client) -> None:
+    job_id = split(client, "wait", wait=True, restartableEntryPoints="all", **POLICY)
+    first = wait_for_part(client, job_id, "wait")
+    client.platform.jobs.lose_worker(job_id)
+    client.wait_for_try(job_id, 1)
+    client.wait_for_state(first, "terminated")
+    client.dx("terminate", job_id)
+
+
+def test_a_job_that_waits_for_its_subjobs_has_no_worker_to_lose(client: Client) -> None:
+    job_id = split(client, "wait", restartableEntryPoints="all", **POLICY)
+    wait_for_part(client, job_id, "wait")
+    client.wait_for_state(job_id, "waiting_on_output")
+    with pytest.raises(ValueError, match="no worker"):
+        client.platform.jobs.lose_worker(job_id)
+    client.dx("terminate", job_id)
 
 
 def test_to_terminate_a_job_ends_its_subjobs(client: Client) -> None:
@@ -149,3 +186,52 @@ def test_to_terminate_a_job_ends_its_subjobs(client: Client) -> None:
 def test_only_a_job_can_have_subjobs(client: Client) -> None:
     status, _ = client.request("/job/new", {"function": "part", "input": {}})
     assert status == 401
+
+
+# Makes output of a length, and gives it to another one.
+LONG = """\
+import dxpy
+
+@dxpy.entry_point("main")
+def main(characters, times=1):
+    parts = [dxpy.new_dxjob({"characters": characters}, "part") for _ in range(times)]
+    said = [part.get_output_ref("said") for part in parts]
+    return {"heard": dxpy.new_dxjob({"said": said}, "hear").get_output_ref("heard")}
+
+@dxpy.entry_point("part")
+def part(characters):
+    return {"said": "x" * characters}
+
+@dxpy.entry_point("hear")
+def hear(said):
+    return {"heard": sum(map(len, said))}
+
+dxpy.run()
+"""
+
+
+@pytest.mark.parametrize(
+    ("characters", "times", "reason", "what"),
+    [
+        (99_000, 1, None, ""),
+        (100_000, 1, "OutputError", "output"),
+        (60_000, 2, "InputError", "input"),
+    ],
+    ids=["within the limit", "an output over it", "outputs that are an input over it"],
+)
+def test_input_and_output_of_a_job_are_limited(
+    client: Client, characters: int, times: int, reason: str | None, what: str
+) -> None:
+    applet = client.applet(LONG, outputs=[{"name": "heard", "class": "int"}])
+    ended = client.run(applet, {"characters": characters, "times": times})
+    assert ended.get("failureReason") == reason
+    if reason:
+        assert f"the {what} is 1" in ended["failureMessage"]
+        assert "characters of JSON, more than 100,000" in ended["failureMessage"]
+    else:
+        assert ended["output"] == {"heard": characters}
+
+
+def test_an_input_that_is_too_long_is_refused_at_once(client: Client) -> None:
+    with refused("InvalidInput", 422, "the input is 1"):
+        client.start(client.applet(LONG), {"text": "x" * 100_000})

@@ -2,14 +2,16 @@
 
 import hashlib
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
-from urllib.request import Request, urlopen
+from urllib.request import Request as HttpRequest
+from urllib.request import urlopen
 
 import dxpy
 import pytest
 
 from local_platform import LocalPlatform
-from local_platform.network import Network, Transfer
+from local_platform.network import GET, PUT, Network, Request, Transfer
 from local_platform_tests.client import Client, error_of, refused, send, wait_until
 
 MIB = 1024**2
@@ -36,7 +38,7 @@ def upload(file_id: str, content: bytes, index: int = 1) -> None:
 
 
 def get(target: dict[str, Any], **headers: str) -> tuple[int, bytes]:
-    request = Request(target["url"], headers={**target["headers"], **headers})
+    request = HttpRequest(target["url"], headers={**target["headers"], **headers})
     with urlopen(request) as response:
         return response.status, response.read()
 
@@ -193,7 +195,7 @@ def test_a_range_has_both_its_ends(client: Client, range_: str, expected: bytes)
 def test_a_range_beyond_the_end_is_refused(client: Client) -> None:
     target = dxpy.api.file_download(client.file("digits", "0123456789"))
     headers = {**target["headers"], "Range": "bytes=10-12"}
-    request = Request(target["url"], headers=headers)
+    request = HttpRequest(target["url"], headers=headers)
     with pytest.raises(OSError, match="416"):
         urlopen(request)
 
@@ -234,7 +236,7 @@ def test_dx_make_download_url_gives_a_url_that_works(client: Client) -> None:
 
 @pytest.fixture
 def slow_network(platform: LocalPlatform, monkeypatch: pytest.MonkeyPatch) -> Network:
-    network = Network(bytes_per_second=10_000_000, latency=0.1)
+    network = Network(bytes_per_second=10_000_000, latency=0.1, call_latency=0.05)
     monkeypatch.setattr(platform, "network", network)
     return network
 
@@ -256,3 +258,30 @@ def test_what_went_over_the_network_is_known(client: Client, slow_network: Netwo
     part, rest = slow_network.transfers
     assert part == Transfer(file_id, "user-local", "bytes=10-19", 10)
     assert (rest.requested, 10 <= rest.sent < 1_000_000) == ("", True)
+
+
+def test_calls_and_transfers_take_their_time_and_are_known(
+    client: Client, slow_network: Network
+) -> None:
+    start = time.monotonic()
+    file_id = dxpy.upload_string("text", project=client.project, folder=client.folder).get_id()
+    client.wait_until_closed(file_id)
+    get(dxpy.api.file_download(file_id, {"preauthenticated": True}))
+    assert time.monotonic() - start >= 5 * 0.05 + 2 * 0.1
+    assert slow_network.requests == [
+        Request(route, "user-local")
+        for route in (
+            *("/file/new", "/{container}/describe", "/{file}/upload", PUT, "/{file}/close"),
+            *("/{file}/download", GET),
+        )
+    ]
+
+
+def test_a_call_that_takes_its_time_keeps_no_other_from_being_answered(
+    client: Client, slow_network: Network
+) -> None:
+    slow_network.call_latency = 0.5
+    start = time.monotonic()
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(lambda _: dxpy.api.system_whoami(), range(4)))
+    assert time.monotonic() - start < 1

@@ -45,3 +45,14 @@ def test_a_document_names_goals_and_files_that_exist(document: Path) -> None:
 def test_what_is_new_is_of_this_version() -> None:
     app = json.loads((ROOT / "dxapp.json").read_text())
     assert app["details"]["whatsNew"].startswith(f"* {app['version']}: ")
+
+
+def test_a_job_is_restarted_where_another_try_can_help() -> None:
+    run_spec = json.loads((ROOT / "dxapp.json").read_text())["runSpec"]
+    restarts = run_spec["executionPolicy"]["restartOn"]
+    assert run_spec["restartableEntryPoints"] == "all"
+    assert {reason for reason, number in restarts.items() if number > 0} == {
+        *("UnresponsiveWorker", "JMInternalError", "SpotInstanceInterruption"),
+        # Packages could not be installed; memory or storage ran out.
+        *("ExecutionError", "AppInsufficientResourceError"),
+    }

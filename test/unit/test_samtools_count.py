@@ -4,6 +4,8 @@ import errno
 import json
 import multiprocessing
 import re
+import shutil
+from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -20,29 +22,47 @@ from readcount import dnanexus
 from readcount.request.request import Request
 from steps import LINK
 
+BAM, INDEX = ({"$dnanexus_link": f"file-{letter * 24}"} for letter in "BJ")
+
 
 class Job:
-    """The platform's side of a job: hands out two local files and keeps what is uploaded."""
+    """The platform's side of a job: hands out local files and keeps what is uploaded."""
 
     def __init__(self, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """Starts in home, which stands for the worker's."""
-        self.home = home
         self.uploaded: dict[str, str] = {}
         self.tables: dict[str, str] = {}
         self.reports: dict[str, str] = {}
         self.media_types: dict[str, str | None] = {}
         self.indexes: dict[str, bytes] = {}
-        self.inputs: dict[str, list[str]] = {}
-        self.monkeypatch = monkeypatch
-        monkeypatch.chdir(home)
-        monkeypatch.setattr(dxpy, "download_all_inputs", self.download_all_inputs)
-        monkeypatch.setattr(dnanexus, "size_of", lambda link: 0)
+        self.inputs: dict[str, Path] = {}
+        # What the platform says of each input file.
+        self.size = 0
+        # What happens when a file is downloaded.
+        self.on_download: Callable[[], None] = lambda: None
+        monkeypatch.setattr(Path, "home", lambda: home)
+        monkeypatch.setattr(dxpy.api, "system_describe_data_objects", self.describe)
+        monkeypatch.setattr(dxpy.api, "file_download", lambda *asked: {"url": "https://x"})
+        monkeypatch.setattr(dxpy, "download_dxfile", self.download_dxfile)
         monkeypatch.setattr(dxpy, "upload_local_file", self.upload_local_file)
+        monkeypatch.chdir(home)
 
-    def download_all_inputs(self) -> dict[str, list[str]]:
-        return self.inputs
+    def describe(self, asked: dict[str, Any]) -> dict[str, Any]:
+        ids = [one["id"] for one in asked["objects"]]
+        return {
+            "results": [
+                {"describe": {"id": id, "name": self.inputs[id].name, "size": self.size}}
+                for id in ids
+            ]
+        }
 
-    def upload_local_file(self, filename: str, name: str, media_type: str | None) -> dxpy.DXFile:
+    def download_dxfile(self, dxid: str, filename: str, describe_output: dict[str, Any]) -> None:
+        self.on_download()
+        shutil.copy2(self.inputs[dxid], filename)
+
+    def upload_local_file(
+        self, filename: str, name: str, media_type: str | None, write_buffer_size: int
+    ) -> dxpy.DXFile:
         content = Path(filename).read_bytes()
         self.media_types[name] = media_type
         if name.endswith(".txt"):
@@ -57,18 +77,17 @@ class Job:
 
     def run(self, bam: Path, index: Path | None = None, **options: Any) -> dict[str, Any]:
         self.inputs = {
-            "mappings_sorted_bam_path": [str(bam)],
-            "mappings_sorted_bai_path": [str(index or f"{bam}.bai")],
+            BAM["$dnanexus_link"]: bam,
+            INDEX["$dnanexus_link"]: index or Path(f"{bam}.bai"),
         }
         output: dict[str, Any] = samtools_count.main(
-            mappings_sorted_bam=LINK, mappings_sorted_bai=LINK, **options
+            mappings_sorted_bam=BAM, mappings_sorted_bai=INDEX, **options
         )
         return output
 
     def run_without_index(self, bam: Path) -> dict[str, Any]:
-        """What dxpy gives has nothing of an input that was not given."""
-        self.inputs = {"mappings_sorted_bam_path": [str(bam)]}
-        output: dict[str, Any] = samtools_count.main(mappings_sorted_bam=LINK)
+        self.inputs = {BAM["$dnanexus_link"]: bam}
+        output: dict[str, Any] = samtools_count.main(mappings_sorted_bam=BAM)
         return output
 
 
@@ -255,36 +274,27 @@ def test_a_bam_that_cannot_be_read_is_the_users_to_mend(
     assert multiprocessing.active_children() == []
 
 
-def test_what_is_not_the_users_fault_is_an_internal_error(
-    job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(dnanexus, "size_of", lambda link: 10**18)
+def test_what_is_not_the_users_fault_is_an_internal_error(job: Job, tmp_path: Path) -> None:
+    job.size = 10**18
     with pytest.raises(dxpy.AppInternalError, match=r"need 2,000,000,000\.0 GB of disk"):
         job.run(make_bam(tmp_path, {"chr1": 1}))
 
 
-def test_a_full_disk_is_named_as_one(
-    job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def download_all_inputs() -> dict[str, list[str]]:
+def test_a_full_disk_is_named_as_one(job: Job, tmp_path: Path) -> None:
+    def fill_the_disk() -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(dxpy, "download_all_inputs", download_all_inputs)
+    job.on_download = fill_the_disk
     with pytest.raises(dxpy.AppInternalError, match="instance type with more storage"):
         job.run(make_bam(tmp_path, {"chr1": 1}))
 
 
 def test_the_pool_is_forked_before_transfers_start_threads(job: Job, tmp_path: Path) -> None:
     workers = []
-
-    def download_all_inputs() -> dict[str, list[str]]:
-        workers.append(len(multiprocessing.active_children()))
-        return job.inputs
-
-    job.monkeypatch.setattr(dxpy, "download_all_inputs", download_all_inputs)
+    job.on_download = lambda: workers.append(len(multiprocessing.active_children()))
     job.run(make_bam(tmp_path, {"chr1": 3}))
 
-    assert workers == [multiprocessing.cpu_count()]
+    assert workers == [multiprocessing.cpu_count()] * 2
 
 
 def test_the_log_tells_the_plan_and_the_end_and_nothing_of_small_regions(

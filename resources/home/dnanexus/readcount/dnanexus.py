@@ -1,36 +1,47 @@
-"""The platform's side of the applet: downloads, uploads, subjobs, the log, and kinds of errors."""
+"""The platform's side of the applet: downloads, uploads, the log, and kinds of errors."""
 
 import errno
 import mimetypes
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import dxpy
 
-from readcount.errors import MORE_STORAGE, InputError, ReadCountError
+from readcount.errors import MORE_MEMORY, MORE_STORAGE, InputError, ReadCountError
 from readcount.outputs.bedgraph import write_bedgraph
 from readcount.outputs.multiqc import format_multiqc
 from readcount.outputs.report import format_report
 from readcount.outputs.result import Result
 from readcount.outputs.text import format_counts, format_table, name_without_suffix
-from readcount.planning.merge import TaskCounts
+from readcount.platform_files import (
+    PlatformFile,
+    describe_files,
+    download_input,
+    streaming_url,
+)
 from readcount.request.request import Link, Request
 from readcount.source.files import (
     IndexedFile,
     InputFiles,
     check_disk,
-    compress_index,
     local_files,
     streamed_files,
 )
 
-# A URL for streaming is valid for longer than a job may run, which is 12 hours by the timeoutPolicy
-# in dxapp.json.
-URL_SECONDS = 13 * 3600
+# Not in older versions of dxpy. With the policy of the user's organisation that allows it, the
+# platform tries the job again one instance size up.
+INSUFFICIENT_RESOURCE = getattr(dxpy, "AppInsufficientResourceError", dxpy.AppInternalError)
+# The input of the job that merges what subjobs have counted.
+COUNTS = "counts"
+# Of a file that is uploaded. dxpy holds several parts of each file in memory, of 96 MiB by default,
+# and several files are uploaded at a time.
+PART_BYTES = 32 << 20
 # What the names of the output files begin with on the worker.
 OUTPUT = "output"
 
@@ -42,106 +53,83 @@ def log(message: str) -> None:
 
 @contextmanager
 def app_errors() -> Iterator[None]:
-    """Turns the package's errors into the platform's two kinds.
+    """Turns the package's errors into the platform's kinds.
 
     Raises:
         dxpy.AppError: an input is wrong, and the user can correct it.
-        dxpy.AppInternalError: counting failed.
+        dxpy.AppInsufficientResourceError: memory or storage of the worker ran out.
+        dxpy.AppInternalError: counting failed for another reason.
     """
     try:
         yield
     except ReadCountError as error:
         if error.details:
             log(error.details)
-        kind = dxpy.AppError if isinstance(error, InputError) else dxpy.AppInternalError
-        raise kind(str(error)) from None
+        if isinstance(error, InputError):
+            raise dxpy.AppError(str(error)) from None
+        if error.message.endswith((MORE_MEMORY, MORE_STORAGE)):
+            raise INSUFFICIENT_RESOURCE(str(error)) from None
+        raise dxpy.AppInternalError(str(error)) from None
     except OSError as error:
         if error.errno != errno.ENOSPC:
             raise
-        raise dxpy.AppInternalError(f"The disk of the worker is full. {MORE_STORAGE}") from error
+        raise INSUFFICIENT_RESOURCE(f"The disk of the worker is full. {MORE_STORAGE}") from error
 
 
-def fetch_inputs(request: Request) -> InputFiles:
-    """Downloads the input files, except for a BAM or CRAM that is streamed.
+@dataclass(frozen=True)
+class Inputs:
+    """The files of a job's input, as the platform describes them.
 
-    dxpy.download_all_inputs() takes them from the job itself.
+    Attributes:
+        files: those of the request, by the name of the input.
+        counts: what subjobs have counted; of the job that merges it.
     """
-    return _stream_inputs(request) if request.streamed else _download_inputs(request)
+
+    files: Mapping[str, PlatformFile]
+    counts: Sequence[PlatformFile] = ()
+
+    @property
+    def described(self) -> list[PlatformFile]:
+        """All of them."""
+        return [*self.files.values(), *self.counts]
 
 
-def _download_inputs(request: Request) -> InputFiles:
-    links = (request.mappings_sorted_bam, request.mappings_sorted_bai, request.regions_bed)
-    size = sum(size_of(link) for link in links if link)
+def describe_inputs(request: Request, counts: Sequence[Link] = ()) -> Inputs:
+    """Describes all files of the input, in one call; raises InputError if one cannot be read."""
+    given = [
+        (field, link)
+        for field in ("mappings_sorted_bam", "mappings_sorted_bai", "regions_bed")
+        if (link := getattr(request, field))
+    ]
+    files = describe_files([*given, *((COUNTS, link) for link in counts)])
+    return Inputs({file.field: file for file in files[: len(given)]}, files[len(given) :])
+
+
+def fetch_inputs(request: Request, inputs: Inputs) -> InputFiles:
+    """Downloads the input files side by side, except for a BAM or CRAM that is streamed.
+
+    Raises:
+        InputError: the platform does not give a file out.
+        DiskSpaceError: there is no room for them.
+    """
+    bam = inputs.files["mappings_sorted_bam"]
+    wanted = [file for file in inputs.files.values() if file is not bam or not request.streamed]
+    size = sum(file.size for file in wanted)
     check_disk(needed=size, free=shutil.disk_usage(Path.home()).free)
     start = time.monotonic()
-    inputs = dxpy.download_all_inputs()
+    with ThreadPoolExecutor() as threads:
+        url = threads.submit(streaming_url, bam) if request.streamed else None
+        folder = Path.home() / "in"
+        downloads = [threads.submit(download_input, file, folder) for file in wanted]
+    paths = {file.field: str(each.result()) for file, each in zip(wanted, downloads, strict=True)}
+    index, bed = paths.get("mappings_sorted_bai"), paths.get("regions_bed")
+    if url:
+        log(f"streaming {bam.name}: {_bytes(bam.size)}")
+        assert index, "streaming needs an index: see check_streaming()"
+        return streamed_files(url.result(), bam.local_name, bam.size, index, bed)
     seconds = time.monotonic() - start
-    (bam,) = inputs["mappings_sorted_bam_path"]
-    log(f"downloaded {Path(bam).name}: {_bytes(size)} in {seconds:,.1f} s, {_rate(size, seconds)}")
-    return local_files(bam, _first(inputs, "mappings_sorted_bai"), _first(inputs, "regions_bed"))
-
-
-def _stream_inputs(request: Request) -> InputFiles:
-    """Downloads the other files. The URL is a secret."""
-    inputs = dxpy.download_all_inputs(exclude=["mappings_sorted_bam"])
-    (index,) = inputs["mappings_sorted_bai_path"]
-    file = dxpy.get_handler(request.mappings_sorted_bam)
-    described = file.describe()
-    url, _ = file.get_download_url(preauthenticated=True, duration=URL_SECONDS)
-    log(f"streaming {described['name']}: {_bytes(described['size'])}")
-    name = described["name"].replace("/", "%2F")
-    bed = _first(inputs, "regions_bed")
-    return streamed_files(url, name, described["size"], index, bed)
-
-
-def _first(inputs: dict[str, Any], field: str) -> str | None:
-    """Returns the path of a file that was downloaded; None if the input was not given."""
-    paths: list[str | None] = inputs.get(f"{field}_path", [None])
-    return paths[0]
-
-
-def start_subjobs(
-    job_input: dict[str, Any], request: Request, index: Path, shards: int
-) -> dict[str, Any]:
-    """Starts a job for each shard, and one that merges what they count.
-
-    Each of them makes the same plan from the same inputs.
-
-    Returns:
-        References to what will be the outputs.
-    """
-    given = dict(job_input)
-    # Every one of them downloads the index.
-    if smaller := compress_index(index):
-        given["mappings_sorted_bai"] = upload(smaller, smaller.name)
-    jobs = [
-        dxpy.new_dxjob(
-            {**given, "shard": shard}, "count_shard", name=f"shard {shard + 1} of {shards}"
-        )
-        for shard in range(shards)
-    ]
-    counted = [job.get_output_ref("records") for job in jobs]
-    merging = dxpy.new_dxjob({**given, "counted": counted}, "merge", name="merge")
-    outputs = ["count_file", "counts_table", "multiqc_file", "total_records"]
-    if request.report:
-        outputs.append("report_file")
-    if request.bedgraph:
-        outputs += ["bedgraph_file", "bedgraph_index"]
-    return {name: merging.get_output_ref(name) for name in outputs}
-
-
-def shard_output(counted: list[TaskCounts]) -> dict[str, Any]:
-    """Returns the output of a shard: the records of each task, by its number in the plan."""
-    return {"records": {str(counts.task): list(counts.records) for counts in counted}}
-
-
-def tasks_of_shards(counted: Sequence[dict[str, Sequence[int]]]) -> list[TaskCounts]:
-    """Returns what the shards counted, from their outputs."""
-    return [
-        TaskCounts(int(number), tuple(records))
-        for shard in counted
-        for number, records in shard.items()
-    ]
+    log(f"downloaded {bam.name}: {_bytes(size)} in {seconds:,.1f} s, {_rate(size, seconds)}")
+    return local_files(paths["mappings_sorted_bam"], index, bed)
 
 
 def upload_outputs(result: Result, request: Request, file: IndexedFile) -> dict[str, Any]:
@@ -159,13 +147,14 @@ def upload_outputs(result: Result, request: Request, file: IndexedFile) -> dict[
     if request.bedgraph:
         files["bedgraph_file"] = Path(f"{OUTPUT}_count.bedgraph.gz")
         files["bedgraph_index"] = write_bedgraph(result, files["bedgraph_file"])
-    output: dict[str, Any] = {
-        field: upload(path, name + path.name.removeprefix(OUTPUT)) for field, path in files.items()
-    }
+    named = {field: (path, name + path.name.removeprefix(OUTPUT)) for field, path in files.items()}
     if not file.index_given:
         index_name = f"{request.output_prefix or bam_name}{file.index.suffix}"
-        output["index_file"] = upload(file.index, index_name)
-    return {**output, "total_records": result.total}
+        named["index_file"] = (file.index, index_name)
+    # An upload is six calls, one after another; those of several files go side by side.
+    with ThreadPoolExecutor(len(named)) as threads:
+        links = threads.map(lambda file: upload(*file), named.values())
+    return {**dict(zip(named, links, strict=True)), "total_records": result.total}
 
 
 def _write(ending: str, text: str) -> Path:
@@ -178,14 +167,12 @@ def _write(ending: str, text: str) -> Path:
 def upload(path: Path, name: str) -> Link:
     """Uploads a file under a name, which decides its media type, and returns a link to it."""
     media_type, _ = mimetypes.guess_type(name)
-    link: Link = dxpy.dxlink(dxpy.upload_local_file(str(path), name=name, media_type=media_type))
+    file = dxpy.upload_local_file(
+        str(path), name=name, media_type=media_type, write_buffer_size=PART_BYTES
+    )
+    link: Link = dxpy.dxlink(file)
     log(f"uploaded {name}")
     return link
-
-
-def size_of(link: Link) -> int:
-    """Returns the size of a file of the platform, in bytes."""
-    return int(dxpy.get_handler(link).describe()["size"])
 
 
 def _bytes(size: float) -> str:

@@ -57,5 +57,9 @@ class WorkerDiedError(ReadCountError):
     """A process of the Pool was killed or crashed."""
 
 
+class SubjobError(ReadCountError):
+    """What a subjob counted cannot be used."""
+
+
 class DiskSpaceError(ReadCountError):
     """The worker has no room for the inputs."""

@@ -16,6 +16,8 @@ Link = dict[str, Any]
 # Leaves room for the rest of a file name of at most 255 bytes.
 LONGEST_PREFIX = 100
 _NOT_IN_A_NAME = re.compile(r"[/\x00-\x1f\x7f]")
+# The platform's own compiler starts no more at a time (dnanexus/dxCompiler, Constants.scala).
+MOST_SUBJOBS = 500
 # Where counts come from.
 RECORDS, INDEX = "records", "index"
 # Of a region with two positions, which no name of a reference sequence is likely to end with.
@@ -124,8 +126,8 @@ def check_windows(size: int) -> None:
 
 def check_streaming(stream_bam: bool, subjobs: int, has_index: bool) -> None:
     """Raises InputError if the file cannot be streamed as the user asks for."""
-    if subjobs < 0:
-        raise InputError(f"subjobs: {subjobs} is not a number of jobs. Give 0 for one job.")
+    if not 0 <= subjobs <= MOST_SUBJOBS:
+        raise InputError(f"subjobs: must be from 0 (one job) to {MOST_SUBJOBS}, found {subjobs:,}.")
     if (stream_bam or subjobs) and not has_index:
         raise InputError(
             f"{'subjobs' if subjobs else 'stream_bam'}: a file that is streamed needs an index. "

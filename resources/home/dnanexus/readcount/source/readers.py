@@ -13,7 +13,7 @@ from http.client import HTTPException, HTTPResponse
 from pathlib import Path
 from typing import TypeVar
 
-from readcount.errors import CallError, NetworkError
+from readcount.errors import CallError, InputError, NetworkError, ReadCountError
 from readcount.formats.content import BEGINNING_BYTES
 from readcount.text import shorten
 
@@ -30,6 +30,7 @@ END_BYTES = 100
 # Bytes that go to a pipe at once.
 COPIED_BYTES = 1 << 20
 _RANGE_NOT_SATISFIABLE = 416
+_FORBIDDEN = (401, 403)
 
 
 class Stream(ABC):
@@ -171,8 +172,8 @@ class HttpStream(Stream):
                 raise EOFError
             except (OSError, HTTPException, EOFError) as error:
                 self.close()
-                failed = network_error(self._file.name, reason_of(error))
-                if self._failures == len(PAUSES):
+                failed = request_error(self._file.name, error)
+                if isinstance(failed, InputError) or self._failures == len(PAUSES):
                     raise failed from None
                 wait_after(failed, PAUSES[self._failures])
                 self._failures += 1
@@ -302,7 +303,8 @@ def read_url(url: str, name: str, start: int, size: int) -> bytes:
         size: how many.
 
     Raises:
-        NetworkError: they cannot be had.
+        InputError: the server refuses them; see request_error.
+        NetworkError: they cannot be had, for any other reason.
     """
     try:
         with open_url(url, start, size) as response:
@@ -310,16 +312,21 @@ def read_url(url: str, name: str, start: int, size: int) -> bytes:
     except (OSError, HTTPException) as error:
         if getattr(error, "code", None) == _RANGE_NOT_SATISFIABLE:
             return b""
-        raise network_error(name, reason_of(error)) from None
+        raise request_error(name, error) from None
 
 
 def open_url(url: str, start: int, size: int) -> HTTPResponse:
     """Requests bytes of a file; raises OSError or HTTPException."""
     # Imported here: it takes 30 ms to load, and a downloaded file does not need it.
+    import urllib.error
     import urllib.request
 
     request = urllib.request.Request(url, headers={"Range": f"bytes={start}-{start + size - 1}"})
-    response: HTTPResponse = urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS)
+    try:
+        response: HTTPResponse = urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS)
+    except urllib.error.HTTPError as error:
+        error.close()
+        raise
     return response
 
 
@@ -327,6 +334,18 @@ def reason_of(error: Exception) -> str:
     """Returns why a request failed, without its URL."""
     code = getattr(error, "code", None)
     return type(error).__name__ if code is None else f"HTTP status {code}"
+
+
+def request_error(name: str, error: Exception) -> ReadCountError:
+    """Returns the error for a request that failed: of 401 and 403 another try cannot help."""
+    if getattr(error, "code", None) in _FORBIDDEN:
+        return InputError(
+            f"mappings_sorted_bam: {shorten(name, NAME_LENGTH)} cannot be streamed "
+            f"({reason_of(error)}): the link to it has expired, the file was archived, or a policy "
+            "of its project forbids it. Run the job again without stream_bam, subjobs and "
+            "counts_from."
+        )
+    return network_error(name, reason_of(error))
 
 
 def network_error(name: str, reason: str) -> NetworkError:
@@ -351,7 +370,7 @@ def with_retries(work: Callable[[], T]) -> T:
     return work()
 
 
-def wait_after(error: CallError | NetworkError, seconds: float) -> None:
+def wait_after(error: ReadCountError, seconds: float) -> None:
     """Waits before a further attempt."""
     print(f"{error.details or error}\nTrying again in {seconds} s.", flush=True)
     time.sleep(seconds)

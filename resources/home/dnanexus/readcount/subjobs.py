@@ -1,0 +1,140 @@
+"""Subjobs: what each of them counts, how they are started, and the files with their counts.
+
+Every job makes the same plan from the same inputs. A subjob counts its share of the tasks, and its
+output is a file in the workspace that the jobs share, which the platform removes with the first
+job. The inputs and outputs of jobs hold links only: the platform limits their length.
+"""
+
+import hashlib
+import json
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import dxpy
+
+from readcount.counting.share import Share
+from readcount.dnanexus import COUNTS, upload
+from readcount.errors import SubjobError
+from readcount.planning.divide import divide
+from readcount.planning.merge import TaskCounts
+from readcount.planning.task import Plan
+from readcount.platform_files import PlatformFile, download
+from readcount.request.request import Request
+from readcount.source.files import InputFiles, compress_index
+
+# Calls of the API and transfers that run side by side; the platform takes 200 calls a second.
+SIDE_BY_SIDE = 16
+
+
+def divide_plan(
+    plan: Plan, request: Request, files: InputFiles, expected: str | None = None
+) -> tuple[str, list[Share]]:
+    """Divides the tasks of a plan among the subjobs, in the same way in every job.
+
+    Args:
+        plan: all tasks.
+        request: what the user asks for.
+        files: the input files.
+        expected: the digest that the first job has returned; None if this job is the first.
+
+    Returns:
+        A digest of what the plan is made from, and the share of each subjob.
+
+    Raises:
+        SubjobError: the plan of the first job was made from something else.
+    """
+    digest = _digest(request, files, len(plan.tasks))
+    if expected not in (None, digest):
+        raise SubjobError(
+            "This job has planned the count in another way than the job that started it. Run the "
+            "job again."
+        )
+    parts = divide(plan.tasks, request.subjobs)
+    return digest, [Share(digest, at, len(parts), tasks) for at, tasks in enumerate(parts)]
+
+
+def _digest(request: Request, files: InputFiles, tasks: int) -> str:
+    # The link to the index is another one in subjobs.
+    asked = {**asdict(request), "mappings_sorted_bai": None}
+    digest = hashlib.sha256(json.dumps([asked, tasks], sort_keys=True).encode())
+    for path in filter(None, [files.index, files.bed]):
+        digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()
+
+
+def start_subjobs(
+    job_input: dict[str, Any], request: Request, index: Path, digest: str, shares: Sequence[Share]
+) -> dict[str, Any]:
+    """Starts the subjobs, and a job that merges what they count.
+
+    It is the last thing that the first job does: if that loses its worker meanwhile, the platform
+    terminates the subjobs that it has started, and starts it again.
+
+    Args:
+        job_input: of this job.
+        request: the same.
+        index: path of the index.
+        digest: of the plan; see divide_plan.
+        shares: what each subjob is to count.
+
+    Returns:
+        References to what will be the outputs.
+    """
+    given = {**job_input, "plan": digest}
+    # Every one of them downloads the index.
+    if smaller := compress_index(index):
+        given["mappings_sorted_bai"] = upload(smaller, smaller.name)
+
+    def start(share: Share) -> Any:
+        return dxpy.new_dxjob({**given, "subjob": share.subjob}, "count_part", name=str(share))
+
+    with ThreadPoolExecutor(SIDE_BY_SIDE) as threads:
+        counts = [job.get_output_ref(COUNTS) for job in threads.map(start, shares)]
+    merging = dxpy.new_dxjob({**given, COUNTS: counts}, "merge", name="merge")
+    outputs = ["count_file", "counts_table", "multiqc_file", "total_records"]
+    if request.report:
+        outputs.append("report_file")
+    if request.bedgraph:
+        outputs += ["bedgraph_file", "bedgraph_index"]
+    return {name: merging.get_output_ref(name) for name in outputs}
+
+
+def upload_counts(share: Share, counted: Iterable[TaskCounts]) -> dict[str, Any]:
+    """Uploads what a subjob has counted; returns its output, a link to the file."""
+    # Imported here: numpy takes 0.1 s to load and only subjobs need it.
+    from readcount.counting.counts_file import write_counts
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "counts.npz"
+        write_counts(path, share, counted)
+        return {COUNTS: upload(path, f"{share}.npz")}
+
+
+def fetch_counts(files: Sequence[PlatformFile], shares: Sequence[Share]) -> Iterator[TaskCounts]:
+    """Yields what the subjobs have counted; reads a file when its counts are wanted.
+
+    Args:
+        files: of the subjobs, in their order.
+        shares: what each has counted.
+
+    Raises:
+        InputError: the platform does not give a file out.
+        SubjobError: a file is not that of its subjob.
+    """
+    from readcount.counting.counts_file import read_counts
+
+    if len(files) != len(shares):
+        raise SubjobError(
+            f"There are counts of {len(files):,} subjobs instead of {len(shares):,}. Run the job "
+            "again."
+        )
+    with tempfile.TemporaryDirectory() as folder:
+        paths = [Path(folder) / f"{number}.npz" for number in range(len(files))]
+        with ThreadPoolExecutor(SIDE_BY_SIDE) as threads:
+            list(threads.map(download, files, paths))
+        for path, share in zip(paths, shares, strict=True):
+            yield from read_counts(path, share)
