@@ -8,7 +8,6 @@ from pathlib import Path
 from readcount.errors import NEW_INDEX, InputError
 from readcount.formats.bam_index import BamIndex, IndexFormatError, read_index
 from readcount.formats.content import BAM_INDEXES, kind_of
-from readcount.formats.threads import in_threads
 from readcount.source.bam_parts import BamParts
 from readcount.source.evidence import NOT_COUNTED, Located
 from readcount.source.files import IndexedFile
@@ -218,8 +217,7 @@ class BamEvidence:
 
     def check_index(self, edges: Sequence[Edge]) -> None:
         """Raises InputError if the records at some places are not those of the index."""
-        run = in_threads if self.file.data.streamed else map
-        for _ in run(self.parts.check_edge, edges):
+        for _ in self.file.data.map(self.parts.check_edge, edges):
             pass
         self.parts.check_unplaced(self.located.stretches[-1])
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from readcount.errors import InputError
@@ -93,11 +94,11 @@ class BamParts:
             begin = stretch.begin >> 16
             step = (size - begin) // (UNPLACED_PLACES + 1)
             places = [begin + step * number for number in range(1, UNPLACED_PLACES + 1)]
-            found = [record_near(read, at, size) for at in places]
-            found.append(record_before(read, size << 16, self.first))
-        for record in found:
-            if record and record.tid != NO_REFERENCE:
-                raise self._mismatch(NO_REFERENCE, record.tid)
+            looks = [partial(record_near, read, at, size) for at in places]
+            looks.append(partial(record_before, read, size << 16, self.first))
+            for record in self.file.data.map(lambda look: look(), looks):
+                if record and record.tid != NO_REFERENCE:
+                    raise self._mismatch(NO_REFERENCE, record.tid)
 
     @contextmanager
     def _errors(self) -> Iterator[None]:

@@ -26,7 +26,6 @@ from readcount.formats.cram import (
     read_containers,
     read_crai,
 )
-from readcount.formats.threads import in_threads
 from readcount.source.cram_parts import CramParts
 from readcount.source.evidence import NOT_COUNTED, Located
 from readcount.source.files import IndexedFile
@@ -295,7 +294,7 @@ class CramEvidence:
             ]
             units = list(units)
             for at, unit in zip(
-                wanted, in_threads(self._read, [units[at] for at in wanted]), strict=True
+                wanted, self.file.data.map(self._read, [units[at] for at in wanted]), strict=True
             ):
                 units[at] = unit
         return Located(CramLayout(units, {*whole, *spans}))
@@ -339,8 +338,7 @@ class CramEvidence:
 
         None for those that several sequences share, and that have records without a position.
         """
-        read = in_threads if self.file.data.streamed else map
-        units = list(read(self._read, self._units))
+        units = list(self.file.data.map(self._read, self._units))
         layout = CramLayout(units, whole)
         numbers = []
         for stretch in layout.stretches:
