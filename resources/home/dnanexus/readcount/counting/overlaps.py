@@ -9,6 +9,7 @@ import numpy as np
 
 from readcount.formats.bam_stream import Ints, Positions
 from readcount.request.region import POSITION_BITS
+from readcount.request.span_columns import distinct
 from readcount.source.parts import Extent, Span
 
 
@@ -32,10 +33,7 @@ def count_overlaps(
     """
     sequence = np.array(tids, np.int64) << POSITION_BITS
     first, last = sequence + np.array(starts, np.int64), sequence + np.array(ends, np.int64)
-    bounds = np.concatenate((first, last))
-    # Both are nearly in order, which np.unique does not make use of.
-    bounds.sort(kind="stable")
-    bounds = bounds[np.diff(bounds, prepend=-1) != 0]
+    bounds = distinct(np.concatenate((first, last)))
     begun = np.zeros(len(bounds) + 1, np.int64)
     ended = np.zeros(len(bounds) + 1, np.int64)
     for some in records:

@@ -65,12 +65,12 @@ def profiles_of(result: Result) -> Profiles:
     # Here, as to load numpy takes 0.1 s, and only spans need it.
     import numpy as np
 
-    from readcount.request.span_columns import spans_in
+    from readcount.request.span_columns import distinct, spans_in
 
     spans, on, _, _ = spans_in(regions)
     sums = np.bincount(on, np.array(result.regions.records)[spans])
     totals: Counter[str] = Counter()
-    for number in np.unique(on).tolist():
+    for number in distinct(on).tolist():
         totals[regions.contigs[number]] += int(sums[number])
     largest = sorted(totals, key=lambda contig: -totals[contig])[:MOST_PROFILES]
     drawn = [contig for contig in result.lengths if contig in set(largest)]

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from readcount.planning.sizes import Sizes
 from readcount.request.region import LAST_POSITION
 from readcount.request.region_list import NONE, RegionList
-from readcount.request.span_columns import spans_in
+from readcount.request.span_columns import distinct, spans_in
 from readcount.source.parts import (
     Edge,
     Layout,
@@ -98,7 +98,7 @@ class LocatedSpans:
     @property
     def tids(self) -> set[int]:
         """Numbers of the sequences with spans."""
-        return set(np.unique(self.columns.tids).tolist())
+        return set(distinct(self.columns.tids).tolist())
 
 
 def locate_spans(
@@ -144,7 +144,7 @@ def _inner_parts(
 
     No other span needs them: else their records have to be looked at anyway.
     """
-    bounds = np.unique(np.concatenate((needed.lows, needed.highs)))
+    bounds = distinct(np.concatenate((needed.lows, needed.highs)))
     begun = np.bincount(np.searchsorted(bounds, needed.lows), minlength=len(bounds))
     ended = np.bincount(np.searchsorted(bounds, needed.highs), minlength=len(bounds))
     # How many spans need what is between two bounds.

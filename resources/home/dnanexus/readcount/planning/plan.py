@@ -94,7 +94,9 @@ def asked_tids(regions: RegionList, names: Sequence[str]) -> tuple[set[int], set
     whole = {tids[regions.numbers[at]] for at in regions.whole}
     if len(regions.whole) == len(regions):
         return whole, set()
-    return whole, {tids[regions.numbers[at]] for at in regions.spans()}
+    # There can be a million spans, and most lists have no whole sequence beside them.
+    of_spans = map(regions.numbers.__getitem__, regions.spans()) if whole else regions.numbers
+    return whole, {tids[number] for number in set(of_spans)}
 
 
 def tids_of(regions: RegionList, names: Sequence[str]) -> list[int]:

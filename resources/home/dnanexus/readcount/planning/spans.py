@@ -9,16 +9,14 @@ from collections.abc import Iterator, Sequence
 from itertools import accumulate, pairwise
 
 import numpy as np
-from numpy.typing import NDArray
 
 from readcount.planning.located import NO_END, NO_START, LocatedSpans, Needed
 from readcount.planning.sizes import Sizes, cut_part, runs
 from readcount.planning.task import Pass, Task
 from readcount.planning.whole import counting_task
 from readcount.request.region_list import NONE
+from readcount.request.span_columns import Ints, distinct
 from readcount.source.parts import Edge, Layout, Part, Span, Stretch, tid_at
-
-Ints = NDArray[np.int64]
 
 
 def span_tasks(spans: LocatedSpans, layout: Layout, sizes: Sizes) -> Iterator[Task]:
@@ -70,9 +68,9 @@ def _tasks_of_parts(spans: LocatedSpans, layout: Layout, sizes: Sizes) -> Iterat
             int(np.searchsorted(needed.lows, end, "right")),
         )
         of_spans = needed.spans[rows]
-        its = np.unique(of_spans[of_spans != NONE])
+        its = distinct(of_spans[of_spans != NONE])
         # A place without records may be after those of its sequence.
-        expected = set(np.unique(needed.tids[rows]).tolist())
+        expected = set(distinct(needed.tids[rows]).tolist())
         expected |= {tid for part in some for one in _within(part, layout) for tid in one.tids}
         yield _looking_task(spans, its, some, sorted(expected), sizes)
 
