@@ -22,21 +22,21 @@ def bedgraph_lines(result: Result) -> Iterator[str]:
     # Here, as to load numpy takes 0.1 s, and the counts of whole sequences do not need it.
     import numpy as np
 
-    number_of = {contig: number for number, contig in enumerate(result.lengths)}
+    tid_of = {contig: tid for tid, contig in enumerate(result.lengths)}
     regions, names = result.regions.regions, list(result.lengths)
-    of_sequence = [number_of.get(contig, NONE) for contig in regions.contigs]
-    on = np.array(of_sequence, np.int64)[np.array(regions.numbers)]
+    of_sequence = [tid_of.get(contig, NONE) for contig in regions.names_by_tid]
+    tids = np.array(of_sequence, np.int64)[np.array(regions.tids)]
     starts, ends = map(np.array, result.extents())
-    order = np.lexsort((ends, starts, on))
-    order = order[on[order] != NONE]
-    columns = on, starts, ends, np.array(result.regions.records)
+    order = np.lexsort((ends, starts, tids))
+    order = order[tids[order] != NONE]
+    columns = tids, starts, ends, np.array(result.regions.records)
     # In parts, as numbers of Python take four times the memory of a column.
     for first in range(0, len(order), LINES_TOGETHER):
         some = order[first : first + LINES_TOGETHER]
-        for number, start, end, records in zip(
+        for tid, start, end, records in zip(
             *(column[some].tolist() for column in columns), strict=True
         ):
-            yield f"{names[number]}\t{start}\t{end}\t{records}\n"
+            yield f"{names[tid]}\t{start}\t{end}\t{records}\n"
 
 
 def write_bedgraph(result: Result, path: Path) -> Path:

@@ -68,8 +68,8 @@ def parts_of_bar(result: Result) -> dict[str, int]:
         contigs = set(regions.used_contigs()) - {UNPLACED.contig}
         chosen = nsmallest(MOST_PARTS, contigs, key=lambda contig: _rank(contig, result.lengths))
         own = {contig: contig for contig in chosen} | {UNPLACED.contig: UNPLACED_PART}
-        parts_of = [own.get(contig, OTHER) for contig in regions.contigs]
-        names = map(parts_of.__getitem__, regions.numbers)
+        parts_of = [own.get(contig, OTHER) for contig in regions.names_by_tid]
+        names = map(parts_of.__getitem__, regions.tids)
     parts = Counter[str]()
     for name, more in zip(names, result.regions.records, strict=True):
         parts[name] += more
@@ -86,8 +86,8 @@ def _rank(contig: str, lengths: Mapping[str, int]) -> tuple[bool, int, str]:
 
 def _names(regions: RegionList) -> Iterator[str]:
     """Yields the name of each region's part, if each may have one."""
-    for number, label in zip(regions.numbers, regions.labels(), strict=True):
-        yield UNPLACED_PART if regions.contigs[number] == UNPLACED.contig else label
+    for tid, label in zip(regions.tids, regions.labels(), strict=True):
+        yield UNPLACED_PART if regions.names_by_tid[tid] == UNPLACED.contig else label
 
 
 def _more_than(most: int, names: Iterable[str]) -> bool:

@@ -67,17 +67,17 @@ def profiles_of(result: Result) -> Profiles:
 
     from readcount.request.span_columns import distinct, spans_in
 
-    spans, on, _, _ = spans_in(regions)
-    sums = np.bincount(on, np.array(result.regions.records)[spans])
+    region_ids, tids, _, _ = spans_in(regions)
+    sums = np.bincount(tids, np.array(result.regions.records)[region_ids])
     totals: Counter[str] = Counter()
-    for number in distinct(on).tolist():
-        totals[regions.contigs[number]] += int(sums[number])
+    for tid in distinct(tids).tolist():
+        totals[regions.names_by_tid[tid]] += int(sums[tid])
     largest = sorted(totals, key=lambda contig: -totals[contig])[:MOST_PROFILES]
     drawn = [contig for contig in result.lengths if contig in set(largest)]
     longest = max(result.lengths[contig] for contig in drawn)
     size = max(1, -(-longest // PARTS))
     parts = {contig: -(-result.lengths[contig] // size) for contig in drawn}
-    densities = _densities(result, spans, size, parts)
+    densities = _densities(result, region_ids, size, parts)
     top = _top(densities)
     profiles = [
         Profile(
@@ -92,13 +92,13 @@ def profiles_of(result: Result) -> Profiles:
 
 
 def _densities(
-    result: Result, spans: "NDArray[np.int64]", size: int, parts: Mapping[str, int]
+    result: Result, region_ids: "NDArray[np.int64]", size: int, parts: Mapping[str, int]
 ) -> dict[str, list[float]]:
     """Returns the records per megabase in each part of some sequences.
 
     Args:
         result: the counts.
-        spans: indexes of the regions that are parts of a sequence.
+        region_ids: indexes of the regions that are parts of a sequence.
         size: of a part in bases.
         parts: how many each sequence has, by name.
     """
@@ -107,11 +107,11 @@ def _densities(
     regions = result.regions.regions
     # The parts of all sequences in one column.
     begins = dict(zip(parts, accumulate(parts.values(), initial=0), strict=False))
-    begin_of = np.array([begins.get(contig, NONE) for contig in regions.contigs])
-    begin = begin_of[np.array(regions.numbers)[spans]]
-    spans, begin = spans[begin != NONE], begin[begin != NONE]
-    starts, ends = (np.array(column)[spans] for column in result.extents())
-    counted = np.array(result.regions.records)[spans]
+    begin_of = np.array([begins.get(contig, NONE) for contig in regions.names_by_tid])
+    begin = begin_of[np.array(regions.tids)[region_ids]]
+    region_ids, begin = region_ids[begin != NONE], begin[begin != NONE]
+    starts, ends = (np.array(column)[region_ids] for column in result.extents())
+    counted = np.array(result.regions.records)[region_ids]
     first, after = begin + starts // size, begin + (ends - 1) // size + 1
     number = sum(parts.values())
     in_one = after - first == 1

@@ -133,11 +133,11 @@ def rows_that_fit(result: Result, most_bytes: int = MOST_TABLE_BYTES) -> list[Ro
 
 def _unplaced(counts: RegionCounts) -> int | None:
     """Returns how many unplaced records were counted; None if they were not to be."""
-    contigs, numbers = counts.regions.contigs, counts.regions.numbers
-    if UNPLACED.contig not in contigs:
+    names_by_tid, tids = counts.regions.names_by_tid, counts.regions.tids
+    if UNPLACED.contig not in names_by_tid:
         return None
-    number = contigs.index(UNPLACED.contig)
-    return counts.records[numbers.index(number)] if number in numbers else None
+    tid = names_by_tid.index(UNPLACED.contig)
+    return counts.records[tids.index(tid)] if tid in tids else None
 
 
 def _row(number: int, count: RegionCount, lengths: Mapping[str, int], total: int) -> Row:

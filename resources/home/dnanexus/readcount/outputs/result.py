@@ -48,8 +48,8 @@ class Result:
         if NONE in starts:
             starts = array("q", map(max, starts, repeat(0)))
         if NONE in ends:
-            lengths = [self.lengths.get(contig, 0) for contig in regions.contigs]
-            of_each = map(lengths.__getitem__, regions.numbers)
+            lengths = [self.lengths.get(contig, 0) for contig in regions.names_by_tid]
+            of_each = map(lengths.__getitem__, regions.tids)
             ends = array(
                 "q",
                 (length if end == NONE else end for length, end in zip(of_each, ends, strict=True)),

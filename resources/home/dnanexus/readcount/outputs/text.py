@@ -26,11 +26,11 @@ def format_table(result: Result) -> str:
     as in `samtools idxstats`. If the counts are the numbers of the index, a last column says so.
     """
     counts, regions = result.regions, result.regions.regions
-    columns = zip(regions.labels(), regions.numbers, *result.extents(), counts.records, strict=True)
+    columns = zip(regions.labels(), regions.tids, *result.extents(), counts.records, strict=True)
     source = "\tindex" if result.from_index else ""
     lines = (
-        f"{label}\t{regions.contigs[on]}\t{start}\t{end}\t{end - start}\t{records}{source}\n"
-        for label, on, start, end, records in columns
+        f"{label}\t{regions.names_by_tid[tid]}\t{start}\t{end}\t{end - start}\t{records}{source}\n"
+        for label, tid, start, end, records in columns
     )
     heading = "\tcounts_from" if result.from_index else ""
     return f"region\tcontig\tstart\tend\tlength\trecords{heading}\n" + "".join(lines)

@@ -112,10 +112,10 @@ def locate_spans(
         layout: of the file.
         sizes: for the costs.
     """
-    region_ids, numbers, starts, ends = spans_in(regions)
+    region_ids, listed_tids, starts, ends = spans_in(regions)
     # The end of the sequence does not limit its records.
     ends = np.where(ends == NONE, LAST_POSITION + 1, ends)
-    columns = SpanColumns(np.array(tids, np.int64)[numbers], starts, ends)
+    columns = SpanColumns(np.array(tids, np.int64)[listed_tids], starts, ends)
     places = layout.places(columns)
     rows = places.spans
     needed = Needed(places.lows, places.highs, rows, columns.tids[rows], starts[rows], ends[rows])

@@ -95,10 +95,10 @@ def merge_counts(plan: Plan, counted: Iterable[TaskCounts]) -> MergedCounts:
             regions, or a region of the plan is in no task and not known to be empty.
     """
     records = array("q", [UNCOUNTED]) * len(plan.regions)
-    for number in plan.empty:
-        records[number] = 0
-    for number, known in plan.known.items():
-        records[number] = known
+    for region_id in plan.empty:
+        records[region_id] = 0
+    for region_id, known in plan.known.items():
+        records[region_id] = known
     decoded = dict.fromkeys(plan.complete, 0)
     waiting = dict(enumerate(plan.tasks))
     for counts in counted:
@@ -121,16 +121,16 @@ def merge_counts(plan: Plan, counted: Iterable[TaskCounts]) -> MergedCounts:
     return MergedCounts(RegionCounts(plan.regions, records), of_tids)
 
 
-def _add(records: "array[int]", numbers: Sequence[int], more: "array[int]") -> None:
+def _add(records: "array[int]", region_ids: Sequence[int], more: "array[int]") -> None:
     """Adds a task's counts; raises ValueError if their number is not that of its regions."""
-    if len(more) != len(numbers):
-        raise ValueError(f"{len(more)} counts for {len(numbers)} regions")
+    if len(more) != len(region_ids):
+        raise ValueError(f"{len(more)} counts for {len(region_ids)} regions")
     # All at once, where there are a million spans.
-    if isinstance(numbers, range) and records[numbers.start : numbers.stop].count(UNCOUNTED) == len(
-        numbers
-    ):
-        records[numbers.start : numbers.stop] = more
-        return
-    for number, counted in zip(numbers, more, strict=True):
-        before = records[number]
-        records[number] = counted if before == UNCOUNTED else before + counted
+    if isinstance(region_ids, range):
+        its = slice(region_ids.start, region_ids.stop)
+        if records[its].count(UNCOUNTED) == len(region_ids):
+            records[its] = more
+            return
+    for region_id, counted in zip(region_ids, more, strict=True):
+        before = records[region_id]
+        records[region_id] = counted if before == UNCOUNTED else before + counted

@@ -45,7 +45,7 @@ def plan_tasks(
     tids = tids_of(regions, names)
     wanted: dict[int, list[int]] = defaultdict(list)
     for at in regions.whole:
-        wanted[tids[regions.numbers[at]]].append(at)
+        wanted[tids[regions.tids[at]]].append(at)
     stretches = layout.stretches
     here = [at for at, one in enumerate(stretches) if not wanted.keys().isdisjoint(one.tids)]
     read = [at for at in here if not numbers or numbers[at] is None]
@@ -91,19 +91,20 @@ def asked_tids(regions: RegionList, names: Sequence[str]) -> tuple[set[int], set
         names: of the reference sequences, in the header's order.
     """
     tids = tids_of(regions, names)
-    whole = {tids[regions.numbers[at]] for at in regions.whole}
+    whole = {tids[regions.tids[at]] for at in regions.whole}
     if len(regions.whole) == len(regions):
         return whole, set()
     # There can be a million spans, and most lists have no whole sequence beside them.
-    of_spans = map(regions.numbers.__getitem__, regions.spans()) if whole else regions.numbers
-    return whole, {tids[number] for number in set(of_spans)}
+    of_spans = map(regions.tids.__getitem__, regions.spans()) if whole else regions.tids
+    return whole, {tids[listed] for listed in set(of_spans)}
 
 
 def tids_of(regions: RegionList, names: Sequence[str]) -> list[int]:
     """Returns the number in the header of each sequence of a list of regions."""
     numbers = {name: tid for tid, name in enumerate(names)}
     return [
-        NO_SEQUENCE if contig == UNPLACED.contig else numbers[contig] for contig in regions.contigs
+        NO_SEQUENCE if contig == UNPLACED.contig else numbers[contig]
+        for contig in regions.names_by_tid
     ]
 
 

@@ -66,7 +66,7 @@ def add_plain_lines(
     most = np.array([lengths[sequence.contig] for sequence in sequences])[columns.on]
     if not (np.all(starts < ends) and np.all(ends <= most)):
         return False
-    on = np.array([regions.number_of(one.contig, one.alias) for one in sequences])[columns.on]
+    on = np.array([regions.tid_of(one.contig, one.alias) for one in sequences])[columns.on]
     regions.extend_spans(on.tobytes(), starts.tobytes(), ends.tobytes(), columns.names)
     return True
 

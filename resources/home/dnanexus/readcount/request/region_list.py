@@ -44,10 +44,10 @@ class RegionList(ColumnList[Region]):
     and half-open, as those of Region.
 
     Attributes:
-        contigs: names of the reference sequences that regions are on, and that of UNPLACED; one
-            for each name by which a sequence was asked for.
+        names_by_tid: names of the reference sequences that regions are on, and that of UNPLACED;
+            one for each name by which a sequence was asked for.
         aliases: that name of each, if it is an alternative one.
-        numbers: which of these each region is on.
+        tids: which of these each region is on; see planning.plan.tids_of for those of the header.
         starts: the first position of each, or NONE.
         ends: the position after the last of each, or NONE.
         names: the name of each; empty if none has one.
@@ -59,53 +59,53 @@ class RegionList(ColumnList[Region]):
     """
 
     def __init__(self, regions: Iterable[Region] = ()) -> None:
-        self.contigs: list[str] = []
+        self.names_by_tid: list[str] = []
         self.aliases: list[str] = []
-        self.numbers = array("q")
+        self.tids = array("q")
         self.starts = array("q")
         self.ends = array("q")
         self.names: list[str] = []
         self.whole = array("q")
-        self._number_of: dict[tuple[str, str], int] = {}
+        self._tid_of: dict[tuple[str, str], int] = {}
         self.extend(regions)
 
     @classmethod
     def of_whole(cls, contigs: Iterable[str]) -> "RegionList":
         """Returns a list of whole reference sequences, of these names."""
         regions = cls()
-        regions.contigs = list(contigs)
-        number = len(regions.contigs)
+        regions.names_by_tid = list(contigs)
+        number = len(regions.names_by_tid)
         regions.aliases = [""] * number
-        regions.numbers = array("q", range(number))
+        regions.tids = array("q", range(number))
         regions.starts = array("q", [NONE]) * number
         regions.ends = array("q", [NONE]) * number
         regions.whole = array("q", range(number))
-        regions._number_of = {(contig, ""): at for at, contig in enumerate(regions.contigs)}
+        regions._tid_of = {(contig, ""): tid for tid, contig in enumerate(regions.names_by_tid)}
         return regions
 
     def __len__(self) -> int:
-        return len(self.numbers)
+        return len(self.tids)
 
     def item(self, at: int) -> Region:
         """Returns the region at an index."""
         name = self.names[at] if self.names else ""
-        return self.region(self.numbers[at], self.starts[at], self.ends[at], name)
+        return self.region(self.tids[at], self.starts[at], self.ends[at], name)
 
     def __iter__(self) -> Iterator[Region]:
         return map(
-            self.region, self.numbers, self.starts, self.ends, self.names or repeat("", len(self))
+            self.region, self.tids, self.starts, self.ends, self.names or repeat("", len(self))
         )
 
-    def region(self, number: int, start: int, end: int, name: str = "") -> Region:
+    def region(self, tid: int, start: int, end: int, name: str = "") -> Region:
         """Returns the region that a line of the columns stands for."""
-        contig = self.contigs[number]
+        contig = self.names_by_tid[tid]
         return Region(
             contig,
             None if start == NONE else start,
             None if end == NONE else end,
             name,
             contig != UNPLACED.contig,
-            self.aliases[number],
+            self.aliases[tid],
         )
 
     def spans(self) -> Sequence[int]:
@@ -116,22 +116,24 @@ class RegionList(ColumnList[Region]):
 
     def texts(self) -> Iterator[str]:
         """Yields each region as str() has it: 1-based, inclusive."""
-        labels = [alias or contig for alias, contig in zip(self.aliases, self.contigs, strict=True)]
-        for number, start, end in zip(self.numbers, self.starts, self.ends, strict=True):
+        labels = [
+            alias or contig for alias, contig in zip(self.aliases, self.names_by_tid, strict=True)
+        ]
+        for tid, start, end in zip(self.tids, self.starts, self.ends, strict=True):
             if start >= 0 and end >= 0:
-                yield f"{labels[number]}:{start + 1}-{end}"
+                yield f"{labels[tid]}:{start + 1}-{end}"
             elif start == end:
-                yield labels[number]
+                yield labels[tid]
             else:
-                yield str(self.region(number, start, end))
+                yield str(self.region(tid, start, end))
 
     def used_contigs(self) -> list[str]:
         """Returns the names of the sequences that regions are on, and that of UNPLACED."""
-        return [self.contigs[number] for number in sorted(set(self.numbers))]
+        return [self.names_by_tid[tid] for tid in sorted(set(self.tids))]
 
     def contig_of(self, at: int) -> str:
         """Returns the name of the sequence that a region is on, without making the region."""
-        return self.contigs[self.numbers[at]]
+        return self.names_by_tid[self.tids[at]]
 
     def labels(self) -> Iterator[str]:
         """Yields the name of each region, or the region as str() has it if it has no name."""
@@ -139,20 +141,20 @@ class RegionList(ColumnList[Region]):
             return self.texts()
         return (name or text for name, text in zip(self.names, self.texts(), strict=True))
 
-    def number_of(self, contig: str, alias: str = "") -> int:
+    def tid_of(self, contig: str, alias: str = "") -> int:
         """Returns the number of a sequence; adds it if it is not in the list."""
-        number = self._number_of.setdefault((contig, alias), len(self.contigs))
-        if number == len(self.contigs):
-            self.contigs.append(contig)
+        tid = self._tid_of.setdefault((contig, alias), len(self.names_by_tid))
+        if tid == len(self.names_by_tid):
+            self.names_by_tid.append(contig)
             self.aliases.append(alias)
-        return number
+        return tid
 
     def append(self, region: Region) -> None:
         """Adds a region."""
         if region.start is None and region.end is None:
             self.whole.append(len(self))
         self._add_names(1, [region.name])
-        self.numbers.append(self.number_of(region.contig, region.alias))
+        self.tids.append(self.tid_of(region.contig, region.alias))
         self.starts.append(NONE if region.start is None else region.start)
         self.ends.append(NONE if region.end is None else region.end)
 
@@ -165,17 +167,17 @@ class RegionList(ColumnList[Region]):
         before = len(self)
         self.whole.extend(before + at for at in regions.whole)
         self._add_names(len(regions), regions.names)
-        numbers = list(map(self.number_of, regions.contigs, regions.aliases))
-        self.numbers.extend(map(numbers.__getitem__, regions.numbers))
+        tids = list(map(self.tid_of, regions.names_by_tid, regions.aliases))
+        self.tids.extend(map(tids.__getitem__, regions.tids))
         self.starts.extend(regions.starts)
         self.ends.extend(regions.ends)
 
     def extend_spans(
-        self, numbers: bytes, starts: bytes, ends: bytes, names: Sequence[str] = ()
+        self, tids: bytes, starts: bytes, ends: bytes, names: Sequence[str] = ()
     ) -> None:
         """Adds spans by their columns, of 64-bit numbers; names may be left out."""
-        self._add_names(len(numbers) // self.numbers.itemsize, names)
-        self.numbers.frombytes(numbers)
+        self._add_names(len(tids) // self.tids.itemsize, names)
+        self.tids.frombytes(tids)
         self.starts.frombytes(starts)
         self.ends.frombytes(ends)
 
@@ -188,16 +190,16 @@ class RegionList(ColumnList[Region]):
 
     def on(self, wanted: Container[str]) -> "RegionList":
         """Returns the regions on the sequences of these names."""
-        keep = [contig in wanted for contig in self.contigs]
-        return self.at(compress(count(), map(keep.__getitem__, self.numbers)))
+        keep = [contig in wanted for contig in self.names_by_tid]
+        return self.at(compress(count(), map(keep.__getitem__, self.tids)))
 
     def at(self, numbers: Iterable[int]) -> "RegionList":
         """Returns the regions at these indexes."""
         chosen = list(numbers)
         regions = RegionList()
-        regions.contigs, regions.aliases = self.contigs[:], self.aliases[:]
-        regions._number_of = dict(self._number_of)
-        regions.numbers = array("q", map(self.numbers.__getitem__, chosen))
+        regions.names_by_tid, regions.aliases = self.names_by_tid[:], self.aliases[:]
+        regions._tid_of = dict(self._tid_of)
+        regions.tids = array("q", map(self.tids.__getitem__, chosen))
         regions.starts = array("q", map(self.starts.__getitem__, chosen))
         regions.ends = array("q", map(self.ends.__getitem__, chosen))
         regions.names = list(map(self.names.__getitem__, chosen)) if self.names else []

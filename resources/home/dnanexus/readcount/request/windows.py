@@ -31,12 +31,12 @@ def cut_into_windows(regions: RegionList, size: int, lengths: Mapping[str, int])
             "counted. Give a larger size, or fewer regions."
         )
     windows = RegionList()
-    numbers_of = {}
-    for used in sorted(set(regions.numbers)):
-        numbers_of[used] = windows.number_of(regions.contigs[used], regions.aliases[used])
-    for on, (start, end) in zip(map(numbers_of.__getitem__, regions.numbers), bounds, strict=True):
+    new_tids = {}
+    for used in sorted(set(regions.tids)):
+        new_tids[used] = windows.tid_of(regions.names_by_tid[used], regions.aliases[used])
+    for tid, (start, end) in zip(map(new_tids.__getitem__, regions.tids), bounds, strict=True):
         starts = array("q", range(start, end, size))
-        numbers = array("q", [on]) * len(starts)
+        tids = array("q", [tid]) * len(starts)
         ends = starts[1:] + array("q", [end])
-        windows.extend_spans(numbers.tobytes(), starts.tobytes(), ends.tobytes())
+        windows.extend_spans(tids.tobytes(), starts.tobytes(), ends.tobytes())
     return windows

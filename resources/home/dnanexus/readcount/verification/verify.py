@@ -108,9 +108,9 @@ def _require_at_most(counts: RegionCounts, most: Sequence[float], evidence: Evid
         evidence: of the file.
     """
     regions = counts.regions
-    most_of_each = map(most.__getitem__, regions.numbers)
+    most_of_each = map(most.__getitem__, regions.tids)
     for at in compress(count(), map(gt, counts.records, most_of_each)):
-        most_there = int(most[regions.numbers[at]])
+        most_there = int(most[regions.tids[at]])
         raise evidence.file.disagreement(str(regions[at]), counts.records[at], most_there)
 
 
@@ -127,11 +127,11 @@ def _classify(
         return (), (), range(len(counts))
     # There can be a million sequences: what is the same for all is not decided for each.
     has_number = [not evidence.numbers or tid in evidence.numbers for tid in tids]
-    numbered = [at for at in regions.whole if has_number[regions.numbers[at]]]
+    numbered = [at for at in regions.whole if has_number[regions.tids[at]]]
     unnumbered = (
         []
         if len(numbered) == len(regions.whole)
-        else [at for at in regions.whole if not has_number[regions.numbers[at]]]
+        else [at for at in regions.whole if not has_number[regions.tids[at]]]
     )
     return numbered, unnumbered, regions.spans()
 
