@@ -118,11 +118,11 @@ def prepare(request: Request, inputs: Inputs, processes: int, cores: int = 1) ->
 def finish(work: Work, request: Request, merged: MergedCounts) -> dict[str, Any]:
     """Verifies the counts and uploads the outputs; returns links to them."""
     evidence = work.alignments.evidence
-    counts = verify(merged, evidence, request.filters, work.from_index)
-    for check in counts.checks:
+    verified = verify(merged, evidence, request.filters, work.from_index)
+    for check in verified.checks:
         log(check)
     result = Result(
-        counts,
+        verified,
         work.alignments.lengths,
         records_counted=request.records_counted,
         regions_counted=describe_regions(request, work.files.bed),

@@ -88,11 +88,11 @@ def count_regions(
     numbers = range(len(plan.tasks))
     counted = count_tasks(plan, numbers, alignments.parts, request.filters, workers, log)
     merged = merge_counts(plan, counted)
-    counts = verify(merged, alignments.evidence, request.filters, from_index)
-    for check in counts.checks:
+    verified = verify(merged, alignments.evidence, request.filters, from_index)
+    for check in verified.checks:
         log(check)
     return Result(
-        counts,
+        verified,
         alignments.lengths,
         request.records_counted,
         describe_regions(request, files.bed),

@@ -267,13 +267,13 @@ def _count(bam: Path, choice: Choice, sender: Connection) -> None:
             alone.symlink_to(bam)
             (index,) = bam.parent.glob(f"{bam.name}.*")
             files = files_of(alone, index)
-            counts = count_regions(files, workers, lambda line: None, choice.request)
+            result = count_regions(files, workers, lambda line: None, choice.request)
     except ReadCountError:
         sender.send(None)
     except Exception as error:
         sender.send(error)
     else:
-        sender.send({str(count.region): count.records for count in counts.regions})
+        sender.send({str(count.region): count.records for count in result.counts})
 
 
 def count_as_the_tutorial(bam: Path, choice: Choice = WHOLE) -> Counts | None:

@@ -32,8 +32,8 @@ def counted(files: InputFiles) -> list[int]:
     alignments = open_alignments(files)
     plan, _ = planned(alignments)
     alignments.evidence.check_index(plan.edges)
-    counts = verify(count_here(alignments, plan), alignments.evidence)
-    return list(counts.regions.records)
+    verified = verify(count_here(alignments, plan), alignments.evidence)
+    return list(verified.counts.records)
 
 
 def message_for(files: InputFiles) -> str:
@@ -279,9 +279,9 @@ def test_without_statistics_there_is_no_number_to_compare_with(tmp_path: Path) -
     alignments = opened(bam, without_statistics(bam))
     assert alignments.evidence.numbers == {1: 0}
     plan, _ = planned(alignments, ask(include_unplaced=True))
-    counts = verify(count_here(alignments, plan), alignments.evidence)
-    assert list(counts.regions.records) == [3, 0, 2, 2]
-    assert counts.checks[-1] == (
+    verified = verify(count_here(alignments, plan), alignments.evidence)
+    assert list(verified.counts.records) == [3, 0, 2, 2]
+    assert verified.checks[-1] == (
         "counts of 3 regions are those of all records in the file; the index has no statistics to "
         "compare with"
     )

@@ -27,8 +27,8 @@ def counts_of(alignments: Alignments, request: Request, costs: Costs = DOWNLOADE
     plan, from_index = planned(alignments, request, processes=3, costs=costs)
     alignments.evidence.check_index(plan.edges)
     merged = count_here(alignments, plan, request.filters)
-    counts = verify(merged, alignments.evidence, request.filters, from_index)
-    return list(counts.regions.records)
+    verified = verify(merged, alignments.evidence, request.filters, from_index)
+    return list(verified.counts.records)
 
 
 def expected(records: Sequence[Record], plan: Plan, filters: Filters = NO_FILTERS) -> list[int]:

@@ -38,7 +38,7 @@ def counted(files: InputFiles, request: Request = FROM_INDEX) -> Result:
 
 
 def counts_of(files: InputFiles, request: Request = FROM_INDEX) -> dict[str, int]:
-    return {str(one.region): one.records for one in counted(files, request).regions}
+    return {str(one.region): one.records for one in counted(files, request).counts}
 
 
 def refusal_of(files: InputFiles, request: Request = FROM_INDEX) -> str:
@@ -75,20 +75,20 @@ def test_of_a_cram_they_are_those_of_containers(tmp_path: Path) -> None:
     bam = make_bam(tmp_path, {"chr1": 3000, "chr2": 2000}, unplaced=7)
     cram = cram_of(bam, "no_ref=1", "seqs_per_slice=500", "multi_seq_per_slice=0")
     result = counted(files_of(cram))
-    assert {str(one.region): one.records for one in result.regions} == {
+    assert {str(one.region): one.records for one in result.counts} == {
         "chr1": 3000,
         "chr2": 2000,
         "*": 7,
     }
-    assert "all 11 containers; 0 shared" in " ".join(result.counts.checks)
+    assert "all 11 containers; 0 shared" in " ".join(result.verified.checks)
 
 
 def test_containers_that_sequences_share_are_decoded(tmp_path: Path) -> None:
     cram = cram_of(make_bam(tmp_path, READS, unplaced=3), "no_ref=1", "multi_seq_per_slice=1")
     result = counted(files_of(cram))
-    assert [one.records for one in result.regions] == [*READS.values(), 3]
+    assert [one.records for one in result.counts] == [*READS.values(), 3]
     assert "1 container; 1 shared by several sequences was decoded" in " ".join(
-        result.counts.checks
+        result.verified.checks
     )
 
 
@@ -236,4 +236,4 @@ def test_the_outputs_say_where_the_counts_are_from(tmp_path: Path) -> None:
     page = format_report(result, "sample.bam", "sample")
     assert "records, by the index</div>" in page
     assert "the other records were not counted" in page
-    assert isinstance(result.counts, VerifiedCounts)
+    assert isinstance(result.verified, VerifiedCounts)

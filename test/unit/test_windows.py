@@ -72,15 +72,15 @@ def test_a_record_counts_in_each_window_that_it_overlaps(tmp_path: Path) -> None
         request = ask(windows=100, include_unplaced=True)
         result = count_regions(files, workers, lambda line: None, request)
     assert "in windows of 100 bases" in result.regions_counted
-    assert result.regions[-1] == RegionCount(UNPLACED, 1)
-    assert [count.records for count in result.regions[:-1]] == [
+    assert result.counts[-1] == RegionCount(UNPLACED, 1)
+    assert [count.records for count in result.counts[:-1]] == [
         sum(
             record.contig == count.region.contig
             and record.start < (count.region.end or 0)
             and record.end > (count.region.start or 0)
             for record in records_of(bam)
         )
-        for count in result.regions[:-1]
+        for count in result.counts[:-1]
     ]
     index = write_bedgraph(result, tmp_path / "x.bedgraph.gz")
     assert index.name == "x.bedgraph.gz.tbi"
@@ -88,9 +88,9 @@ def test_a_record_counts_in_each_window_that_it_overlaps(tmp_path: Path) -> None
         every = list(opened.fetch())
         assert "".join(f"{line}\n" for line in every) == "".join(bedgraph_lines(result))
         # Unplaced records have no position.
-        assert len(every) == len(result.regions) - 1
+        assert len(every) == len(result.counts) - 1
         lines = list(opened.fetch("chr1", 250, 450))
-    wanted = [count.records for count in result.regions[2:5]]
+    wanted = [count.records for count in result.counts[2:5]]
     assert lines == [
         f"chr1\t{start}\t{start + 100}\t{records}"
         for start, records in zip((200, 300, 400), wanted, strict=True)

@@ -23,13 +23,13 @@ def bedgraph_lines(result: Result) -> Iterator[str]:
     import numpy as np
 
     tid_of = {contig: tid for tid, contig in enumerate(result.lengths)}
-    regions, names = result.regions.regions, list(result.lengths)
+    regions, names = result.counts.regions, list(result.lengths)
     of_sequence = [tid_of.get(contig, NONE) for contig in regions.names_by_tid]
     tids = np.array(of_sequence, np.int64)[np.array(regions.tids)]
     starts, ends = map(np.array, result.extents())
     order = np.lexsort((ends, starts, tids))
     order = order[tids[order] != NONE]
-    columns = tids, starts, ends, np.array(result.regions.records)
+    columns = tids, starts, ends, np.array(result.counts.records)
     # In parts, as numbers of Python take four times the memory of a column.
     for first in range(0, len(order), LINES_TOGETHER):
         some = order[first : first + LINES_TOGETHER]

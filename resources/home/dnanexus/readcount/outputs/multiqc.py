@@ -62,7 +62,7 @@ def parts_of_bar(result: Result) -> dict[str, int]:
     chromosomes and then the longest, and all others together. The parts do not depend on the
     records, so that samples with the same header have the same ones.
     """
-    regions = result.regions.regions
+    regions = result.counts.regions
     names = _names(regions)
     if _more_than(MOST_PARTS, _names(regions)):
         contigs = set(regions.used_contigs()) - {UNPLACED.contig}
@@ -71,7 +71,7 @@ def parts_of_bar(result: Result) -> dict[str, int]:
         parts_of = [own.get(contig, OTHER) for contig in regions.names_by_tid]
         names = map(parts_of.__getitem__, regions.tids)
     parts = Counter[str]()
-    for name, more in zip(names, result.regions.records, strict=True):
+    for name, more in zip(names, result.counts.records, strict=True):
         parts[name] += more
     for last in (OTHER, UNPLACED_PART):
         if last in parts:

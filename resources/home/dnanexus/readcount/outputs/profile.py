@@ -59,7 +59,7 @@ def profiles_of(result: Result) -> Profiles:
 
     A region counts in each part that it overlaps, with its share. A part without regions has none.
     """
-    regions = result.regions.regions
+    regions = result.counts.regions
     if len(regions) - len(regions.whole) < LEAST_REGIONS:
         return Profiles()
     # Here, as to load numpy takes 0.1 s, and only spans need it.
@@ -68,7 +68,7 @@ def profiles_of(result: Result) -> Profiles:
     from readcount.request.span_columns import distinct, spans_in
 
     region_ids, tids, _, _ = spans_in(regions)
-    sums = np.bincount(tids, np.array(result.regions.records)[region_ids])
+    sums = np.bincount(tids, np.array(result.counts.records)[region_ids])
     totals: Counter[str] = Counter()
     for tid in distinct(tids).tolist():
         totals[regions.names_by_tid[tid]] += int(sums[tid])
@@ -104,14 +104,14 @@ def _densities(
     """
     import numpy as np
 
-    regions = result.regions.regions
+    regions = result.counts.regions
     # The parts of all sequences in one column.
     begins = dict(zip(parts, accumulate(parts.values(), initial=0), strict=False))
     begin_of = np.array([begins.get(contig, NONE) for contig in regions.names_by_tid])
     begin = begin_of[np.array(regions.tids)[region_ids]]
     region_ids, begin = region_ids[begin != NONE], begin[begin != NONE]
     starts, ends = (np.array(column)[region_ids] for column in result.extents())
-    counted = np.array(result.regions.records)[region_ids]
+    counted = np.array(result.counts.records)[region_ids]
     first, after = begin + starts // size, begin + (ends - 1) // size + 1
     number = sum(parts.values())
     in_one = after - first == 1

@@ -98,9 +98,9 @@ def format_report(result: Result, bam_name: str, name: str) -> str:
         name=name,
         result=result,
         records_counted=shorten(result.records_counted, LONGEST_NAME),
-        regions=len(result.regions),
-        with_records=len(result.regions) - result.regions.records.count(0),
-        unplaced=_unplaced(result.regions),
+        regions=len(result.counts),
+        with_records=len(result.counts) - result.counts.records.count(0),
+        unplaced=_unplaced(result.counts),
         rows=rows,
         drawn=drawn,
         charts=charts_of(drawn),
@@ -121,9 +121,9 @@ def rows_that_fit(result: Result, most_bytes: int = MOST_TABLE_BYTES) -> list[Ro
     total = result.total
     rows: list[Row] = []
     size = 0
-    records = result.regions.records
+    records = result.counts.records
     for at in sorted(range(len(records)), key=records.__getitem__, reverse=True):
-        row = _row(at + 1, result.regions[at], result.lengths, total)
+        row = _row(at + 1, result.counts[at], result.lengths, total)
         size += ROW_BYTES + len(escape(row.name + row.position).encode())
         if size > most_bytes:
             return rows

@@ -31,17 +31,17 @@ class VerifiedCounts:
     """Counts that agree with the evidence; only verify() makes them.
 
     Attributes:
-        regions: a count for each, in the order of the output.
+        counts: one for each region, in the order of the output.
         checks: what the counts were found to agree with, in words.
     """
 
-    regions: RegionCounts
+    counts: RegionCounts
     checks: tuple[str, ...] = ()
 
     @property
     def total(self) -> int:
         """The sum over the regions; a record counts once for each region that it overlaps."""
-        return sum(self.regions.records)
+        return sum(self.counts.records)
 
 
 @without_collector()
