@@ -114,7 +114,7 @@ def count_all(parts: Parts, number: int, task: Task, filters: Filters) -> TaskCo
         raise failure(parts.file, f"counting {task.label} of", ["samtools", "view"], 0, answer)
     records = int(answer)
     _check_number(parts, task, records, view.sent, filters)
-    decoded = {task.only.tid: records} if filters.none else None
+    decoded = {task.only.tid: records} if filters.is_empty else None
     return TaskCounts(number, [records] * len(task.region_ids), decoded, view.warnings)
 
 
@@ -131,7 +131,7 @@ def count_overlapping(parts: Parts, number: int, task: Task, filters: Filters) -
     with decoding(parts, task, ["-u", "--no-PG"], None, filters) as view:
         try:
             records = read_positions(view.stdout)
-            if filters.none:
+            if filters.is_empty:
                 records = within_extents(records, view.sent.extents)
             counts = count_overlaps(tallied(records, decoded), task.tids, task.starts, task.ends)
         except (OSError, ValueError, LookupError) as error:
@@ -141,12 +141,12 @@ def count_overlapping(parts: Parts, number: int, task: Task, filters: Filters) -
     if unexpected := decoded.keys() - set(task.expected):
         found = record_of(parts.header, min(unexpected))
         raise parts.file.mismatch(f"the file has {found} where the index has none")
-    return TaskCounts(number, counts, decoded if filters.none else None, view.warnings)
+    return TaskCounts(number, counts, decoded if filters.is_empty else None, view.warnings)
 
 
 def _check_number(parts: Parts, task: Task, records: int, sent: Sent, filters: Filters) -> None:
     """Raises InputError if samtools has read another number of records than was sent."""
     there = sent.records
-    if there is None or records == there or (not filters.none and records < there):
+    if there is None or records == there or (not filters.is_empty and records < there):
         return
     raise parts.file.disagreement(task.label, records, there)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pysam
 
 from readcount.outputs.result import Result
-from readcount.request.region_list import NONE
+from readcount.request.region_list import UNSET
 
 # A tabix index holds no positions beyond this (SAM specification, section 5.1.1, which it follows).
 LONGEST_IN_TBI = 1 << 29
@@ -24,11 +24,11 @@ def bedgraph_lines(result: Result) -> Iterator[str]:
 
     tid_of = {contig: tid for tid, contig in enumerate(result.lengths)}
     regions, names = result.counts.regions, list(result.lengths)
-    of_sequence = [tid_of.get(contig, NONE) for contig in regions.names_by_tid]
+    of_sequence = [tid_of.get(contig, UNSET) for contig in regions.names_by_tid]
     tids = np.array(of_sequence, np.int64)[np.array(regions.tids)]
     starts, ends = map(np.array, result.extents())
     order = np.lexsort((ends, starts, tids))
-    order = order[tids[order] != NONE]
+    order = order[tids[order] != UNSET]
     columns = tids, starts, ends, np.array(result.counts.records)
     # In parts, as numbers of Python take four times the memory of a column.
     for first in range(0, len(order), LINES_TOGETHER):

@@ -7,7 +7,7 @@ from itertools import accumulate
 from typing import TYPE_CHECKING
 
 from readcount.outputs.result import Result
-from readcount.request.region_list import NONE
+from readcount.request.region_list import UNSET
 
 if TYPE_CHECKING:
     import numpy as np
@@ -107,9 +107,9 @@ def _densities(
     regions = result.counts.regions
     # The parts of all sequences in one column.
     begins = dict(zip(parts, accumulate(parts.values(), initial=0), strict=False))
-    begin_of = np.array([begins.get(contig, NONE) for contig in regions.names_by_tid])
+    begin_of = np.array([begins.get(contig, UNSET) for contig in regions.names_by_tid])
     begin = begin_of[np.array(regions.tids)[region_ids]]
-    region_ids, begin = region_ids[begin != NONE], begin[begin != NONE]
+    region_ids, begin = region_ids[begin != UNSET], begin[begin != UNSET]
     starts, ends = (np.array(column)[region_ids] for column in result.extents())
     counted = np.array(result.counts.records)[region_ids]
     first, after = begin + starts // size, begin + (ends - 1) // size + 1

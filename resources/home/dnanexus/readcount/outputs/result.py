@@ -7,7 +7,7 @@ from itertools import repeat
 
 from readcount.planning.merge import RegionCounts
 from readcount.request.region import Region
-from readcount.request.region_list import NONE
+from readcount.request.region_list import UNSET
 from readcount.verification.verify import VerifiedCounts
 
 
@@ -45,14 +45,14 @@ class Result:
         """Returns the starts and the ends that extent() gives, of all regions."""
         regions = self.counts.regions
         starts, ends = regions.starts, regions.ends
-        if NONE in starts:
+        if UNSET in starts:
             starts = array("q", map(max, starts, repeat(0)))
-        if NONE in ends:
+        if UNSET in ends:
             lengths = [self.lengths.get(contig, 0) for contig in regions.names_by_tid]
             of_each = map(lengths.__getitem__, regions.tids)
             ends = array(
                 "q",
-                (length if end == NONE else end for length, end in zip(of_each, ends, strict=True)),
+                (length if end == UNSET else end for length, end in zip(of_each, ends, strict=True)),
             )
         return starts, ends
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from readcount.planning.sizes import Sizes
 from readcount.request.region import LAST_POSITION
-from readcount.request.region_list import NONE, RegionList
+from readcount.request.region_list import UNSET, RegionList
 from readcount.request.span_columns import distinct, spans_in
 from readcount.source.parts import (
     Edge,
@@ -40,7 +40,7 @@ class Needed:
     Attributes:
         lows: offset at which a row begins.
         highs: offset at which it ends.
-        spans: index of the span that needs it; NONE for none.
+        spans: index of the span that needs it; UNSET for none.
         tids: number of the reference sequence.
         starts: records before the row end at this position or before; NO_START if they may not.
         ends: records after the row begin at this position or after; NO_END if they may not.
@@ -114,7 +114,7 @@ def locate_spans(
     """
     region_ids, listed_tids, starts, ends = spans_in(regions)
     # The end of the sequence does not limit its records.
-    ends = np.where(ends == NONE, LAST_POSITION + 1, ends)
+    ends = np.where(ends == UNSET, LAST_POSITION + 1, ends)
     columns = SpanColumns(np.array(tids, np.int64)[listed_tids], starts, ends)
     places = layout.places(columns)
     rows = places.spans
@@ -207,7 +207,7 @@ def _nearly_complete(
 
 def _with_whole(needed: Needed, stretches: Sequence[Stretch]) -> Needed:
     """Returns what is needed, and all of some stretches."""
-    columns = np.array([(one.begin, one.end, NONE, one.tid) for one in stretches], np.int64)
+    columns = np.array([(one.begin, one.end, UNSET, one.tid) for one in stretches], np.int64)
     lows, highs, spans, tids = columns.reshape(-1, 4).T
     limits = np.full(len(lows), NO_START), np.full(len(lows), NO_END)
     return _joined(needed, Needed(lows, highs, spans, tids, *limits))

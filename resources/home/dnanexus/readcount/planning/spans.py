@@ -14,7 +14,7 @@ from readcount.planning.located import NO_END, NO_START, LocatedSpans, Needed
 from readcount.planning.sizes import Sizes, cut_part, runs
 from readcount.planning.task import Pass, Task
 from readcount.planning.whole import counting_task
-from readcount.request.region_list import NONE
+from readcount.request.region_list import UNSET
 from readcount.request.span_columns import Ints, distinct
 from readcount.source.parts import Edge, Layout, Part, Span, Stretch, tid_at
 
@@ -68,7 +68,7 @@ def _tasks_of_parts(spans: LocatedSpans, layout: Layout, sizes: Sizes) -> Iterat
             int(np.searchsorted(needed.lows, end, "right")),
         )
         of_spans = needed.spans[rows]
-        its = distinct(of_spans[of_spans != NONE])
+        its = distinct(of_spans[of_spans != UNSET])
         # A place without records may be after those of its sequence.
         expected = set(distinct(needed.tids[rows]).tolist())
         expected |= {tid for part in some for one in _within(part, layout) for tid in one.tids}

@@ -29,7 +29,7 @@ class Filters:
     read_groups: tuple[str, ...] = ()
 
     @property
-    def none(self) -> bool:
+    def is_empty(self) -> bool:
         """Whether every record counts."""
         return self == NO_FILTERS
 

@@ -12,7 +12,7 @@ from readcount.request.region import UNPLACED, Region
 T = TypeVar("T")
 
 # In the columns of positions, for what a Region has as None.
-NONE = -1
+UNSET = -1
 
 
 class ColumnList(Sequence[T]):
@@ -48,8 +48,8 @@ class RegionList(ColumnList[Region]):
             one for each name by which a sequence was asked for.
         aliases: that name of each, if it is an alternative one.
         tids: which of these each region is on; see planning.plan.tids_of for those of the header.
-        starts: the first position of each, or NONE.
-        ends: the position after the last of each, or NONE.
+        starts: the first position of each, or UNSET.
+        ends: the position after the last of each, or UNSET.
         names: the name of each; empty if none has one.
         whole: indexes of those that are a whole sequence, or UNPLACED.
 
@@ -77,8 +77,8 @@ class RegionList(ColumnList[Region]):
         number = len(regions.names_by_tid)
         regions.aliases = [""] * number
         regions.tids = array("q", range(number))
-        regions.starts = array("q", [NONE]) * number
-        regions.ends = array("q", [NONE]) * number
+        regions.starts = array("q", [UNSET]) * number
+        regions.ends = array("q", [UNSET]) * number
         regions.whole = array("q", range(number))
         regions._tid_of = {(contig, ""): tid for tid, contig in enumerate(regions.names_by_tid)}
         return regions
@@ -101,8 +101,8 @@ class RegionList(ColumnList[Region]):
         contig = self.names_by_tid[tid]
         return Region(
             contig,
-            None if start == NONE else start,
-            None if end == NONE else end,
+            None if start == UNSET else start,
+            None if end == UNSET else end,
             name,
             contig != UNPLACED.contig,
             self.aliases[tid],
@@ -155,8 +155,8 @@ class RegionList(ColumnList[Region]):
             self.whole.append(len(self))
         self._add_names(1, [region.name])
         self.tids.append(self.tid_of(region.contig, region.alias))
-        self.starts.append(NONE if region.start is None else region.start)
-        self.ends.append(NONE if region.end is None else region.end)
+        self.starts.append(UNSET if region.start is None else region.start)
+        self.ends.append(UNSET if region.end is None else region.end)
 
     def extend(self, regions: Iterable[Region]) -> None:
         """Adds regions."""
@@ -203,6 +203,6 @@ class RegionList(ColumnList[Region]):
         regions.starts = array("q", map(self.starts.__getitem__, chosen))
         regions.ends = array("q", map(self.ends.__getitem__, chosen))
         regions.names = list(map(self.names.__getitem__, chosen)) if self.names else []
-        spans = map(gt, map(add, regions.starts, regions.ends), repeat(2 * NONE))
+        spans = map(gt, map(add, regions.starts, regions.ends), repeat(2 * UNSET))
         regions.whole = array("q", compress(count(), map(not_, spans)))
         return regions

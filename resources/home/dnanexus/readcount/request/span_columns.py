@@ -20,7 +20,7 @@ class SpanColumns(NamedTuple):
         region_ids: indexes of the regions in the list.
         tids: which sequence of the list each is on.
         starts: of each, 0-based; 0 where the region has none.
-        ends: the position after the last of each; NONE for none.
+        ends: the position after the last of each; UNSET for none.
     """
 
     region_ids: Ints

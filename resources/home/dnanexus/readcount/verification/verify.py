@@ -123,7 +123,7 @@ def _classify(
     there is one.
     """
     regions = counts.regions
-    if not filters.none:
+    if not filters.is_empty:
         return (), (), range(len(counts))
     # There can be a million sequences: what is the same for all is not decided for each.
     has_number = [not evidence.numbers or tid in evidence.numbers for tid in tids]
