@@ -15,7 +15,7 @@ from dx_client import Applet, Dx, Run
 from local_platform import LocalPlatform
 from local_platform.faults import Fault, Injection, answer, corrupt, cut, lose_request
 from local_platform.job import Job
-from local_platform.specs import MOST_CHARACTERS
+from local_platform.specs import MAX_CHARACTERS
 from messages import is_a_known_message
 from oracle import expected_count_file
 
@@ -211,7 +211,7 @@ def test_counts_that_are_too_long_for_json_are_handed_over(
     run = applet.run(bam, index_of(bam), "windows=1000", "report=false", "subjobs=2")
     assert run.state == "done", run.failure
     assert (run.count_file, run.table) == (on_disk.count_file, on_disk.table)
-    assert len(json.dumps(run.table)) > 10 * MOST_CHARACTERS
+    assert len(json.dumps(run.table)) > 10 * MAX_CHARACTERS
     (merge,) = (job for job in subjobs_of(platform, run.job["id"]) if job.function == "merge")
     # dxpy writes the whole input to the log.
     assert len(json.dumps(merge.input)) < 1_000

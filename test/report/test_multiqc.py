@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import Browser
 
 from multiqc_run import sections
-from readcount.outputs.multiqc import MOST_PARTS, format_multiqc
+from readcount.outputs.multiqc import MAX_PARTS, format_multiqc
 from readcount.outputs.result import Result
 from readcount.planning.merge import RegionCount, RegionCounts
 from readcount.request.region import Region
@@ -51,7 +51,7 @@ def test_thousands_of_sequences_make_a_plot_that_can_be_read(tmp_path: Path) -> 
         write_sample(tmp_path / "in", sample, {f"contig{n}": n for n in range(3000)})
     (plot,) = sections(tmp_path / "in")
     for row in plot.values():
-        assert len(row) == MOST_PARTS + 1
+        assert len(row) == MAX_PARTS + 1
         assert sum(int(float(number)) for number in row.values()) == sum(range(3000))
 
 

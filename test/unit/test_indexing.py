@@ -15,7 +15,7 @@ from fuzz import bgzf
 from messages import is_a_known_message
 from readcount.errors import MESSAGE_LENGTH, DiskSpaceError, InputError, ReadCountError
 from readcount.source.alignments import Alignments, open_alignments
-from readcount.source.bam import LONGEST_IN_BAI
+from readcount.source.bam import MAX_LENGTH_IN_BAI
 from readcount.source.commands import make_index
 from readcount.source.files import IndexedFile, InputFiles, local_files
 from readcount.source.readers import LocalFile
@@ -66,7 +66,7 @@ def test_the_index_is_the_one_that_samtools_makes(tmp_path: Path, cores: int) ->
 
 
 @pytest.mark.parametrize(
-    ("longest", "suffix"), [(LONGEST_IN_BAI, ".bai"), (LONGEST_IN_BAI + 1, ".csi")]
+    ("longest", "suffix"), [(MAX_LENGTH_IN_BAI, ".bai"), (MAX_LENGTH_IN_BAI + 1, ".csi")]
 )
 def test_a_sequence_that_no_bai_can_hold_gets_a_csi(
     tmp_path: Path, longest: int, suffix: str
@@ -79,7 +79,7 @@ def test_a_sequence_that_no_bai_can_hold_gets_a_csi(
 
 
 def test_a_cram_gets_a_crai(tmp_path: Path) -> None:
-    lengths = {"chr1": LONGEST_IN_BAI + 1}
+    lengths = {"chr1": MAX_LENGTH_IN_BAI + 1}
     cram = cram_of(write_bam(tmp_path, lengths, [Read("chr1", 7), Read(None)], csi=True))
     expected = Path(f"{cram}.crai").read_bytes()
     alignments, log = open_and_index(without_index(cram))

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from readcount.outputs.report import (
-    MOST_BARS,
+    MAX_BARS,
     draw,
     format_report,
     powers_of_ten,
@@ -23,7 +23,7 @@ from readcount.request.request import Request
 from readcount.verification.verify import VerifiedCounts
 from steps import ask
 
-MOST_BYTES = 500_000
+MAX_BYTES = 500_000
 
 
 def counts_of(records: dict[str, int], length: int = 10**6) -> Result:
@@ -46,7 +46,7 @@ def test_all_regions_are_in_the_table_in_the_order_of_the_files() -> None:
     assert names_in_table(page) == list(records)
     assert "regions with most records, of 3,366, in" in page
     assert "This page shows" not in page
-    assert len(page.encode()) < MOST_BYTES
+    assert len(page.encode()) < MAX_BYTES
 
 
 def test_of_too_many_regions_the_page_shows_the_largest_and_says_so() -> None:
@@ -57,7 +57,7 @@ def test_of_too_many_regions_the_page_shows_the_largest_and_says_so() -> None:
     assert names == [f"contig{n}" for n in range(199_999, 199_999 - len(names), -1)]
     assert f"shows the {len(names):,} regions with most records, of 200,000." in page
     assert "sample_count.tsv" in page
-    assert len(page.encode()) < MOST_BYTES
+    assert len(page.encode()) < MAX_BYTES
 
 
 @pytest.mark.parametrize("letter", ["x", "&", "<", "'", "\U0001d535"])
@@ -65,7 +65,7 @@ def test_of_too_many_regions_the_page_shows_the_largest_and_says_so() -> None:
 def test_long_names_do_not_make_a_long_page(letter: str, length: int) -> None:
     regions = 2000 if length == 300 else 60
     page = page_of(counts_of({f"{n}{letter * length}": 5 for n in range(regions)}))
-    assert len(page.encode()) < MOST_BYTES
+    assert len(page.encode()) < MAX_BYTES
     assert len(names_in_table(page)) >= 60
 
 
@@ -78,7 +78,7 @@ def test_as_many_rows_as_fit_are_kept() -> None:
 def test_the_chart_has_the_largest_regions_in_the_order_of_the_files() -> None:
     page = page_of(counts_of({f"c{n}": n for n in range(200)}))
     labels = re.findall(r'<li title="(\w+)">', page)
-    assert labels == [f"c{n}" for n in range(200 - MOST_BARS, 200)]
+    assert labels == [f"c{n}" for n in range(200 - MAX_BARS, 200)]
 
 
 def windows_of(contig: str, number: int) -> Result:

@@ -32,8 +32,8 @@ MAX_SLICES = 100_000
 _INDEX_LINE = re.compile(r"(-?\d{1,10})\t(-?\d{1,10})\t(-?\d{1,10})" + r"\t(\d{1,19})" * 3)
 # The header of a container with up to some 60 slices, and the longest: each number takes up to 5
 # bytes.
-HEADER_BYTES = 256
-MAX_HEADER_BYTES = 5 * (MAX_SLICES + 20)
+CONTAINER_HEADER_BYTES = 256
+MAX_CONTAINER_HEADER_BYTES = 5 * (MAX_SLICES + 20)
 # The reference sequence of a container that may hold records of several.
 SEVERAL = -2
 
@@ -108,7 +108,7 @@ def container_at(read: Read, offset: int) -> Container:
     Raises:
         ContainerError: there is none, or its header is corrupt.
     """
-    for size in (HEADER_BYTES, MAX_HEADER_BYTES):
+    for size in (CONTAINER_HEADER_BYTES, MAX_CONTAINER_HEADER_BYTES):
         data = read(offset, size)
         try:
             return _parse_container(data, offset)

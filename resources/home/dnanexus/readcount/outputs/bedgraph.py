@@ -9,7 +9,7 @@ from readcount.outputs.result import Result
 from readcount.request.region_list import UNSET
 
 # A tabix index holds no positions beyond this (SAM specification, section 5.1.1, which it follows).
-LONGEST_IN_TBI = 1 << 29
+MAX_LENGTH_IN_TBI = 1 << 29
 LINES_TOGETHER = 1 << 16
 
 
@@ -51,7 +51,7 @@ def write_bedgraph(result: Result, path: Path) -> Path:
         file.writelines(bedgraph_lines(result))
     pysam.tabix_compress(str(text), str(path), force=True)
     text.unlink()
-    csi = max(result.lengths.values(), default=0) > LONGEST_IN_TBI
+    csi = max(result.lengths.values(), default=0) > MAX_LENGTH_IN_TBI
     index = Path(f"{path}.{'csi' if csi else 'tbi'}")
     pysam.tabix_index(str(path), force=True, preset="bed", csi=csi, index=str(index))
     return index

@@ -17,11 +17,11 @@ from readcount.request.regions import is_primary_chromosome
 from readcount.text import shorten
 
 # Parts of a bar that a reader can still distinguish: chromosomes 1 to 22, X, Y and M.
-MOST_PARTS = 25
+MAX_PARTS = 25
 OTHER = "all other"
 UNPLACED_PART = "without a place"
 # Of a heading.
-LONGEST_TEXT = 200
+MAX_TEXT_LENGTH = 200
 
 
 def format_multiqc(result: Result, sample: str) -> str:
@@ -30,7 +30,7 @@ def format_multiqc(result: Result, sample: str) -> str:
     MultiQC puts the samples of all files with the same id into one section. Counts with different
     filters cannot be compared, so they get sections of their own.
     """
-    asked = escape(shorten(result.records_counted, LONGEST_TEXT))
+    asked = escape(shorten(result.records_counted, MAX_TEXT_LENGTH))
     section_id = f"samtools_count_{sha256(result.records_counted.encode()).hexdigest()[:8]}"
     section: dict[str, object] = {
         "id": section_id,
@@ -64,9 +64,9 @@ def parts_of_bar(result: Result) -> dict[str, int]:
     """
     regions = result.counts.regions
     names = _names(regions)
-    if _more_than(MOST_PARTS, _names(regions)):
+    if _more_than(MAX_PARTS, _names(regions)):
         contigs = set(regions.used_contigs()) - {UNPLACED.contig}
-        chosen = nsmallest(MOST_PARTS, contigs, key=lambda contig: _rank(contig, result.lengths))
+        chosen = nsmallest(MAX_PARTS, contigs, key=lambda contig: _rank(contig, result.lengths))
         own = {contig: contig for contig in chosen} | {UNPLACED.contig: UNPLACED_PART}
         parts_of = [own.get(contig, OTHER) for contig in regions.names_by_tid]
         names = map(parts_of.__getitem__, regions.tids)

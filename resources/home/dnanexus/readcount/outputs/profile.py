@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 # Of the longest sequence that is drawn, and how many sequences are.
 PARTS = 200
-MOST_PROFILES = 50
+MAX_PROFILES = 50
 # With fewer regions there is a bar for each.
-LEAST_REGIONS = 51
+MIN_REGIONS = 51
 # Of all parts, so that one with repeats does not make the others flat.
 SHARE_ON_SCALE = 0.99
 
@@ -60,7 +60,7 @@ def profiles_of(result: Result) -> Profiles:
     A region counts in each part that it overlaps, with its share. A part without regions has none.
     """
     regions = result.counts.regions
-    if len(regions) - len(regions.whole) < LEAST_REGIONS:
+    if len(regions) - len(regions.whole) < MIN_REGIONS:
         return Profiles()
     # Here, as to load numpy takes 0.1 s, and only spans need it.
     import numpy as np
@@ -72,7 +72,7 @@ def profiles_of(result: Result) -> Profiles:
     totals: Counter[str] = Counter()
     for tid in distinct(tids).tolist():
         totals[regions.names_by_tid[tid]] += int(sums[tid])
-    largest = sorted(totals, key=lambda contig: -totals[contig])[:MOST_PROFILES]
+    largest = sorted(totals, key=lambda contig: -totals[contig])[:MAX_PROFILES]
     drawn = [contig for contig in result.lengths if contig in set(largest)]
     longest = max(result.lengths[contig] for contig in drawn)
     size = max(1, -(-longest // PARTS))

@@ -52,7 +52,10 @@ class Result:
             of_each = map(lengths.__getitem__, regions.tids)
             ends = array(
                 "q",
-                (length if end == UNSET else end for length, end in zip(of_each, ends, strict=True)),
+                (
+                    length if end == UNSET else end
+                    for length, end in zip(of_each, ends, strict=True)
+                ),
             )
         return starts, ends
 

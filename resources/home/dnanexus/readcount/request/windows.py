@@ -7,7 +7,7 @@ from readcount.errors import InputError
 from readcount.request.region_list import RegionList
 
 # A million take the parent process 360 MB, so that so many need a larger worker than the default.
-MOST_WINDOWS = 20_000_000
+MAX_WINDOWS = 20_000_000
 
 
 def cut_into_windows(regions: RegionList, size: int, lengths: Mapping[str, int]) -> RegionList:
@@ -21,13 +21,13 @@ def cut_into_windows(regions: RegionList, size: int, lengths: Mapping[str, int])
         lengths: of the reference sequences in bases, by name.
 
     Raises:
-        InputError: there would be more than MOST_WINDOWS.
+        InputError: there would be more than MAX_WINDOWS.
     """
     bounds = [(region.start or 0, region.end or lengths[region.contig]) for region in regions]
     number = sum(-(-(end - start) // size) for start, end in bounds)
-    if number > MOST_WINDOWS:
+    if number > MAX_WINDOWS:
         raise InputError(
-            f"windows: {size:,} bases make {number:,} windows, and at most {MOST_WINDOWS:,} can be "
+            f"windows: {size:,} bases make {number:,} windows, and at most {MAX_WINDOWS:,} can be "
             "counted. Give a larger size, or fewer regions."
         )
     windows = RegionList()

@@ -26,20 +26,20 @@ from readcount.source.structure import RecordOffsets, record_offsets
 from readcount.text import shorten
 
 # A BAI holds no positions beyond this (SAM specification, section 5.1.1).
-LONGEST_IN_BAI = 1 << 29
+MAX_LENGTH_IN_BAI = 1 << 29
 # In files up to this size all records are counted even if the numbers of the index are wanted.
 SMALL_FILE_BYTES = 1 << 22
 # Below this a sequence is counted, too: to look at both of its ends takes as long.
 MIN_TRUSTED_BYTES = 1 << 18
 # Its size, 32 bytes of fields, and the end of an empty name (SAM specification, section 4.2).
-SMALLEST_RECORD = 37
+MIN_RECORD_BYTES = 37
 # What deflate makes at most of a byte (zlib, "Maximum Compression Factor").
 MAX_DATA_PER_BYTE = 1032
 
 
 def index_suffix(header: Header) -> str:
     """Returns the suffix of the index to create: csi if a sequence is too long for a BAI."""
-    return "csi" if max(header.lengths, default=0) > LONGEST_IN_BAI else "bai"
+    return "csi" if max(header.lengths, default=0) > MAX_LENGTH_IN_BAI else "bai"
 
 
 def open_index(path: Path) -> BamIndex:
@@ -267,7 +267,7 @@ class BamEvidence:
         begin, end = stretch.begin, stretch.end
         # A virtual file offset has that of a block in the file, and one in the block's data.
         blocks, within = (end >> 16) - (begin >> 16), (end & 0xFFFF) - (begin & 0xFFFF)
-        most = (blocks * MAX_DATA_PER_BYTE + within) // SMALLEST_RECORD
+        most = (blocks * MAX_DATA_PER_BYTE + within) // MIN_RECORD_BYTES
         if not 0 < number <= most:
             what = "the number of its records is not that of this many bytes"
             raise self.file.contradiction(self.header.name_of(stretch.tid), what)

@@ -28,7 +28,7 @@ TIMEOUT_SECONDS = 60
 # Requests at a time: each waits longer for its first byte than it takes to read a few.
 READERS = 32
 # A header of a million sequences takes some 10 MB; the last block or container takes 38 bytes.
-LONGEST_HEADER = 1 << 28
+MAX_HEADER_BYTES = 1 << 28
 END_BYTES = 100
 # Bytes that go to a pipe at once.
 COPIED_BYTES = 1 << 20
@@ -297,7 +297,7 @@ class StreamedFile:
         """
         with tempfile.NamedTemporaryFile() as copy:
             path, have, wanted = Path(copy.name), 0, BEGINNING_BYTES
-            while have < min(self.size, LONGEST_HEADER):
+            while have < min(self.size, MAX_HEADER_BYTES):
                 copy.write(self.read(have, wanted - have))
                 copy.flush()
                 have = wanted
