@@ -206,7 +206,7 @@ def test_a_stream_gives_consecutive_bytes(
         stream.skip(4)
         assert stream.peek(100_000) == content[1004:101_004]
         assert sent(stream, 3_000_000) == content[1004:3_001_004]
-        assert (stream.at, stream.peek(5)) == (3_001_004, content[3_001_004:3_001_009])
+        assert (stream.offset, stream.peek(5)) == (3_001_004, content[3_001_004:3_001_009])
         assert sent(stream, 3) == content[3_001_004:3_001_007]
     with file.stream(len(content) - 10, len(content)) as stream:
         assert stream.peek(99) == content[-10:]

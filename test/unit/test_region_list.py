@@ -39,8 +39,8 @@ def test_it_has_what_was_added_in_the_same_order(first: list[Region], more: list
     assert list(regions.labels()) == [region.name or str(region) for region in expected]
     spans = [at for at, one in enumerate(expected) if one.start is not None or one.end is not None]
     assert list(regions.spans()) == spans
-    assert regions.at(spans) == [expected[at] for at in spans]
-    on_chr1 = regions.on({"chr1"})
+    assert regions.subset(spans) == [expected[at] for at in spans]
+    on_chr1 = regions.regions_on({"chr1"})
     assert on_chr1 == [region for region in expected if region.contig == "chr1"]
 
 

@@ -56,7 +56,7 @@ class Needed:
     def __len__(self) -> int:
         return len(self.lows)
 
-    def at(self, chosen: Ints | Bools | slice) -> "Needed":
+    def rows(self, chosen: Ints | Bools | slice) -> "Needed":
         """Returns the rows at these indexes, in this slice, or for which this is true."""
         columns = self.lows, self.highs, self.spans, self.tids, self.starts, self.ends
         return Needed(*(column[chosen] for column in columns))
@@ -126,7 +126,7 @@ def locate_spans(
         numbers = _nearly_complete(needed, inner, columns, layout)
         complete = [layout.stretches[number] for number in numbers.tolist()]
         needed = _with_whole(needed, complete)
-    needed = needed.at(np.lexsort((needed.highs, needed.lows)))
+    needed = needed.rows(np.lexsort((needed.highs, needed.lows)))
     shared = sum(stretch.bytes for stretch in places.shared)
     cost = (
         sizes.costs.byte * sum(part.bytes for part in inner.values())
@@ -171,7 +171,7 @@ def _without(needed: Needed, inner: Mapping[int, Part]) -> Needed:
     if not inner:
         return needed
     has_inner = np.isin(needed.spans, list(inner))
-    others, before = needed.at(~has_inner), needed.at(has_inner)
+    others, before = needed.rows(~has_inner), needed.rows(has_inner)
     begins = np.array([inner[row].begin.offset for row in before.spans.tolist()])
     ends = np.array([inner[row].end.offset for row in before.spans.tolist()])
     no_start, no_end = np.full(len(begins), NO_START), np.full(len(begins), NO_END)

@@ -149,7 +149,7 @@ def _parts_of(spans: LocatedSpans, stretches: Sequence[Stretch], sizes: Sizes) -
     is_first |= np.diff(others_before, prepend=0) != 0
     bounds = [*np.nonzero(is_first)[0].tolist(), len(needed)]
     for first, end in pairwise(bounds):
-        yield _part_of(needed.at(slice(first, end)), at_tid, stretches)
+        yield _part_of(needed.rows(slice(first, end)), at_tid, stretches)
 
 
 def _part_of(rows: Needed, at_tid: dict[int, int], stretches: Sequence[Stretch]) -> Part:

@@ -24,14 +24,14 @@ class _Columns(NamedTuple):
 
     Attributes:
         contigs: the names in the first column, each once.
-        on: which of these each line has.
+        contig_ids: which of these each line has.
         starts: the second column.
         ends: the third; as long as the others only if each field of both is one number.
         names: the fourth; empty if there is none.
     """
 
     contigs: list[str]
-    on: NDArray[np.int64]
+    contig_ids: NDArray[np.int64]
     starts: NDArray[np.int64]
     ends: NDArray[np.int64]
     names: Sequence[str] = ()
@@ -52,7 +52,7 @@ def add_plain_lines(
         Whether they were added; if not, each line has to be looked at.
     """
     columns = _three_columns_of_one_contig(text) or _columns(text)
-    if columns is None or not len(columns.starts) == len(columns.ends) == len(columns.on):
+    if columns is None or not len(columns.starts) == len(columns.ends) == len(columns.contig_ids):
         return False
     sequences = []
     for name in columns.contigs:
@@ -63,11 +63,13 @@ def add_plain_lines(
         except RegionError:
             return False
     starts, ends = columns.starts, columns.ends
-    most = np.array([lengths[sequence.contig] for sequence in sequences])[columns.on]
+    most = np.array([lengths[sequence.contig] for sequence in sequences])[columns.contig_ids]
     if not (np.all(starts < ends) and np.all(ends <= most)):
         return False
-    on = np.array([regions.tid_of(one.contig, one.alias) for one in sequences])[columns.on]
-    regions.extend_spans(on.tobytes(), starts.tobytes(), ends.tobytes(), columns.names)
+    tids = np.array([regions.tid_of(one.contig, one.alias) for one in sequences])[
+        columns.contig_ids
+    ]
+    regions.extend_spans(tids.tobytes(), starts.tobytes(), ends.tobytes(), columns.names)
     return True
 
 
@@ -103,8 +105,10 @@ def _columns(text: str) -> _Columns | None:
     digits = "\n".join(positions[0] + positions[1]).encode()
     if digits.translate(None, _DIGITS + b"\n"):
         return None
-    number_of = {contig: number for number, contig in enumerate(dict.fromkeys(contigs))}
-    on = np.fromiter(map(number_of.__getitem__, contigs), np.int64, len(contigs))
+    id_of = {contig: at for at, contig in enumerate(dict.fromkeys(contigs))}
+    contig_ids = np.fromiter(map(id_of.__getitem__, contigs), np.int64, len(contigs))
     names = list(map(str.strip, fields[3 :: tabs + 1])) if tabs > 2 else ()
     numbers = np.fromstring(digits, np.int64, sep=" ")
-    return _Columns(list(number_of), on, numbers[: len(on)], numbers[len(on) :], names)
+    return _Columns(
+        list(id_of), contig_ids, numbers[: len(contigs)], numbers[len(contigs) :], names
+    )

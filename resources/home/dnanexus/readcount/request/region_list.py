@@ -188,14 +188,14 @@ class RegionList(ColumnList[Region]):
         if self.names or any(names):
             self.names += names or repeat("", number)
 
-    def on(self, wanted: Container[str]) -> "RegionList":
+    def regions_on(self, wanted: Container[str]) -> "RegionList":
         """Returns the regions on the sequences of these names."""
         keep = [contig in wanted for contig in self.names_by_tid]
-        return self.at(compress(count(), map(keep.__getitem__, self.tids)))
+        return self.subset(compress(count(), map(keep.__getitem__, self.tids)))
 
-    def at(self, numbers: Iterable[int]) -> "RegionList":
+    def subset(self, region_ids: Iterable[int]) -> "RegionList":
         """Returns the regions at these indexes."""
-        chosen = list(numbers)
+        chosen = list(region_ids)
         regions = RegionList()
         regions.names_by_tid, regions.aliases = self.names_by_tid[:], self.aliases[:]
         regions._tid_of = dict(self._tid_of)

@@ -74,7 +74,7 @@ def list_regions(
     if request.primary_chromosomes_only:
         primary = {contig for contig in lengths if is_primary_chromosome(contig)}
         primary |= {contig for alias, contig in aliases.items() if is_primary_chromosome(alias)}
-        regions = regions.on(primary)
+        regions = regions.regions_on(primary)
         if not regions:
             raise InputError(
                 "primary_chromosomes_only: no region is on chromosome 1-22, X, Y or M. The file "

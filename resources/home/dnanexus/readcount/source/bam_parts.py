@@ -72,7 +72,7 @@ class BamParts:
             stream.skip(first - start)
             _send_first_block(stream, part, pipe)
             if not small:
-                stream.send(last - LOOKBACK_BYTES - stream.at, pipe)
+                stream.send(last - LOOKBACK_BYTES - stream.offset, pipe)
                 self._check_end(part.end, only, read)
             _send_last_blocks(stream, part, pipe)
 
@@ -173,7 +173,7 @@ def _reading_ahead(stream: Stream, data: Reader) -> Read:
 
     def read(start: int, size: int) -> bytes:
         size = min(size, data.size - start)
-        ahead = start - stream.at
+        ahead = start - stream.offset
         found = stream.peek(ahead + size)[ahead:] if ahead >= 0 else b""
         missing = size - len(found)
         return found + data.read(start + len(found), missing) if missing > 0 else found
@@ -184,11 +184,11 @@ def _reading_ahead(stream: Stream, data: Reader) -> Read:
 def _send_first_block(stream: Stream, part: Part, pipe: int) -> None:
     """Sends the first block, if the part begins within it; the stream is where it begins."""
     within = part.begin.offset & 0xFFFF
-    if within == 0 or stream.at == part.end.offset >> 16:
+    if within == 0 or stream.offset == part.end.offset >> 16:
         return
     content, size = block_at(stream.peek(MAX_BLOCK_BYTES), 0)
     if within > len(content):
-        raise BlockError(stream.at)
+        raise BlockError(stream.offset)
     write_all(pipe, stored_blocks(content[within:]))
     stream.skip(size)
 
@@ -196,11 +196,11 @@ def _send_first_block(stream: Stream, part: Part, pipe: int) -> None:
 def _send_last_blocks(stream: Stream, part: Part, pipe: int) -> None:
     """Sends what is left of a part; the stream is before the last block, or where it begins."""
     begin, end = part.begin.offset, part.end.offset
-    stream.send((end >> 16) - stream.at, pipe)
+    stream.send((end >> 16) - stream.offset, pipe)
     first = begin & 0xFFFF if begin >> 16 == end >> 16 else 0
     last = end & 0xFFFF
     if last > first:
         content, _ = block_at(stream.peek(MAX_BLOCK_BYTES), 0)
         if last > len(content):
-            raise BlockError(stream.at)
+            raise BlockError(stream.offset)
         write_all(pipe, stored_blocks(content[first:last]))

@@ -71,14 +71,14 @@ class CramParts:
         for part in parts:
             begin, end = part.begin.offset >> 16, part.end.offset >> 16
             with self.file.data.stream(begin, end) as stream:
-                while stream.at < end:
+                while stream.offset < end:
                     container = self.container(stream)
                     self.check(container, listed)
                     if only and container.records and not _is_only(container, only):
                         raise NotOnlySpanError
                     sent.extents.append(_extent_of(container))
                     self._send_container(stream, container, pipe)
-                if stream.at != end:
+                if stream.offset != end:
                     raise self.file.mismatch(f"no container begins at byte {end}")
         write_all(pipe, END_OF_FILE)
 
@@ -89,7 +89,7 @@ class CramParts:
             return stream.peek(size)
 
         try:
-            return container_at(read, stream.at)
+            return container_at(read, stream.offset)
         except ContainerError as error:
             raise InputError(self.file.corrupt_or_mismatch(str(error))) from None
 

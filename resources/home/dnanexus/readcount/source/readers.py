@@ -40,11 +40,11 @@ class Stream(ABC):
     """Consecutive bytes of a file, some of which go to a pipe as they are.
 
     Attributes:
-        at: offset in the file of the next byte.
+        offset: of the next byte in the file.
     """
 
-    def __init__(self, at: int) -> None:
-        self.at = at
+    def __init__(self, offset: int) -> None:
+        self.offset = offset
         self._ahead = b""
 
     def peek(self, size: int) -> bytes:
@@ -81,12 +81,12 @@ class Stream(ABC):
             sent = self._send(min(size, COPIED_BYTES), pipe)
             if sent == 0:
                 raise EOFError
-            self.at += sent
+            self.offset += sent
             size -= sent
 
     def _take(self, size: int) -> None:
         self._ahead = self._ahead[size:]
-        self.at += size
+        self.offset += size
 
     @abstractmethod
     def _read(self, size: int) -> bytes:
@@ -111,21 +111,21 @@ def write_all(pipe: int, data: bytes) -> None:
 class LocalStream(Stream):
     """Consecutive bytes of a file on the worker's disk; they go to a pipe without a copy."""
 
-    def __init__(self, path: Path, at: int) -> None:
-        super().__init__(at)
+    def __init__(self, path: Path, offset: int) -> None:
+        super().__init__(offset)
         self._file = os.open(path, os.O_RDONLY)
 
     def _read(self, size: int) -> bytes:
-        return os.pread(self._file, size, self.at + len(self._ahead))
+        return os.pread(self._file, size, self.offset + len(self._ahead))
 
     def _send(self, size: int, pipe: int) -> int:
         try:
-            return os.splice(self._file, pipe, size, offset_src=self.at)
+            return os.splice(self._file, pipe, size, offset_src=self.offset)
         except OSError as error:
             # Some file systems cannot.
             if error.errno != errno.EINVAL:
                 raise
-            data = os.pread(self._file, size, self.at)
+            data = os.pread(self._file, size, self.offset)
             write_all(pipe, data)
             return len(data)
 
@@ -137,8 +137,8 @@ class LocalStream(Stream):
 class HttpStream(Stream):
     """Consecutive bytes of a file that is streamed: one request, unless the connection breaks."""
 
-    def __init__(self, file: "StreamedFile", at: int, stop: int) -> None:
-        super().__init__(at)
+    def __init__(self, file: "StreamedFile", offset: int, stop: int) -> None:
+        super().__init__(offset)
         self._file = file
         self._stop = stop
         self._response: HTTPResponse | None = None
@@ -163,7 +163,7 @@ class HttpStream(Stream):
         Raises:
             NetworkError: that failed too often.
         """
-        start = self.at + len(self._ahead) + beyond
+        start = self.offset + len(self._ahead) + beyond
         size = min(size, self._stop - start)
         while size > 0:
             try:
