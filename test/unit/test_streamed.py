@@ -130,7 +130,7 @@ def test_what_is_wrong_for_good_is_not_tried_again() -> None:
     ("stream_bam", "subjobs", "has_index"),
     [(True, 0, False), (False, 2, False), (False, -1, True), (False, 501, True)],
 )
-def test_what_cannot_be_done_in_place_is_refused(
+def test_what_cannot_be_streamed_is_refused(
     stream_bam: bool, subjobs: int, has_index: bool
 ) -> None:
     with pytest.raises(InputError) as refused:
