@@ -110,7 +110,7 @@ def prepare(request: Request, inputs: Inputs, processes: int, cores: int = 1) ->
     whole, spans = asked_tids(regions, names)
     evidence = alignments.evidence
     located = evidence.trust(whole) if request.from_index else evidence.locate(whole, spans)
-    costs = costs_for(alignments.file.data.streamed)
+    costs = costs_for(alignments.file.mappings.streamed)
     plan = plan_tasks(regions, names, located.layout, processes, costs, located.numbers)
     return Work(files, alignments, plan, located.checks)
 

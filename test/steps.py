@@ -65,7 +65,7 @@ def planned(
     whole, spans = asked_tids(regions, names)
     evidence = alignments.evidence
     located = evidence.trust(whole) if request.from_index else evidence.locate(whole, spans)
-    costs = costs or costs_for(alignments.file.data.streamed)
+    costs = costs or costs_for(alignments.file.mappings.streamed)
     plan = plan_tasks(regions, names, located.layout, processes, costs, located.numbers)
     return plan, located.checks
 

@@ -39,7 +39,7 @@ def test_both_are_found_under_any_names(
 
     files = local_files(name, str(index))
 
-    assert files.data.name == name
+    assert files.mappings.name == name
     alignments = open_alignments(files)
     assert list(count_here(alignments, planned(alignments)[0]).counts.records) == [3]
 
@@ -90,6 +90,6 @@ def test_an_index_that_is_compressed_already_goes_as_it_is(tmp_path: Path) -> No
 
 def test_the_size_is_that_of_the_file(tmp_path: Path) -> None:
     bam = make_bam(tmp_path, {"chr1": 3})
-    here = files_of(bam).data
-    there = streamed_files("https://example.org/x", "elsewhere.bam", 5, f"{bam}.bai").data
+    here = files_of(bam).mappings
+    there = streamed_files("https://example.org/x", "elsewhere.bam", 5, f"{bam}.bai").mappings
     assert (here.size, there.size) == (bam.stat().st_size, 5)

@@ -115,8 +115,8 @@ def files(tmp_path: Path) -> InputFiles:
 
 
 def plan_of(files: InputFiles) -> Plan:
-    assert isinstance(files.data, LocalFile)
-    plan, _ = planned(opened(files.data.path, files.index), processes=32)
+    assert isinstance(files.mappings, LocalFile)
+    plan, _ = planned(opened(files.mappings.path, files.index), processes=32)
     return plan
 
 

@@ -112,29 +112,31 @@ def fetch_inputs(request: Request, inputs: Inputs) -> InputFiles:
         InputError: the platform does not give a file out.
         DiskSpaceError: there is no room for them.
     """
-    bam = inputs.files["mappings_sorted_bam"]
-    wanted = [file for file in inputs.files.values() if file is not bam or not request.streamed]
+    mappings = inputs.files["mappings_sorted_bam"]
+    wanted = [
+        file for file in inputs.files.values() if file is not mappings or not request.streamed
+    ]
     size = sum(file.size for file in wanted)
     check_disk(needed=size, free=shutil.disk_usage(Path.home()).free)
     start = time.monotonic()
     with ThreadPoolExecutor() as threads:
-        url = threads.submit(streaming_url, bam) if request.streamed else None
+        url = threads.submit(streaming_url, mappings) if request.streamed else None
         folder = Path.home() / "in"
         downloads = [threads.submit(download_input, file, folder) for file in wanted]
     paths = {file.field: str(each.result()) for file, each in zip(wanted, downloads, strict=True)}
     index, bed = paths.get("mappings_sorted_bai"), paths.get("regions_bed")
     if url:
-        log(f"streaming {bam.name}: {_bytes(bam.size)}")
+        log(f"streaming {mappings.name}: {_bytes(mappings.size)}")
         assert index, "streaming needs an index: see check_streaming()"
-        return streamed_files(url.result(), bam.local_name, bam.size, index, bed)
+        return streamed_files(url.result(), mappings.local_name, mappings.size, index, bed)
     seconds = time.monotonic() - start
-    log(f"downloaded {bam.name}: {_bytes(size)} in {seconds:,.1f} s, {_rate(size, seconds)}")
+    log(f"downloaded {mappings.name}: {_bytes(size)} in {seconds:,.1f} s, {_rate(size, seconds)}")
     return local_files(paths["mappings_sorted_bam"], index, bed)
 
 
 def upload_outputs(result: Result, request: Request, file: IndexedFile) -> dict[str, Any]:
     """Uploads the files that hold the counts, and the index if it was created; returns outputs."""
-    bam_name = file.data.name
+    bam_name = file.mappings.name
     name = request.output_prefix or name_without_suffix(bam_name)
     # All is written before the first file is uploaded.
     files = {

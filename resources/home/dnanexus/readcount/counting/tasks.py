@@ -88,7 +88,7 @@ def run_task(parts: Parts, numbered: tuple[int, Task], filters: Filters = NO_FIL
         MissingToolError: there is no samtools.
     """
     number, task = numbered
-    return parts.file.data.with_retries(partial(_count, parts, number, task, filters))
+    return parts.file.mappings.with_retries(partial(_count, parts, number, task, filters))
 
 
 def _count(parts: Parts, number: int, task: Task, filters: Filters) -> TaskCounts:

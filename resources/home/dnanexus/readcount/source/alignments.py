@@ -87,9 +87,9 @@ def open_alignments(
             or do not match.
         ReadCountError: they could not be read for another reason.
     """
-    kind = kind_of_bytes(files.data.read(0, BEGINNING_BYTES))
+    kind = kind_of_bytes(files.mappings.read(0, BEGINNING_BYTES))
     try:
-        header = _read_header(files.data, kind)
+        header = _read_header(files.mappings, kind)
     except InputError as error:
         # Both files may be wrong; then one run of the job says so.
         raise InputError("\n".join([str(error), *_faults_of_index(files, kind)])) from None
@@ -116,7 +116,7 @@ def _open_bam(files: InputFiles, header: Header, log: Log, cores: int) -> Alignm
     index = bam.open_index(file.index)
     _require_same_number(file, header, len(index.entries))
     if not bam.in_order(index) and not (file.index_given and header.sort_order == "coordinate"):
-        raise not_sorted(file.data)
+        raise not_sorted(file.mappings)
     made = _temporary("header.bam")
     write_bam_header(made, header.names, header.lengths)
     parts = BamParts(file, made, header.end or 0)
@@ -126,7 +126,7 @@ def _open_bam(files: InputFiles, header: Header, log: Log, cores: int) -> Alignm
 
 
 def _open_cram(files: InputFiles, header: Header, log: Log, cores: int) -> Alignments:
-    head, end = cram.read_head(files.data)
+    head, end = cram.read_head(files.mappings)
     file = _with_index(files, "crai", log, cores)
     lines = cram.open_index(file.index)
     tids = {line.tid for its in lines.values() for line in its}
@@ -154,10 +154,10 @@ def _with_index(files: InputFiles, suffix: str, log: Log, cores: int) -> Indexed
     """Returns the file with its index, which is created if the user gave none."""
     is_cram = suffix == "crai"
     if files.index:
-        return IndexedFile(files.data, files.index, is_cram)
-    assert isinstance(files.data, LocalFile)
-    path = files.data.path
-    file = IndexedFile(files.data, Path(f"{path}.{suffix}"), is_cram, index_given=False)
+        return IndexedFile(files.mappings, files.index, is_cram)
+    assert isinstance(files.mappings, LocalFile)
+    path = files.mappings.path
+    file = IndexedFile(files.mappings, Path(f"{path}.{suffix}"), is_cram, index_given=False)
     start = time.monotonic()
     make_index(file, path, cores)
     seconds = time.monotonic() - start
@@ -167,16 +167,16 @@ def _with_index(files: InputFiles, suffix: str, log: Log, cores: int) -> Indexed
     return file
 
 
-def _read_header(data: Reader, kind: str) -> Header:
+def _read_header(mappings: Reader, kind: str) -> Header:
     """Reads the header; raises InputError if the file is not a BAM or CRAM, or is corrupt."""
-    field = f"mappings_sorted_bam: {shorten(data.name, NAME_LENGTH)}"
+    field = f"mappings_sorted_bam: {shorten(mappings.name, NAME_LENGTH)}"
     if kind in (GZIPPED_BAM, RAW_BAM):
-        raise InputError(f"{field} is {kind}. Convert it with: {_command_for_bgzf(data, kind)}")
+        raise InputError(f"{field} is {kind}. Convert it with: {_command_for_bgzf(mappings, kind)}")
     if kind not in (BAM, CRAM):
         raise InputError(
             f"{field} is {kind}, not a BAM or CRAM file. Give one that is coordinate-sorted."
         )
-    with data.header_and_end(has_header) as path:
+    with mappings.header_and_end(has_header) as path:
         if not has_end(path):
             end = "container" if kind == CRAM else "BGZF block"
             raise InputError(
@@ -208,9 +208,9 @@ def _read_header(data: Reader, kind: str) -> Header:
     return header
 
 
-def _command_for_bgzf(data: Reader, kind: str) -> str:
+def _command_for_bgzf(mappings: Reader, kind: str) -> str:
     """Returns the command that compresses a BAM with BGZF, for a message."""
-    name, new = shorten(data.name, 80), shorten(f"bgzf_{data.name}", 80)
+    name, new = shorten(mappings.name, 80), shorten(f"bgzf_{mappings.name}", 80)
     compress = ["samtools", "view", "-b", "-o", new]
     if kind == GZIPPED_BAM:
         return f"{shlex.join(['gzip', '-dc', name])} | {shlex.join([*compress, '-'])}"

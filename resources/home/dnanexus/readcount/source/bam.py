@@ -82,9 +82,9 @@ def stretches_of(file: IndexedFile, header: Header, index: BamIndex) -> list[Str
             raise file.contradiction(header.names[tid], what)
         stretches.append(Stretch(at, end, tid, (tid,)))
         at = end
-    if at > file.data.size << 16:
+    if at > file.mappings.size << 16:
         raise file.mismatch("it has records after the end of the file")
-    stretches.append(Stretch(at, file.data.size << 16, NO_SEQUENCE, (NO_SEQUENCE,)))
+    stretches.append(Stretch(at, file.mappings.size << 16, NO_SEQUENCE, (NO_SEQUENCE,)))
     return stretches
 
 
@@ -217,7 +217,7 @@ class BamEvidence:
 
     def check_index(self, edges: Sequence[Edge]) -> None:
         """Raises InputError if the records at some places are not those of the index."""
-        for _ in self.file.data.map(self.parts.check_edge, edges):
+        for _ in self.file.mappings.map(self.parts.check_edge, edges):
             pass
         self.parts.check_unplaced(self.located.stretches[-1])
 
@@ -228,7 +228,7 @@ class BamEvidence:
         last chunk begins, must be those that it has there. Small ones are counted.
         """
         stretches = self.located.stretches
-        if self.file.data.size <= SMALL_FILE_BYTES:
+        if self.file.mappings.size <= SMALL_FILE_BYTES:
             check = "the file is small: its records were counted, too, and match the index"
             return Located(self.located, [None] * len(stretches), (check,))
         numbers: list[int | None] = []

@@ -64,8 +64,8 @@ class BamParts:
         # What ends where the first block begins is in a block before.
         before = LOOKBACK_BYTES if part.begin.before is not None else 0
         start = max(self.first >> 16, first - before)
-        with self.file.data.stream(start, last + 2 * MAX_BLOCK_BYTES) as stream:
-            read = _reading_ahead(stream, self.file.data)
+        with self.file.mappings.stream(start, last + 2 * MAX_BLOCK_BYTES) as stream:
+            read = _reading_ahead(stream, self.file.mappings)
             self._check_begin(part.begin, only, read)
             if small := last - start < SMALL_PART_BYTES:
                 self._check_end(part.end, only, read)
@@ -79,15 +79,15 @@ class BamParts:
     def check_edge(self, edge: Edge) -> None:
         """Raises InputError unless the records beside a place in the file are as expected."""
         with self._errors():
-            self._check_before(edge, self.file.data.read)
-            self._check_after(edge, self.file.data.read)
+            self._check_before(edge, self.file.mappings.read)
+            self._check_after(edge, self.file.mappings.read)
 
     def check_unplaced(self, stretch: Stretch) -> None:
         """Raises InputError if there are placed records after unplaced ones, as in no sorted file.
 
         Looks at the last record of the file, and at some that are between.
         """
-        read, size = self.file.data.read, self.file.data.size
+        read, size = self.file.mappings.read, self.file.mappings.size
         with self._errors():
             if record_at(read, stretch.begin, size) is None:
                 return
@@ -96,7 +96,7 @@ class BamParts:
             places = [begin + step * number for number in range(1, UNPLACED_PLACES + 1)]
             looks = [partial(record_near, read, at, size) for at in places]
             looks.append(partial(record_before, read, size << 16, self.first))
-            for record in self.file.data.map(lambda look: look(), looks):
+            for record in self.file.mappings.map(lambda look: look(), looks):
                 if record and record.tid != NO_REFERENCE:
                     raise self._mismatch(NO_REFERENCE, record.tid)
 
@@ -140,7 +140,7 @@ class BamParts:
         """Returns where the record after an edge is; None if the edge does not say."""
         if edge.after is None:
             return None
-        found = record_at(read, edge.offset, self.file.data.size)
+        found = record_at(read, edge.offset, self.file.mappings.size)
         tid = NO_REFERENCE if found is None else found.tid
         if tid != edge.after:
             raise self._mismatch(edge.after, tid)
@@ -168,15 +168,15 @@ class BamParts:
         )
 
 
-def _reading_ahead(stream: Stream, data: Reader) -> Read:
+def _reading_ahead(stream: Stream, mappings: Reader) -> Read:
     """Returns a function that reads the file, where possible from what comes next in a stream."""
 
     def read(start: int, size: int) -> bytes:
-        size = min(size, data.size - start)
+        size = min(size, mappings.size - start)
         ahead = start - stream.offset
         found = stream.peek(ahead + size)[ahead:] if ahead >= 0 else b""
         missing = size - len(found)
-        return found + data.read(start + len(found), missing) if missing > 0 else found
+        return found + mappings.read(start + len(found), missing) if missing > 0 else found
 
     return read
 

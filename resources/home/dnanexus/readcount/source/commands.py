@@ -117,7 +117,7 @@ def make_index(file: IndexedFile, path: Path, threads: int) -> None:
         return
     details = f"{shlex.join(command)} said:\n{said}"
     if _NOT_SORTED.search(said):
-        raise not_sorted(file.data, details)
+        raise not_sorted(file.mappings, details)
     if _CANNOT_WRITE in said:
         raise DiskSpaceError(
             f"mappings_sorted_bam: the index of {file.name} cannot be written. {MORE_STORAGE}",
@@ -126,9 +126,9 @@ def make_index(file: IndexedFile, path: Path, threads: int) -> None:
     raise failure(file, "creating the index of", command, ended.returncode, said)
 
 
-def not_sorted(data: Reader, details: str = "") -> InputError:
+def not_sorted(mappings: Reader, details: str = "") -> InputError:
     """Returns the error for a file whose records are not in the order of the header."""
-    name = data.name
+    name = mappings.name
     command = ["samtools", "sort", "-o", shorten(f"sorted_{name}", 80), shorten(name, 80)]
     return InputError(
         f"mappings_sorted_bam: {shorten(name, NAME_LENGTH)} is not coordinate-sorted. "

@@ -278,7 +278,7 @@ class CramEvidence:
         the containers of those that are asked for.
         """
         units = self._units
-        if self.file.data.streamed:
+        if self.file.mappings.streamed:
             asked = {*whole, *spans}
             is_asked = [not asked.isdisjoint(unit.tids) for unit in units]
             beside = [
@@ -294,7 +294,9 @@ class CramEvidence:
             ]
             units = list(units)
             for at, unit in zip(
-                wanted, self.file.data.map(self._read, [units[at] for at in wanted]), strict=True
+                wanted,
+                self.file.mappings.map(self._read, [units[at] for at in wanted]),
+                strict=True,
             ):
                 units[at] = unit
         return Located(CramLayout(units, {*whole, *spans}))
@@ -302,7 +304,7 @@ class CramEvidence:
     @cached_property
     def _units(self) -> Sequence[Unit]:
         """The containers; of a file that is not streamed with their headers."""
-        if self.file.data.streamed and self.lines:
+        if self.file.mappings.streamed and self.lines:
             return units_of(self.lines, self.begin, self.end)
         if not self.lines:
             self._read_between(self.begin, self.end)
@@ -323,7 +325,7 @@ class CramEvidence:
     def _read_between(self, begin: int, end: int) -> list[Container]:
         """Returns the containers from one offset to another, compared with the index."""
         try:
-            containers = read_containers(self.file.data.read, begin, end)
+            containers = read_containers(self.file.mappings.read, begin, end)
         except ContainerError as error:
             raise InputError(self.file.corrupt_or_mismatch(str(error))) from None
         for container in containers:
@@ -338,7 +340,7 @@ class CramEvidence:
 
         None for those that several sequences share, and that have records without a position.
         """
-        units = list(self.file.data.map(self._read, self._units))
+        units = list(self.file.mappings.map(self._read, self._units))
         layout = CramLayout(units, whole)
         numbers = []
         for stretch in layout.stretches:
@@ -360,19 +362,19 @@ class CramEvidence:
         )
 
 
-def read_head(data: Reader) -> tuple[bytes, int]:
+def read_head(mappings: Reader) -> tuple[bytes, int]:
     """Returns the beginning of a CRAM up to the end of its SAM header, and where the file ends.
 
     Raises:
         InputError: it is of another version, or corrupt.
     """
-    name = shorten(data.name, NAME_LENGTH)
+    name = shorten(mappings.name, NAME_LENGTH)
     try:
-        check_definition(data.read(0, DEFINITION_BYTES))
-        header = container_at(data.read, DEFINITION_BYTES)
+        check_definition(mappings.read(0, DEFINITION_BYTES))
+        header = container_at(mappings.read, DEFINITION_BYTES)
     except VersionError as error:
         convert = ["samtools", "view", "-T", "reference.fa", "-C", "-o"]
-        command = shlex.join([*convert, shorten(f"new_{data.name}", 80), name])
+        command = shlex.join([*convert, shorten(f"new_{mappings.name}", 80), name])
         raise InputError(
             f"mappings_sorted_bam: {name} is of CRAM version {error}, and only version {VERSION} "
             f"can be counted. Convert it with: {command}"
@@ -381,4 +383,4 @@ def read_head(data: Reader) -> tuple[bytes, int]:
         raise InputError(
             f"mappings_sorted_bam: {name} is corrupt: {error}. Upload it again."
         ) from None
-    return data.read(0, header.end), data.size - len(END_OF_FILE)
+    return mappings.read(0, header.end), mappings.size - len(END_OF_FILE)

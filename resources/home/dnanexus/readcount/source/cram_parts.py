@@ -70,7 +70,7 @@ class CramParts:
         write_all(pipe, self.header.read_bytes())
         for part in parts:
             begin, end = part.begin.offset >> 16, part.end.offset >> 16
-            with self.file.data.stream(begin, end) as stream:
+            with self.file.mappings.stream(begin, end) as stream:
                 while stream.offset < end:
                     container = self.container(stream)
                     self.check(container, listed)

@@ -19,12 +19,12 @@ class InputFiles:
     """The files of the job's input.
 
     Attributes:
-        data: the BAM or CRAM.
+        mappings: the BAM or CRAM.
         index: absolute path of its index; None if there is none.
         bed: path of the BED file; None if there is none.
     """
 
-    data: Reader
+    mappings: Reader
     index: Path | None
     bed: Path | None = None
 
@@ -34,13 +34,13 @@ class IndexedFile:
     """A BAM or CRAM and its index, for samtools; it goes to the processes of the Pool.
 
     Attributes:
-        data: the BAM or CRAM, under any name, in any folder.
+        mappings: the BAM or CRAM, under any name, in any folder.
         index: absolute path of its BAI, CSI or CRAI index.
         cram: whether it is a CRAM.
         index_given: whether the user gave the index; else it was created here.
     """
 
-    data: Reader
+    mappings: Reader
     index: Path
     cram: bool = False
     index_given: bool = True
@@ -48,7 +48,7 @@ class IndexedFile:
     @property
     def name(self) -> str:
         """The name of the BAM or CRAM, short enough for a message."""
-        return shorten(self.data.name, NAME_LENGTH)
+        return shorten(self.mappings.name, NAME_LENGTH)
 
     @property
     def index_name(self) -> str:
@@ -95,14 +95,14 @@ class IndexedFile:
         )
 
 
-def local_files(bam: str, index: str | None, bed: str | None = None) -> InputFiles:
+def local_files(mappings: str, index: str | None, bed: str | None = None) -> InputFiles:
     """Returns files that were downloaded; the index may be compressed.
 
     Raises:
         InputError: the index is compressed, and corrupt.
     """
-    data = LocalFile(Path(bam).absolute())
-    return InputFiles(data, _usable_index(index), Path(bed) if bed else None)
+    file = LocalFile(Path(mappings).absolute())
+    return InputFiles(file, _usable_index(index), Path(bed) if bed else None)
 
 
 def streamed_files(
