@@ -28,7 +28,7 @@ from readcount.planning.costs import costs_for
 from readcount.planning.merge import MergedCounts, merge_counts
 from readcount.planning.plan import asked_tids, plan_tasks
 from readcount.planning.task import Plan
-from readcount.request.regions import describe_regions, list_regions
+from readcount.regions.list_regions import describe_regions, list_regions
 from readcount.request.request import Link, Request
 from readcount.samtools import check_versions
 from readcount.source.alignments import Alignments, open_alignments

@@ -11,8 +11,8 @@ from readcount.planning.costs import Costs, costs_for
 from readcount.planning.merge import MergedCounts, merge_counts
 from readcount.planning.plan import asked_tids, plan_tasks
 from readcount.planning.task import Plan
+from readcount.regions.list_regions import describe_regions, list_regions
 from readcount.request.filters import NO_FILTERS, Filters
-from readcount.request.regions import describe_regions, list_regions
 from readcount.request.request import Request
 from readcount.source.alignments import Alignments, open_alignments
 from readcount.source.files import InputFiles, local_files

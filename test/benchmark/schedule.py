@@ -8,7 +8,7 @@ from layouts import layout_of, names
 from readcount.planning.costs import DOWNLOADED
 from readcount.planning.plan import plan_tasks
 from readcount.planning.task import Task
-from readcount.request.region_list import RegionList
+from readcount.regions.region_list import RegionList
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,7 @@ from fuzz.mutations import BLOCK_BYTES, MUTATIONS, Pair
 from oracle import Record, in_braces, records_of
 from readcount.counting.pool import start_workers
 from readcount.errors import ReadCountError
-from readcount.request.region import Region
+from readcount.regions.region import Region
 from readcount.request.request import Request
 from readcount.source import bam as source_bam
 from steps import ask, count_regions, files_of

@@ -8,8 +8,8 @@ from playwright.sync_api import Browser
 from multiqc_run import sections
 from readcount.outputs.multiqc import MAX_PARTS, format_multiqc
 from readcount.outputs.result import Result
-from readcount.planning.merge import RegionCount, RegionCounts
-from readcount.request.region import Region
+from readcount.regions.counts import RegionCount, RegionCounts
+from readcount.regions.region import Region
 from readcount.verification.verify import VerifiedCounts
 
 

@@ -10,8 +10,8 @@ from playwright.sync_api import Browser, Locator, Page
 
 from readcount.outputs.report import MAX_BARS, format_report
 from readcount.outputs.result import Result
-from readcount.planning.merge import RegionCount, RegionCounts
-from readcount.request.region import UNPLACED, Region
+from readcount.regions.counts import RegionCount, RegionCounts
+from readcount.regions.region import UNPLACED, Region
 from readcount.verification.verify import VerifiedCounts
 from visit import visit
 

@@ -15,9 +15,10 @@ from fuzz.mutations import METADATA_BIN
 from messages import is_a_known_message
 from readcount.errors import MESSAGE_LENGTH, DiskSpaceError, InputError
 from readcount.formats.bam_index import read_index
-from readcount.planning.merge import MergedCounts, RegionCounts
-from readcount.request.region import Region
-from readcount.request.region_list import RegionList
+from readcount.planning.merge import MergedCounts
+from readcount.regions.counts import RegionCounts
+from readcount.regions.region import Region
+from readcount.regions.region_list import RegionList
 from readcount.source.alignments import open_alignments
 from readcount.source.files import SPARE_BYTES, InputFiles, check_disk, local_files
 from readcount.text import plural

@@ -15,10 +15,10 @@ from readcount.errors import InputError
 from readcount.outputs.text import format_table
 from readcount.planning.costs import Costs
 from readcount.planning.plan import asked_tids, plan_tasks
+from readcount.regions.list_regions import list_regions
+from readcount.regions.region import UNPLACED, Region
+from readcount.regions.region_list import RegionList
 from readcount.request.filters import NO_FILTERS, Filters
-from readcount.request.region import UNPLACED, Region
-from readcount.request.region_list import RegionList
-from readcount.request.regions import list_regions
 from readcount.request.request import Request
 from readcount.source.alignments import Alignments
 from readcount.source.header import check_read_groups

@@ -5,8 +5,8 @@ import re
 import pytest
 
 from readcount.counting.tasks import _log_tenths
-from readcount.planning.merge import TaskCounts
 from readcount.planning.task import Pass, Task
+from readcount.regions.counts import TaskCounts
 from readcount.source.parts import Edge, Part
 
 

@@ -8,10 +8,11 @@ import pytest
 
 from readcount.outputs.result import Result
 from readcount.outputs.text import format_counts, name_without_suffix
-from readcount.planning.merge import RegionCount, RegionCounts, TaskCounts, merge_counts
+from readcount.planning.merge import merge_counts
 from readcount.planning.task import Pass, Plan, Task
-from readcount.request.region import Region
-from readcount.request.region_list import RegionList
+from readcount.regions.counts import RegionCount, RegionCounts, TaskCounts
+from readcount.regions.region import Region
+from readcount.regions.region_list import RegionList
 from readcount.source.parts import Edge, Part
 from readcount.verification.verify import VerifiedCounts
 

@@ -13,8 +13,8 @@ from oracle import Record, count_one_by_one, records_of
 from readcount.formats.bam_index import INTERVAL
 from readcount.planning.costs import DOWNLOADED, Costs
 from readcount.planning.task import Plan
+from readcount.regions.region import Region
 from readcount.request.filters import NO_FILTERS, Filters
-from readcount.request.region import Region
 from readcount.request.request import Request
 from readcount.source.alignments import Alignments
 from readcount.verification.verify import verify

@@ -4,8 +4,8 @@ import pytest
 
 from readcount.outputs.multiqc import MAX_PARTS, format_multiqc, parts_of_bar
 from readcount.outputs.result import Result
-from readcount.planning.merge import RegionCount, RegionCounts
-from readcount.request.region import UNPLACED, Region
+from readcount.regions.counts import RegionCount, RegionCounts
+from readcount.regions.region import UNPLACED, Region
 from readcount.verification.verify import VerifiedCounts
 
 CHROMOSOMES = [f"chr{name}" for name in (*range(1, 23), "X", "Y", "M")]

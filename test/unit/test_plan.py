@@ -10,8 +10,8 @@ from layouts import MB, layout_of, names
 from readcount.planning.costs import DOWNLOADED, STREAMED, Costs
 from readcount.planning.plan import plan_tasks
 from readcount.planning.task import Pass, Plan
-from readcount.request.region import UNPLACED, Region
-from readcount.request.region_list import RegionList
+from readcount.regions.region import UNPLACED, Region
+from readcount.regions.region_list import RegionList
 from readcount.source.parts import (
     NO_SEQUENCE,
     Edge,

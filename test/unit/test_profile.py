@@ -2,8 +2,8 @@
 
 from readcount.outputs.profile import PARTS, Profiles, profiles_of
 from readcount.outputs.result import Result
-from readcount.planning.merge import RegionCount, RegionCounts
-from readcount.request.region import UNPLACED, Region
+from readcount.regions.counts import RegionCount, RegionCounts
+from readcount.regions.region import UNPLACED, Region
 from readcount.verification.verify import VerifiedCounts
 
 LENGTHS = {"chr1": 200_000, "chr2": 100_000, "other": 5}

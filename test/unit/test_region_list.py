@@ -4,13 +4,13 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-import readcount.request.bed as bed_module
-import readcount.request.bed_columns as bed_columns
+import readcount.regions.bed as bed_module
+import readcount.regions.bed_columns as bed_columns
 from readcount.errors import InputError
-from readcount.planning.merge import RegionCount, RegionCounts
-from readcount.request.bed import read_bed
-from readcount.request.region import UNPLACED, Region
-from readcount.request.region_list import RegionList
+from readcount.regions.bed import read_bed
+from readcount.regions.counts import RegionCount, RegionCounts
+from readcount.regions.region import UNPLACED, Region
+from readcount.regions.region_list import RegionList
 
 LENGTHS = {"chr1": 1000, "chr2": 500, "b c": 90, "5": 100, "12": 100}
 

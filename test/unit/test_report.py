@@ -16,9 +16,9 @@ from readcount.outputs.report import (
     short,
 )
 from readcount.outputs.result import Result
-from readcount.planning.merge import RegionCount, RegionCounts
-from readcount.request.region import UNPLACED, Region
-from readcount.request.regions import describe_regions
+from readcount.regions.counts import RegionCount, RegionCounts
+from readcount.regions.list_regions import describe_regions
+from readcount.regions.region import UNPLACED, Region
 from readcount.request.request import Request
 from readcount.verification.verify import VerifiedCounts
 from steps import ask

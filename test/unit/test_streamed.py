@@ -21,7 +21,7 @@ from readcount.planning.divide import MAX_SHARE, divide
 from readcount.planning.plan import plan_tasks
 from readcount.planning.task import Pass, Task
 from readcount.platform_files import URL_SECONDS
-from readcount.request.region_list import RegionList
+from readcount.regions.region_list import RegionList
 from readcount.request.request import check_streaming
 from readcount.source.alignments import open_alignments
 from readcount.source.files import streamed_files

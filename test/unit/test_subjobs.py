@@ -14,8 +14,8 @@ from messages import is_a_known_message
 from readcount.counting.counts_file import read_counts, write_counts
 from readcount.counting.share import Share
 from readcount.errors import SubjobError
-from readcount.planning.merge import TaskCounts
 from readcount.planning.task import Plan
+from readcount.regions.counts import TaskCounts
 from readcount.request.request import Request
 from readcount.source.files import InputFiles
 from readcount.source.readers import LocalFile

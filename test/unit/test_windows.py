@@ -13,11 +13,11 @@ from oracle import records_of
 from readcount.counting.pool import start_workers
 from readcount.errors import InputError
 from readcount.outputs.bedgraph import bedgraph_lines, write_bedgraph
-from readcount.planning.merge import RegionCount
-from readcount.request.region import UNPLACED, Region
-from readcount.request.region_list import RegionList
-from readcount.request.regions import list_regions
-from readcount.request.windows import cut_into_windows
+from readcount.regions.counts import RegionCount
+from readcount.regions.list_regions import list_regions
+from readcount.regions.region import UNPLACED, Region
+from readcount.regions.region_list import RegionList
+from readcount.regions.windows import cut_into_windows
 from readcount.source.files import local_files
 from steps import ask, count_regions
 

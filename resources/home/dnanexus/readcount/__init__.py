@@ -3,8 +3,9 @@
 Data goes one way, from stage to stage; a stage imports from earlier ones only.
 
 - formats: bytes -> what a file is, index entries, containers, BGZF blocks.
-- request: the job's input -> `Request`, checked once; header names -> `RegionList`, in columns.
+- request: the job's input -> `Request`, checked once.
 - source: files, downloaded or streamed -> `Alignments`: header, where records are, evidence.
+- regions: the request and the header -> `RegionList`, in columns; what regions count.
 - planning: regions and where records are -> `Plan` of tasks that cost about the same; merges
   counts. Pure.
 - counting: tasks -> `TaskCounts`, by samtools calls in a Pool, which read parts of the file.

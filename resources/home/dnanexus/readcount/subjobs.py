@@ -20,9 +20,9 @@ from readcount.counting.share import Share
 from readcount.dnanexus import COUNTS, upload
 from readcount.errors import SubjobError
 from readcount.planning.divide import divide
-from readcount.planning.merge import TaskCounts
 from readcount.planning.task import Plan
 from readcount.platform_files import PlatformFile, download
+from readcount.regions.counts import TaskCounts
 from readcount.request.request import Request
 from readcount.source.files import InputFiles, compress_index
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from readcount.counting.share import Share
 from readcount.errors import SubjobError
-from readcount.planning.merge import TaskCounts
+from readcount.regions.counts import TaskCounts
 
 
 def write_counts(path: Path, share: Share, counted: Iterable[TaskCounts]) -> None:

@@ -8,8 +8,8 @@ from typing import Literal
 import numpy as np
 
 from readcount.formats.bam_stream import Ints, Positions
-from readcount.request.region import POSITION_BITS
-from readcount.request.span_columns import distinct
+from readcount.regions.region import POSITION_BITS
+from readcount.regions.span_columns import distinct
 from readcount.source.parts import Extent, Span
 
 

@@ -7,8 +7,8 @@ from functools import partial
 
 from readcount.counting.decoding import decoding
 from readcount.counting.pool import Workers
-from readcount.planning.merge import TaskCounts
 from readcount.planning.task import Plan, Task
+from readcount.regions.counts import TaskCounts
 from readcount.request.filters import NO_FILTERS, Filters
 from readcount.source.alignments import Log
 from readcount.source.commands import failure

@@ -19,6 +19,11 @@ from readcount.formats.bgzf import (
 # specification, section 4.2).
 NO_REFERENCE = -1
 NO_POSITION = -1
+# The highest position, which has 32 bits.
+LAST_POSITION = 2**31 - 1
+# The name of unplaced records in samtools; RNAME of a SAM record without a reference sequence (SAM
+# specification, section 1.4).
+UNPLACED_NAME = "*"
 # The beginning of a record (section 4.2): block_size, refID, pos, l_read_name, n_cigar_op, flag and
 # l_seq. The read name begins after 36 bytes.
 _FIELDS = struct.Struct("<iiiBxxxHHi")

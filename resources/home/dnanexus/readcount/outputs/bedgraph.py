@@ -6,7 +6,7 @@ from pathlib import Path
 import pysam
 
 from readcount.outputs.result import Result
-from readcount.request.region_list import UNSET
+from readcount.regions.region_list import UNSET
 
 # A tabix index holds no positions beyond this (SAM specification, section 5.1.1, which it follows).
 MAX_LENGTH_IN_TBI = 1 << 29

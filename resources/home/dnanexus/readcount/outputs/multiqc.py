@@ -11,9 +11,9 @@ from heapq import nsmallest
 from html import escape
 
 from readcount.outputs.result import Result
-from readcount.request.region import UNPLACED
-from readcount.request.region_list import RegionList
-from readcount.request.regions import is_primary_chromosome
+from readcount.regions.primary_chromosomes import is_primary_chromosome
+from readcount.regions.region import UNPLACED
+from readcount.regions.region_list import RegionList
 from readcount.text import shorten
 
 # Parts of a bar that a reader can still distinguish: chromosomes 1 to 22, X, Y and M.

@@ -7,7 +7,7 @@ from itertools import accumulate
 from typing import TYPE_CHECKING
 
 from readcount.outputs.result import Result
-from readcount.request.region_list import UNSET
+from readcount.regions.region_list import UNSET
 
 if TYPE_CHECKING:
     import numpy as np
@@ -65,7 +65,7 @@ def profiles_of(result: Result) -> Profiles:
     # Here, as to load numpy takes 0.1 s, and only spans need it.
     import numpy as np
 
-    from readcount.request.span_columns import distinct, spans_in
+    from readcount.regions.span_columns import distinct, spans_in
 
     region_ids, tids, _, _ = spans_in(regions)
     sums = np.bincount(tids, np.array(result.counts.records)[region_ids])

@@ -16,8 +16,8 @@ from markupsafe import Markup, escape
 
 from readcount.outputs.profile import profiles_of
 from readcount.outputs.result import Result, extent
-from readcount.planning.merge import RegionCount, RegionCounts
-from readcount.request.region import UNPLACED
+from readcount.regions.counts import RegionCount, RegionCounts
+from readcount.regions.region import UNPLACED
 from readcount.text import shorten
 
 # Of the table, as HTML; the rest of the page is a tenth of it.

@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import repeat
 
-from readcount.planning.merge import RegionCounts
-from readcount.request.region import Region
-from readcount.request.region_list import UNSET
+from readcount.regions.counts import RegionCounts
+from readcount.regions.region import Region
+from readcount.regions.region_list import UNSET
 from readcount.verification.verify import VerifiedCounts
 
 

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from readcount.formats.bam_record import LAST_POSITION
 from readcount.planning.sizes import Sizes
-from readcount.request.region import LAST_POSITION
-from readcount.request.region_list import UNSET, RegionList
-from readcount.request.span_columns import distinct, spans_in
+from readcount.regions.region_list import UNSET, RegionList
+from readcount.regions.span_columns import distinct, spans_in
 from readcount.source.parts import (
     Edge,
     Layout,

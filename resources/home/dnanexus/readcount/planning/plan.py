@@ -9,8 +9,8 @@ from readcount.planning.costs import Costs
 from readcount.planning.sizes import Sizes
 from readcount.planning.task import Pass, Plan, Task
 from readcount.planning.whole import edges_around, whole_tasks
-from readcount.request.region import UNPLACED
-from readcount.request.region_list import RegionList
+from readcount.regions.region import UNPLACED
+from readcount.regions.region_list import RegionList
 from readcount.source.parts import NO_SEQUENCE, Layout
 
 

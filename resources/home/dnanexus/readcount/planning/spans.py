@@ -14,8 +14,8 @@ from readcount.planning.located import NO_END, NO_START, LocatedSpans, Needed
 from readcount.planning.sizes import Sizes, cut_part, runs
 from readcount.planning.task import Pass, Task
 from readcount.planning.whole import counting_task
-from readcount.request.region_list import UNSET
-from readcount.request.span_columns import Ints, distinct
+from readcount.regions.region_list import UNSET
+from readcount.regions.span_columns import Ints, distinct
 from readcount.source.parts import Edge, Layout, Part, Span, Stretch, tid_at
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
-from readcount.request.region_list import RegionList
+from readcount.regions.region_list import RegionList
 from readcount.source.parts import Edge, Part, Span
 from readcount.text import plural
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from readcount.collector import without_collector
 from readcount.errors import InputError
+from readcount.formats.bam_record import UNPLACED_NAME
 from readcount.formats.content import (
     BAM,
     BEGINNING_BYTES,
@@ -17,7 +18,6 @@ from readcount.formats.content import (
     RAW_BAM,
     kind_of_bytes,
 )
-from readcount.request.region import UNPLACED
 from readcount.source import bam, cram
 from readcount.source.bam_parts import BamParts
 from readcount.source.commands import (
@@ -193,7 +193,7 @@ def _read_header(mappings: Reader, kind: str) -> Header:
             raise InputError(
                 f"{field} is corrupt: its header cannot be read ({reason}). Upload it again."
             ) from None
-    if UNPLACED.contig in header.names:
+    if UNPLACED_NAME in header.names:
         # SAM specification, section 1.2.1; to samtools the name stands for unplaced records.
         raise InputError(
             f"{field} has a reference sequence '*' in its header. Give it another name, with "

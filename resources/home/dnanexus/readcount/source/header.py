@@ -6,18 +6,20 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 import pysam
 
 from readcount.errors import InputError
-from readcount.formats.bam_record import NO_REFERENCE
+from readcount.formats.bam_record import NO_REFERENCE, UNPLACED_NAME
 from readcount.formats.bgzf import END_OF_FILE, stored_blocks
 from readcount.formats.content import header_fields
 from readcount.request.filters import Filters
-from readcount.request.region import NO_ALIASES, UNPLACED
 from readcount.text import plural, shorten
 
+# Of a header without alternative names.
+NO_ALIASES: Mapping[str, str] = MappingProxyType({})
 _UINT32 = struct.Struct("<I")
 _READ_GROUP = re.compile(r"\n@RG\t(.*)")
 _SEQUENCE_WITH_ALIAS = re.compile(r"\n(@SQ(?:\t.*)?\tAN:.*)")
@@ -60,7 +62,7 @@ class Header(NamedTuple):
 
     def name_of(self, tid: int) -> str:
         """Returns the name of a reference sequence, or that of unplaced records, by its number."""
-        return self.names[tid] if tid >= 0 else UNPLACED.contig
+        return self.names[tid] if tid >= 0 else UNPLACED_NAME
 
 
 class HeaderError(ValueError):

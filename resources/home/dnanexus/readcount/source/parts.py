@@ -9,9 +9,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from readcount.formats.bam_record import NO_REFERENCE
+from readcount.formats.bam_record import LAST_POSITION, NO_REFERENCE
 from readcount.formats.cram import SEVERAL as SEVERAL
-from readcount.request.region import LAST_POSITION
 from readcount.source.files import IndexedFile
 
 if TYPE_CHECKING:

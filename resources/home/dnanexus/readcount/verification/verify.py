@@ -19,8 +19,9 @@ from math import inf
 from operator import gt
 
 from readcount.collector import without_collector
-from readcount.planning.merge import MergedCounts, RegionCounts
+from readcount.planning.merge import MergedCounts
 from readcount.planning.plan import tids_of
+from readcount.regions.counts import RegionCounts
 from readcount.request.filters import NO_FILTERS, Filters
 from readcount.source.evidence import Evidence
 from readcount.text import plural

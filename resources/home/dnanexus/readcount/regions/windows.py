@@ -4,7 +4,7 @@ from array import array
 from collections.abc import Mapping
 
 from readcount.errors import InputError
-from readcount.request.region_list import RegionList
+from readcount.regions.region_list import RegionList
 
 # A million take the parent process 360 MB, so that so many need a larger worker than the default.
 MAX_WINDOWS = 20_000_000

@@ -6,9 +6,10 @@ from pathlib import Path
 
 from readcount.errors import InputError
 from readcount.formats.content import header_fields
-from readcount.request.bed import POSITION, read_lines
-from readcount.request.region import NO_ALIASES, Region, RegionError, known_name, span_on
-from readcount.request.region_list import RegionList
+from readcount.regions.bed import POSITION, read_lines
+from readcount.regions.region import Region, RegionError, known_name, span_on
+from readcount.regions.region_list import RegionList
+from readcount.source.header import NO_ALIASES
 from readcount.text import shorten
 
 SUFFIXES = (".interval_list", ".interval_list.gz")

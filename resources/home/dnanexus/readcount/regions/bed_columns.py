@@ -11,8 +11,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from readcount.request.region import RegionError, span_on
-from readcount.request.region_list import RegionList
+from readcount.regions.region import RegionError, span_on
+from readcount.regions.region_list import RegionList
 
 # Lines that are not data (GA4GH specification of BED v1, sections 1.2 to 1.4).
 NOT_DATA = re.compile(r"\s*$|#|(track|browser)(\s|$)")

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from readcount.request.region_list import RegionList
+from readcount.regions.region_list import RegionList
 
 Ints = NDArray[np.int64]
 

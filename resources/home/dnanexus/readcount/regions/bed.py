@@ -9,8 +9,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from readcount.errors import InputError
-from readcount.request.region import NO_ALIASES, Region, RegionError, span_on
-from readcount.request.region_list import RegionList
+from readcount.regions.region import Region, RegionError, span_on
+from readcount.regions.region_list import RegionList
+from readcount.source.header import NO_ALIASES
 from readcount.text import shorten
 
 # Also of interval lists.
@@ -43,7 +44,7 @@ def read_bed(
         InputError: it is not a BED file, or has an interval that is on none of the sequences.
     """
     # Here, as to load numpy takes 0.1 s, and only intervals need it.
-    from readcount.request.bed_columns import NOT_DATA, add_plain_lines
+    from readcount.regions.bed_columns import NOT_DATA, add_plain_lines
 
     field = f"regions_bed: {shorten(path.name, 80)}"
     regions = RegionList()

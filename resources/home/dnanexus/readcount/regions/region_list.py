@@ -7,7 +7,7 @@ from itertools import compress, count, repeat
 from operator import add, gt, not_
 from typing import TypeVar, overload
 
-from readcount.request.region import UNPLACED, Region
+from readcount.regions.region import UNPLACED, Region
 
 T = TypeVar("T")
 
