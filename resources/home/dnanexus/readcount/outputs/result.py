@@ -48,7 +48,7 @@ class Result:
         if UNSET in starts:
             starts = array("q", map(max, starts, repeat(0)))
         if UNSET in ends:
-            lengths = [self.lengths.get(contig, 0) for contig in regions.names_by_tid]
+            lengths = [self.lengths.get(name, 0) for name in regions.names_by_tid]
             of_each = map(lengths.__getitem__, regions.tids)
             ends = array(
                 "q",
