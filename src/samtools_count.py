@@ -6,6 +6,7 @@ in a Pool, merge, verification, upload. The steps are in the package readcount, 
 puts beside this file in the worker's home.
 """
 
+import gc
 import resource
 from collections.abc import Sequence
 from multiprocessing import cpu_count
@@ -209,4 +210,7 @@ def merge(counts: Sequence[Link], plan: str, **job_input: Any) -> dict[str, Any]
 
 
 if __name__ == "__main__":
+    # There can be millions of objects, which live until the job ends: to look through them for cycles
+    # again and again takes a quarter of the time.
+    gc.disable()
     dxpy.run()

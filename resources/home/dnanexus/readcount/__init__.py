@@ -14,3 +14,9 @@ Data goes one way, from stage to stage; a stage imports from earlier ones only.
 
 `dnanexus` is the platform's side: downloads, uploads, subjobs. `errors` has the kinds of failure.
 """
+
+import os
+
+# numpy would start a thread for each core when it is imported, and a fork beside threads can
+# deadlock. Nothing here multiplies matrices.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")

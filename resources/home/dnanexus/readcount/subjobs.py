@@ -16,6 +16,7 @@ from typing import Any
 
 import dxpy
 
+from readcount.counting.counts_file import read_counts, write_counts
 from readcount.counting.share import Share
 from readcount.dnanexus import COUNTS, upload
 from readcount.errors import SubjobError
@@ -105,9 +106,6 @@ def start_subjobs(
 
 def upload_counts(share: Share, counted: Iterable[TaskCounts]) -> dict[str, Any]:
     """Uploads what a subjob has counted; returns its output, a link to the file."""
-    # Imported here: numpy takes 0.1 s to load and only subjobs need it.
-    from readcount.counting.counts_file import write_counts
-
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "counts.npz"
         write_counts(path, share, counted)
@@ -125,8 +123,6 @@ def fetch_counts(files: Sequence[PlatformFile], shares: Sequence[Share]) -> Iter
         InputError: the platform does not give a file out.
         SubjobError: a file is not that of its subjob.
     """
-    from readcount.counting.counts_file import read_counts
-
     if len(files) != len(shares):
         raise SubjobError(
             f"There are counts of {len(files):,} subjobs instead of {len(shares):,}. Run the job "

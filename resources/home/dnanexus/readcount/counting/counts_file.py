@@ -1,7 +1,4 @@
-"""The counts of a subjob as a file: numpy's .npz, compressed.
-
-A module of its own, as to load numpy takes 0.1 s, and only subjobs need it.
-"""
+"""The counts of a subjob as a file: numpy's .npz, compressed."""
 
 import zipfile
 import zlib

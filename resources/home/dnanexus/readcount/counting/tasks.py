@@ -5,8 +5,12 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 
+import numpy as np
+
 from readcount.counting.decoding import decoding
+from readcount.counting.overlaps import count_overlaps, tallied, within_extents
 from readcount.counting.pool import Workers
+from readcount.formats.bam_stream import read_positions
 from readcount.planning.task import Plan, Task
 from readcount.regions.counts import TaskCounts
 from readcount.request.filters import NO_FILTERS, Filters
@@ -43,7 +47,7 @@ def count_tasks(
     records = 0
     warnings: set[str] = set()
     for counts in _log_tenths(counted, dict(numbered), log):
-        records += sum(counts.records)
+        records += int(np.sum(counts.records))
         for warning in set(counts.warnings) - warnings:
             log(warning)
         warnings.update(counts.warnings)
@@ -60,7 +64,7 @@ def _log_tenths(
     done, records, logged = 0, 0, 0
     for counts in counted:
         done += tasks[counts.task].bytes
-        records += sum(counts.records)
+        records += int(np.sum(counts.records))
         tenths = 10 * done // total
         if tenths > logged:
             logged = tenths
@@ -123,17 +127,13 @@ def count_overlapping(parts: Parts, number: int, task: Task, filters: Filters) -
 
     One `samtools view` returns all records of the parts, each once.
     """
-    # Imported here: numpy takes 0.1 s to load, and not every task needs it.
-    from readcount.counting.overlaps import count_overlaps, tallied, within_extents
-    from readcount.formats.bam_stream import read_positions
-
     decoded: Counter[int] = Counter()
     with decoding(parts, task, ["-u", "--no-PG"], None, filters) as view:
         try:
             records = read_positions(view.stdout)
             if filters.is_empty:
                 records = within_extents(records, view.sent.extents)
-            counts = count_overlaps(tallied(records, decoded), task.tids, task.starts, task.ends)
+            counts = count_overlaps(tallied(records, decoded), *task.spans)
         except (OSError, ValueError, LookupError) as error:
             doing = f"counting {task.label} of"
             raise failure(parts.file, doing, ["samtools", "view"], 0, str(error)) from error

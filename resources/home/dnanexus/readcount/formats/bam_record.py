@@ -7,6 +7,8 @@ import struct
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
+import numpy as np
+
 from readcount.formats.bgzf import (
     BLOCK_MAGIC,
     MAX_BLOCK_BYTES,
@@ -192,9 +194,6 @@ def _sized_to_end(content: bytes) -> Sequence[int]:
     """Returns offsets at which there is a number that is that of the bytes after it."""
     if len(content) < _READ_NAME:
         return ()
-    # Imported here: numpy takes 0.1 s to load, and most files do not need it.
-    import numpy as np
-
     sizes = np.ndarray(len(content) - 3, "<u4", content, strides=(1,))
     after = len(content) - _SIZE_BYTES - np.arange(len(sizes), dtype=np.int64)
     found: list[int] = np.nonzero(sizes == after)[0].tolist()

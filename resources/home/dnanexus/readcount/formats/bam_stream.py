@@ -13,6 +13,8 @@ from typing import IO, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from readcount.columns import Ints
+
 # Of a BGZF block up to its size less 1, and what follows its data (SAM specification, section 4.1).
 _BLOCK_HEADER, _BLOCK_END = 18, 8
 _BLOCK_SIZE = struct.Struct("<16xH")
@@ -42,8 +44,6 @@ _SIZE_BYTES, _READ_NAME = 4, 36
 _UNMAPPED = 0x4
 # CIGAR operations that consume the reference: M, D, N, = and X (section 1.4.6), as bits.
 _CONSUME_REFERENCE = 1 << 0 | 1 << 2 | 1 << 3 | 1 << 7 | 1 << 8
-
-Ints = NDArray[np.int64]
 
 
 class Positions(NamedTuple):

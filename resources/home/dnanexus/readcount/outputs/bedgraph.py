@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pysam
 
 from readcount.outputs.result import Result
@@ -19,9 +20,6 @@ def bedgraph_lines(result: Result) -> Iterator[str]:
     Reference sequences are in the header's order, positions 0-based and half-open (UCSC, "BedGraph
     Track Format").
     """
-    # Here, as to load numpy takes 0.1 s, and the counts of whole sequences do not need it.
-    import numpy as np
-
     regions = result.counts.regions
     names, tids = regions.names_by_tid, np.array(regions.tids)
     starts, ends = map(np.array, result.extents())

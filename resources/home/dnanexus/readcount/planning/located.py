@@ -1,18 +1,14 @@
-"""Finds the parts of the file that have the records of many spans.
-
-A module of its own, as numpy takes 0.1 s to load and only spans need it.
-"""
+"""Finds the parts of the file that have the records of many spans."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from readcount.columns import Bools, Ints, distinct
 from readcount.formats.bam_record import LAST_POSITION
 from readcount.planning.sizes import Sizes
 from readcount.regions.region_list import UNSET, RegionList
-from readcount.regions.span_columns import distinct, spans_in
 from readcount.source.parts import (
     Edge,
     Layout,
@@ -22,9 +18,6 @@ from readcount.source.parts import (
     Stretch,
     bytes_between,
 )
-
-Ints = NDArray[np.int64]
-Bools = NDArray[np.bool_]
 
 # A sequence is read whole, so that the number of its records can be compared with the index, if
 # its spans need this share of it.
@@ -109,7 +102,11 @@ def locate_spans(regions: RegionList, layout: Layout, sizes: Sizes) -> LocatedSp
         layout: of the file.
         sizes: for the costs.
     """
-    region_ids, tids, starts, ends = spans_in(regions)
+    region_ids = regions.spans()
+    tids, starts, ends = (
+        np.array(column)[region_ids] for column in (regions.tids, regions.starts, regions.ends)
+    )
+    starts = np.maximum(starts, 0)
     # The end of the sequence does not limit its records.
     ends = np.where(ends == UNSET, LAST_POSITION + 1, ends)
     columns = SpanColumns(tids, starts, ends)

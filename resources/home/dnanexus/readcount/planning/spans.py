@@ -1,22 +1,18 @@
-"""Plans the count of many spans: which samtools call looks at which parts of the file.
+"""Plans the count of many spans: which samtools call looks at which parts of the file."""
 
-A module of its own, as numpy takes 0.1 s to load and only spans need it.
-"""
-
-from array import array
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from itertools import accumulate, pairwise
 
 import numpy as np
 
+from readcount.columns import Ints, distinct
 from readcount.planning.located import NO_END, NO_START, LocatedSpans, Needed
 from readcount.planning.sizes import Sizes, cut_part, runs
 from readcount.planning.task import Pass, Task
 from readcount.planning.whole import counting_task
 from readcount.regions.region_list import UNSET
-from readcount.regions.span_columns import Ints, distinct
-from readcount.source.parts import Edge, Layout, Part, Span, Stretch, tid_at
+from readcount.source.parts import Edge, Layout, Part, Span, SpanColumns, Stretch, tid_at
 
 
 def span_tasks(spans: LocatedSpans, layout: Layout, sizes: Sizes) -> Iterator[Task]:
@@ -106,7 +102,6 @@ def _looking_task(
     sizes: Sizes,
 ) -> Task:
     """Returns a task that looks at each record of some parts, for spans of these indexes."""
-    columns = spans.columns
     cost = (
         sizes.call
         + sizes.costs.decoded_byte * sum(part.bytes for part in parts)
@@ -114,10 +109,8 @@ def _looking_task(
     )
     return Task(
         parts=tuple(parts),
-        region_ids=_range_or_plain(spans.region_ids[its]),
-        tids=_plain(columns.tids[its]),
-        starts=_plain(columns.starts[its]),
-        ends=_plain(columns.ends[its]),
+        region_ids=spans.region_ids[its],
+        spans=SpanColumns(*(column[its] for column in spans.columns)),
         expected=expected,
         only=None,
         with_ends=True,
@@ -198,15 +191,3 @@ def _within(part: Part, layout: Layout) -> Iterator[Stretch]:
         if stretches[at].begin >= part.end.offset:
             return
         yield stretches[at]
-
-
-def _plain(column: Ints) -> "array[int]":
-    """Returns a column as an array that needs no numpy."""
-    return array("q", np.ascontiguousarray(column, np.int64).tobytes())
-
-
-def _range_or_plain(numbers: Ints) -> "range | array[int]":
-    """Returns a column as a range if it has consecutive numbers, which takes no memory."""
-    if len(numbers) and (np.diff(numbers) == 1).all():
-        return range(int(numbers[0]), int(numbers[-1]) + 1)
-    return _plain(numbers)

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from readcount.collector import without_collector
 from readcount.errors import InputError
 from readcount.formats.content import OTHER_KINDS, kind_of
 from readcount.regions.bed import read_bed
@@ -18,7 +17,6 @@ from readcount.source.header import NO_ALIASES
 from readcount.text import plural, shorten
 
 
-@without_collector()
 def list_regions(
     request: Request,
     bed: Path | None,

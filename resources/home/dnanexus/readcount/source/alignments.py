@@ -5,7 +5,6 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from readcount.collector import without_collector
 from readcount.errors import InputError
 from readcount.formats.bam_record import UNPLACED_NAME
 from readcount.formats.content import (
@@ -68,7 +67,6 @@ class Alignments:
         return dict(zip(self.header.names, self.header.lengths, strict=True))
 
 
-@without_collector()
 def open_alignments(
     files: InputFiles, log: Log = lambda line: None, *, cores: int = 1
 ) -> Alignments:

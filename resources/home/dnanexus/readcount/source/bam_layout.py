@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+import numpy as np
+
 from readcount.formats.bam_index import BamIndex
 from readcount.source.bam_offsets import RecordOffsets, record_offsets
 from readcount.source.files import IndexedFile
@@ -79,9 +81,6 @@ class BamLayout:
 
     def places(self, spans: SpanColumns) -> SpanPlaces:
         """Returns where the records are that may overlap some spans; see Layout."""
-        # Imported here: numpy takes 0.1 s to load, and only spans need it.
-        import numpy as np
-
         order = np.argsort(spans.tids, kind="stable")
         used, firsts = np.unique(spans.tids[order], return_index=True)
         found = []

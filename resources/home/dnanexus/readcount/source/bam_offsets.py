@@ -3,15 +3,12 @@
 from bisect import bisect_left, bisect_right
 from itertools import accumulate, chain
 from operator import gt, itemgetter
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
+import numpy as np
+
+from readcount.columns import Ints
 from readcount.formats.bam_index import Bins, first_bin
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    Ints = NDArray[np.int64]
 
 
 class RecordOffsets(NamedTuple):
@@ -35,16 +32,13 @@ class RecordOffsets(NamedTuple):
     last_chunk: int
     end: int
 
-    def of_spans(self, starts: "Ints", ends: "Ints") -> tuple["Ints", "Ints"]:
+    def of_spans(self, starts: Ints, ends: Ints) -> tuple[Ints, Ints]:
         """Returns offsets between which all records are that overlap each of some spans.
 
         Args:
             starts: first position of each, 0-based.
             ends: position after the last one of each.
         """
-        # Imported here: numpy takes 0.1 s to load, and only spans need it.
-        import numpy as np
-
         bins = np.array(self.starts, np.int64)
         # The first one stands for what is before all bins.
         lows = np.array([self.begin, *self.lows])

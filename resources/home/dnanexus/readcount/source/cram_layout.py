@@ -5,6 +5,8 @@ from itertools import groupby, pairwise
 from math import inf
 from typing import NamedTuple
 
+import numpy as np
+
 from readcount.formats.cram import (
     Slice,
 )
@@ -107,9 +109,6 @@ class CramLayout:
 
     def places(self, spans: SpanColumns) -> SpanPlaces:
         """Returns the containers that spans overlap; see Layout."""
-        # Imported here: numpy takes 0.1 s to load, and only spans need it.
-        import numpy as np
-
         order = np.argsort(spans.tids, kind="stable")
         used, firsts = np.unique(spans.tids[order], return_index=True)
         rows_of = dict(zip(used.tolist(), np.split(order, firsts[1:]), strict=True))

@@ -7,17 +7,12 @@ offsets of containers times 65,536.
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
+from readcount.columns import Ints
 from readcount.formats.bam_record import LAST_POSITION, NO_REFERENCE
 from readcount.formats.cram import SEVERAL as SEVERAL
 from readcount.source.files import IndexedFile
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    Ints = NDArray[np.int64]
 
 # In the place of the number of a reference sequence: that of unplaced records.
 NO_SEQUENCE = NO_REFERENCE
@@ -111,9 +106,9 @@ class SpanColumns(NamedTuple):
         ends: position after the last one of each.
     """
 
-    tids: "Ints"
-    starts: "Ints"
-    ends: "Ints"
+    tids: Ints
+    starts: Ints
+    ends: Ints
 
 
 class SpanPlaces(NamedTuple):
@@ -127,9 +122,9 @@ class SpanPlaces(NamedTuple):
             have to be read for spans on any of these.
     """
 
-    spans: "Ints"
-    lows: "Ints"
-    highs: "Ints"
+    spans: Ints
+    lows: Ints
+    highs: Ints
     shared: Sequence[Stretch] = ()
 
 

@@ -1,0 +1,21 @@
+"""Columns of numbers: numpy arrays."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+Numbers = Sequence[int] | Ints
+
+
+def distinct(numbers: Ints) -> Ints:
+    """Returns the different numbers, rising.
+
+    As np.unique, which hashes them. Most of ours are nearly in order, and sorting these takes a
+    tenth of the time.
+    """
+    numbers = np.sort(numbers, kind="stable")
+    found: Ints = numbers[np.diff(numbers, prepend=numbers[:1] - 1) != 0]
+    return found
