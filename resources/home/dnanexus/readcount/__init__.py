@@ -10,7 +10,7 @@ Data goes one way, from stage to stage; a stage imports from earlier ones only.
   counts. Pure.
 - counting: tasks -> `TaskCounts`, by samtools calls in a Pool, which read parts of the file.
 - verification: merged counts and evidence -> `VerifiedCounts`, or an error. Pure.
-- outputs: `VerifiedCounts` -> the texts of the output files. Pure.
+- outputs: `VerifiedCounts` -> the output files.
 
 `dnanexus` is the platform's side: downloads, uploads, subjobs. `errors` has the kinds of failure.
 """

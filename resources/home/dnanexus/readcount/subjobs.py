@@ -20,6 +20,7 @@ from readcount.counting.counts_file import read_counts, write_counts
 from readcount.counting.share import Share
 from readcount.dnanexus import COUNTS, upload
 from readcount.errors import SubjobError
+from readcount.outputs.files import fields_written
 from readcount.planning.divide import divide
 from readcount.planning.task import Plan
 from readcount.platform_files import PlatformFile, download
@@ -96,12 +97,8 @@ def start_subjobs(
     with ThreadPoolExecutor(SIDE_BY_SIDE) as threads:
         counts = [job.get_output_ref(COUNTS) for job in threads.map(start, shares)]
     merging = dxpy.new_dxjob({**given, COUNTS: counts}, "merge", name="merge")
-    outputs = ["count_file", "counts_table", "multiqc_file", "total_records"]
-    if request.report:
-        outputs.append("report_file")
-    if request.bedgraph:
-        outputs += ["bedgraph_file", "bedgraph_index"]
-    return {name: merging.get_output_ref(name) for name in outputs}
+    fields = [*fields_written(request), "total_records"]
+    return {field: merging.get_output_ref(field) for field in fields}
 
 
 def upload_counts(share: Share, counted: Iterable[TaskCounts]) -> dict[str, Any]:

@@ -6,11 +6,10 @@ from pathlib import Path
 import numpy as np
 import pysam
 
+from readcount.formats.bam_index import MAX_LENGTH
 from readcount.outputs.result import Result
 from readcount.source.parts import NO_SEQUENCE
 
-# A tabix index holds no positions beyond this (SAM specification, section 5.1.1, which it follows).
-MAX_LENGTH_IN_TBI = 1 << 29
 LINES_TOGETHER = 1 << 16
 
 
@@ -47,7 +46,7 @@ def write_bedgraph(result: Result, path: Path) -> Path:
         file.writelines(bedgraph_lines(result))
     pysam.tabix_compress(str(text), str(path), force=True)
     text.unlink()
-    csi = max(result.lengths.values(), default=0) > MAX_LENGTH_IN_TBI
+    csi = max(result.lengths.values(), default=0) > MAX_LENGTH
     index = Path(f"{path}.{'csi' if csi else 'tbi'}")
     pysam.tabix_index(str(path), force=True, preset="bed", csi=csi, index=str(index))
     return index

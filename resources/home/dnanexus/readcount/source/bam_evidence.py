@@ -59,14 +59,9 @@ class BamEvidence:
             for tid, entry in enumerate(self.located.index.entries)
             if entry.records is not None
         }
-        if self.unplaced is not None:
-            known[NO_SEQUENCE] = self.unplaced
+        if self.located.index.unplaced is not None:
+            known[NO_SEQUENCE] = self.located.index.unplaced
         return known
-
-    @property
-    def unplaced(self) -> int | None:
-        """The records without a position by the index; None where it does not say."""
-        return self.located.index.unplaced
 
     def locate(self, whole: Collection[int], spans: Collection[int]) -> Located:
         """Returns where the records are, by the index."""

@@ -44,7 +44,6 @@ class CramEvidence:
     end: int
 
     source = "containers"
-    unplaced = None
 
     @property
     def file(self) -> IndexedFile:

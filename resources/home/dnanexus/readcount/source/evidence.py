@@ -51,12 +51,10 @@ class Evidence(Protocol):
     def numbers(self) -> Mapping[int, int]:
         """Records by number of the reference sequence, to compare with those that were read.
 
+        Also of NO_SEQUENCE, if it is known.
+
         Empty if they are compared with the file while they are read.
         """
-
-    @property
-    def unplaced(self) -> int | None:
-        """The records without a position, if that is known without counting them."""
 
     def locate(self, whole: Collection[int], spans: Collection[int]) -> Located:
         """Returns where the records are.
