@@ -29,10 +29,10 @@ UNPLACED_NAME = "*"
 # The beginning of a record (section 4.2): block_size, refID, pos, l_read_name, n_cigar_op, flag and
 # l_seq. The read name begins after 36 bytes.
 _FIELDS = struct.Struct("<iiiBxxxHHi")
-_SIZE_BYTES, _READ_NAME = 4, 36
-_UNMAPPED = 0x4
-# CIGAR operations that consume the reference: M, D, N, = and X (section 1.4.6).
-_CONSUME_REFERENCE = frozenset((0, 2, 3, 7, 8))
+SIZE_BYTES, READ_NAME = 4, 36
+UNMAPPED = 0x4
+# CIGAR operations that consume the reference: M, D, N, = and X (section 1.4.6), as bits.
+CONSUME_REFERENCE = 1 << 0 | 1 << 2 | 1 << 3 | 1 << 7 | 1 << 8
 # How much is read of what is before a record at first; each further attempt reads four times more.
 LOOKBACK_BYTES = MAX_BLOCK_BYTES
 
@@ -161,16 +161,16 @@ def _block_of(data: bytes, at: int, start: int) -> tuple[bytes, int]:
 
 def _placement(content: bytes, at: int) -> Placement | None:
     """Returns where the record at an offset of uncompressed BAM is; None if it is not complete."""
-    if at + _READ_NAME > len(content):
+    if at + READ_NAME > len(content):
         return None
     _, tid, start, name_length, operations, flag, _ = _FIELDS.unpack_from(content, at)
     covered = 0
-    if not flag & _UNMAPPED:
-        cigar = at + _READ_NAME + name_length
+    if not flag & UNMAPPED:
+        cigar = at + READ_NAME + name_length
         if cigar + 4 * operations > len(content):
             return None
         encoded = struct.unpack_from(f"<{operations}I", content, cigar)
-        covered = sum(one >> 4 for one in encoded if one & 0xF in _CONSUME_REFERENCE)
+        covered = sum(one >> 4 for one in encoded if CONSUME_REFERENCE >> (one & 0xF) & 1)
     return Placement(tid, start, start + max(1, covered))
 
 
@@ -182,9 +182,9 @@ def last_record(content: bytes) -> int | None:
     is 32 bits: bytes that are none are hardly ever taken for one.)
     """
     at, last, end = 0, None, len(content)
-    while at + _READ_NAME <= end and _is_record(content, at):
+    while at + READ_NAME <= end and _is_record(content, at):
         last = at
-        at += _SIZE_BYTES + int.from_bytes(content[at : at + _SIZE_BYTES], "little")
+        at += SIZE_BYTES + int.from_bytes(content[at : at + SIZE_BYTES], "little")
     if at == end:
         return last
     return next((at for at in _sized_to_end(content) if _is_record(content, at)), None)
@@ -192,26 +192,26 @@ def last_record(content: bytes) -> int | None:
 
 def _sized_to_end(content: bytes) -> Sequence[int]:
     """Returns offsets at which there is a number that is that of the bytes after it."""
-    if len(content) < _READ_NAME:
+    if len(content) < READ_NAME:
         return ()
     sizes = np.ndarray(len(content) - 3, "<u4", content, strides=(1,))
-    after = len(content) - _SIZE_BYTES - np.arange(len(sizes), dtype=np.int64)
+    after = len(content) - SIZE_BYTES - np.arange(len(sizes), dtype=np.int64)
     found: list[int] = np.nonzero(sizes == after)[0].tolist()
     return found
 
 
 def _is_record(content: bytes, at: int) -> bool:
     """Whether what is at an offset has the fields of a complete record."""
-    if at + _READ_NAME > len(content):
+    if at + READ_NAME > len(content):
         return False
     size, tid, start, name_length, operations, _, bases = _FIELDS.unpack_from(content, at)
-    name_end = at + _READ_NAME + name_length
-    least = _READ_NAME - _SIZE_BYTES + name_length + 4 * operations + (bases + 1) // 2 + bases
+    name_end = at + READ_NAME + name_length
+    least = READ_NAME - SIZE_BYTES + name_length + 4 * operations + (bases + 1) // 2 + bases
     return bool(
         tid >= NO_REFERENCE
         and start >= NO_POSITION
         and name_length > 0
         and bases >= 0
-        and least <= size <= len(content) - at - _SIZE_BYTES
+        and least <= size <= len(content) - at - SIZE_BYTES
         and content[name_end - 1] == 0
     )
