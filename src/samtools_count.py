@@ -146,7 +146,7 @@ def scatter(request: Request, job_input: dict[str, Any]) -> dict[str, Any]:
     work.alignments.evidence.check_index(work.plan.edges)
     digest, shares = divide_plan(work.plan, request, work.files)
     log(f"{work.plan} in {plural(len(shares), 'subjob')}")
-    return start_subjobs(job_input, request, work.alignments.file.index, digest, shares)
+    return start_subjobs(job_input, request, digest, shares)
 
 
 @dxpy.entry_point("count_part")

@@ -26,7 +26,7 @@ from readcount.planning.task import Plan
 from readcount.platform_files import PlatformFile, download
 from readcount.regions.counts import TaskCounts
 from readcount.request.request import Request
-from readcount.source.files import InputFiles, compress_index
+from readcount.source.files import InputFiles
 
 # Calls of the API and transfers that run side by side; the platform takes 200 calls a second.
 SIDE_BY_SIDE = 16
@@ -60,16 +60,15 @@ def divide_plan(
 
 
 def _digest(request: Request, files: InputFiles, tasks: int) -> str:
-    # The link to the index is another one in subjobs.
-    asked = {**asdict(request), "mappings_sorted_bai": None}
-    digest = hashlib.sha256(json.dumps([asked, tasks], sort_keys=True).encode())
+    asked = json.dumps([asdict(request), tasks], sort_keys=True)
+    digest = hashlib.sha256(asked.encode())
     for path in filter(None, [files.index, files.bed]):
         digest.update(hashlib.sha256(path.read_bytes()).digest())
     return digest.hexdigest()
 
 
 def start_subjobs(
-    job_input: dict[str, Any], request: Request, index: Path, digest: str, shares: Sequence[Share]
+    job_input: dict[str, Any], request: Request, digest: str, shares: Sequence[Share]
 ) -> dict[str, Any]:
     """Starts the subjobs, and a job that merges what they count.
 
@@ -79,7 +78,6 @@ def start_subjobs(
     Args:
         job_input: of this job.
         request: the same.
-        index: path of the index.
         digest: of the plan; see divide_plan.
         shares: what each subjob is to count.
 
@@ -87,9 +85,6 @@ def start_subjobs(
         References to what will be the outputs.
     """
     given = {**job_input, "plan": digest}
-    # Every one of them downloads the index.
-    if smaller := compress_index(index):
-        given["mappings_sorted_bai"] = upload(smaller, smaller.name)
 
     def start(share: Share) -> Any:
         return dxpy.new_dxjob({**given, "subjob": share.subjob}, "count_part", name=str(share))

@@ -6,7 +6,7 @@ from functools import cached_property
 
 import numpy as np
 
-from readcount.formats.bam_index import BamIndex
+from readcount.formats.bam_index import BamIndex, Bins
 from readcount.source.bam_offsets import RecordOffsets, record_offsets
 from readcount.source.files import IndexedFile
 from readcount.source.header import Header
@@ -39,7 +39,7 @@ def stretches_of(file: IndexedFile, header: Header, index: BamIndex) -> list[Str
     for tid, entry in enumerate(index.entries):
         begin, end = entry.begin, entry.end
         if begin is None or end is None:
-            begin, end = index.bounds(tid) if entry.records is None else (0, 0)
+            begin, end = _bounds_of_chunks(index.bins(tid)) if entry.records is None else (0, 0)
         if begin == end:
             continue
         if not at <= begin < end:
@@ -51,6 +51,10 @@ def stretches_of(file: IndexedFile, header: Header, index: BamIndex) -> list[Str
         raise file.mismatch("it has records after the end of the file")
     stretches.append(Stretch(at, file.mappings.size << 16, NO_SEQUENCE, (NO_SEQUENCE,)))
     return stretches
+
+
+def _bounds_of_chunks(bins: Bins) -> tuple[int, int]:
+    return min(bins.chunk_begins(), default=0), max(bins.chunk_ends(), default=0)
 
 
 @dataclass(frozen=True)
@@ -75,8 +79,8 @@ class BamLayout:
         """Returns offsets at which a record of a stretch begins by the index; see Layout."""
         if stretch.tid == NO_SEQUENCE:
             return ()
-        entry = self.index.entries[stretch.tid]
-        known = entry.offsets or self.index.chunk_begins(stretch.tid)
+        bins = self.index.bins(stretch.tid)
+        known = bins.linear if len(bins.linear) > 1 else bins.chunk_begins()
         return sorted({offset for offset in known if stretch.begin < offset < stretch.end})
 
     def places(self, spans: SpanColumns) -> SpanPlaces:

@@ -1,8 +1,8 @@
 """Where the records of a span are in a BAM by its index, and whether the index is consistent."""
 
 from bisect import bisect_left, bisect_right
-from itertools import accumulate, chain
-from operator import gt, itemgetter
+from itertools import accumulate
+from operator import gt
 from typing import NamedTuple
 
 import numpy as np
@@ -70,14 +70,14 @@ def record_offsets(bins: Bins) -> RecordOffsets | None:
     Raises:
         ValueError: the entry contradicts itself; the message says how.
     """
-    chunks = list(chain.from_iterable(map(itemgetter(2), bins.bins)))
-    if not chunks:
+    begins_of_chunks, ends_of_chunks = bins.chunk_begins(), bins.chunk_ends()
+    if not begins_of_chunks:
         if bins.bounds and bins.bounds[0] < bins.bounds[1]:
             raise ValueError("it has no offsets of its records")
         return None
-    firsts, lasts = sorted(chunks[::2]), sorted(chunks[1::2])
+    firsts, lasts = sorted(begins_of_chunks), sorted(ends_of_chunks)
     begin, end = bins.bounds or (firsts[0], lasts[-1])
-    if firsts[0] != begin or lasts[-1] != end or any(map(gt, chunks[::2], chunks[1::2])):
+    if firsts[0] != begin or lasts[-1] != end or any(map(gt, begins_of_chunks, ends_of_chunks)):
         raise ValueError("its offsets are not those of its first and last record")
     # If a chunk begins after the end of all that begin before it, so does it in these two lists.
     if any(map(gt, firsts[1:], lasts)):
