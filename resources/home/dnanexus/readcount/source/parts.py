@@ -65,12 +65,7 @@ class Edge(NamedTuple):
 
 
 class Part(NamedTuple):
-    """A part of the file, from one record to another.
-
-    Attributes:
-        begin: its beginning.
-        end: its end.
-    """
+    """A part of the file, from one record to another."""
 
     begin: Edge
     end: Edge
@@ -159,23 +154,6 @@ class Extent(NamedTuple):
     span: Span | None
 
 
-class Sent:
-    """What has been sent to samtools, so far.
-
-    Attributes:
-        extents: of the records, in order; none for a BAM, where only decoding shows them.
-        records: how many there are; None if only decoding shows that.
-    """
-
-    def __init__(self) -> None:
-        self.extents: list[Extent] = []
-
-    @property
-    def records(self) -> int | None:
-        """How many records there are; None if only decoding shows that."""
-        return sum(extent.records for extent in self.extents) if self.extents else None
-
-
 class NotOnlySpanError(Exception):
     """Parts hold records that are not in the span in which all of them were expected."""
 
@@ -199,14 +177,15 @@ class Parts(Protocol):
             read_group: whether the read group of each record is needed.
         """
 
-    def send(self, parts: Iterable[Part], only: Span | None, pipe: int, sent: Sent) -> None:
+    def send(self, parts: Iterable[Part], only: Span | None, pipe: int, sent: list[Extent]) -> None:
         """Writes a file with the records of some parts to a pipe.
 
         Args:
             parts: in the order of the file.
             only: the span in which all records should begin; None for none.
             pipe: the file descriptor to write to.
-            sent: takes what is known of the records, before they are sent.
+            sent: takes what containers say of the records, in order, before they are sent; nothing
+                for a BAM, where only decoding shows them.
 
         Raises:
             InputError: the file is not what the index says, or is corrupt.

@@ -4,9 +4,12 @@ import errno
 import os
 import tempfile
 import time
+import urllib.error
+import urllib.request
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from http.client import HTTPException, HTTPResponse
@@ -217,14 +220,9 @@ class LocalFile:
             file.seek(min(start, self.size))
             return file.read(size)
 
-    @contextmanager
-    def stream(self, start: int, stop: int) -> Iterator[Stream]:
-        """Yields the bytes from one offset to another, or some more."""
-        stream = LocalStream(self.path, start)
-        try:
-            yield stream
-        finally:
-            stream.close()
+    def stream(self, start: int, stop: int) -> AbstractContextManager[Stream]:
+        """Opens the bytes from one offset to another, or some more."""
+        return closing(LocalStream(self.path, start))
 
     def map(self, function: Callable[[S], T], items: Iterable[S]) -> Iterator[T]:
         """Yields what a function that reads the file returns for each item."""
@@ -265,20 +263,12 @@ class StreamedFile:
         """Reads bytes, as read(), with a request of their own."""
         return with_retries(partial(read_url, self.url, self.name, start, size))
 
-    @contextmanager
-    def stream(self, start: int, stop: int) -> Iterator[Stream]:
-        """Yields the bytes from one offset to another; reading them raises NetworkError."""
-        stream = HttpStream(self, start, min(stop, self.size))
-        try:
-            yield stream
-        finally:
-            stream.close()
+    def stream(self, start: int, stop: int) -> AbstractContextManager[Stream]:
+        """Opens the bytes from one offset to another; reading them raises NetworkError."""
+        return closing(HttpStream(self, start, min(stop, self.size)))
 
     def map(self, function: Callable[[S], T], items: Iterable[S]) -> Iterator[T]:
         """Yields what a function that reads the file returns for each item; threads call it."""
-        # Imported here: it takes 12 ms to load, and a downloaded file does not need it.
-        from concurrent.futures import ThreadPoolExecutor
-
         with ThreadPoolExecutor(READERS) as threads:
             yield from threads.map(function, items)
 
@@ -344,10 +334,6 @@ def read_url(url: str, name: str, start: int, size: int) -> bytes:
 
 def open_url(url: str, start: int, size: int) -> HTTPResponse:
     """Requests bytes of a file; raises OSError or HTTPException."""
-    # Imported here: it takes 30 ms to load, and a downloaded file does not need it.
-    import urllib.error
-    import urllib.request
-
     request = urllib.request.Request(url, headers={"Range": f"bytes={start}-{start + size - 1}"})
     try:
         response: HTTPResponse = urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS)
