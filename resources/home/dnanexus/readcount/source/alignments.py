@@ -117,7 +117,7 @@ def _open_bam(files: InputFiles, header: Header, log: Log, cores: int) -> Alignm
     parts = BamParts(file, made, header.end or 0)
     stretches = stretches_of(file, header, index)
     layout = BamLayout(file, header, index, stretches)
-    return Alignments(header, parts, BamEvidence(layout, parts))
+    return Alignments(header, parts, BamEvidence(parts, header, layout))
 
 
 def _open_cram(files: InputFiles, header: Header, log: Log, cores: int) -> Alignments:

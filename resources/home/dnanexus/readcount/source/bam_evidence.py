@@ -7,9 +7,7 @@ from functools import cached_property
 from readcount.errors import InputError
 from readcount.source.bam_layout import BamLayout
 from readcount.source.bam_parts import BamParts
-from readcount.source.evidence import NOT_COUNTED, Located
-from readcount.source.files import IndexedFile
-from readcount.source.header import Header
+from readcount.source.evidence import OTHERS_NOT_COUNTED, Evidence, Located
 from readcount.source.parts import (
     NO_SEQUENCE,
     Edge,
@@ -28,28 +26,18 @@ MAX_DATA_PER_BYTE = 1032
 
 
 @dataclass(frozen=True)
-class BamEvidence:
+class BamEvidence(Evidence):
     """What a BAM and its index prove; see Evidence.
 
     Attributes:
-        located: where the index has the records.
         parts: of the BAM.
+        located: where the index has the records.
     """
 
-    located: BamLayout
     parts: BamParts
+    located: BamLayout
 
     source = "index"
-
-    @property
-    def file(self) -> IndexedFile:
-        """The BAM with its index."""
-        return self.parts.file
-
-    @property
-    def header(self) -> Header:
-        """The header of the BAM."""
-        return self.located.header
 
     @cached_property
     def numbers(self) -> Mapping[int, int]:
@@ -110,7 +98,7 @@ class BamEvidence:
             (
                 "the index is internally consistent, and the first and later records of each "
                 "sequence are where it says",
-                NOT_COUNTED,
+                OTHERS_NOT_COUNTED,
             ),
         )
 
