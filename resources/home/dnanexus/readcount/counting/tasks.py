@@ -89,7 +89,6 @@ def run_task(parts: Parts, numbered: tuple[int, Task], filters: Filters = NO_FIL
         InputError: samtools failed or complained, or the file is not what the index says.
         SamtoolsKilledError: samtools was killed, crashed, or had not enough memory.
         NetworkError: the file is streamed, and cannot be reached.
-        MissingToolError: there is no samtools.
     """
     number, task = numbered
     return parts.file.mappings.with_retries(partial(_count, parts, number, task, filters))

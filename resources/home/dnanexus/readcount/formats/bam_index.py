@@ -122,11 +122,7 @@ def _linear(data: bytes, at: int) -> tuple[int, ...]:
 
 
 def read_index(path: Path) -> BamIndex:
-    """Reads a BAI or CSI index.
-
-    Raises:
-        IndexFormatError: it is neither, or is damaged.
-    """
+    """Reads a BAI or CSI index; raises IndexFormatError if it is neither, or is damaged."""
     try:
         return _read_index(path.read_bytes())
     except (OSError, EOFError, zlib.error, struct.error) as error:

@@ -58,13 +58,7 @@ class Placement(NamedTuple):
 def record_at(read: Read, offset: int, size: int) -> Placement | None:
     """Returns where the record at a virtual file offset is; None at the end of the file.
 
-    Args:
-        read: reads the file.
-        offset: of the record.
-        size: of the file in bytes.
-
-    Raises:
-        BlockError: there is no such record.
+    `size` is that of the file in bytes. Raises BlockError if there is no such record.
     """
     begin, within = offset >> 16, offset & 0xFFFF
     content = b""
@@ -96,13 +90,8 @@ def _contents(read: Read, begin: int, size: int) -> Iterator[bytes]:
 def record_before(read: Read, offset: int, first: int) -> Placement | None:
     """Returns where the record that ends at a virtual file offset is.
 
-    Args:
-        read: reads the file.
-        offset: where the record ends.
-        first: of the first record of the file; None is returned for what ends there.
-
-    Raises:
-        BlockError: no record ends there.
+    None for what ends at `first`, the offset of the first record of the file. Raises BlockError if
+    no record ends there.
     """
     if offset == first:
         return None
@@ -133,11 +122,7 @@ def record_near(read: Read, at: int, size: int) -> Placement | None:
     """Returns where a record is that begins a block after an offset in bytes.
 
     None if there is no such block: not every program writes blocks that begin with a record.
-
-    Args:
-        read: reads the file.
-        at: the offset, anywhere in the file.
-        size: of the file in bytes.
+    `size` is that of the file in bytes.
     """
     data = read(at, min(2 * MAX_BLOCK_BYTES, size - at))
     start = data.find(BLOCK_MAGIC)

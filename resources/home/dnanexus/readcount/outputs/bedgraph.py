@@ -35,12 +35,7 @@ def bedgraph_lines(result: Result) -> Iterator[str]:
 
 
 def write_bedgraph(result: Result, path: Path) -> Path:
-    """Writes the bedGraph file, compressed by bgzip, and its index; returns the index.
-
-    Args:
-        result: the counts.
-        path: of the file, which ends in .gz.
-    """
+    """Writes the bedGraph file, compressed by bgzip, to a path in .gz; returns its index."""
     text = path.with_suffix("")
     with text.open("w", encoding="utf-8") as file:
         file.writelines(bedgraph_lines(result))

@@ -88,14 +88,7 @@ def profiles_of(result: Result) -> Profiles:
 def _densities(
     result: Result, region_ids: Ints, size: int, parts: Mapping[str, int]
 ) -> dict[str, list[float]]:
-    """Returns the records per megabase in each part of some sequences.
-
-    Args:
-        result: the counts.
-        region_ids: indexes of the regions that are parts of a sequence.
-        size: of a part in bases.
-        parts: how many each sequence has, by name.
-    """
+    """Returns the records per megabase in each part, of a size in bases, of some sequences."""
     regions = result.counts.regions
     # The parts of all sequences in one column.
     begins = dict(zip(parts, accumulate(parts.values(), initial=0), strict=False))

@@ -95,13 +95,7 @@ class LocatedSpans:
 
 
 def locate_spans(regions: RegionList, layout: Layout, sizes: Sizes) -> LocatedSpans:
-    """Finds the parts of the file with the records of all regions that are parts of a sequence.
-
-    Args:
-        regions: the list of regions.
-        layout: of the file.
-        sizes: for the costs.
-    """
+    """Finds the parts of the file with the records of all regions that are parts of a sequence."""
     region_ids = regions.spans()
     tids, starts, ends = (
         np.array(column)[region_ids] for column in (regions.tids, regions.starts, regions.ends)

@@ -20,11 +20,6 @@ def span_tasks(spans: LocatedSpans, layout: Layout, sizes: Sizes) -> Iterator[Ta
 
     A record is in one part of the file, and a part in one task of a pass: what several tasks count
     for a span adds up to its records.
-
-    Args:
-        spans: the regions, and where their records are.
-        layout: of the file.
-        sizes: of the tasks.
     """
     yield from _tasks_of_parts(spans, layout, sizes)
     yield from _tasks_of_shared(spans, sizes)
@@ -72,12 +67,7 @@ def _tasks_of_parts(spans: LocatedSpans, layout: Layout, sizes: Sizes) -> Iterat
 
 
 def _bounds_of_tasks(costs: Sequence[float], bounds: Sequence[float]) -> list[int]:
-    """Returns the indexes of pieces at which tasks begin and end.
-
-    Args:
-        costs: of the pieces.
-        bounds: sums of these at which a task should end.
-    """
+    """Returns the indexes of pieces at which tasks begin and end; bounds are sums of costs."""
     ends = list(accumulate(costs))
     found = {bisect_right(ends, bound + 1e-9 * ends[-1]) for bound in bounds}
     return sorted({0, len(costs), *found})

@@ -31,11 +31,11 @@ class BamEvidence(Evidence):
 
     Attributes:
         parts: of the BAM.
-        located: where the index has the records.
+        layout: where the index has the records.
     """
 
     parts: BamParts
-    located: BamLayout
+    layout: BamLayout
 
     source = "index"
 
@@ -44,22 +44,22 @@ class BamEvidence(Evidence):
         """The records of each reference sequence of which the index has statistics."""
         known = {
             tid: entry.records
-            for tid, entry in enumerate(self.located.index.entries)
+            for tid, entry in enumerate(self.layout.index.entries)
             if entry.records is not None
         }
-        if self.located.index.unplaced is not None:
-            known[NO_SEQUENCE] = self.located.index.unplaced
+        if self.layout.index.unplaced is not None:
+            known[NO_SEQUENCE] = self.layout.index.unplaced
         return known
 
     def locate(self, whole: Collection[int], spans: Collection[int]) -> Located:
         """Returns where the records are, by the index."""
-        return Located(self.located)
+        return Located(self.layout)
 
     def check_index(self, edges: Sequence[Edge]) -> None:
         """Raises InputError if the records at some places are not those of the index."""
         for _ in self.file.mappings.map(self.parts.check_edge, edges):
             pass
-        self.parts.check_unplaced(self.located.stretches[-1])
+        self.parts.check_unplaced(self.layout.stretches[-1])
 
     def trust(self, whole: Collection[int]) -> Located:
         """Returns the numbers of the index for large sequences; see Evidence.
@@ -67,10 +67,10 @@ class BamEvidence(Evidence):
         The index must be consistent, and the records at both ends of such a sequence, and where its
         last chunk begins, must be those that it has there. Small ones are counted.
         """
-        stretches = self.located.stretches
+        stretches = self.layout.stretches
         if self.file.mappings.size <= SMALL_FILE_BYTES:
             check = "the file is small: its records were counted, too, and match the index"
-            return Located(self.located, [None] * len(stretches), (check,))
+            return Located(self.layout, [None] * len(stretches), (check,))
         numbers: list[int | None] = []
         edges: set[Edge] = set()
         for at, stretch in enumerate(stretches):
@@ -88,12 +88,12 @@ class BamEvidence(Evidence):
             begin, end = part_of(stretches, at, at)
             # A record without a position is in the index, but in no region.
             edges |= {begin if stretch.tid == NO_SEQUENCE else begin._replace(min_start=0), end}
-            if stretch.tid != NO_SEQUENCE and (offsets := self.located.offsets[stretch.tid]):
+            if stretch.tid != NO_SEQUENCE and (offsets := self.layout.offsets[stretch.tid]):
                 edges.add(Edge(offsets.last_chunk, after=stretch.tid))
             numbers.append(number)
         self.check_index(sorted(edges, key=lambda edge: edge.offset))
         return Located(
-            self.located,
+            self.layout,
             numbers,
             (
                 "the index is internally consistent, and the first and later records of each "

@@ -50,10 +50,7 @@ class Unit(NamedTuple):
 def units_of(lines: Mapping[int, Sequence[Slice]], begin: int, end: int) -> list[Unit]:
     """Returns the containers that an index lists, in the order of the file.
 
-    Args:
-        lines: of the index, by the offset of their container.
-        begin: offset of the first container after the header, in bytes.
-        end: offset of the container that ends the file.
+    They begin after the header, and end with the container that ends the file.
     """
     bounds = [begin, *list(lines)[1:], end] if lines else []
     units = []
@@ -160,11 +157,7 @@ def _tids_of(
 ) -> tuple[int, ...]:
     """Returns the sequences of which there may be records in a container.
 
-    Args:
-        unit: the container.
-        before: the sequences of the one before it, if containers are in order.
-        after: those of the one after it.
-        asked: the sequences that are asked for.
+    Those before and after it limit them, if containers are in order.
     """
     if not unit.several:
         return unit.tids

@@ -54,11 +54,7 @@ class IndexedFile:
         return shorten(self.index.name, NAME_LENGTH)
 
     def mismatch(self, what: str) -> InputError:
-        """Returns the error for an index that does not match the file.
-
-        Args:
-            what: how the two differ: a clause about "the index" and the file's name.
-        """
+        """Returns the error for an index that does not match the file; `what` is a clause."""
         if self.index_given:
             return InputError(
                 f"mappings_sorted_bai: {self.index_name} does not match {self.name}: {what}. "
