@@ -12,8 +12,8 @@ import pytest
 from builders import make_bam
 from messages import is_a_known_message
 from readcount.counting.counts_file import read_counts, write_counts
-from readcount.counting.share import Share
 from readcount.errors import SubjobError
+from readcount.planning.divide import Share
 from readcount.planning.task import Plan
 from readcount.regions.counts import TaskCounts
 from readcount.request.request import Request

@@ -17,11 +17,10 @@ from typing import Any
 import dxpy
 
 from readcount.counting.counts_file import read_counts, write_counts
-from readcount.counting.share import Share
 from readcount.dnanexus import COUNTS, upload
 from readcount.errors import SubjobError
 from readcount.outputs.files import fields_written
-from readcount.planning.divide import divide
+from readcount.planning.divide import Share, divide
 from readcount.planning.task import Plan
 from readcount.platform_files import PlatformFile, download
 from readcount.regions.counts import TaskCounts

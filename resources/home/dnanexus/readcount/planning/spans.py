@@ -35,7 +35,7 @@ def span_tasks(spans: LocatedSpans, layout: Layout, sizes: Sizes) -> Iterator[Ta
 def _tasks_of_parts(spans: LocatedSpans, layout: Layout, sizes: Sizes) -> Iterator[Task]:
     """Yields the tasks that look at each record of what spans need."""
     needed = spans.needed
-    if not len(needed):
+    if not needed.lows.size:
         return
     parts = list(_parts_of(spans, layout.stretches, sizes))
     costs = [sizes.costs.gap_bytes / 2 + part.bytes for part in parts]
@@ -130,7 +130,7 @@ def _parts_of(spans: LocatedSpans, stretches: Sequence[Stretch], sizes: Sizes) -
     others += [part.begin.offset for part in spans.inner.values()]
     others_before = np.searchsorted(np.sort(np.array(others, np.int64)), needed.lows, "right")
     is_first |= np.diff(others_before, prepend=0) != 0
-    bounds = [*np.nonzero(is_first)[0].tolist(), len(needed)]
+    bounds = [*np.nonzero(is_first)[0].tolist(), needed.lows.size]
     for first, end in pairwise(bounds):
         yield _part_of(needed.rows(slice(first, end)), at_tid, stretches)
 
