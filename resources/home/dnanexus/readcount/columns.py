@@ -10,6 +10,13 @@ Bools = NDArray[np.bool_]
 Numbers = Sequence[int] | Ints
 
 
+def rows_by(values: Ints) -> dict[int, Ints]:
+    """Returns the rows of a column that have each value."""
+    order = np.argsort(values, kind="stable")
+    used, firsts = np.unique(values[order], return_index=True)
+    return dict(zip(used.tolist(), np.split(order, firsts[1:]), strict=True))
+
+
 def distinct(numbers: Ints) -> Ints:
     """Returns the different numbers, rising.
 

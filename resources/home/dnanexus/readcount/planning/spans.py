@@ -112,8 +112,12 @@ def _looking_task(
 def _parts_of(spans: LocatedSpans, stretches: Sequence[Stretch], sizes: Sizes) -> Iterator[Part]:
     """Yields the parts of the file that are needed, in its order.
 
-    Two are joined where it takes less time to read what is between them, unless they are on
-    different sequences with many records, or a task of its own reads what is between them.
+    Rows of what spans need are joined where it takes less time to read what is between them, unless
+    they are on different sequences with many records, or a task of its own reads what is between:
+
+        needed  |--a--|  |--b--|                 |--c--|
+                   |--d--|
+        parts   |--------------|                 |-----|
     """
     needed = spans.needed
     at_tid = {stretch.tid: at for at, stretch in enumerate(stretches)}

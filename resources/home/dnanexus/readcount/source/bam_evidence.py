@@ -88,7 +88,7 @@ class BamEvidence(Evidence):
             begin, end = part_of(stretches, at, at)
             # A record without a position is in the index, but in no region.
             edges |= {begin if stretch.tid == NO_SEQUENCE else begin._replace(min_start=0), end}
-            if stretch.tid != NO_SEQUENCE and (offsets := self.layout.offsets[stretch.tid]):
+            if stretch.tid != NO_SEQUENCE and (offsets := self.layout.offsets(stretch.tid)):
                 edges.add(Edge(offsets.last_chunk, after=stretch.tid))
             numbers.append(number)
         self.check_index(sorted(edges, key=lambda edge: edge.offset))

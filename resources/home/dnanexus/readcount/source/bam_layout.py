@@ -6,6 +6,7 @@ from functools import cached_property
 
 import numpy as np
 
+from readcount.columns import rows_by
 from readcount.formats.bam_index import BamIndex, Bins
 from readcount.source.bam_offsets import RecordOffsets, record_offsets
 from readcount.source.files import IndexedFile
@@ -85,22 +86,18 @@ class BamLayout:
 
     def places(self, spans: SpanColumns) -> SpanPlaces:
         """Returns where the records are that may overlap some spans; see Layout."""
-        order = np.argsort(spans.tids, kind="stable")
-        used, firsts = np.unique(spans.tids[order], return_index=True)
-        found = []
-        for tid, its in zip(used.tolist(), np.split(order, firsts[1:]), strict=True):
-            if offsets := self.offsets[tid]:
+        found = [np.zeros((3, 0), np.int64)]
+        for tid, its in rows_by(spans.tids).items():
+            if offsets := self.offsets(tid):
                 lows, highs = offsets.of_spans(spans.starts[its], spans.ends[its])
                 # Old indexes leave out what is first.
                 lows[lows == offsets.begin] = self._begins[tid]
-                found.append((its, lows, highs))
-        columns = [np.zeros((3, 0), np.int64), *map(np.array, found)]
-        rows, lows, highs = np.concatenate(columns, axis=1)
-        return SpanPlaces(rows, lows, highs)
+                found.append(np.array([its, lows, highs]))
+        return SpanPlaces(*np.concatenate(found, axis=1))
 
     def inner(self, span: Span) -> tuple[int, int]:
         """Returns offsets between which all records begin in a span; see Layout."""
-        offsets = self.offsets[span.tid]
+        offsets = self.offsets(span.tid)
         return offsets.inner(span.start, span.end) if offsets else (0, 0)
 
     @cached_property
@@ -108,29 +105,17 @@ class BamLayout:
         return {stretch.tid: stretch.begin for stretch in self.stretches}
 
     @cached_property
-    def offsets(self) -> "OffsetsByTid":
-        """Where the records of each sequence are, by its number."""
-        return OffsetsByTid(self)
+    def _known_offsets(self) -> dict[int, RecordOffsets | None]:
+        return {}
 
-    def record_offsets(self, tid: int) -> RecordOffsets | None:
+    def offsets(self, tid: int) -> RecordOffsets | None:
         """Returns where the records of a sequence are by the index; None if it has none.
 
-        Raises:
-            InputError: the index contradicts itself.
+        Raises InputError if the index contradicts itself. Found out once, when it is asked for.
         """
-        try:
-            return record_offsets(self.index.bins(tid))
-        except ValueError as error:
-            raise self.file.contradiction(self.header.names[tid], str(error)) from error
-
-
-class OffsetsByTid(dict[int, RecordOffsets | None]):
-    """Where the records of sequences are by the index, found out when it is asked for."""
-
-    def __init__(self, layout: BamLayout) -> None:
-        super().__init__()
-        self._layout = layout
-
-    def __missing__(self, tid: int) -> RecordOffsets | None:
-        self[tid] = found = self._layout.record_offsets(tid)
-        return found
+        if tid not in self._known_offsets:
+            try:
+                self._known_offsets[tid] = record_offsets(self.index.bins(tid))
+            except ValueError as error:
+                raise self.file.contradiction(self.header.names[tid], str(error)) from error
+        return self._known_offsets[tid]

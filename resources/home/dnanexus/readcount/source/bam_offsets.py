@@ -14,6 +14,16 @@ from readcount.formats.bam_index import Bins, first_bin
 class RecordOffsets(NamedTuple):
     """Where in the file the records of a reference sequence may be; virtual file offsets.
 
+    A record is in the smallest bin that holds all of it, and in the file records are in the order
+    of their beginnings. So those that overlap a span are between the low of the bin in which it
+    begins, and the high of the first bin that begins after it:
+
+        positions  |bin 4681   |bin 4682   |bin 4683   |     smallest bins
+                   |bin 585                                  one that begins with the first of them
+        span             [-------------)
+        low         ^                                        first record that overlaps bin 4681
+        high                               ^                 first record that begins in bin 4683
+
     Attributes:
         shift: positions in the smallest bins, as a power of 2.
         starts: where bins begin, in smallest bins, rising.
@@ -33,12 +43,7 @@ class RecordOffsets(NamedTuple):
     end: int
 
     def of_spans(self, starts: Ints, ends: Ints) -> tuple[Ints, Ints]:
-        """Returns offsets between which all records are that overlap each of some spans.
-
-        Args:
-            starts: first position of each, 0-based.
-            ends: position after the last one of each.
-        """
+        """Returns offsets between which all records are that overlap each of some spans."""
         bins = np.array(self.starts, np.int64)
         # The first one stands for what is before all bins.
         lows = np.array([self.begin, *self.lows])
@@ -50,13 +55,9 @@ class RecordOffsets(NamedTuple):
 
     def inner(self, start: int, end: int) -> tuple[int, int]:
         """Returns offsets between which all records begin in a span; see of_spans."""
-        first = bisect_left(self.starts, -(-start >> self.shift))
-        begin = self.highs[first] if start > 0 and first < len(self.starts) else self.begin
-        if start > 0 and first == len(self.starts):
-            begin = self.end
-        after = bisect_left(self.starts, end >> self.shift)
-        stop = self.highs[after] if after < len(self.starts) else self.end
-        return begin, max(begin, stop)
+        highs = [*self.highs, self.end]
+        begin = highs[bisect_left(self.starts, -(-start >> self.shift))] if start else self.begin
+        return begin, max(begin, highs[bisect_left(self.starts, end >> self.shift)])
 
 
 def record_offsets(bins: Bins) -> RecordOffsets | None:

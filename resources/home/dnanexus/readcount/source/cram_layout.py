@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from readcount.columns import rows_by
 from readcount.formats.cram import (
     Slice,
 )
@@ -106,9 +107,7 @@ class CramLayout:
 
     def places(self, spans: SpanColumns) -> SpanPlaces:
         """Returns the containers that spans overlap; see Layout."""
-        order = np.argsort(spans.tids, kind="stable")
-        used, firsts = np.unique(spans.tids[order], return_index=True)
-        rows_of = dict(zip(used.tolist(), np.split(order, firsts[1:]), strict=True))
+        rows_of = rows_by(spans.tids)
         found = [np.zeros((3, 0), np.int64)]
         for stretch in self.stretches:
             if stretch.tid not in rows_of:
