@@ -89,7 +89,7 @@ def record_offsets(bins: Bins) -> RecordOffsets | None:
     for offsets in (bins.linear, lows):
         known = list(filter(None, offsets))
         if known and not begin <= min(known) <= max(known) < end:
-            raise ValueError("its linear index leads elsewhere")
+            raise ValueError("its linear index points outside its records")
         if any(map(gt, known, known[1:])):
             raise ValueError("its linear index is not in order")
     highs = list(accumulate(reversed(begins), min))[::-1]
@@ -122,7 +122,7 @@ def _in_order(bins: Bins) -> tuple[list[int], list[int], list[int]]:
         first, last = chunks if len(chunks) == 2 else (min(chunks[::2]), max(chunks[1::2]))
         placed.append((start, start + (1 << size), first, last, low))
     if len({number for number, _, _ in bins.bins}) < len(bins.bins):
-        raise ValueError("it has a bin twice")
+        raise ValueError("it contains a bin twice")
     placed.sort()
     ended = sorted((end, last) for _, end, _, last, _ in placed)
     reached, at = 0, 0
