@@ -37,32 +37,31 @@ def bam(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 CHOICES: dict[str, tuple[list[str], dict[str, int]]] = {
-    "min_mapping_quality": (
-        ["min_mapping_quality=20"],
-        {"chr1": 2, "chr2": 1, "HLA-A*01:01": 0, "chrUn_decoy": 1},
+    # Each leaves out what the other two select.
+    "mapping quality, flags by name and read groups": (
+        [
+            "min_mapping_quality=10",
+            "exclude_flags=secondary,DUP",
+            "read_groups=lane1",
+            "read_groups=lane2",
+        ],
+        {"chr1": 2, "chr2": 0, "HLA-A*01:01": 0, "chrUn_decoy": 0},
     ),
-    "require_flags": (
+    "required flags": (
         ["require_flags=PROPER_PAIR,READ1"],
         {"chr1": 1, "chr2": 0, "HLA-A*01:01": 0, "chrUn_decoy": 0},
     ),
-    "exclude_flags": (
-        ["exclude_flags=secondary,SUPPLEMENTARY,dup"],
-        {"chr1": 1, "chr2": 2, "HLA-A*01:01": 1, "chrUn_decoy": 1},
+    "flags as a number and primary chromosomes": (
+        ["exclude_flags=0x904", "primary_chromosomes_only=true"],
+        {"chr1": 2, "chr2": 1},
     ),
-    "exclude_flags as a number": (
-        ["exclude_flags=0x904"],
-        {"chr1": 2, "chr2": 1, "HLA-A*01:01": 1, "chrUn_decoy": 1},
+    "regions and unplaced records": (
+        [
+            *("regions=chr1:101-5,000", "regions={HLA-A*01:01}"),
+            *("regions=chr2:-10", "regions=chr2:11", "include_unplaced=true"),
+        ],
+        {"chr1:101-5000": 3, "HLA-A*01:01": 1, "chr2:1-10": 0, "chr2:11-": 2, "*": 2},
     ),
-    "read_groups": (
-        ["read_groups=lane1", "read_groups=lane2"],
-        {"chr1": 4, "chr2": 1, "HLA-A*01:01": 1, "chrUn_decoy": 0},
-    ),
-    "regions": (
-        ["regions=chr1:101-5,000", "regions={HLA-A*01:01}", "regions=chr2:-10", "regions=chr2:11"],
-        {"chr1:101-5000": 3, "HLA-A*01:01": 1, "chr2:1-10": 0, "chr2:11-": 2},
-    ),
-    "primary_chromosomes_only": (["primary_chromosomes_only=true"], {"chr1": 4, "chr2": 2}),
-    "include_unplaced": (["include_unplaced=true"], ALL | {"*": 2}),
     "all together": (
         [
             "regions=chr1",
