@@ -273,6 +273,31 @@ def test_a_bam_that_cannot_be_read_is_the_users_to_mend(
     assert multiprocessing.active_children() == []
 
 
+@pytest.mark.parametrize(
+    ("inputs", "words"),
+    [
+        ({"min_mapping_quality": 300}, "min_mapping_quality: 300 is not a mapping quality"),
+        ({"require_flags": "PAIRD"}, "require_flags: unknown flag in 'PAIRD'"),
+        ({"exclude_flags": "70000"}, "exclude_flags: '70000' is too large"),
+        ({"read_groups": ["lane3"]}, "read_groups: sample.bam has no read group 'lane3'"),
+        ({"regions": ["chr9"]}, "regions: 'chr9' is on 'chr9', which is not a reference sequence"),
+        ({"regions": ["chr1:1-10001"]}, "regions: 'chr1:1-10001' ends after the end of chr1"),
+        ({"output_prefix": "a/b"}, "output_prefix: 'a/b' cannot begin a file name"),
+        (
+            {"counts_from": "index", "regions": ["chr1:1-5"]},
+            "counts_from: 'index' has no number for 'chr1:1-5'",
+        ),
+    ],
+    ids=lambda value: str(next(iter(value.values()))) if isinstance(value, dict) else "",
+)
+def test_a_wrong_value_ends_the_job_with_its_name_and_uploads_nothing(
+    job: Job, tmp_path: Path, inputs: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(dxpy.AppError, match=re.escape(words)):
+        job.run(make_bam(tmp_path, {"chr1": 3}), **inputs)
+    assert job.uploaded == {}
+
+
 def test_what_is_not_the_users_fault_is_an_internal_error(job: Job, tmp_path: Path) -> None:
     job.size = 10**18
     with pytest.raises(dxpy.AppInternalError, match=r"need 2,000,000,000\.0 GB of disk"):
