@@ -73,8 +73,7 @@ def test_what_is_whole_is_counted(
 @pytest.mark.parametrize("name", MUTATIONS)
 def test_damage_is_noticed_or_changes_nothing(bams: list[Pair], tmp_path: Path, name: str) -> None:
     first = [*MUTATIONS].index(name)
-    choices = [WHOLE, ASKED[first % 5], ASKED[(first + 2) % 5]]
-    for attempt, choice in enumerate(choices):
+    for attempt, choice in enumerate([WHOLE, ASKED[1 + first % 4]]):
         whole = bams[(first + attempt) % len(bams)]
         damaged = MUTATIONS[name](whole, random.Random(attempt))
         assert what_came(tmp_path, damaged, whole, choice) != WRONG
