@@ -7,9 +7,8 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import dxpy
 
@@ -72,8 +71,7 @@ def app_errors() -> Iterator[None]:
         raise INSUFFICIENT_RESOURCE(f"The disk of the worker is full. {MORE_STORAGE}") from error
 
 
-@dataclass(frozen=True)
-class Inputs:
+class Inputs(NamedTuple):
     """The files of a job's input, as the platform describes them.
 
     Attributes:
@@ -83,11 +81,6 @@ class Inputs:
 
     files: Mapping[str, PlatformFile]
     counts: Sequence[PlatformFile] = ()
-
-    @property
-    def described(self) -> list[PlatformFile]:
-        """All of them."""
-        return [*self.files.values(), *self.counts]
 
 
 def describe_inputs(request: Request, counts: Sequence[Link] = ()) -> Inputs:

@@ -103,7 +103,6 @@ def _looking_task(
         spans=SpanColumns(*(column[its] for column in spans.columns)),
         expected=expected,
         only=None,
-        with_ends=True,
         why=Pass.SPANS,
         cost=cost,
     )

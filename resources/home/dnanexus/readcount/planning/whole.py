@@ -91,8 +91,6 @@ def counting_task(
         spans=SpanColumns(*(np.full(len(region_ids), value) for value in span)),
         expected=[span.tid],
         only=span,
-        # A sequence as a whole has no end that decides.
-        with_ends=why is Pass.INNER,
         why=why,
         cost=sizes.call + sizes.costs.byte * part.bytes,
     )
@@ -138,7 +136,6 @@ def _shared_task(
         spans=SpanColumns(*columns),
         expected=sorted(expected),
         only=None,
-        with_ends=False,
         why=Pass.WHOLE,
         cost=sizes.call * (1 + len(parts)) + sizes.costs.decoded_byte * size,
     )

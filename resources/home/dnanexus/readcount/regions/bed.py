@@ -128,14 +128,7 @@ def _add_plain_lines(
 ) -> bool:
     """Adds the intervals of lines that are all valid and have the same number of columns.
 
-    Args:
-        regions: what to add them to.
-        text: lines with tabs between columns, without the end of the last one.
-        lengths: of the reference sequences in bases, by name.
-        aliases: names of reference sequences by their alternative names.
-
-    Returns:
-        Whether they were added; if not, each line has to be looked at.
+    Returns whether they were added; if not, each line has to be looked at.
     """
     columns = _columns(text)
     if columns is None or not len(columns.starts) == len(columns.ends) == len(columns.contig_ids):
