@@ -74,10 +74,7 @@ def _counting_tasks(
     stretch = layout.stretches[at]
     span = span_of_whole(stretch.tid)
     shares = sizes.shares(sizes.costs.byte * stretch.bytes)
-    cuts = layout.cuts(stretch) if shares else ()
-    for part in cut_part(
-        part_of(layout.stretches, at, at), shares, cuts, lambda offset: stretch.tid
-    ):
+    for part in cut_part(part_of(layout.stretches, at, at), shares, layout):
         yield counting_task(part, region_ids, span, Pass.WHOLE, sizes)
 
 
