@@ -27,9 +27,10 @@ from readcount.source.files import (
     IndexedFile,
     InputFiles,
     check_disk,
+    input_files,
     local_files,
-    streamed_files,
 )
+from readcount.source.readers import StreamedFile
 
 # Not in older versions of dxpy. With the policy of the user's organisation that allows it, the
 # platform tries the job again one instance size up.
@@ -117,7 +118,8 @@ def fetch_inputs(request: Request, inputs: Inputs) -> InputFiles:
     if url:
         log(f"streaming {mappings.name}: {_bytes(mappings.size)}")
         assert index, "streaming needs an index: see check_streaming()"
-        return streamed_files(url.result(), mappings.local_name, mappings.size, index, bed)
+        streamed = StreamedFile(mappings.local_name, mappings.size, url.result())
+        return input_files(streamed, index, bed)
     seconds = time.monotonic() - start
     log(f"downloaded {mappings.name}: {_bytes(size)} in {seconds:,.1f} s, {_rate(size, seconds)}")
     return local_files(paths["mappings_sorted_bam"], index, bed)

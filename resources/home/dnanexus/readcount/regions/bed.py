@@ -145,7 +145,7 @@ def _add_plain_lines(
     most = np.array([lengths[sequence.contig] for sequence in sequences])[columns.contig_ids]
     if not (np.all(starts < ends) and np.all(ends <= most)):
         return False
-    tids = np.array([regions.tid_of(one.contig) for one in sequences])[columns.contig_ids]
+    tids = np.array([regions.tid_of[one.contig] for one in sequences])[columns.contig_ids]
     given = [sequence.alias for sequence in sequences]
     if any(given):
         given = [given[contig_id] for contig_id in columns.contig_ids.tolist()]
