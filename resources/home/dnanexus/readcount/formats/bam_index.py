@@ -13,8 +13,6 @@ from typing import NamedTuple
 
 # A BAI holds no positions from here on (SAM specification, section 5.1.1); nor does a tabix index.
 MAX_LENGTH = 1 << 29
-# Positions that share an entry of a BAI's linear index (SAM specification, section 5.1.3).
-INTERVAL = 1 << 14
 # Positions in the smallest bins, as a power of 2, and the levels above (section 5.1.1).
 BAI_SHIFT, BAI_DEPTH = 14, 5
 
