@@ -53,7 +53,7 @@ class Dx:
     def upload(self, path: Path, folder: str | None = None) -> str:
         """Returns the id of the uploaded file, which keeps its name."""
         with python_client(self.environment):
-            folder = folder or self.folder
+            folder = folder or self.folder or "/"
             return str(dxpy.upload_local_file(str(path), folder=folder, parents=True).get_id())
 
     def content_of(self, file_id: str) -> bytes:
@@ -136,9 +136,7 @@ class Run:
         return self._text_of("counts_table")
 
     def _text_of(self, field: str) -> str | None:
-        link = (self.job["output"] or {}).get(field)
-        # Decoded here: its last line may have no newline, which is to be seen.
-        return None if link is None else self.dx.content_of(link["$dnanexus_link"]).decode()
+        return text_of(self.dx, (self.job["output"] or {}).get(field))
 
     @property
     def state(self) -> str:
@@ -181,6 +179,11 @@ class Applet:
         job_id = dx.ok("run", self.id, *inputs, "--destination", f"{folder}/out", "--brief", "-y")
         log = dx.log_of(job_id)
         return Run(dx, dx.describe(job_id), log, dx.list_files(f"{folder}/out"))
+
+
+def text_of(dx: Dx, link: Mapping[str, str] | None) -> str | None:
+    """Returns the text of a file to the byte: its last line may have no newline."""
+    return None if link is None else dx.content_of(link["$dnanexus_link"]).decode()
 
 
 def copy_of_applet(folder: Path, source: Path = PROJECT) -> Path:
