@@ -2,6 +2,7 @@
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,7 @@ def imports(path: Path) -> Iterator[str]:
             yield from (f"{base}.{name.name}" for name in node.names)
 
 
+@cache
 def modules(package: Path = PACKAGE) -> dict[str, set[str]]:
     """The modules of a package, with those of the package that each imports."""
     names = {
@@ -79,7 +81,7 @@ def test_only_the_platforms_side_knows_dxpy() -> None:
 
 @pytest.mark.parametrize("package", [PACKAGE, LOCAL_PLATFORM], ids=lambda path: path.name)
 def test_there_are_no_cycles(package: Path) -> None:
-    waiting = modules(package)
+    waiting = dict(modules(package))
     assert any(waiting.values())
     while ready := [name for name, imported in waiting.items() if not imported & waiting.keys()]:
         for name in ready:

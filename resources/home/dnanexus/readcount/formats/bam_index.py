@@ -13,8 +13,6 @@ from typing import NamedTuple
 
 # A BAI holds no positions from here on (SAM specification, section 5.1.1); nor does a tabix index.
 MAX_LENGTH = 1 << 29
-# Positions that share an entry of a BAI's linear index (SAM specification, section 5.1.3).
-INTERVAL = 1 << 14
 # Positions in the smallest bins, as a power of 2, and the levels above (section 5.1.1).
 BAI_SHIFT, BAI_DEPTH = 14, 5
 
@@ -80,6 +78,7 @@ class BamIndex(NamedTuple):
         unplaced: records without a position; None where the index does not say.
         data: the index, decompressed.
         starts: where in data the bins of each sequence begin.
+        bin_ends: where they end, and the linear index of a BAI begins.
         csi: whether it is a CSI.
         shift: positions in the smallest bins, as a power of 2.
         depth: levels above these.
@@ -89,6 +88,7 @@ class BamIndex(NamedTuple):
     unplaced: int | None
     data: bytes
     starts: list[int]
+    bin_ends: list[int]
     csi: bool
     shift: int
     depth: int
@@ -100,25 +100,33 @@ class BamIndex(NamedTuple):
         sequences.
         """
         data, at = self.data, self.starts[tid]
-        layout = _CSI_BIN if self.csi else _BAI_BIN
+        layout, statistics = _CSI_BIN if self.csi else _BAI_BIN, _statistics_bin(self.depth)
         bins: list[tuple[int, int, tuple[int, ...]]] = []
         bounds: tuple[int, int] | None = None
         (number_of_bins,) = _COUNT.unpack_from(data, at)
         at += _COUNT.size
         for _ in range(number_of_bins):
             number, *loffset, chunks = layout.unpack_from(data, at)
-            offsets = struct.unpack_from(f"<{2 * chunks}Q", data, at + layout.size)
-            if number == _statistics_bin(self.depth) and chunks == 2:
+            offsets = _chunks(chunks).unpack_from(data, at + layout.size)
+            if number == statistics and chunks == 2:
                 bounds = offsets[:2]
             else:
                 bins.append((number, loffset[0] if loffset else 0, offsets))
             at += layout.size + 16 * chunks
-        return Bins(self.shift, self.depth, bins, () if self.csi else _linear(data, at), bounds)
+        return Bins(self.shift, self.depth, bins, self.linear(tid), bounds)
+
+    def linear(self, tid: int) -> tuple[int, ...]:
+        """Returns the linear index of a reference sequence, as it is; nothing of a CSI."""
+        if self.csi:
+            return ()
+        at = self.bin_ends[tid]
+        (intervals,) = _COUNT.unpack_from(self.data, at)
+        return struct.unpack_from(f"<{intervals}Q", self.data, at + _COUNT.size)
 
 
-def _linear(data: bytes, at: int) -> tuple[int, ...]:
-    (intervals,) = _COUNT.unpack_from(data, at)
-    return struct.unpack_from(f"<{intervals}Q", data, at + _COUNT.size)
+@functools.cache
+def _chunks(number: int) -> struct.Struct:
+    return struct.Struct(f"<{2 * number}Q")
 
 
 def read_index(path: Path) -> BamIndex:
@@ -143,10 +151,11 @@ def _read_index(data: bytes) -> BamIndex:
         at = 16 + size
     (contigs,) = _COUNT.unpack_from(data, at)
     at += _COUNT.size
-    entries, starts = [], []
+    entries, starts, bin_ends = [], [], []
     for _ in range(contigs):
         starts.append(at)
         entry, at = _summary(data, at, _CSI_BIN_SHORT if csi else _BAI_BIN, depth)
+        bin_ends.append(at)
         if not csi:
             at += _COUNT.size + 8 * _COUNT.unpack_from(data, at)[0]
         entries.append(entry)
@@ -156,7 +165,7 @@ def _read_index(data: bytes) -> BamIndex:
     if len(data) - at not in (0, 8):
         raise IndexFormatError(f"{len(data) - at} bytes follow after its end")
     unplaced = int.from_bytes(data[at:], "little") if len(data) > at else None
-    return BamIndex(entries, unplaced, data, starts, csi, shift, depth)
+    return BamIndex(entries, unplaced, data, starts, bin_ends, csi, shift, depth)
 
 
 def _summary(data: bytes, at: int, layout: struct.Struct, depth: int) -> tuple[ContigIndex, int]:

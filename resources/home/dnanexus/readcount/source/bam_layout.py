@@ -80,8 +80,9 @@ class BamLayout:
         """Returns offsets at which a record of a stretch begins by the index; see Layout."""
         if stretch.tid == NO_SEQUENCE:
             return ()
-        bins = self.index.bins(stretch.tid)
-        known = bins.linear if len(bins.linear) > 1 else bins.chunk_begins()
+        known: Sequence[int] = self.index.linear(stretch.tid)
+        if len(known) < 2:
+            known = self.index.bins(stretch.tid).chunk_begins()
         return sorted({offset for offset in known if stretch.begin < offset < stretch.end})
 
     def places(self, spans: SpanColumns) -> SpanPlaces:
