@@ -17,6 +17,7 @@ STAGES = [
     "counting",
     "verification",
     "outputs",
+    "cohort",
 ]
 # What every stage may import.
 SHARED = {"errors", "text", "samtools", "collector"}

@@ -7,7 +7,7 @@ from itertools import repeat
 
 from readcount.regions.counts import RegionCounts
 from readcount.regions.region import Region
-from readcount.regions.region_list import UNSET
+from readcount.regions.region_list import UNSET, RegionList
 from readcount.verification.verify import VerifiedCounts
 
 
@@ -43,21 +43,22 @@ class Result:
 
     def extents(self) -> tuple["array[int]", "array[int]"]:
         """Returns the starts and the ends that extent() gives, of all regions."""
-        regions = self.counts.regions
-        starts, ends = regions.starts, regions.ends
-        if UNSET in starts:
-            starts = array("q", map(max, starts, repeat(0)))
-        if UNSET in ends:
-            lengths = [self.lengths.get(contig, 0) for contig in regions.names_by_tid]
-            of_each = map(lengths.__getitem__, regions.tids)
-            ends = array(
-                "q",
-                (
-                    length if end == UNSET else end
-                    for length, end in zip(of_each, ends, strict=True)
-                ),
-            )
-        return starts, ends
+        return extents(self.counts.regions, self.lengths)
+
+
+def extents(regions: RegionList, lengths: Mapping[str, int]) -> tuple["array[int]", "array[int]"]:
+    """Returns the starts and the ends that extent() gives, of all regions."""
+    starts, ends = regions.starts, regions.ends
+    if UNSET in starts:
+        starts = array("q", map(max, starts, repeat(0)))
+    if UNSET in ends:
+        length_of = [lengths.get(contig, 0) for contig in regions.names_by_tid]
+        of_each = map(length_of.__getitem__, regions.tids)
+        ends = array(
+            "q",
+            (length if end == UNSET else end for length, end in zip(of_each, ends, strict=True)),
+        )
+    return starts, ends
 
 
 def extent(region: Region, lengths: Mapping[str, int]) -> tuple[int, int]:
