@@ -26,7 +26,7 @@ from readcount.dnanexus import (
 from readcount.outputs.result import Result
 from readcount.planning.costs import costs_for
 from readcount.planning.merge import MergedCounts, merge_counts
-from readcount.planning.plan import asked_tids, plan_tasks
+from readcount.planning.plan import plan_tasks
 from readcount.planning.task import Plan
 from readcount.regions.list_regions import describe_regions, list_regions
 from readcount.request.request import Link, Request
@@ -104,14 +104,16 @@ def prepare(request: Request, inputs: Inputs, processes: int, cores: int = 1) ->
     files = fetch_inputs(request, inputs)
     alignments = open_alignments(files, log, cores=cores)
     check_read_groups(alignments.header, request.filters, alignments.file.name)
-    aliases, names = alignments.header.aliases, alignments.header.names
-    regions = list_regions(request, files.bed, alignments.lengths, aliases)
+    regions = list_regions(request, files.bed, alignments.lengths, alignments.header.aliases)
     log(f"counting {request.records_counted} in {describe_regions(request, files.bed)}")
-    whole, spans = asked_tids(regions, names)
     evidence = alignments.evidence
-    located = evidence.trust(whole) if request.from_index else evidence.locate(whole, spans)
+    whole = regions.whole_tids()
+    if request.from_index:
+        located = evidence.trust(whole)
+    else:
+        located = evidence.locate(whole, regions.span_tids())
     costs = costs_for(alignments.file.mappings.streamed)
-    plan = plan_tasks(regions, names, located.layout, processes, costs, located.numbers)
+    plan = plan_tasks(regions, located.layout, processes, costs, located.numbers)
     return Work(files, alignments, plan, located.checks)
 
 

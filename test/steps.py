@@ -1,6 +1,6 @@
 """The steps of the applet's entry script without the platform, for tests and measurements."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +9,11 @@ from readcount.counting.tasks import count_tasks, run_task
 from readcount.outputs.result import Result
 from readcount.planning.costs import Costs, costs_for
 from readcount.planning.merge import MergedCounts, merge_counts
-from readcount.planning.plan import asked_tids, plan_tasks
+from readcount.planning.plan import plan_tasks
 from readcount.planning.task import Plan
+from readcount.regions.counts import RegionCount, RegionCounts
 from readcount.regions.list_regions import describe_regions, list_regions
+from readcount.regions.region_list import RegionList
 from readcount.request.filters import NO_FILTERS, Filters
 from readcount.request.request import Request
 from readcount.source.alignments import Alignments, open_alignments
@@ -60,14 +62,24 @@ def planned(
     """Plans as prepare() does; returns also how the numbers of the index were checked."""
     request = request or ask()
     check_read_groups(alignments.header, request.filters, alignments.file.name)
-    names, aliases = alignments.header.names, alignments.header.aliases
-    regions = list_regions(request, bed, alignments.lengths, aliases)
-    whole, spans = asked_tids(regions, names)
+    regions = list_regions(request, bed, alignments.lengths, alignments.header.aliases)
     evidence = alignments.evidence
-    located = evidence.trust(whole) if request.from_index else evidence.locate(whole, spans)
+    whole = regions.whole_tids()
+    if request.from_index:
+        located = evidence.trust(whole)
+    else:
+        located = evidence.locate(whole, regions.span_tids())
     costs = costs or costs_for(alignments.file.mappings.streamed)
-    plan = plan_tasks(regions, names, located.layout, processes, costs, located.numbers)
+    plan = plan_tasks(regions, located.layout, processes, costs, located.numbers)
     return plan, located.checks
+
+
+def region_counts(counts: Iterable[RegionCount], contigs: Iterable[str] = ()) -> RegionCounts:
+    """Returns counts in columns; the header has these sequences, and then those of the counts."""
+    counts = list(counts)
+    named = (one.region.contig for one in counts if one.region.placed)
+    regions = RegionList(dict.fromkeys([*contigs, *named]), (one.region for one in counts))
+    return RegionCounts(regions, (one.records for one in counts))
 
 
 def count_here(alignments: Alignments, plan: Plan, filters: Filters = NO_FILTERS) -> MergedCounts:

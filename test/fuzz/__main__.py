@@ -36,7 +36,7 @@ from readcount.counting.pool import start_workers
 from readcount.errors import ReadCountError
 from readcount.regions.region import Region
 from readcount.request.request import Request
-from readcount.source import bam as source_bam
+from readcount.source import bam_evidence
 from steps import ask, count_regions, files_of
 
 # Neighbours with many and few records, some without any, and one that is large enough for windows.
@@ -114,7 +114,7 @@ def main() -> int:
     arguments = vars(parser.parse_args())
     large = arguments.pop("large")
     if large:
-        source_bam.SMALL_FILE_BYTES = source_bam.MIN_TRUSTED_BYTES = 0
+        bam_evidence.SMALL_FILE_BYTES = bam_evidence.MIN_TRUSTED_BYTES = 0
     tally = fuzz(**arguments)
     print(table(tally))
     wrong, by_idxstats = (

@@ -8,16 +8,17 @@ from playwright.sync_api import Browser
 from multiqc_run import sections
 from readcount.outputs.multiqc import MAX_PARTS, format_multiqc
 from readcount.outputs.result import Result
-from readcount.regions.counts import RegionCount, RegionCounts
+from readcount.regions.counts import RegionCount
 from readcount.regions.region import Region
 from readcount.verification.verify import VerifiedCounts
+from steps import region_counts
 
 
 def write_sample(
     folder: Path, sample: str, records: dict[str, int], asked: str = "every record"
 ) -> None:
     regions = [RegionCount(Region(name), number) for name, number in records.items()]
-    counts = Result(VerifiedCounts(RegionCounts.of(regions)), dict.fromkeys(records, 1000), asked)
+    counts = Result(VerifiedCounts(region_counts(regions)), dict.fromkeys(records, 1000), asked)
     folder.mkdir(exist_ok=True)
     number = len(list(folder.iterdir()))
     path = folder / f"{number}_count_mqc.tsv"

@@ -261,7 +261,7 @@ def test_counts_that_the_index_does_not_confirm_are_refused(
 
 def test_a_part_of_a_sequence_has_no_more_records_than_the_whole(tmp_path: Path) -> None:
     evidence = opened(make_bam(tmp_path, READS)).evidence
-    part = RegionList([Region("chr1", 0, 50)])
+    part = RegionList(READS, [Region("chr1", 0, 50)])
     assert verify(MergedCounts(RegionCounts(part, [3]), []), evidence)
     with pytest.raises(InputError, match=r"3 records for chr1:1-50, but 4 were counted"):
         verify(MergedCounts(RegionCounts(part, [4]), []), evidence)

@@ -24,13 +24,14 @@ from readcount.request.filters import Filters
 
 LENGTHS = {"chr1": 1000, "chr10": 700, "chr2": 500}
 REGIONS = RegionList(
+    LENGTHS,
     [
         Region("chr2", 0, 100, name="b"),
         Region("chr1", 5, 50),
         Region("chr10"),
         Region("chr1", 0, 60, name="a\u00e9"),
         UNPLACED,
-    ]
+    ],
 )
 ROWS = Rows.of(REGIONS, LENGTHS)
 # The largest of each type, and one more.
@@ -156,7 +157,7 @@ def test_the_depth_matrix_is_sorted_and_tabix_reads_it(tmp_path: Path, workers: 
 
 
 def test_a_sequence_too_long_for_tbi_gets_a_csi(tmp_path: Path, workers: Workers) -> None:
-    rows = Rows.of(RegionList([Region("chr1", 0, 600_000_000)]), {"chr1": 600_000_000})
+    rows = Rows.of(RegionList(["chr1"], [Region("chr1", 0, 600_000_000)]), {"chr1": 600_000_000})
     store = filled(tmp_path, 1, [0])
     assert write_depth_matrix(tmp_path / "m.gz", rows, {0: "x"}, store, workers).suffix == ".csi"
 

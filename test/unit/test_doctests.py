@@ -10,6 +10,7 @@ import pytest
     "name",
     [
         "regions.region",
+        "regions.region_list",
         "regions.primary_chromosomes",
         "regions.samtools_syntax",
         "counting.overlaps",

@@ -10,7 +10,7 @@ import pysam
 import pytest
 from hypothesis import given
 
-import readcount.source.bam as bam_module
+import readcount.source.bam_evidence as bam_evidence
 from builders import Read, cram_of, index_of, make_bam, without_statistics, write_bam
 from messages import is_a_known_message
 from oracle import count_by_rname
@@ -51,8 +51,8 @@ def refusal_of(files: InputFiles, request: Request = FROM_INDEX) -> str:
 @pytest.fixture(autouse=True)
 def large(monkeypatch: pytest.MonkeyPatch) -> None:
     """The records of a small file would be counted: here every file is a large one."""
-    monkeypatch.setattr(bam_module, "SMALL_FILE_BYTES", 0)
-    monkeypatch.setattr(bam_module, "MIN_TRUSTED_BYTES", 0)
+    monkeypatch.setattr(bam_evidence, "SMALL_FILE_BYTES", 0)
+    monkeypatch.setattr(bam_evidence, "MIN_TRUSTED_BYTES", 0)
 
 
 @given(case=cases())
@@ -165,7 +165,7 @@ def test_a_wrong_number_is_found_in_a_small_file(
     bam = make_bam(tmp_path, READS)
     with_number(bam, 30, 31)
     assert counts_of(files_of(bam))["chr1"] == 31
-    monkeypatch.setattr(bam_module, "SMALL_FILE_BYTES", 1 << 20)
+    monkeypatch.setattr(bam_evidence, "SMALL_FILE_BYTES", 1 << 20)
     assert "the index lists 31 records for chr1, but 30 were counted" in refusal_of(files_of(bam))
 
 
@@ -179,7 +179,7 @@ def test_an_index_of_another_file_is_refused(tmp_path: Path) -> None:
 def test_a_number_of_unplaced_records_must_fit_what_follows(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, unplaced: int, by_index: int
 ) -> None:
-    monkeypatch.setattr(bam_module, "MIN_TRUSTED_BYTES", 1 << 18)
+    monkeypatch.setattr(bam_evidence, "MIN_TRUSTED_BYTES", 1 << 18)
     bam = make_bam(tmp_path, READS, unplaced=unplaced)
     index = Path(f"{bam}.bai")
     index.write_bytes(index.read_bytes()[:-8] + by_index.to_bytes(8, "little"))

@@ -15,9 +15,9 @@ from fuzz import bgzf
 from messages import is_a_known_message
 from readcount.errors import MESSAGE_LENGTH, DiskSpaceError, InputError, ReadCountError
 from readcount.source.alignments import Alignments, open_alignments
-from readcount.source.bam import MAX_LENGTH_IN_BAI
 from readcount.source.commands import make_index
 from readcount.source.files import IndexedFile, InputFiles, local_files
+from readcount.source.index import MAX_LENGTH_IN_BAI
 from readcount.source.readers import LocalFile
 from steps import ask, count_here, planned
 

@@ -4,9 +4,10 @@ import pytest
 
 from readcount.outputs.multiqc import MAX_PARTS, format_multiqc, parts_of_bar
 from readcount.outputs.result import Result
-from readcount.regions.counts import RegionCount, RegionCounts
+from readcount.regions.counts import RegionCount
 from readcount.regions.region import UNPLACED, Region
 from readcount.verification.verify import VerifiedCounts
+from steps import region_counts
 
 CHROMOSOMES = [f"chr{name}" for name in (*range(1, 23), "X", "Y", "M")]
 
@@ -15,7 +16,7 @@ def counts_of(
     records: dict[Region, int], lengths: dict[str, int] | None = None, asked: str = "every record"
 ) -> Result:
     lengths = lengths or {region.contig: 1000 for region in records if region.placed}
-    counts = VerifiedCounts(RegionCounts.of(RegionCount(*pair) for pair in records.items()))
+    counts = VerifiedCounts(region_counts(RegionCount(*pair) for pair in records.items()))
     return Result(counts, lengths, asked)
 
 

@@ -75,7 +75,7 @@ def test_subjobs_cost_about_the_same(
 def test_every_task_of_a_genome_is_in_one_subjob(subjobs: int) -> None:
     layout = layout_of(*[1_000_000_000 + tid for tid in range(24)])
     regions = RegionList.of_whole(names(24))
-    plan = plan_tasks(regions, names(24), layout, 16 * subjobs, STREAMED)
+    plan = plan_tasks(regions, layout, 16 * subjobs, STREAMED)
     shares = divide(plan.tasks, subjobs)
     assert len(shares) == subjobs
     assert sorted(number for share in shares for number in share) == list(range(len(plan.tasks)))

@@ -1,6 +1,5 @@
 """The rows of the matrix: the regions, with positions as the count table has them."""
 
-from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -8,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from readcount.outputs.result import extents
-from readcount.regions.region import UNPLACED
 from readcount.regions.region_list import RegionList
+from readcount.source.parts import NO_SEQUENCE
 
 Ints = NDArray[np.int64]
 
@@ -23,8 +22,9 @@ class Rows:
 
     Attributes:
         labels: returns the name of each, or its text as samtools writes it.
-        contigs: names of the reference sequences, in the order of the header.
-        tids: which of these each region is on.
+        contigs: names of the reference sequences, in the order of the header, and at the end that
+            of unplaced records.
+        tids: which of these each region is on; NO_SEQUENCE for unplaced records.
         starts: first position of each.
         ends: position after the last one of each.
     """
@@ -43,11 +43,7 @@ class Rows:
             regions: the regions.
             lengths: of the reference sequences in bases, by name, in the header's order.
         """
-        contigs = [*lengths, UNPLACED.contig]
-        number_of = {contig: number for number, contig in enumerate(contigs)}
-        numbers = [number_of[contig] for contig in regions.names_by_tid]
-        tids = array("q", map(numbers.__getitem__, regions.tids))
-        return cls(regions.labels, contigs, tids, *extents(regions, lengths))
+        return cls(regions.labels, regions.names_by_tid, regions.tids, *extents(regions, lengths))
 
     def __len__(self) -> int:
         return len(self.tids)
@@ -62,9 +58,8 @@ class Rows:
         """Returns the indexes of the placed regions, sorted by sequence, start and end."""
         tids, starts, ends = map(np.array, (self.tids, self.starts, self.ends))
         order = np.lexsort((ends, starts, tids))
-        placed = [contig != UNPLACED.contig for contig in self.contigs]
-        found: Ints = order[np.array(placed, np.bool_)[tids[order]]]
-        return found
+        placed: Ints = order[tids[order] != NO_SEQUENCE]
+        return placed
 
     def places(self, order: Ints) -> Iterator[str]:
         """Yields contig, start and end of these rows, as the first columns of a BED file."""

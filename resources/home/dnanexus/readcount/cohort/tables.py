@@ -17,7 +17,9 @@ from readcount.cohort.columns import BLOCK_COUNTS, ColumnStore
 from readcount.cohort.rows import Rows
 from readcount.cohort.samples import FIRST_COLUMNS, RECORDS_COLUMN, SOURCE_COLUMN
 from readcount.errors import InputError
+from readcount.formats.bam_record import UNPLACED_NAME
 from readcount.request.filters import Filters
+from readcount.source.parts import NO_SEQUENCE
 from readcount.text import shorten
 
 Ints = NDArray[np.int64]
@@ -123,7 +125,7 @@ def _lines(table: Table, file: TextIO) -> Iterator[str]:
 def rows_of(table: Table) -> Rows:
     """Returns the regions of a table; raises InputError if a row is not one."""
     labels, tids, starts, ends = [], array("q"), array("q"), array("q")
-    number_of: dict[str, int] = {}
+    tid_of = {UNPLACED_NAME: NO_SEQUENCE}
     with _opened(table) as file:
         lines = _lines(table, file)
         next(lines, "")
@@ -134,10 +136,11 @@ def rows_of(table: Table) -> Rows:
             except ValueError:
                 raise _not_a_row(table, number) from None
             labels.append(label)
-            tids.append(number_of.setdefault(contig, len(number_of)))
+            tids.append(tid_of.setdefault(contig, len(tid_of) - 1))
             starts.append(start)
             ends.append(end)
-    return Rows(lambda: iter(labels), list(number_of), tids, starts, ends)
+    contigs = [contig for contig in tid_of if contig != UNPLACED_NAME]
+    return Rows(lambda: iter(labels), [*contigs, UNPLACED_NAME], tids, starts, ends)
 
 
 def _not_a_row(table: Table, number: int) -> InputError:

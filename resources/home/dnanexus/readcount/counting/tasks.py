@@ -10,10 +10,10 @@ from readcount.counting.pool import Workers
 from readcount.planning.task import Plan, Task
 from readcount.regions.counts import TaskCounts
 from readcount.request.filters import NO_FILTERS, Filters
-from readcount.source.alignments import Log
 from readcount.source.commands import failure
 from readcount.source.header import record_of
 from readcount.source.parts import NotOnlySpanError, Parts, Sent
+from readcount.text import Log
 
 
 def count_tasks(

@@ -6,7 +6,7 @@ from pathlib import Path
 import pysam
 
 from readcount.outputs.result import Result
-from readcount.regions.region_list import UNSET
+from readcount.source.parts import NO_SEQUENCE
 
 # A tabix index holds no positions beyond this (SAM specification, section 5.1.1, which it follows).
 MAX_LENGTH_IN_TBI = 1 << 29
@@ -22,13 +22,11 @@ def bedgraph_lines(result: Result) -> Iterator[str]:
     # Here, as to load numpy takes 0.1 s, and the counts of whole sequences do not need it.
     import numpy as np
 
-    tid_of = {contig: tid for tid, contig in enumerate(result.lengths)}
-    regions, names = result.counts.regions, list(result.lengths)
-    of_sequence = [tid_of.get(contig, UNSET) for contig in regions.names_by_tid]
-    tids = np.array(of_sequence, np.int64)[np.array(regions.tids)]
+    regions = result.counts.regions
+    names, tids = regions.names_by_tid, np.array(regions.tids)
     starts, ends = map(np.array, result.extents())
     order = np.lexsort((ends, starts, tids))
-    order = order[tids[order] != UNSET]
+    order = order[tids[order] != NO_SEQUENCE]
     columns = tids, starts, ends, np.array(result.counts.records)
     # In parts, as numbers of Python take four times the memory of a column.
     for first in range(0, len(order), LINES_TOGETHER):

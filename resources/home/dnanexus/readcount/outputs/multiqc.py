@@ -10,10 +10,11 @@ from hashlib import sha256
 from heapq import nsmallest
 from html import escape
 
+from readcount.formats.bam_record import UNPLACED_NAME
 from readcount.outputs.result import Result
 from readcount.regions.primary_chromosomes import is_primary_chromosome
-from readcount.regions.region import UNPLACED
 from readcount.regions.region_list import RegionList
+from readcount.source.parts import NO_SEQUENCE
 from readcount.text import shorten
 
 # Parts of a bar that a reader can still distinguish: chromosomes 1 to 22, X, Y and M.
@@ -65,10 +66,10 @@ def parts_of_bar(result: Result) -> dict[str, int]:
     regions = result.counts.regions
     names = _names(regions)
     if _more_than(MAX_PARTS, _names(regions)):
-        contigs = set(regions.used_contigs()) - {UNPLACED.contig}
+        contigs = [regions.names_by_tid[tid] for tid in set(regions.tids) - {NO_SEQUENCE}]
         chosen = nsmallest(MAX_PARTS, contigs, key=lambda contig: _rank(contig, result.lengths))
-        own = {contig: contig for contig in chosen} | {UNPLACED.contig: UNPLACED_PART}
-        parts_of = [own.get(contig, OTHER) for contig in regions.names_by_tid]
+        own = {contig: contig for contig in chosen} | {UNPLACED_NAME: UNPLACED_PART}
+        parts_of = [own.get(name, OTHER) for name in regions.names_by_tid]
         names = map(parts_of.__getitem__, regions.tids)
     parts = Counter[str]()
     for name, more in zip(names, result.counts.records, strict=True):
@@ -87,7 +88,7 @@ def _rank(contig: str, lengths: Mapping[str, int]) -> tuple[bool, int, str]:
 def _names(regions: RegionList) -> Iterator[str]:
     """Yields the name of each region's part, if each may have one."""
     for tid, label in zip(regions.tids, regions.labels(), strict=True):
-        yield UNPLACED_PART if regions.names_by_tid[tid] == UNPLACED.contig else label
+        yield UNPLACED_PART if tid == NO_SEQUENCE else label
 
 
 def _more_than(most: int, names: Iterable[str]) -> bool:

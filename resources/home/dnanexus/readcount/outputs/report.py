@@ -17,7 +17,7 @@ from markupsafe import Markup, escape
 from readcount.outputs.profile import profiles_of
 from readcount.outputs.result import Result, extent
 from readcount.regions.counts import RegionCount, RegionCounts
-from readcount.regions.region import UNPLACED
+from readcount.source.parts import NO_SEQUENCE
 from readcount.text import shorten
 
 # Of the table, as HTML; the rest of the page is a tenth of it.
@@ -133,11 +133,8 @@ def rows_that_fit(result: Result, most_bytes: int = MAX_TABLE_BYTES) -> list[Row
 
 def _unplaced(counts: RegionCounts) -> int | None:
     """Returns how many unplaced records were counted; None if they were not to be."""
-    names_by_tid, tids = counts.regions.names_by_tid, counts.regions.tids
-    if UNPLACED.contig not in names_by_tid:
-        return None
-    tid = names_by_tid.index(UNPLACED.contig)
-    return counts.records[tids.index(tid)] if tid in tids else None
+    tids = counts.regions.tids
+    return counts.records[tids.index(NO_SEQUENCE)] if NO_SEQUENCE in tids else None
 
 
 def _row(number: int, count: RegionCount, lengths: Mapping[str, int], total: int) -> Row:

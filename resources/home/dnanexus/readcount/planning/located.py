@@ -101,21 +101,18 @@ class LocatedSpans:
         return set(distinct(self.columns.tids).tolist())
 
 
-def locate_spans(
-    regions: RegionList, tids: Sequence[int], layout: Layout, sizes: Sizes
-) -> LocatedSpans:
+def locate_spans(regions: RegionList, layout: Layout, sizes: Sizes) -> LocatedSpans:
     """Finds the parts of the file with the records of all regions that are parts of a sequence.
 
     Args:
         regions: the list of regions.
-        tids: number in the header of each of its sequences.
         layout: of the file.
         sizes: for the costs.
     """
-    region_ids, listed_tids, starts, ends = spans_in(regions)
+    region_ids, tids, starts, ends = spans_in(regions)
     # The end of the sequence does not limit its records.
     ends = np.where(ends == UNSET, LAST_POSITION + 1, ends)
-    columns = SpanColumns(np.array(tids, np.int64)[listed_tids], starts, ends)
+    columns = SpanColumns(tids, starts, ends)
     places = layout.places(columns)
     rows = places.spans
     needed = Needed(places.lows, places.highs, rows, columns.tids[rows], starts[rows], ends[rows])

@@ -47,7 +47,7 @@ def read_bed(
     from readcount.regions.bed_columns import NOT_DATA, add_plain_lines
 
     field = f"regions_bed: {shorten(path.name, 80)}"
-    regions = RegionList()
+    regions = RegionList(lengths)
     for first, text in read_blocks(path, field):
         if add_plain_lines(regions, text, lengths, aliases):
             continue

@@ -66,10 +66,11 @@ def add_plain_lines(
     most = np.array([lengths[sequence.contig] for sequence in sequences])[columns.contig_ids]
     if not (np.all(starts < ends) and np.all(ends <= most)):
         return False
-    tids = np.array([regions.tid_of(one.contig, one.alias) for one in sequences])[
-        columns.contig_ids
-    ]
-    regions.extend_spans(tids.tobytes(), starts.tobytes(), ends.tobytes(), columns.names)
+    tids = np.array([regions.tid_of(one.contig) for one in sequences])[columns.contig_ids]
+    given = [sequence.alias for sequence in sequences]
+    if any(given):
+        given = [given[contig_id] for contig_id in columns.contig_ids.tolist()]
+    regions.extend_spans(tids.tobytes(), starts.tobytes(), ends.tobytes(), columns.names, given)
     return True
 
 

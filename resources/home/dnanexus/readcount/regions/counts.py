@@ -30,14 +30,6 @@ class RegionCounts(ColumnList[RegionCount]):
         if len(self.records) != len(regions):
             raise ValueError(f"{len(self.records)} counts for {len(regions)} regions")
 
-    @classmethod
-    def of(cls, counts: Iterable[RegionCount]) -> "RegionCounts":
-        """Returns the same counts in columns."""
-        counts = list(counts)
-        return cls(
-            RegionList(count.region for count in counts), (count.records for count in counts)
-        )
-
     def __len__(self) -> int:
         return len(self.records)
 

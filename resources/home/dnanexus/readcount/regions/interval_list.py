@@ -44,7 +44,7 @@ def read_interval_list(
         InputError: it is not an interval list, or is for other reference sequences.
     """
     field = f"regions_bed: {shorten(path.name, 80)}"
-    regions = RegionList()
+    regions = RegionList(lengths)
     for number, line in read_lines(path, field):
         try:
             if line.startswith("@"):

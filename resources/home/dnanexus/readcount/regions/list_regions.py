@@ -40,7 +40,8 @@ def list_regions(
         InputError: a region is not one of this header, or none is left.
     """
     if request.regions or bed:
-        regions = RegionList(parse_region(text, lengths, aliases) for text in request.regions)
+        named = (parse_region(text, lengths, aliases) for text in request.regions)
+        regions = RegionList(lengths, named)
         if bed:
             read = read_interval_list if is_interval_list(bed) else read_bed
             regions.extend(read(_text_file(bed), lengths, aliases))

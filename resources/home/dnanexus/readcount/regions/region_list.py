@@ -3,11 +3,14 @@
 from abc import abstractmethod
 from array import array
 from collections.abc import Container, Iterable, Iterator, Sequence
+from functools import cached_property
 from itertools import compress, count, repeat
 from operator import add, gt, not_
 from typing import TypeVar, overload
 
-from readcount.regions.region import UNPLACED, Region
+from readcount.formats.bam_record import UNPLACED_NAME
+from readcount.regions.region import Region
+from readcount.source.parts import NO_SEQUENCE
 
 T = TypeVar("T")
 
@@ -44,43 +47,47 @@ class RegionList(ColumnList[Region]):
     and half-open, as those of Region.
 
     Attributes:
-        names_by_tid: names of the reference sequences that regions are on, and that of UNPLACED;
-            one for each name by which a sequence was asked for.
-        aliases: that name of each, if it is an alternative one.
-        tids: which of these each region is on; see planning.plan.tids_of for those of the header.
+        names_by_tid: names of the reference sequences of the header, and at the end that of
+            UNPLACED, whose number NO_SEQUENCE is.
+        tids: number of the reference sequence of each region; NO_SEQUENCE for UNPLACED.
         starts: the first position of each, or UNSET.
         ends: the position after the last of each, or UNSET.
         names: the name of each; empty if none has one.
+        aliases: the alternative name by which the user asked for the sequence of each; empty if
+            there is none.
         whole: indexes of those that are a whole sequence, or UNPLACED.
 
-    >>> regions = RegionList([Region("chr1"), Region("chr2", 0, 10)])
-    >>> regions[1], regions.starts.tolist()
-    (Region(contig='chr2', start=0, end=10, name='', placed=True, alias=''), [-1, 0])
+    >>> regions = RegionList(["chr1", "chr2"], [Region("chr2", 0, 10), Region("chr1")])
+    >>> regions[0], regions.tids.tolist(), regions.starts.tolist()
+    (Region(contig='chr2', start=0, end=10, name='', placed=True, alias=''), [1, 0], [0, -1])
     """
 
-    def __init__(self, regions: Iterable[Region] = ()) -> None:
-        self.names_by_tid: list[str] = []
-        self.aliases: list[str] = []
+    def __init__(self, contigs: Iterable[str] = (), regions: Iterable[Region] = ()) -> None:
+        """Makes a list.
+
+        Args:
+            contigs: names of the reference sequences, in the header's order.
+            regions: on these.
+        """
+        self.names_by_tid = [*contigs, UNPLACED_NAME]
         self.tids = array("q")
         self.starts = array("q")
         self.ends = array("q")
         self.names: list[str] = []
+        self.aliases: list[str] = []
         self.whole = array("q")
-        self._tid_of: dict[tuple[str, str], int] = {}
-        self.extend(regions)
+        for region in regions:
+            self.append(region)
 
     @classmethod
     def of_whole(cls, contigs: Iterable[str]) -> "RegionList":
-        """Returns a list of whole reference sequences, of these names."""
-        regions = cls()
-        regions.names_by_tid = list(contigs)
-        number = len(regions.names_by_tid)
-        regions.aliases = [""] * number
+        """Returns a list of all reference sequences, of these names."""
+        regions = cls(contigs)
+        number = len(regions.names_by_tid) - 1
         regions.tids = array("q", range(number))
         regions.starts = array("q", [UNSET]) * number
         regions.ends = array("q", [UNSET]) * number
         regions.whole = array("q", range(number))
-        regions._tid_of = {(contig, ""): tid for tid, contig in enumerate(regions.names_by_tid)}
         return regions
 
     def __len__(self) -> int:
@@ -89,23 +96,21 @@ class RegionList(ColumnList[Region]):
     def item(self, at: int) -> Region:
         """Returns the region at an index."""
         name = self.names[at] if self.names else ""
-        return self.region(self.tids[at], self.starts[at], self.ends[at], name)
+        alias = self.aliases[at] if self.aliases else ""
+        return self._region(self.tids[at], self.starts[at], self.ends[at], name, alias)
 
     def __iter__(self) -> Iterator[Region]:
-        return map(
-            self.region, self.tids, self.starts, self.ends, self.names or repeat("", len(self))
-        )
+        names, aliases = (column or repeat("", len(self)) for column in (self.names, self.aliases))
+        return map(self._region, self.tids, self.starts, self.ends, names, aliases)
 
-    def region(self, tid: int, start: int, end: int, name: str = "") -> Region:
-        """Returns the region that a line of the columns stands for."""
-        contig = self.names_by_tid[tid]
+    def _region(self, tid: int, start: int, end: int, name: str, alias: str) -> Region:
         return Region(
-            contig,
+            self.names_by_tid[tid],
             None if start == UNSET else start,
             None if end == UNSET else end,
             name,
-            contig != UNPLACED.contig,
-            self.aliases[tid],
+            tid != NO_SEQUENCE,
+            alias,
         )
 
     def spans(self) -> Sequence[int]:
@@ -114,26 +119,26 @@ class RegionList(ColumnList[Region]):
         every = range(len(self))
         return [at for at in every if at not in whole] if whole else every
 
+    def whole_tids(self) -> set[int]:
+        """Returns the numbers of the sequences that are regions as a whole."""
+        return set(map(self.tids.__getitem__, self.whole))
+
+    def span_tids(self) -> set[int]:
+        """Returns the numbers of the sequences of which parts are regions."""
+        # There can be a million spans, and most lists have no whole sequence beside them.
+        return set(map(self.tids.__getitem__, self.spans()) if self.whole else self.tids)
+
     def texts(self) -> Iterator[str]:
         """Yields each region as str() has it: 1-based, inclusive."""
-        labels = [
-            alias or contig for alias, contig in zip(self.aliases, self.names_by_tid, strict=True)
-        ]
-        for tid, start, end in zip(self.tids, self.starts, self.ends, strict=True):
+        names = self.names_by_tid
+        aliases = self.aliases or repeat("", len(self))
+        for tid, start, end, alias in zip(self.tids, self.starts, self.ends, aliases, strict=True):
             if start >= 0 and end >= 0:
-                yield f"{labels[tid]}:{start + 1}-{end}"
+                yield f"{alias or names[tid]}:{start + 1}-{end}"
             elif start == end:
-                yield labels[tid]
+                yield alias or names[tid]
             else:
-                yield str(self.region(tid, start, end))
-
-    def used_contigs(self) -> list[str]:
-        """Returns the names of the sequences that regions are on, and that of UNPLACED."""
-        return [self.names_by_tid[tid] for tid in sorted(set(self.tids))]
-
-    def contig_of(self, at: int) -> str:
-        """Returns the name of the sequence that a region is on, without making the region."""
-        return self.names_by_tid[self.tids[at]]
+                yield str(self._region(tid, start, end, "", alias))
 
     def labels(self) -> Iterator[str]:
         """Yields the name of each region, or the region as str() has it if it has no name."""
@@ -141,52 +146,55 @@ class RegionList(ColumnList[Region]):
             return self.texts()
         return (name or text for name, text in zip(self.names, self.texts(), strict=True))
 
-    def tid_of(self, contig: str, alias: str = "") -> int:
-        """Returns the number of a sequence; adds it if it is not in the list."""
-        tid = self._tid_of.setdefault((contig, alias), len(self.names_by_tid))
-        if tid == len(self.names_by_tid):
-            self.names_by_tid.append(contig)
-            self.aliases.append(alias)
-        return tid
+    @cached_property
+    def _tid_of(self) -> dict[str, int]:
+        tids = {name: tid for tid, name in enumerate(self.names_by_tid)}
+        tids[UNPLACED_NAME] = NO_SEQUENCE
+        return tids
+
+    def tid_of(self, contig: str) -> int:
+        """Returns the number of the sequence of a name."""
+        return self._tid_of[contig]
 
     def append(self, region: Region) -> None:
         """Adds a region."""
         if region.start is None and region.end is None:
             self.whole.append(len(self))
-        self._add_names(1, [region.name])
-        self.tids.append(self.tid_of(region.contig, region.alias))
+        self._add_texts(1, [region.name], [region.alias])
+        self.tids.append(self.tid_of(region.contig))
         self.starts.append(UNSET if region.start is None else region.start)
         self.ends.append(UNSET if region.end is None else region.end)
 
-    def extend(self, regions: Iterable[Region]) -> None:
-        """Adds regions."""
-        if not isinstance(regions, RegionList):
-            for region in regions:
-                self.append(region)
-            return
-        before = len(self)
-        self.whole.extend(before + at for at in regions.whole)
-        self._add_names(len(regions), regions.names)
-        tids = list(map(self.tid_of, regions.names_by_tid, regions.aliases))
-        self.tids.extend(map(tids.__getitem__, regions.tids))
+    def extend(self, regions: "RegionList") -> None:
+        """Adds regions on sequences of the same header."""
+        self.whole.extend(len(self) + at for at in regions.whole)
+        self._add_texts(len(regions), regions.names, regions.aliases)
+        self.tids.extend(regions.tids)
         self.starts.extend(regions.starts)
         self.ends.extend(regions.ends)
 
     def extend_spans(
-        self, tids: bytes, starts: bytes, ends: bytes, names: Sequence[str] = ()
+        self,
+        tids: bytes,
+        starts: bytes,
+        ends: bytes,
+        names: Sequence[str] = (),
+        aliases: Sequence[str] = (),
     ) -> None:
-        """Adds spans by their columns, of 64-bit numbers; names may be left out."""
-        self._add_names(len(tids) // self.tids.itemsize, names)
+        """Adds spans by their columns, of 64-bit numbers; names and aliases may be left out."""
+        self._add_texts(len(tids) // self.tids.itemsize, names, aliases)
         self.tids.frombytes(tids)
         self.starts.frombytes(starts)
         self.ends.frombytes(ends)
 
-    def _add_names(self, number: int, names: Sequence[str]) -> None:
-        """Adds the names of so many regions; must come before their columns."""
-        if any(names) and not self.names:
-            self.names = [""] * len(self)
-        if self.names or any(names):
-            self.names += names or repeat("", number)
+    def _add_texts(self, number: int, names: Sequence[str], aliases: Sequence[str]) -> None:
+        """Adds the names and aliases of so many regions; must come before their columns."""
+        for column, texts in ((self.names, names), (self.aliases, aliases)):
+            if any(texts):
+                column += repeat("", len(self) - len(column))
+                column += texts
+            elif column:
+                column += repeat("", number)
 
     def regions_on(self, wanted: Container[str]) -> "RegionList":
         """Returns the regions on the sequences of these names."""
@@ -196,13 +204,12 @@ class RegionList(ColumnList[Region]):
     def subset(self, region_ids: Iterable[int]) -> "RegionList":
         """Returns the regions at these indexes."""
         chosen = list(region_ids)
-        regions = RegionList()
-        regions.names_by_tid, regions.aliases = self.names_by_tid[:], self.aliases[:]
-        regions._tid_of = dict(self._tid_of)
+        regions = RegionList(self.names_by_tid[:-1])
         regions.tids = array("q", map(self.tids.__getitem__, chosen))
         regions.starts = array("q", map(self.starts.__getitem__, chosen))
         regions.ends = array("q", map(self.ends.__getitem__, chosen))
         regions.names = list(map(self.names.__getitem__, chosen)) if self.names else []
+        regions.aliases = list(map(self.aliases.__getitem__, chosen)) if self.aliases else []
         spans = map(gt, map(add, regions.starts, regions.ends), repeat(2 * UNSET))
         regions.whole = array("q", compress(count(), map(not_, spans)))
         return regions

@@ -18,7 +18,7 @@ class SpanColumns(NamedTuple):
 
     Attributes:
         region_ids: indexes of the regions in the list.
-        tids: which sequence of the list each is on.
+        tids: number of the reference sequence of each.
         starts: of each, 0-based; 0 where the region has none.
         ends: the position after the last of each; UNSET for none.
     """

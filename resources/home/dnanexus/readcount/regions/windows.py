@@ -2,6 +2,7 @@
 
 from array import array
 from collections.abc import Mapping
+from itertools import repeat
 
 from readcount.errors import InputError
 from readcount.regions.region_list import RegionList
@@ -30,13 +31,12 @@ def cut_into_windows(regions: RegionList, size: int, lengths: Mapping[str, int])
             f"windows: {size:,} bases make {number:,} windows, and at most {MAX_WINDOWS:,} can be "
             "counted. Give a larger size, or fewer regions."
         )
-    windows = RegionList()
-    new_tids = {}
-    for used in sorted(set(regions.tids)):
-        new_tids[used] = windows.tid_of(regions.names_by_tid[used], regions.aliases[used])
-    for tid, (start, end) in zip(map(new_tids.__getitem__, regions.tids), bounds, strict=True):
+    windows = RegionList(lengths)
+    aliases = regions.aliases or repeat("", len(regions))
+    for tid, alias, (start, end) in zip(regions.tids, aliases, bounds, strict=True):
         starts = array("q", range(start, end, size))
         tids = array("q", [tid]) * len(starts)
         ends = starts[1:] + array("q", [end])
-        windows.extend_spans(tids.tobytes(), starts.tobytes(), ends.tobytes())
+        named = [alias] * len(starts) if alias else ()
+        windows.extend_spans(tids.tobytes(), starts.tobytes(), ends.tobytes(), aliases=named)
     return windows

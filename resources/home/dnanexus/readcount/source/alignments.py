@@ -2,8 +2,6 @@
 
 import shlex
 import tempfile
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,16 +16,16 @@ from readcount.formats.content import (
     RAW_BAM,
     kind_of_bytes,
 )
-from readcount.source import bam, cram
+from readcount.source.bam_evidence import BamEvidence
+from readcount.source.bam_layout import BamLayout, in_order, stretches_of
 from readcount.source.bam_parts import BamParts
 from readcount.source.commands import (
     has_end,
     has_header,
     header_fault,
-    make_index,
-    not_sorted,
 )
-from readcount.source.cram_parts import CramParts
+from readcount.source.cram_evidence import CramEvidence
+from readcount.source.cram_parts import CramParts, read_head
 from readcount.source.evidence import Evidence
 from readcount.source.files import IndexedFile, InputFiles
 from readcount.source.header import (
@@ -37,11 +35,10 @@ from readcount.source.header import (
     repeated_name,
     write_bam_header,
 )
+from readcount.source.index import index_suffix, open_bam_index, open_cram_index, with_index
 from readcount.source.parts import NO_SEQUENCE, Parts
-from readcount.source.readers import NAME_LENGTH, LocalFile, Reader
-from readcount.text import plural, shorten
-
-Log = Callable[[str], None]
+from readcount.source.readers import NAME_LENGTH, Reader
+from readcount.text import Log, shorten
 
 NEW_HEADER = "Correct it with 'samtools reheader', or write the file again."
 
@@ -105,37 +102,37 @@ def _faults_of_index(files: InputFiles, kind: str) -> list[str]:
     """Returns the message about the index that the user gave, if it is wrong, too."""
     if files.index:
         try:
-            (cram if kind == CRAM else bam).open_index(files.index)
+            (open_cram_index if kind == CRAM else open_bam_index)(files.index)
         except InputError as error:
             return [str(error)]
     return []
 
 
 def _open_bam(files: InputFiles, header: Header, log: Log, cores: int) -> Alignments:
-    file = _with_index(files, bam.index_suffix(header), log, cores)
-    index = bam.open_index(file.index)
+    file = with_index(files, index_suffix(header), log, cores)
+    index = open_bam_index(file.index)
     _require_same_number(file, header, len(index.entries))
-    if not bam.in_order(index) and not (file.index_given and header.sort_order == "coordinate"):
-        raise not_sorted(file.mappings)
+    if not in_order(index) and not (file.index_given and header.sort_order == "coordinate"):
+        raise file.not_sorted()
     made = _temporary("header.bam")
     write_bam_header(made, header.names, header.lengths)
     parts = BamParts(file, made, header.end or 0)
-    stretches = bam.stretches_of(file, header, index)
-    layout = bam.BamLayout(file, header, index, stretches)
-    return Alignments(header, parts, bam.BamEvidence(layout, parts))
+    stretches = stretches_of(file, header, index)
+    layout = BamLayout(file, header, index, stretches)
+    return Alignments(header, parts, BamEvidence(layout, parts))
 
 
 def _open_cram(files: InputFiles, header: Header, log: Log, cores: int) -> Alignments:
-    head, end = cram.read_head(files.mappings)
-    file = _with_index(files, "crai", log, cores)
-    lines = cram.open_index(file.index)
+    head, end = read_head(files.mappings)
+    file = with_index(files, "crai", log, cores)
+    lines = open_cram_index(file.index)
     tids = {line.tid for its in lines.values() for line in its}
     if not tids <= set(range(NO_SEQUENCE, len(header.names))):
         raise file.mismatch("it has more reference sequences")
     made = _temporary("header.cram")
     made.write_bytes(head)
     parts = CramParts(file, made)
-    return Alignments(header, parts, cram.CramEvidence(parts, header, lines, len(head), end))
+    return Alignments(header, parts, CramEvidence(parts, header, lines, len(head), end))
 
 
 def _temporary(name: str) -> Path:
@@ -148,23 +145,6 @@ def _require_same_number(file: IndexedFile, header: Header, sequences: int) -> N
         raise file.mismatch(
             f"it is for {sequences:,} reference sequences, and the file has {len(header.names):,}"
         )
-
-
-def _with_index(files: InputFiles, suffix: str, log: Log, cores: int) -> IndexedFile:
-    """Returns the file with its index, which is created if the user gave none."""
-    is_cram = suffix == "crai"
-    if files.index:
-        return IndexedFile(files.mappings, files.index, is_cram)
-    assert isinstance(files.mappings, LocalFile)
-    path = files.mappings.path
-    file = IndexedFile(files.mappings, Path(f"{path}.{suffix}"), is_cram, index_given=False)
-    start = time.monotonic()
-    make_index(file, path, cores)
-    seconds = time.monotonic() - start
-    log(
-        f"no index given: created a {suffix.upper()} in {seconds:,.1f} s on {plural(cores, 'core')}"
-    )
-    return file
 
 
 def _read_header(mappings: Reader, kind: str) -> Header:

@@ -107,10 +107,10 @@ class BamParts:
             yield
         except BlockError as error:
             what = "no record can be read where the index has one"
-            raise InputError(self.file.corrupt_or_mismatch(what), f"at byte {error}") from error
+            raise self.file.corrupt_or_mismatch(what, f"at byte {error}") from error
         except EOFError as error:
             what = "the file ends before the index does"
-            raise InputError(self.file.corrupt_or_mismatch(what)) from error
+            raise self.file.corrupt_or_mismatch(what) from error
 
     def _check_begin(self, edge: Edge, only: Span | None, read: Read) -> None:
         self._check_before(edge, read)

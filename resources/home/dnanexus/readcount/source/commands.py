@@ -11,13 +11,12 @@ from readcount.errors import (
     MORE_STORAGE,
     CallError,
     DiskSpaceError,
-    InputError,
     ReadCountError,
     SamtoolsKilledError,
 )
 from readcount.samtools import samtools_path
 from readcount.source.files import IndexedFile
-from readcount.source.readers import NAME_LENGTH, Reader
+from readcount.source.readers import NAME_LENGTH
 from readcount.text import shorten
 
 # What `samtools index` says of records that are not in the order of the header.
@@ -117,24 +116,13 @@ def make_index(file: IndexedFile, path: Path, threads: int) -> None:
         return
     details = f"{shlex.join(command)} said:\n{said}"
     if _NOT_SORTED.search(said):
-        raise not_sorted(file.mappings, details)
+        raise file.not_sorted(details)
     if _CANNOT_WRITE in said:
         raise DiskSpaceError(
             f"mappings_sorted_bam: the index of {file.name} cannot be written. {MORE_STORAGE}",
             details,
         )
     raise failure(file, "creating the index of", command, ended.returncode, said)
-
-
-def not_sorted(mappings: Reader, details: str = "") -> InputError:
-    """Returns the error for a file whose records are not in the order of the header."""
-    name = mappings.name
-    command = ["samtools", "sort", "-o", shorten(f"sorted_{name}", 80), shorten(name, 80)]
-    return InputError(
-        f"mappings_sorted_bam: {shorten(name, NAME_LENGTH)} is not coordinate-sorted. "
-        f"Sort it with: {shlex.join(command)}",
-        details,
-    )
 
 
 def failure(

@@ -1,6 +1,7 @@
 """The input files: the BAM or CRAM, its index, and the BED file."""
 
 import gzip
+import shlex
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,33 +67,62 @@ class IndexedFile:
                 f"mappings_sorted_bai: {self.index_name} does not match {self.name}: {what}. "
                 f"{NEW_INDEX}"
             )
-        return InputError(f"mappings_sorted_bam: {self.name} is corrupt: {what}. Upload it again.")
+        return corrupt_mappings(self.mappings, what)
 
     def contradiction(self, contig: str, what: str) -> InputError:
         """Returns the error for an index that is inconsistent for a reference sequence."""
         clause = f"is inconsistent for {shorten(contig, 60)}: {what}"
         if self.index_given:
             return InputError(f"mappings_sorted_bai: {self.index_name} {clause}. {NEW_INDEX}")
-        return InputError(
-            f"mappings_sorted_bam: {self.name} is corrupt: its index, which was created here, "
-            f"{clause}. Upload it again."
-        )
+        what = f"its index, which was created here, {clause}"
+        return corrupt_mappings(self.mappings, what)
 
     def disagreement(self, contig: str, counted: int, expected: int) -> InputError:
         """Returns the error for a count that is not that of the index, or of the containers."""
         source = "containers list" if self.cram else "index lists"
         known = f"the {source} {plural(expected, 'record')} for {shorten(contig, 60)}"
-        return InputError(self.corrupt_or_mismatch(f"{known}, but {counted:,} were counted"))
+        return self.corrupt_or_mismatch(f"{known}, but {counted:,} were counted")
 
-    def corrupt_or_mismatch(self, what: str) -> str:
-        """Returns the message for a file that is not what its index says; either may be wrong."""
+    def not_sorted(self, details: str = "") -> InputError:
+        """Returns the error for a file whose records are not in the order of the header."""
+        name = self.mappings.name
+        command = ["samtools", "sort", "-o", shorten(f"sorted_{name}", 80), shorten(name, 80)]
+        return InputError(
+            f"mappings_sorted_bam: {self.name} is not coordinate-sorted. Sort it with: "
+            f"{shlex.join(command)}",
+            details,
+        )
+
+    def corrupt_or_mismatch(self, what: str, details: str = "") -> InputError:
+        """Returns the error for a file that is not what its index says; either may be wrong."""
         if not self.index_given:
-            return f"mappings_sorted_bam: {self.name} is corrupt: {what}. Upload it again."
-        return (
+            return corrupt_mappings(self.mappings, what, details)
+        return InputError(
             f"mappings_sorted_bai: {self.index_name} does not match {self.name}, or one of them "
             f"is corrupt: {what}. Upload the file again, and an index made from it with 'samtools "
-            "index'."
+            "index'.",
+            details,
         )
+
+
+def corrupt_mappings(mappings: Reader, what: str, details: str = "") -> InputError:
+    """Returns the error for a BAM or CRAM that cannot be read."""
+    name = shorten(mappings.name, NAME_LENGTH)
+    return InputError(f"mappings_sorted_bam: {name} is corrupt: {what}. Upload it again.", details)
+
+
+def corrupt_index(index: Path, what: str) -> InputError:
+    """Returns the error for an index that cannot be read."""
+    name = shorten(index.name, NAME_LENGTH)
+    return InputError(f"mappings_sorted_bai: {name} is corrupt: {what}. {NEW_INDEX}")
+
+
+def not_an_index(index: Path, kind: str, of: str) -> InputError:
+    """Returns the error for a file of another kind in the place of the index of a BAM or CRAM."""
+    name = shorten(index.name, NAME_LENGTH)
+    return InputError(
+        f"mappings_sorted_bai: {name} is {kind}, not the index of a {of} file. {NEW_INDEX}"
+    )
 
 
 def local_files(mappings: str, index: str | None, bed: str | None = None) -> InputFiles:
@@ -159,10 +189,7 @@ def _decompressed(index: Path) -> Path:
     try:
         content = gzip.decompress(index.read_bytes())
     except (EOFError, gzip.BadGzipFile, zlib.error):
-        raise InputError(
-            f"mappings_sorted_bai: {shorten(index.name, NAME_LENGTH)} is corrupt: it cannot be "
-            f"read to its end. {NEW_INDEX}"
-        ) from None
+        raise corrupt_index(index, "it cannot be read to its end") from None
     return _beside(index, "decompressed", content)
 
 

@@ -14,13 +14,12 @@ A count that is not what it should be is an error, never a warning.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import compress, count
+from itertools import compress, count, repeat
 from math import inf
 from operator import gt
 
 from readcount.collector import without_collector
 from readcount.planning.merge import MergedCounts
-from readcount.planning.plan import tids_of
 from readcount.regions.counts import RegionCounts
 from readcount.request.filters import NO_FILTERS, Filters
 from readcount.source.evidence import Evidence
@@ -69,9 +68,8 @@ def verify(
         regions = plural(len(counts), "region")
         taken = f"counts of {regions} were taken from the {evidence.source}"
         return VerifiedCounts(counts, (taken, *from_index))
-    tids = tids_of(counts.regions, evidence.header.names)
-    _require_at_most(counts, [evidence.numbers.get(tid, inf) for tid in tids], evidence)
-    numbered, unnumbered, bounded = _classify(counts, tids, evidence, filters)
+    _require_at_most(counts, evidence)
+    numbered, unnumbered, bounded = _classify(counts, evidence, filters)
     checks = []
     if numbered:
         checks.append(f"counts of {_all(numbered, counts)} match the {evidence.source}")
@@ -100,23 +98,17 @@ def _require_numbers(merged: MergedCounts, evidence: Evidence) -> None:
             raise evidence.file.disagreement(evidence.header.name_of(tid), records, number)
 
 
-def _require_at_most(counts: RegionCounts, most: Sequence[float], evidence: Evidence) -> None:
-    """Raises InputError for the first region with more records than its sequence.
-
-    Args:
-        counts: the counts.
-        most: records of each sequence of the list of regions.
-        evidence: of the file.
-    """
-    regions = counts.regions
-    most_of_each = map(most.__getitem__, regions.tids)
-    for at in compress(count(), map(gt, counts.records, most_of_each)):
-        most_there = int(most[regions.tids[at]])
+def _require_at_most(counts: RegionCounts, evidence: Evidence) -> None:
+    """Raises InputError for the first region with more records than its sequence."""
+    regions, numbers = counts.regions, evidence.numbers
+    most = map(numbers.get, regions.tids, repeat(inf))
+    for at in compress(count(), map(gt, counts.records, most)):
+        most_there = numbers[regions.tids[at]]
         raise evidence.file.disagreement(str(regions[at]), counts.records[at], most_there)
 
 
 def _classify(
-    counts: RegionCounts, tids: Sequence[int], evidence: Evidence, filters: Filters
+    counts: RegionCounts, evidence: Evidence, filters: Filters
 ) -> tuple[Sequence[int], Sequence[int], Sequence[int]]:
     """Returns the indexes of the counts that have a number, that have none, and all others.
 
@@ -126,14 +118,11 @@ def _classify(
     regions = counts.regions
     if not filters.is_empty:
         return (), (), range(len(counts))
-    # There can be a million sequences: what is the same for all is not decided for each.
-    has_number = [not evidence.numbers or tid in evidence.numbers for tid in tids]
-    numbered = [at for at in regions.whole if has_number[regions.tids[at]]]
-    unnumbered = (
-        []
-        if len(numbered) == len(regions.whole)
-        else [at for at in regions.whole if not has_number[regions.tids[at]]]
-    )
+    numbers, tids = evidence.numbers, regions.tids
+    unnumbered = [at for at in regions.whole if tids[at] not in numbers] if numbers else []
+    # There can be a million sequences, and most files have a number for each.
+    without = set(unnumbered)
+    numbered = [at for at in regions.whole if at not in without] if without else regions.whole
     return numbered, unnumbered, regions.spans()
 
 
