@@ -84,6 +84,8 @@ MESSAGES = {
         # Of a cohort.
         r"mappings: there are no samples\. Provide mappings, sample_sheets or counts_tables\.",
         r"on_failed_sample: '.*' is not a valid value\. Use 'leave_out' or 'fail'\.",
+        r"mappings: [\d,]+ of [\d,]+ samples? cannot be counted \(.*\)\. .+: .+\.",
+        r"mappings: .* has another reference genome than .*: .* Count samples of one reference gen",
         r"mappings_indexes: there is no index of .*\. Provide an index for each BAM or CRAM",
         r"mappings_indexes: .* has more than one index: .*\. Provide one index for each file, or a",
         r"mappings: .* cannot be the name of a column\. Name the sample in a sample sheet\.",

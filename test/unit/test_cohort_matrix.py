@@ -14,7 +14,7 @@ from readcount.cohort import columns
 from readcount.cohort.columns import ColumnStore
 from readcount.cohort.matrix import REGION_HEADING, write_depth_matrix, write_matrix
 from readcount.cohort.rows import Ints, Rows
-from readcount.cohort.tables import FILTERS_DETAIL, Table, open_table, read_table, rows_of
+from readcount.cohort.tables import FILTERS_DETAIL, Table, open_table, read_table, regions_of
 from readcount.counting.pool import Workers, start_workers
 from readcount.errors import InputError
 from readcount.formats.bgzf import END_OF_FILE
@@ -210,7 +210,7 @@ def test_a_matrix_becomes_columns_again(
     for number in names:
         assert after.column(10 + number).tolist() == before.column(number).tolist()
     assert after.column(0).tolist() == random_counts(len(ROWS), 5).tolist()
-    assert list(rows_of(made).texts()) == list(ROWS.texts())
+    assert list(Rows.of(*regions_of(made)).texts()) == list(ROWS.texts())
 
 
 def test_a_table_says_in_its_details_which_filters_were_used(tmp_path: Path) -> None:

@@ -166,11 +166,21 @@ def _write(ending: str, text: str) -> Path:
     return path
 
 
-def upload(path: Path, name: str) -> Link:
-    """Uploads a file under a name, which decides its media type, and returns a link to it."""
+def upload(path: Path, name: str, details: Mapping[str, object] | None = None) -> Link:
+    """Uploads a file and returns a link to it.
+
+    Args:
+        path: of the file on the worker.
+        name: of the file on the platform, which decides its media type.
+        details: of the file on the platform.
+    """
     media_type, _ = mimetypes.guess_type(name)
     file = dxpy.upload_local_file(
-        str(path), name=name, media_type=media_type, write_buffer_size=PART_BYTES
+        str(path),
+        name=name,
+        media_type=media_type,
+        write_buffer_size=PART_BYTES,
+        **({"details": details} if details else {}),
     )
     link: Link = dxpy.dxlink(file)
     log(f"uploaded {name}")

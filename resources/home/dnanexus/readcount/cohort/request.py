@@ -59,10 +59,11 @@ class CohortRequest:
             raise InputError(
                 f"on_failed_sample: {value} is not a valid value. Use '{LEAVE_OUT}' or '{FAIL}'."
             )
+
+    def require_samples(self) -> None:
+        """Raises InputError if no input has samples."""
         if not (self.mappings or self.sample_sheets or self.counts_tables):
-            raise InputError(
-                "mappings: there are no samples. Provide mappings, sample_sheets or counts_tables."
-            )
+            raise no_samples()
 
     @cached_property
     def of_sample(self) -> Request:
@@ -94,3 +95,10 @@ class CohortRequest:
     def depth_matrix(self) -> bool:
         """Whether the matrix is also returned sorted and indexed: that of windows and intervals."""
         return self.of_sample.bedgraph
+
+
+def no_samples() -> InputError:
+    """Returns the error for inputs that have no samples."""
+    return InputError(
+        "mappings: there are no samples. Provide mappings, sample_sheets or counts_tables."
+    )

@@ -18,6 +18,7 @@ from readcount.cohort.rows import Rows
 from readcount.cohort.samples import FIRST_COLUMNS, RECORDS_COLUMN, SOURCE_COLUMN
 from readcount.errors import InputError
 from readcount.formats.bam_record import UNPLACED_NAME
+from readcount.regions.region_list import RegionList
 from readcount.request.filters import Filters
 from readcount.source.parts import NO_SEQUENCE
 from readcount.text import shorten
@@ -122,10 +123,15 @@ def _lines(table: Table, file: TextIO) -> Iterator[str]:
         raise table.error(" is truncated or corrupt. Provide the file as it was created.") from None
 
 
-def rows_of(table: Table) -> Rows:
-    """Returns the regions of a table; raises InputError if a row is not one."""
+def regions_of(table: Table) -> tuple[RegionList, dict[str, int]]:
+    """Returns the regions of a table, and the last position of each of its reference sequences.
+
+    Raises:
+        InputError: a row is not that of a region.
+    """
     labels, tids, starts, ends = [], array("q"), array("q"), array("q")
-    tid_of = {UNPLACED_NAME: NO_SEQUENCE}
+    tid_of: dict[str, int] = {}
+    lengths: dict[str, int] = {}
     with _opened(table) as file:
         lines = _lines(table, file)
         next(lines, "")
@@ -136,11 +142,16 @@ def rows_of(table: Table) -> Rows:
             except ValueError:
                 raise _not_a_row(table, number) from None
             labels.append(label)
-            tids.append(tid_of.setdefault(contig, len(tid_of) - 1))
             starts.append(start)
             ends.append(end)
-    contigs = [contig for contig in tid_of if contig != UNPLACED_NAME]
-    return Rows(lambda: iter(labels), [*contigs, UNPLACED_NAME], tids, starts, ends)
+            if contig == UNPLACED_NAME:
+                tids.append(NO_SEQUENCE)
+                continue
+            tids.append(tid_of.setdefault(contig, len(tid_of)))
+            lengths[contig] = max(end, lengths.get(contig, 0))
+    regions = RegionList(tid_of)
+    regions.extend_spans(tids.tobytes(), starts.tobytes(), ends.tobytes(), labels)
+    return regions, lengths
 
 
 def _not_a_row(table: Table, number: int) -> InputError:

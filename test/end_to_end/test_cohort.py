@@ -1,0 +1,350 @@
+"""A cohort: each column is the table of samtools_count, whatever the way, and no sample is lost."""
+
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pysam
+import pytest
+
+from builders import Read, cram_of, index_of, write_bam
+from cohort import CohortApplet, CohortRun, Uploaded, links
+from dx_client import Applet, text_of
+from local_platform import LocalPlatform
+from messages import is_a_known_message
+from readcount.counting.pool import Workers, start_workers
+from readcount.outputs.text import format_table
+from steps import ask, count_regions, files_of
+
+CONTIGS = {"chr1": 30_000, "chr2": 20_000, "chrX": 10_000, "HLA-A*01:01:01:01": 3_000}
+BED = "chr2\t100\t900\tsecond\nchr1\t0\t5000\tfirst\nchr1\t4000\t30000\toverlap\n"
+
+
+def write_sample(path: Path, number: int, header: tuple[str, ...] = ()) -> Path:
+    """Writes a sample, no count of which another one has."""
+    reads = [
+        Read(
+            contig,
+            position=(97 * read + 13 * number) % (length - 500),
+            cigar="100M" if read % 3 else "50M200N50M",
+            flag=(0, 16, 1024, 256, 4)[(read + number) % 5],
+            mapping_quality=(0, 10, 30, 60)[read % 4],
+            read_group="lane",
+        )
+        for place, (contig, length) in enumerate(CONTIGS.items())
+        for read in range(40 + 7 * number + place * (number + 3))
+    ]
+    reads += [Read(None)] * (number + 1)
+    return write_bam(path, CONTIGS, reads, more_header=["@RG\tID:lane\tSM:" + path.stem, *header])
+
+
+@pytest.fixture(scope="module")
+def workers() -> Iterator[Workers]:
+    with start_workers(2) as workers:
+        yield workers
+
+
+@pytest.fixture(scope="module")
+def paths(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Six samples; every second one is a CRAM."""
+    folder = tmp_path_factory.mktemp("samples")
+    bams = [write_sample(folder / f"s{number}.bam", number) for number in range(6)]
+    return [cram_of(bam) if number % 2 else bam for number, bam in enumerate(bams)]
+
+
+@pytest.fixture(scope="module")
+def uploaded(cohort_applet: CohortApplet, paths: list[Path]) -> Uploaded:
+    return cohort_applet.upload(paths)
+
+
+def tables(
+    paths: list[Path], workers: Workers, bed: Path | None = None, **inputs: Any
+) -> dict[str, str]:
+    """The table that samtools_count makes of each file by itself."""
+    request = ask(**inputs)
+    return {
+        path.stem: format_table(
+            count_regions(files_of(path, bed=bed), workers, lambda line: None, request)
+        )
+        for path in paths
+    }
+
+
+def columns(run: CohortRun) -> dict[str, str]:
+    return {sample: run.table_of(sample) for sample in run.samples}
+
+
+SETTINGS: dict[str, dict[str, Any]] = {
+    "every record of every sequence": {"include_unplaced": True},
+    "filters": {
+        "min_mapping_quality": 20,
+        "exclude_flags": "SECONDARY,DUP",
+        "read_groups": ["lane"],
+    },
+    "windows": {"windows": 777},
+    "regions": {"regions": ["chrX:100-2000", "{HLA-A*01:01:01:01}", "chr1"]},
+    "from the index": {"counts_from": "index", "primary_chromosomes_only": True},
+}
+
+
+@pytest.mark.parametrize("options", SETTINGS.values(), ids=SETTINGS.keys())
+def test_each_column_is_the_table_of_samtools_count(
+    cohort_applet: CohortApplet,
+    uploaded: Uploaded,
+    paths: list[Path],
+    workers: Workers,
+    options: dict[str, Any],
+) -> None:
+    run = cohort_applet.run(uploaded.inputs(), **options)
+    # A table from the index says so in a further column.
+    expected = {
+        name: text.replace("\tcounts_from\n", "\n").replace("\tindex\n", "\n")
+        for name, text in tables(paths, workers, **options).items()
+    }
+    assert len(set(expected.values())) == len(paths), "samples cannot be told from each other"
+    assert columns(run) == expected
+    assert run.samples == [path.stem for path in paths]
+    assert (run.output["counted_samples"], run.output["failed_samples"]) == (len(paths), 0)
+    assert "samples_to_retry" not in run.output
+    for name, row in run.rows.items():
+        total = sum(int(line.split("\t")[5]) for line in expected[name].splitlines()[1:])
+        assert (row["status"], row["message"], row["sm"]) == ("counted", "", name)
+        assert row["records"] == str(total)
+
+
+def test_a_column_is_what_a_job_of_samtools_count_returns(
+    applet: Applet, cohort_applet: CohortApplet, uploaded: Uploaded, paths: list[Path]
+) -> None:
+    run = cohort_applet.run(uploaded.inputs(), windows=1000)
+    for path in paths[2:4]:
+        alone = applet.run(path, index_of(path), "windows=1000")
+        assert run.table_of(path.stem) == alone.table
+    # In the same section of MultiQC, with the same parts.
+    together = text_of(run.dx, run.output["multiqc_file"]) or ""
+    of_one = text_of(run.dx, alone.job["output"]["multiqc_file"]) or ""
+    assert [line for line in of_one.splitlines() if line not in together.splitlines()] == []
+
+
+def test_intervals_are_counted_once_and_returned_sorted_for_tabix(
+    cohort_applet: CohortApplet,
+    uploaded: Uploaded,
+    paths: list[Path],
+    workers: Workers,
+    tmp_path: Path,
+) -> None:
+    bed = tmp_path / "exons.bed"
+    bed.write_text(BED)
+    bed_id = cohort_applet.dx.upload(bed)
+    run = cohort_applet.run(
+        uploaded.inputs(), regions_bed=links([bed_id])[0], output_prefix="exons"
+    )
+    assert columns(run) == tables(paths, workers, bed, regions_bed=links([bed_id])[0])
+    matrix = run.download("counts_matrix", tmp_path)
+    depth = run.download("depth_matrix", tmp_path)
+    index = run.download("depth_matrix_index", tmp_path)
+    assert [path.name for path in (matrix, depth, index)] == [
+        *("exons_counts.tsv.gz", "exons.rd.txt.gz", "exons.rd.txt.gz.tbi")
+    ]
+    with pysam.TabixFile(str(depth), index=str(index)) as table:
+        assert list(table.header) == ["\t".join(["#Chr", "Start", "End", *run.samples])]
+        lines = [line.split("\t") for line in table.fetch("chr1", 4500, 4600)]
+    rows = {line.split("\t")[0]: line.split("\t")[5:] for line in run.matrix_text.splitlines()}
+    assert lines == [
+        ["chr1", "0", "5000", *rows["first"]],
+        ["chr1", "4000", "30000", *rows["overlap"]],
+    ]
+    with pysam.BGZFile(str(matrix), "r", None) as compressed:
+        assert b"".join(line + b"\n" for line in compressed).decode() == run.matrix_text
+
+
+def test_the_order_of_samples_decides_nothing_but_the_order_of_columns(
+    cohort_applet: CohortApplet, uploaded: Uploaded, paths: list[Path], workers: Workers
+) -> None:
+    backwards = uploaded.mappings[::-1]
+    mixed = [*uploaded.indexes[3:], *uploaded.indexes[:3]]
+    run = cohort_applet.run({"mappings": links(backwards), "mappings_indexes": links(mixed)})
+    assert run.samples == [path.stem for path in reversed(paths)]
+    assert columns(run) == tables(paths, workers)
+
+
+def test_subjobs_return_the_same_with_each_sample_in_its_column(
+    cohort_applet: CohortApplet,
+    uploaded: Uploaded,
+    paths: list[Path],
+    workers: Workers,
+    platform: LocalPlatform,
+) -> None:
+    run = cohort_applet.run(uploaded.inputs(), subjobs=4, windows=777)
+    assert columns(run) == tables(paths, workers, windows=777)
+    assert run.samples == [path.stem for path in paths]
+    jobs = [job for job in platform.jobs.by_id.values() if job.parent]
+    mine = [job for job in jobs if job.parent and job.parent.id == run.job["id"]]
+    assert [job.function for job in mine].count("count_share") == 4
+    # Nothing but the links to one file each.
+    for job in mine:
+        assert set(job.input) <= {"plan", "subjob", "counts"}
+        assert job.function != "count_share" or set(job.output or {}) == {"counts"}
+    alone = cohort_applet.run(uploaded.inputs(), windows=777)
+    assert alone.matrix_text == run.matrix_text
+    assert alone.rows == run.rows
+
+
+# Faults: in one of five samples.
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-40])
+
+
+def damage(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2 : len(content) // 2 + 20] = bytes(20)
+    path.write_bytes(content)
+
+
+def take_index_of_another(path: Path) -> None:
+    other = write_sample(path.with_name("other.bam"), 17)
+    index_of(path).write_bytes(index_of(other).read_bytes())
+
+
+def damage_index(path: Path) -> None:
+    index_of(path).write_bytes(index_of(path).read_bytes()[:-100])
+
+
+def change_length(path: Path) -> None:
+    write_bam(path, {**CONTIGS, "chr2": 20_001}, [])
+
+
+def rename_sequences(path: Path) -> None:
+    write_bam(path, {name.removeprefix("chr"): length for name, length in CONTIGS.items()}, [])
+
+
+def add_a_sequence(path: Path) -> None:
+    write_bam(path, {**CONTIGS, "chrY": 100}, [])
+
+
+def sort_no_more(path: Path) -> None:
+    pysam.sort("-n", "-o", str(path), str(path))
+
+
+FAULTS: dict[str, tuple[Callable[[Path], None], str]] = {
+    "truncated": (cut, r"^mappings: b\.bam is truncated or corrupt"),
+    "corrupt": (damage, r"^mappings(_indexes)?: .*b\.bam"),
+    "an index of another file": (take_index_of_another, r"^mappings_indexes: b\.bam\.bai does not"),
+    "a truncated index": (damage_index, r"^mappings_indexes: b\.bam\.bai is corrupt"),
+    "a sequence of another length": (
+        change_length,
+        r"b\.bam has another reference genome than a\.bam: chr2 is 20,001 bp long in this file, but"
+        r" 20,000 bp in that one\.",
+    ),
+    "1 instead of chr1": (
+        rename_sequences,
+        r"b\.bam has another reference genome than a\.bam: it has no sequence chr1\. It has 1 inste",
+    ),
+    "a sequence more": (add_a_sequence, r"another reference genome .*: it also has chrY\."),
+    "not sorted": (sort_no_more, r"^mappings(_indexes)?: "),
+}
+
+
+@pytest.fixture(scope="module")
+def four(cohort_applet: CohortApplet, tmp_path_factory: pytest.TempPathFactory) -> Uploaded:
+    """The samples a, c, d and e, which are right."""
+    folder = tmp_path_factory.mktemp("four")
+    return cohort_applet.upload(
+        [write_sample(folder / f"{name}.bam", number) for number, name in enumerate("acde")]
+    )
+
+
+@pytest.fixture(scope="module")
+def broken(cohort_applet: CohortApplet, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """The sample b with each fault."""
+    folders = [tmp_path_factory.mktemp("broken") for _ in FAULTS]
+    made = []
+    for folder, (fault, _) in zip(folders, FAULTS.values(), strict=True):
+        made.append(write_sample(folder / "b.bam", 9))
+        fault(made[-1])
+    uploads = [cohort_applet.upload([path]) for path in made]
+    return dict(zip(FAULTS, uploads, strict=True))
+
+
+def with_broken(four: Uploaded, one: Uploaded) -> dict[str, Any]:
+    """The inputs for a, b, c, d and e."""
+    mappings = [four.mappings[0], *one.mappings, *four.mappings[1:]]
+    return {"mappings": links(mappings), "mappings_indexes": links([*one.indexes, *four.indexes])}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_sample_that_fails_has_a_row_and_no_column_and_the_others_are_complete(
+    cohort_applet: CohortApplet, four: Uploaded, broken: dict[str, Uploaded], fault: str
+) -> None:
+    run = cohort_applet.run(with_broken(four, broken[fault]))
+    assert run.samples == ["a", "c", "d", "e"]
+    assert list(run.rows) == ["a", "b", "c", "d", "e"]
+    assert (run.output["counted_samples"], run.output["failed_samples"]) == (4, 1)
+    ((name, message),) = run.failed().items()
+    assert name == "b"
+    assert re.search(FAULTS[fault][1], message), message
+    assert not re.search("mappings_sorted|stream_bam|omit|leave .* out", message)
+    assert (run.rows["b"]["records"], run.rows["b"]["file"]) == ("", "b.bam")
+    assert f"b failed: {message}" in run.log
+    sheet = text_of(run.dx, run.output["samples_to_retry"]) or ""
+    (mappings, index) = (*broken[fault].mappings, *broken[fault].indexes)
+    assert sheet == f"sample\tmappings\tindex\nb\t{mappings}\t{index}\n"
+
+
+@pytest.mark.parametrize("subjobs", [0, 2])
+def test_one_failed_sample_can_fail_the_job(
+    cohort_applet: CohortApplet, four: Uploaded, broken: dict[str, Uploaded], subjobs: int
+) -> None:
+    inputs = with_broken(four, broken["truncated"])
+    run = cohort_applet.run(inputs, on_failed_sample="fail", subjobs=subjobs)
+    assert run.failure[0] == "AppError"
+    assert "(b). b: mappings: b.bam is truncated or corrupt" in run.failure[1]
+    assert is_a_known_message(run.failure[1], "AppError")
+    assert run.job["output"] is None
+
+
+def test_a_job_of_which_no_sample_is_left_fails(
+    cohort_applet: CohortApplet, broken: dict[str, Uploaded]
+) -> None:
+    run = cohort_applet.run(broken["truncated"].inputs())
+    assert run.failure[0] == "AppError"
+    assert "1 of 1 sample cannot be counted (b)" in run.failure[1]
+    assert is_a_known_message(run.failure[1], "AppError")
+
+
+def test_the_first_sample_may_fail_too(
+    cohort_applet: CohortApplet, four: Uploaded, broken: dict[str, Uploaded]
+) -> None:
+    """The next one defines the reference sequences."""
+    one = broken["truncated"]
+    inputs = {
+        "mappings": links([*one.mappings, *four.mappings]),
+        "mappings_indexes": links([*one.indexes, *four.indexes]),
+    }
+    for subjobs in (0, 2):
+        run = cohort_applet.run(inputs, subjobs=subjobs)
+        assert run.samples == ["a", "c", "d", "e"]
+        assert list(run.failed()) == ["b"]
+
+
+def test_swapped_indexes_fail_both_samples(
+    cohort_applet: CohortApplet, four: Uploaded, tmp_path: Path
+) -> None:
+    """Their names fit, their contents do not."""
+    x, y = (
+        write_sample(tmp_path / f"{name}.bam", number) for name, number in (("x", 11), ("y", 12))
+    )
+    content = index_of(x).read_bytes()
+    index_of(x).write_bytes(index_of(y).read_bytes())
+    index_of(y).write_bytes(content)
+    swapped = cohort_applet.upload([x, y])
+    inputs = {
+        "mappings": links([*four.mappings, *swapped.mappings]),
+        "mappings_indexes": links([*four.indexes, *swapped.indexes]),
+    }
+    run = cohort_applet.run(inputs)
+    assert run.samples == ["a", "c", "d", "e"]
+    assert all("does not match" in message for message in run.failed().values())
+    assert list(run.failed()) == ["x", "y"]
