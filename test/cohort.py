@@ -4,7 +4,7 @@ import gzip
 import json
 import secrets
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -42,7 +42,7 @@ class CohortRun:
         """Gives the path of a downloaded output."""
         file_id = self.output[field]["$dnanexus_link"]
         self.dx.ok("download", file_id, "-o", f"{folder}/", "-f")
-        return folder / self.dx.describe(file_id)["name"]
+        return folder / str(self.dx.describe(file_id)["name"])
 
     @cached_property
     def matrix_text(self) -> str:
@@ -114,16 +114,10 @@ class CohortApplet:
         ids = self.dx.ok("upload", "--brief", "-p", "--path", f"{folder}/", *both).splitlines()
         return Uploaded(ids[: len(paths)], ids[len(paths) :])
 
-    def run(
-        self,
-        inputs: Mapping[str, Any],
-        before: Callable[[], object] = lambda: None,
-        **options: Any,
-    ) -> CohortRun:
-        """Runs a job to its end; what is to happen before happens when it is about to start."""
+    def run(self, inputs: Mapping[str, Any], **options: Any) -> CohortRun:
+        """Runs a job to its end."""
         text = json.dumps({**inputs, **options})
         folder = f"{self.dx.folder}/{secrets.token_hex(4)}"
-        before()
         run = ["run", self.id, "--input-json", text, "--destination", folder, "--brief", "-y"]
         job_id = self.dx.ok(*run)
         log = self.dx("watch", "--no-timestamps", job_id).stdout
