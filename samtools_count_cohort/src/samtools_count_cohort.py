@@ -43,7 +43,7 @@ from readcount.cohort.samples_table import format_samples_table
 from readcount.cohort.schedule import sizes_of, split_by_size
 from readcount.cohort.shares import ShareWriter, deal, read_share
 from readcount.cohort.sheets import format_sheet
-from readcount.cohort.tables import filters_detail, read_table, regions_of
+from readcount.cohort.tables import read_table, regions_of
 from readcount.cohort_files import (
     CohortFiles,
     describe_cohort,
@@ -255,7 +255,7 @@ def finish(
         index = write_depth_matrix(depth, rows, samples, store, workers)
         outputs["depth_matrix"] = (depth, f"{prefix}.rd.txt.gz")
         outputs["depth_matrix_index"] = (index, f"{prefix}.rd.txt.gz{index.suffix}")
-    links = upload_all(outputs, {"counts_matrix": filters_detail(request.of_sample.filters)})
+    links = upload_all(outputs, {"counts_matrix": request.of_sample.filters.as_details()})
     log(
         f"{plural(len(samples), 'sample')} in the matrix, {len(failed):,} failed"
         + (f": {', '.join(sample.name for sample in failed)}" if failed else "")

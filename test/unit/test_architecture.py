@@ -22,7 +22,7 @@ STAGES = [
 # What every stage may import.
 SHARED = {"errors", "text", "samtools", "collector"}
 # The platform's side, which imports from all stages.
-PLATFORM = {"dnanexus", "platform_files", "subjobs"}
+PLATFORM = {"dnanexus", "platform_files", "subjobs", "cohort_files", "cohort_subjobs"}
 OUTSIDE = {"subprocess", "urllib", "http", "socket", "dxpy", "multiprocessing", "tempfile"}
 
 

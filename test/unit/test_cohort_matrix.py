@@ -14,13 +14,13 @@ from readcount.cohort import columns
 from readcount.cohort.columns import ColumnStore
 from readcount.cohort.matrix import REGION_HEADING, write_depth_matrix, write_matrix
 from readcount.cohort.rows import Ints, Rows
-from readcount.cohort.tables import FILTERS_DETAIL, Table, open_table, read_table, regions_of
+from readcount.cohort.tables import Table, open_table, read_table, regions_of
 from readcount.counting.pool import Workers, start_workers
 from readcount.errors import InputError
 from readcount.formats.bgzf import END_OF_FILE
 from readcount.regions.region import UNPLACED, Region
 from readcount.regions.region_list import RegionList
-from readcount.request.filters import Filters
+from readcount.request.filters import OPTIONS_DETAIL, Filters
 
 LENGTHS = {"chr1": 1000, "chr10": 700, "chr2": 500}
 REGIONS = RegionList(
@@ -215,7 +215,7 @@ def test_a_matrix_becomes_columns_again(
 
 def test_a_table_says_in_its_details_which_filters_were_used(tmp_path: Path) -> None:
     quality = Filters(min_mapping_quality=20)
-    said = {FILTERS_DETAIL: ["-q", "20"]}
+    said = {OPTIONS_DETAIL: ["-q", "20"]}
     assert table(tmp_path, TABLE, details=said, filters=quality).note == ""
     assert "does not say which filters" in table(tmp_path, TABLE, filters=quality).note
     with pytest.raises(InputError, match=r"other filters \(samtools view -q 20\) than .* \(none\)"):

@@ -154,8 +154,9 @@ def upload_outputs(result: Result, request: Request, file: IndexedFile) -> dict[
         index_name = f"{request.output_prefix or bam_name}{file.index.suffix}"
         named["index_file"] = (file.index, index_name)
     # An upload is six calls, one after another; those of several files go side by side.
+    details = {"counts_table": request.filters.as_details()}
     with ThreadPoolExecutor(len(named)) as threads:
-        links = threads.map(lambda file: upload(*file), named.values())
+        links = threads.map(lambda field: upload(*named[field], details.get(field)), named)
     return {**dict(zip(named, links, strict=True)), "total_records": result.total}
 
 

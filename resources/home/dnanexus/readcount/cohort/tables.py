@@ -19,15 +19,12 @@ from readcount.cohort.samples import FIRST_COLUMNS, RECORDS_COLUMN, SOURCE_COLUM
 from readcount.errors import InputError
 from readcount.formats.bam_record import UNPLACED_NAME
 from readcount.regions.region_list import RegionList
-from readcount.request.filters import Filters
+from readcount.request.filters import OPTIONS_DETAIL, Filters
 from readcount.source.parts import NO_SEQUENCE
 from readcount.text import shorten
 
 Ints = NDArray[np.int64]
 
-# In the details of the file: options of `samtools view` for the filters that were used. Readers of
-# the table do not see them.
-FILTERS_DETAIL = "samtools_view_options"
 # Where a table does not have it.
 NOT_STATED = "the table does not say which filters were used"
 _GZIP = b"\x1f\x8b"
@@ -57,18 +54,13 @@ class Table:
         return InputError(f"counts_tables: {shorten(self.name, 80)}{what}")
 
 
-def filters_detail(filters: Filters) -> dict[str, object]:
-    """Returns the details of a file with counts: which filters were used."""
-    return {FILTERS_DETAIL: filters.as_samtools()}
-
-
 def open_table(path: Path, name: str, details: object, filters: Filters) -> Table:
     """Reads the header of a table.
 
     Args:
         path: of the file.
         name: of the file.
-        details: of the file; see filters_detail().
+        details: of the file; see Filters.as_details().
         filters: which records the other samples' counts are of.
 
     Raises:
@@ -84,7 +76,7 @@ def open_table(path: Path, name: str, details: object, filters: Filters) -> Tabl
             " is not a table of counts. Provide a counts_table of samtools_count or a "
             "counts_matrix of samtools_count_cohort."
         )
-    used = details.get(FILTERS_DETAIL) if isinstance(details, dict) else None
+    used = details.get(OPTIONS_DETAIL) if isinstance(details, dict) else None
     samples = rest
     if rest[0] == RECORDS_COLUMN:
         samples = [_ENDINGS.sub("", name)]
