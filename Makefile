@@ -14,10 +14,10 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export PYTHONPATH := $(CURDIR)/test:$(CURDIR)/resources/home/dnanexus
 # Compiled files must not get into resources/, all of which goes into the applet's bundle.
 export PYTHONDONTWRITEBYTECODE := 1
-export BAM BAI PYTHON READS ROUNDS SEED CORES RATE LATENCY RELEASE
+export BAM BAI PYTHON READS ROUNDS SEED CORES RATE LATENCY RELEASE PART
 
 .DEFAULT_GOAL := applet
-.PHONY: applet help setup run shell test test-bare test-dnanexus bench bench-calls bench-streamed fuzz check lint format clean
+.PHONY: applet help setup run shell test test-bare test-dnanexus bench bench-calls bench-cohort bench-streamed fuzz check lint format clean
 
 applet:
 	@find resources -name __pycache__ -type d -prune -exec rm -rf {} +
@@ -72,6 +72,9 @@ bench-calls: $(INSTALLED) ## list a job's requests, at 100 ms each (BEFORE=folde
 
 bench-streamed: $(INSTALLED) ## measure stream_bam and subjobs (RATE=50e6 LATENCY=0.02)
 	@python -m benchmark.streamed
+
+bench-cohort: $(INSTALLED) ## measure cohorts: many samples in one job (READS=2000000 ROUNDS=5)
+	@python -m benchmark.cohort
 
 fuzz: $(INSTALLED) ## damage a BAM, and a CRAM, N times, and look for wrong counts (N=1000 SEED=1)
 	@python -m fuzz $(or $(N),1000) $(or $(SEED),1)
