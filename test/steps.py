@@ -19,6 +19,7 @@ from readcount.request.request import Request
 from readcount.source.alignments import Alignments, open_alignments
 from readcount.source.files import InputFiles, local_files
 from readcount.source.header import check_read_groups
+from readcount.source.parts import NO_SEQUENCE
 from readcount.verification.verify import verify
 
 LINK = {"$dnanexus_link": "file-0123456789BFGJKPQVXYZbfg"}
@@ -108,6 +109,6 @@ def count_regions(
         alignments.lengths,
         request.records_counted,
         describe_regions(request, files.bed),
-        alignments.evidence.unplaced,
+        alignments.evidence.numbers.get(NO_SEQUENCE),
         from_index=request.from_index,
     )

@@ -20,7 +20,7 @@ STAGES = [
     "cohort",
 ]
 # What every stage may import.
-SHARED = {"errors", "text", "samtools", "collector"}
+SHARED = {"errors", "text", "samtools", "columns"}
 # The platform's side, which imports from all stages.
 PLATFORM = {"dnanexus", "platform_files", "subjobs", "cohort_files", "cohort_subjobs"}
 OUTSIDE = {"subprocess", "urllib", "http", "socket", "dxpy", "multiprocessing", "tempfile"}
@@ -59,7 +59,11 @@ def test_a_stage_imports_from_earlier_ones_only(stage: str) -> None:
 def test_formats_know_errors_and_nothing_else_of_the_package() -> None:
     for name, imported in modules().items():
         if name.startswith("readcount.formats."):
-            assert {module.split(".")[1] for module in imported} <= {"formats", "errors"}, name
+            assert {module.split(".")[1] for module in imported} <= {
+                "formats",
+                "errors",
+                "columns",
+            }, name
 
 
 @pytest.mark.parametrize("stage", ["planning", "verification", "outputs"])

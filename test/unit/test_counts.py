@@ -6,6 +6,7 @@ from itertools import permutations
 
 import pytest
 
+from layouts import task_of
 from readcount.outputs.result import Result
 from readcount.outputs.text import format_counts, name_without_suffix
 from readcount.planning.merge import merge_counts
@@ -18,22 +19,8 @@ from readcount.verification.verify import VerifiedCounts
 from steps import region_counts
 
 
-def task(*region_ids: int, tid: int = 0) -> Task:
-    """A task of some regions; where they are does not matter here."""
-    nothing = [0] * len(region_ids)
-    part = Part(Edge(0), Edge(1))
-    return Task(
-        parts=(part,),
-        region_ids=region_ids,
-        tids=nothing,
-        starts=nothing,
-        ends=nothing,
-        expected=[tid],
-        only=None,
-        with_ends=False,
-        why=Pass.WHOLE,
-        cost=1,
-    )
+def task(*region_ids: int) -> Task:
+    return task_of(Part(Edge(0), Edge(1)), region_ids=region_ids)
 
 
 PLAN = Plan(

@@ -52,7 +52,7 @@ def test_where_no_task_reads_a_place_shows_that_a_sequence_is_empty() -> None:
 def test_small_sequences_share_a_call() -> None:
     made = plan(*[900] * 1000)
     (task,) = made.tasks
-    assert list(task.region_ids) == list(task.tids) == list(range(1000))
+    assert list(task.region_ids) == list(task.spans.tids) == list(range(1000))
     assert task.only is None
     assert len(task.parts) == 1
     assert str(made) == "1,000 regions (1,000 with records), 1 samtools call"
@@ -77,7 +77,7 @@ def test_parts_of_a_sequence_begin_with_a_record_of_it() -> None:
     tasks = sorted(made.tasks, key=lambda task: task.parts[0].begin.offset)
     for task in tasks:
         (part,) = task.parts
-        assert part.begin.after == task.tids[0] == (task.only and task.only.tid)
+        assert part.begin.after == task.spans.tids[0] == (task.only and task.only.tid)
     ends = {task.parts[-1].end.offset: task.parts[-1].end for task in tasks}
     assert ends[160 * MB + 1000 << 16] == Edge(160 * MB + 1000 << 16, before=0, after=1)
     assert ends[250 * MB + 1000 << 16] == Edge(250 * MB + 1000 << 16, before=1, after=NO_SEQUENCE)

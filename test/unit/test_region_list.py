@@ -5,7 +5,6 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 import readcount.regions.bed as bed_module
-import readcount.regions.bed_columns as bed_columns
 from readcount.errors import InputError
 from readcount.regions.bed import read_bed
 from readcount.regions.counts import RegionCount, RegionCounts
@@ -98,7 +97,7 @@ def test_lines_are_read_together_as_one_by_one(
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(bed_module, "BLOCK_CHARACTERS", characters)
             if one_by_one:
-                patch.setattr(bed_columns, "add_plain_lines", lambda *arguments: False)
+                patch.setattr(bed_module, "_add_plain_lines", lambda *arguments: False)
             try:
                 return list(read_bed(path, LENGTHS, {"1": "chr1"}))
             except InputError as error:

@@ -13,13 +13,13 @@ from typing import ClassVar
 import pytest
 
 from builders import cram_of, index_of, make_bam
-from layouts import layout_of, names
+from layouts import layout_of, names, task_of
 from messages import is_a_known_message
 from readcount.errors import CallError, InputError, NetworkError
 from readcount.planning.costs import STREAMED
 from readcount.planning.divide import MAX_SHARE, divide
 from readcount.planning.plan import plan_tasks
-from readcount.planning.task import Pass, Task
+from readcount.planning.task import Task
 from readcount.platform_files import URL_SECONDS
 from readcount.regions.region_list import RegionList
 from readcount.request.request import check_streaming
@@ -48,10 +48,7 @@ def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def tasks(*costs: float) -> list[Task]:
     part = Part(Edge(0), Edge(1 << 16))
-    return [
-        Task((part,), [n], [0], [0], [9], [0], None, False, Pass.WHOLE, cost)
-        for n, cost in enumerate(costs)
-    ]
+    return [task_of(part, region_ids=[n], cost=cost) for n, cost in enumerate(costs)]
 
 
 @pytest.mark.parametrize(

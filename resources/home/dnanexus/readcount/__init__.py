@@ -10,9 +10,15 @@ Data goes one way, from stage to stage; a stage imports from earlier ones only.
   counts. Pure.
 - counting: tasks -> `TaskCounts`, by samtools calls in a Pool, which read parts of the file.
 - verification: merged counts and evidence -> `VerifiedCounts`, or an error. Pure.
-- outputs: `VerifiedCounts` -> the texts of the output files. Pure.
+- outputs: `VerifiedCounts` -> the output files.
 - cohort: many samples, each through all stages above -> columns, a matrix, a table of samples.
 
 `dnanexus` is the platform's side: downloads, uploads, subjobs; `cohort_files` and `cohort_subjobs`
 are that of cohorts. `errors` has the kinds of failure.
 """
+
+import os
+
+# numpy would start a thread for each core when it is imported, and a fork beside threads can
+# deadlock. Nothing here multiplies matrices.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")

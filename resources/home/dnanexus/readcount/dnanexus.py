@@ -14,11 +14,9 @@ from typing import Any
 import dxpy
 
 from readcount.errors import MORE_MEMORY, MORE_STORAGE, InputError, ReadCountError
-from readcount.outputs.bedgraph import write_bedgraph
-from readcount.outputs.multiqc import format_multiqc
-from readcount.outputs.report import format_report
+from readcount.outputs.files import write_outputs
 from readcount.outputs.result import Result
-from readcount.outputs.text import format_counts, format_table, name_without_suffix
+from readcount.outputs.text import name_without_suffix
 from readcount.platform_files import (
     PlatformFile,
     describe_files,
@@ -42,8 +40,6 @@ COUNTS = "counts"
 # Of a file that is uploaded. dxpy holds several parts of each file in memory, of 96 MiB by default,
 # and several files are uploaded at a time.
 PART_BYTES = 32 << 20
-# What the names of the output files begin with on the worker.
-OUTPUT = "output"
 
 
 def log(message: str) -> None:
@@ -139,17 +135,10 @@ def upload_outputs(result: Result, request: Request, file: IndexedFile) -> dict[
     bam_name = file.mappings.name
     name = request.output_prefix or name_without_suffix(bam_name)
     # All is written before the first file is uploaded.
-    files = {
-        "count_file": _write("_count.txt", format_counts(result)),
-        "counts_table": _write("_count.tsv", format_table(result)),
-        "multiqc_file": _write("_count_mqc.tsv", format_multiqc(result, name)),
+    files = write_outputs(result, request, bam_name, name)
+    named = {
+        field: (path, name + path.name.removeprefix("output")) for field, path in files.items()
     }
-    if request.report:
-        files["report_file"] = _write("_count.html", format_report(result, bam_name, name))
-    if request.bedgraph:
-        files["bedgraph_file"] = Path(f"{OUTPUT}_count.bedgraph.gz")
-        files["bedgraph_index"] = write_bedgraph(result, files["bedgraph_file"])
-    named = {field: (path, name + path.name.removeprefix(OUTPUT)) for field, path in files.items()}
     if not file.index_given:
         index_name = f"{request.output_prefix or bam_name}{file.index.suffix}"
         named["index_file"] = (file.index, index_name)
@@ -158,13 +147,6 @@ def upload_outputs(result: Result, request: Request, file: IndexedFile) -> dict[
     with ThreadPoolExecutor(len(named)) as threads:
         links = threads.map(lambda field: upload(*named[field], details.get(field)), named)
     return {**dict(zip(named, links, strict=True)), "total_records": result.total}
-
-
-def _write(ending: str, text: str) -> Path:
-    """Writes a file for an output whose name ends so, and returns its path."""
-    path = Path(OUTPUT + ending)
-    path.write_text(text, encoding="utf-8")
-    return path
 
 
 def upload(path: Path, name: str, details: Mapping[str, object] | None = None) -> Link:

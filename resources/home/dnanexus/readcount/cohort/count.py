@@ -205,7 +205,8 @@ def _finish(opened: _Opened, reference: Reference, counted: Iterable[TaskCounts]
     merged = merge_counts(opened.plan, counted)
     verified = verify(merged, evidence, reference.request.filters, opened.from_index)
     names = opened.alignments.header.sample_names
-    return Counted(verified.counts.records, names, evidence.unplaced)
+    unplaced = evidence.numbers.get(NO_SEQUENCE)
+    return Counted(verified.counts.records, names, unplaced)
 
 
 def regions_of(header: Header, name: str, reference: Reference) -> RegionList:

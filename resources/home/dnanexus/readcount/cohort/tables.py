@@ -142,7 +142,7 @@ def regions_of(table: Table) -> tuple[RegionList, dict[str, int]]:
             tids.append(tid_of.setdefault(contig, len(tid_of)))
             lengths[contig] = max(end, lengths.get(contig, 0))
     regions = RegionList(tid_of)
-    regions.extend_spans(tids.tobytes(), starts.tobytes(), ends.tobytes(), labels)
+    regions.extend_spans(np.array(tids), np.array(starts), np.array(ends), labels)
     return regions, lengths
 
 

@@ -4,14 +4,12 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import TYPE_CHECKING
 
+import numpy as np
+
+from readcount.columns import Ints, distinct
 from readcount.outputs.result import Result
 from readcount.regions.region_list import UNSET
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
 
 # Of the longest sequence that is drawn, and how many sequences are.
 PARTS = 200
@@ -62,12 +60,8 @@ def profiles_of(result: Result) -> Profiles:
     regions = result.counts.regions
     if len(regions) - len(regions.whole) < MIN_REGIONS:
         return Profiles()
-    # Here, as to load numpy takes 0.1 s, and only spans need it.
-    import numpy as np
-
-    from readcount.regions.span_columns import distinct, spans_in
-
-    region_ids, tids, _, _ = spans_in(regions)
+    region_ids = regions.spans()
+    tids = np.array(regions.tids)[region_ids]
     sums = np.bincount(tids, np.array(result.counts.records)[region_ids])
     totals: Counter[str] = Counter()
     for tid in distinct(tids).tolist():
@@ -92,18 +86,9 @@ def profiles_of(result: Result) -> Profiles:
 
 
 def _densities(
-    result: Result, region_ids: "NDArray[np.int64]", size: int, parts: Mapping[str, int]
+    result: Result, region_ids: Ints, size: int, parts: Mapping[str, int]
 ) -> dict[str, list[float]]:
-    """Returns the records per megabase in each part of some sequences.
-
-    Args:
-        result: the counts.
-        region_ids: indexes of the regions that are parts of a sequence.
-        size: of a part in bases.
-        parts: how many each sequence has, by name.
-    """
-    import numpy as np
-
+    """Returns the records per megabase in each part, of a size in bases, of some sequences."""
     regions = result.counts.regions
     # The parts of all sequences in one column.
     begins = dict(zip(parts, accumulate(parts.values(), initial=0), strict=False))

@@ -4,7 +4,9 @@ from array import array
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from readcount.collector import without_collector
+import numpy as np
+
+from readcount.columns import Ints, Numbers
 from readcount.planning.task import Plan
 from readcount.regions.counts import RegionCounts, TaskCounts
 
@@ -26,7 +28,6 @@ class MergedCounts:
     decoded: Sequence[tuple[int, int]]
 
 
-@without_collector()
 def merge_counts(plan: Plan, counted: Iterable[TaskCounts]) -> MergedCounts:
     """Adds up counts that come in any order, in the order of the plan's regions.
 
@@ -34,9 +35,8 @@ def merge_counts(plan: Plan, counted: Iterable[TaskCounts]) -> MergedCounts:
         ValueError: a task was counted twice or not at all or has not a number for each of its
             regions, or a region of the plan is in no task and not known to be empty.
     """
-    records = array("q", [UNCOUNTED]) * len(plan.regions)
-    for region_id in plan.empty:
-        records[region_id] = 0
+    records = np.full(len(plan.regions), UNCOUNTED)
+    records[np.array(plan.empty, np.int64)] = 0
     for region_id, known in plan.known.items():
         records[region_id] = known
     decoded = dict.fromkeys(plan.complete, 0)
@@ -45,7 +45,7 @@ def merge_counts(plan: Plan, counted: Iterable[TaskCounts]) -> MergedCounts:
         task = waiting.pop(counts.task, None)
         if task is None:
             raise ValueError(f"task {counts.task} was counted twice, or is not in the plan")
-        _add(records, task.region_ids, array("q", counts.records))
+        _add(records, task.region_ids, counts.records)
         if counts.decoded is None:
             decoded = {}
             continue
@@ -55,22 +55,14 @@ def merge_counts(plan: Plan, counted: Iterable[TaskCounts]) -> MergedCounts:
     if waiting:
         raise ValueError(f"{len(waiting)} of {len(plan.tasks)} tasks were not counted")
     if UNCOUNTED in records:
-        region = plan.regions[records.index(UNCOUNTED)]
+        region = plan.regions[int(np.argmin(records))]
         raise ValueError(f"no task counted region {region}")
     of_tids = [(tid, number) for (_, tid), number in decoded.items()]
-    return MergedCounts(RegionCounts(plan.regions, records), of_tids)
+    return MergedCounts(RegionCounts(plan.regions, array("q", records.tobytes())), of_tids)
 
 
-def _add(records: "array[int]", region_ids: Sequence[int], more: "array[int]") -> None:
+def _add(records: Ints, region_ids: Ints, more: Numbers) -> None:
     """Adds a task's counts; raises ValueError if their number is not that of its regions."""
     if len(more) != len(region_ids):
         raise ValueError(f"{len(more)} counts for {len(region_ids)} regions")
-    # All at once, where there are a million spans.
-    if isinstance(region_ids, range):
-        its = slice(region_ids.start, region_ids.stop)
-        if records[its].count(UNCOUNTED) == len(region_ids):
-            records[its] = more
-            return
-    for region_id, counted in zip(region_ids, more, strict=True):
-        before = records[region_id]
-        records[region_id] = counted if before == UNCOUNTED else before + counted
+    records[region_ids] = np.maximum(records[region_ids], 0) + more

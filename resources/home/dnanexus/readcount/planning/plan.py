@@ -4,16 +4,16 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 
-from readcount.collector import without_collector
 from readcount.planning.costs import Costs
+from readcount.planning.located import locate_spans
 from readcount.planning.sizes import Sizes
+from readcount.planning.spans import span_tasks
 from readcount.planning.task import Pass, Plan, Task
 from readcount.planning.whole import edges_around, whole_tasks
 from readcount.regions.region_list import RegionList
 from readcount.source.parts import Layout
 
 
-@without_collector()
 def plan_tasks(
     regions: RegionList,
     layout: Layout,
@@ -49,10 +49,6 @@ def plan_tasks(
     sizes = Sizes(costs, processes, len(regions.names_by_tid), total)
     spans = None
     if len(regions.whole) < len(regions):
-        # Imported here: numpy takes 0.1 s to load and only spans need it.
-        from readcount.planning.located import locate_spans
-        from readcount.planning.spans import span_tasks
-
         spans = locate_spans(regions, layout, sizes)
         sizes = Sizes(costs, processes, len(regions.names_by_tid), total + spans.cost)
     tasks = list(whole_tasks(read, wanted, layout, sizes))

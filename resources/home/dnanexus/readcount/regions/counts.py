@@ -4,6 +4,7 @@ from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from readcount.columns import Numbers
 from readcount.regions.region import Region
 from readcount.regions.region_list import ColumnList, RegionList
 
@@ -54,6 +55,6 @@ class TaskCounts:
     """
 
     task: int
-    records: Sequence[int]
+    records: Numbers
     decoded: Mapping[int, int] | None = None
     warnings: Sequence[str] = ()

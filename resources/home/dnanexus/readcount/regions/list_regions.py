@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from readcount.collector import without_collector
 from readcount.errors import InputError
 from readcount.formats.content import OTHER_KINDS, kind_of
 from readcount.regions.bed import read_bed
@@ -13,12 +12,11 @@ from readcount.regions.region import UNPLACED, some_of
 from readcount.regions.region_list import RegionList
 from readcount.regions.samtools_syntax import parse_region
 from readcount.regions.windows import cut_into_windows
-from readcount.request.request import Request, span_not_in_index
+from readcount.request.request import Request
 from readcount.source.header import NO_ALIASES
 from readcount.text import plural, shorten
 
 
-@without_collector()
 def list_regions(
     request: Request,
     bed: Path | None,
@@ -59,7 +57,11 @@ def list_regions(
     if request.windows:
         regions = cut_into_windows(regions, request.windows, lengths)
     if request.from_index and len(regions.whole) < len(regions):
-        raise span_not_in_index(str(regions[regions.spans()[0]]))
+        part = shorten(repr(str(regions[regions.spans()[0]])), 60)
+        raise InputError(
+            f"counts_from: 'index' has no number for {part}, a part of a reference sequence. Set "
+            "counts_from to 'records'."
+        )
     if request.include_unplaced:
         regions.append(UNPLACED)
     return regions

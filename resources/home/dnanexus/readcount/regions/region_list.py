@@ -8,6 +8,9 @@ from itertools import compress, count, repeat
 from operator import add, gt, not_
 from typing import TypeVar, overload
 
+import numpy as np
+
+from readcount.columns import Ints, distinct
 from readcount.formats.bam_record import UNPLACED_NAME
 from readcount.regions.region import Region
 from readcount.source.parts import NO_SEQUENCE
@@ -113,11 +116,9 @@ class RegionList(ColumnList[Region]):
             alias,
         )
 
-    def spans(self) -> Sequence[int]:
+    def spans(self) -> Ints:
         """Returns the indexes of the regions that are parts of a sequence."""
-        whole = set(self.whole)
-        every = range(len(self))
-        return [at for at in every if at not in whole] if whole else every
+        return np.delete(np.arange(len(self)), np.array(self.whole))
 
     def whole_tids(self) -> set[int]:
         """Returns the numbers of the sequences that are regions as a whole."""
@@ -125,8 +126,7 @@ class RegionList(ColumnList[Region]):
 
     def span_tids(self) -> set[int]:
         """Returns the numbers of the sequences of which parts are regions."""
-        # There can be a million spans, and most lists have no whole sequence beside them.
-        return set(map(self.tids.__getitem__, self.spans()) if self.whole else self.tids)
+        return set(distinct(np.array(self.tids)[self.spans()]).tolist())
 
     def texts(self) -> Iterator[str]:
         """Yields each region as str() has it: 1-based, inclusive."""
@@ -175,17 +175,17 @@ class RegionList(ColumnList[Region]):
 
     def extend_spans(
         self,
-        tids: bytes,
-        starts: bytes,
-        ends: bytes,
+        tids: Ints,
+        starts: Ints,
+        ends: Ints,
         names: Sequence[str] = (),
         aliases: Sequence[str] = (),
     ) -> None:
-        """Adds spans by their columns, of 64-bit numbers; names and aliases may be left out."""
-        self._add_texts(len(tids) // self.tids.itemsize, names, aliases)
-        self.tids.frombytes(tids)
-        self.starts.frombytes(starts)
-        self.ends.frombytes(ends)
+        """Adds spans by their columns; names and aliases may be left out."""
+        self._add_texts(len(tids), names, aliases)
+        self.tids.frombytes(tids.tobytes())
+        self.starts.frombytes(starts.tobytes())
+        self.ends.frombytes(ends.tobytes())
 
     def _add_texts(self, number: int, names: Sequence[str], aliases: Sequence[str]) -> None:
         """Adds the names and aliases of so many regions; must come before their columns."""

@@ -1,8 +1,9 @@
 """Windows: regions cut into consecutive parts of so many bases."""
 
-from array import array
 from collections.abc import Mapping
 from itertools import repeat
+
+import numpy as np
 
 from readcount.errors import InputError
 from readcount.regions.region_list import RegionList
@@ -34,9 +35,8 @@ def cut_into_windows(regions: RegionList, size: int, lengths: Mapping[str, int])
     windows = RegionList(lengths)
     aliases = regions.aliases or repeat("", len(regions))
     for tid, alias, (start, end) in zip(regions.tids, aliases, bounds, strict=True):
-        starts = array("q", range(start, end, size))
-        tids = array("q", [tid]) * len(starts)
-        ends = starts[1:] + array("q", [end])
+        starts = np.arange(start, end, size)
+        ends = np.minimum(starts + size, end)
         named = [alias] * len(starts) if alias else ()
-        windows.extend_spans(tids.tobytes(), starts.tobytes(), ends.tobytes(), aliases=named)
+        windows.extend_spans(np.full(len(starts), tid), starts, ends, aliases=named)
     return windows

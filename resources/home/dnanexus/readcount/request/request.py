@@ -20,8 +20,6 @@ _NOT_IN_A_NAME = re.compile(r"[/\x00-\x1f\x7f]")
 MAX_SUBJOBS = 500
 # Where counts come from.
 RECORDS, INDEX = "records", "index"
-# Of a region with two positions, which no name of a reference sequence is likely to end with.
-_SPAN_AT_END = re.compile(r".*:[0-9][0-9,]*-[0-9,]*\s*|\{.*\}:.*")
 # Connections for each core: a process that only waits for the network leaves the core to another.
 STREAMS_PER_CORE = 4
 
@@ -142,7 +140,6 @@ def check_counts_from(request: Request) -> None:
     if not request.from_index:
         value = shorten(repr(request.counts_from), 40)
         raise InputError(f"counts_from: {value} is not a choice. Give 'records' or 'index'.")
-    spans = [text for text in request.regions if _SPAN_AT_END.fullmatch(text)]
     others = {
         "min_mapping_quality": request.min_mapping_quality > 0,
         "require_flags": request.filters.require_flags > 0,
@@ -158,18 +155,8 @@ def check_counts_from(request: Request) -> None:
             f"counts_from: 'index' cannot be combined with {', '.join(given)}: the index has only "
             "the number of all records of each reference sequence. Set counts_from to 'records'."
         )
-    if spans:
-        raise span_not_in_index(spans[0])
     if request.mappings_sorted_bai is None:
         raise InputError(
             "counts_from: 'index' needs an index. Give mappings_sorted_bai, or set counts_from to "
             "'records'."
         )
-
-
-def span_not_in_index(region: str) -> InputError:
-    """Returns the error for a region that is a part of a reference sequence."""
-    return InputError(
-        f"counts_from: 'index' has no number for {shorten(repr(region), 60)}, a part of a "
-        "reference sequence. Set counts_from to 'records'."
-    )

@@ -5,7 +5,6 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from readcount.collector import without_collector
 from readcount.errors import InputError
 from readcount.formats.bam_record import UNPLACED_NAME
 from readcount.formats.content import (
@@ -68,7 +67,6 @@ class Alignments:
         return dict(zip(self.header.names, self.header.lengths, strict=True))
 
 
-@without_collector()
 def open_alignments(
     files: InputFiles, log: Log = lambda line: None, *, cores: int = 1
 ) -> Alignments:
@@ -119,7 +117,7 @@ def _open_bam(files: InputFiles, header: Header, log: Log, cores: int) -> Alignm
     parts = BamParts(file, made, header.end or 0)
     stretches = stretches_of(file, header, index)
     layout = BamLayout(file, header, index, stretches)
-    return Alignments(header, parts, BamEvidence(layout, parts))
+    return Alignments(header, parts, BamEvidence(parts, header, layout))
 
 
 def _open_cram(files: InputFiles, header: Header, log: Log, cores: int) -> Alignments:

@@ -7,9 +7,7 @@ from functools import cached_property
 from readcount.errors import InputError
 from readcount.source.bam_layout import BamLayout
 from readcount.source.bam_parts import BamParts
-from readcount.source.evidence import NOT_COUNTED, Located
-from readcount.source.files import IndexedFile
-from readcount.source.header import Header
+from readcount.source.evidence import OTHERS_NOT_COUNTED, Evidence, Located
 from readcount.source.parts import (
     NO_SEQUENCE,
     Edge,
@@ -28,55 +26,40 @@ MAX_DATA_PER_BYTE = 1032
 
 
 @dataclass(frozen=True)
-class BamEvidence:
+class BamEvidence(Evidence):
     """What a BAM and its index prove; see Evidence.
 
     Attributes:
-        located: where the index has the records.
         parts: of the BAM.
+        layout: where the index has the records.
     """
 
-    located: BamLayout
     parts: BamParts
+    layout: BamLayout
 
     source = "index"
-
-    @property
-    def file(self) -> IndexedFile:
-        """The BAM with its index."""
-        return self.parts.file
-
-    @property
-    def header(self) -> Header:
-        """The header of the BAM."""
-        return self.located.header
 
     @cached_property
     def numbers(self) -> Mapping[int, int]:
         """The records of each reference sequence of which the index has statistics."""
         known = {
             tid: entry.records
-            for tid, entry in enumerate(self.located.index.entries)
+            for tid, entry in enumerate(self.layout.index.entries)
             if entry.records is not None
         }
-        if self.unplaced is not None:
-            known[NO_SEQUENCE] = self.unplaced
+        if self.layout.index.unplaced is not None:
+            known[NO_SEQUENCE] = self.layout.index.unplaced
         return known
-
-    @property
-    def unplaced(self) -> int | None:
-        """The records without a position by the index; None where it does not say."""
-        return self.located.index.unplaced
 
     def locate(self, whole: Collection[int], spans: Collection[int]) -> Located:
         """Returns where the records are, by the index."""
-        return Located(self.located)
+        return Located(self.layout)
 
     def check_index(self, edges: Sequence[Edge]) -> None:
         """Raises InputError if the records at some places are not those of the index."""
         for _ in self.file.mappings.map(self.parts.check_edge, edges):
             pass
-        self.parts.check_unplaced(self.located.stretches[-1])
+        self.parts.check_unplaced(self.layout.stretches[-1])
 
     def trust(self, whole: Collection[int]) -> Located:
         """Returns the numbers of the index for large sequences; see Evidence.
@@ -84,10 +67,10 @@ class BamEvidence:
         The index must be consistent, and the records at both ends of such a sequence, and where its
         last chunk begins, must be those that it has there. Small ones are counted.
         """
-        stretches = self.located.stretches
+        stretches = self.layout.stretches
         if self.file.mappings.size <= SMALL_FILE_BYTES:
             check = "the file is small: its records were counted, too, and match the index"
-            return Located(self.located, [None] * len(stretches), (check,))
+            return Located(self.layout, [None] * len(stretches), (check,))
         numbers: list[int | None] = []
         edges: set[Edge] = set()
         for at, stretch in enumerate(stretches):
@@ -105,17 +88,17 @@ class BamEvidence:
             begin, end = part_of(stretches, at, at)
             # A record without a position is in the index, but in no region.
             edges |= {begin if stretch.tid == NO_SEQUENCE else begin._replace(min_start=0), end}
-            if stretch.tid != NO_SEQUENCE and (offsets := self.located.offsets[stretch.tid]):
+            if stretch.tid != NO_SEQUENCE and (offsets := self.layout.offsets(stretch.tid)):
                 edges.add(Edge(offsets.last_chunk, after=stretch.tid))
             numbers.append(number)
         self.check_index(sorted(edges, key=lambda edge: edge.offset))
         return Located(
-            self.located,
+            self.layout,
             numbers,
             (
                 "the index is internally consistent, and the first and later records of each "
                 "sequence are where it says",
-                NOT_COUNTED,
+                OTHERS_NOT_COUNTED,
             ),
         )
 

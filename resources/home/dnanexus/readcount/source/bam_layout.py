@@ -4,7 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from readcount.formats.bam_index import BamIndex
+import numpy as np
+
+from readcount.columns import rows_by
+from readcount.formats.bam_index import BamIndex, Bins
 from readcount.source.bam_offsets import RecordOffsets, record_offsets
 from readcount.source.files import IndexedFile
 from readcount.source.header import Header
@@ -37,7 +40,7 @@ def stretches_of(file: IndexedFile, header: Header, index: BamIndex) -> list[Str
     for tid, entry in enumerate(index.entries):
         begin, end = entry.begin, entry.end
         if begin is None or end is None:
-            begin, end = index.bounds(tid) if entry.records is None else (0, 0)
+            begin, end = _bounds_of_chunks(index.bins(tid)) if entry.records is None else (0, 0)
         if begin == end:
             continue
         if not at <= begin < end:
@@ -49,6 +52,10 @@ def stretches_of(file: IndexedFile, header: Header, index: BamIndex) -> list[Str
         raise file.mismatch("it has records after the end of the file")
     stretches.append(Stretch(at, file.mappings.size << 16, NO_SEQUENCE, (NO_SEQUENCE,)))
     return stretches
+
+
+def _bounds_of_chunks(bins: Bins) -> tuple[int, int]:
+    return min(bins.chunk_begins(), default=0), max(bins.chunk_ends(), default=0)
 
 
 @dataclass(frozen=True)
@@ -73,31 +80,24 @@ class BamLayout:
         """Returns offsets at which a record of a stretch begins by the index; see Layout."""
         if stretch.tid == NO_SEQUENCE:
             return ()
-        entry = self.index.entries[stretch.tid]
-        known = entry.offsets or self.index.chunk_begins(stretch.tid)
+        bins = self.index.bins(stretch.tid)
+        known = bins.linear if len(bins.linear) > 1 else bins.chunk_begins()
         return sorted({offset for offset in known if stretch.begin < offset < stretch.end})
 
     def places(self, spans: SpanColumns) -> SpanPlaces:
         """Returns where the records are that may overlap some spans; see Layout."""
-        # Imported here: numpy takes 0.1 s to load, and only spans need it.
-        import numpy as np
-
-        order = np.argsort(spans.tids, kind="stable")
-        used, firsts = np.unique(spans.tids[order], return_index=True)
-        found = []
-        for tid, its in zip(used.tolist(), np.split(order, firsts[1:]), strict=True):
-            if offsets := self.offsets[tid]:
+        found = [np.zeros((3, 0), np.int64)]
+        for tid, its in rows_by(spans.tids).items():
+            if offsets := self.offsets(tid):
                 lows, highs = offsets.of_spans(spans.starts[its], spans.ends[its])
                 # Old indexes leave out what is first.
                 lows[lows == offsets.begin] = self._begins[tid]
-                found.append((its, lows, highs))
-        columns = [np.zeros((3, 0), np.int64), *map(np.array, found)]
-        rows, lows, highs = np.concatenate(columns, axis=1)
-        return SpanPlaces(rows, lows, highs)
+                found.append(np.array([its, lows, highs]))
+        return SpanPlaces(*np.concatenate(found, axis=1))
 
     def inner(self, span: Span) -> tuple[int, int]:
         """Returns offsets between which all records begin in a span; see Layout."""
-        offsets = self.offsets[span.tid]
+        offsets = self.offsets(span.tid)
         return offsets.inner(span.start, span.end) if offsets else (0, 0)
 
     @cached_property
@@ -105,29 +105,17 @@ class BamLayout:
         return {stretch.tid: stretch.begin for stretch in self.stretches}
 
     @cached_property
-    def offsets(self) -> "OffsetsByTid":
-        """Where the records of each sequence are, by its number."""
-        return OffsetsByTid(self)
+    def _known_offsets(self) -> dict[int, RecordOffsets | None]:
+        return {}
 
-    def record_offsets(self, tid: int) -> RecordOffsets | None:
+    def offsets(self, tid: int) -> RecordOffsets | None:
         """Returns where the records of a sequence are by the index; None if it has none.
 
-        Raises:
-            InputError: the index contradicts itself.
+        Raises InputError if the index contradicts itself. Found out once, when it is asked for.
         """
-        try:
-            return record_offsets(self.index.bins(tid))
-        except ValueError as error:
-            raise self.file.contradiction(self.header.names[tid], str(error)) from error
-
-
-class OffsetsByTid(dict[int, RecordOffsets | None]):
-    """Where the records of sequences are by the index, found out when it is asked for."""
-
-    def __init__(self, layout: BamLayout) -> None:
-        super().__init__()
-        self._layout = layout
-
-    def __missing__(self, tid: int) -> RecordOffsets | None:
-        self[tid] = found = self._layout.record_offsets(tid)
-        return found
+        if tid not in self._known_offsets:
+            try:
+                self._known_offsets[tid] = record_offsets(self.index.bins(tid))
+            except ValueError as error:
+                raise self.file.contradiction(self.header.names[tid], str(error)) from error
+        return self._known_offsets[tid]

@@ -20,7 +20,7 @@ from readcount.formats.bam_record import (
 from readcount.formats.bgzf import END_OF_FILE, MAX_BLOCK_BYTES, BlockError, block_at, stored_blocks
 from readcount.source.files import IndexedFile
 from readcount.source.header import record_of
-from readcount.source.parts import Edge, NotOnlySpanError, Part, Sent, Span, Stretch
+from readcount.source.parts import Edge, Extent, NotOnlySpanError, Part, Span, Stretch
 from readcount.source.readers import Reader, Stream, write_all
 
 # Both ends of a smaller part are looked at before any of it is sent.
@@ -51,7 +51,7 @@ class BamParts:
         """Returns no options: the fields of a record are decoded together."""
         return []
 
-    def send(self, parts: Iterable[Part], only: Span | None, pipe: int, sent: Sent) -> None:
+    def send(self, parts: Iterable[Part], only: Span | None, pipe: int, sent: list[Extent]) -> None:
         """Writes a BAM with the records of some parts to a pipe; see Parts."""
         write_all(pipe, self.header.read_bytes().removesuffix(END_OF_FILE))
         with self._errors():

@@ -54,11 +54,7 @@ _OUT_OF_MEMORY = re.compile("cannot allocate memory|out of memory", re.IGNORECAS
 def has_end(path: Path) -> bool:
     """Whether `samtools quickcheck` finds the end of a BAM or CRAM, if it can open the file.
 
-    Args:
-        path: where the header and the end are, with or without the rest.
-
-    Raises:
-        SamtoolsKilledError: samtools was killed or crashed.
+    The path may have no more than the header and the end. Raises SamtoolsKilledError.
     """
     command = [samtools_path(), "quickcheck", "-u", str(path)]
     ended = subprocess.run(command, capture_output=True, check=False)
@@ -96,16 +92,10 @@ def _malformed(said: str) -> str:
 def make_index(file: IndexedFile, path: Path, threads: int) -> None:
     """Writes the index of a file to where it is to be: a CSI, or else a BAI or CRAI.
 
-    Args:
-        file: the BAM or CRAM with its index.
-        path: of the BAM or CRAM.
-        threads: that samtools uses.
-
     Raises:
         InputError: the file is not sorted by position, or cannot be read.
         DiskSpaceError: the index cannot be written.
         SamtoolsKilledError: samtools was killed, crashed, or had not enough memory.
-        MissingToolError: there is no samtools.
     """
     # To samtools the number is that of threads beside the first.
     csi = ["-c"] if file.index.suffix == ".csi" else []

@@ -12,9 +12,7 @@ from readcount.formats.cram import (
 )
 from readcount.source.cram_layout import CramLayout, Unit, is_in_order, units_of
 from readcount.source.cram_parts import CramParts
-from readcount.source.evidence import NOT_COUNTED, Located
-from readcount.source.files import IndexedFile
-from readcount.source.header import Header
+from readcount.source.evidence import OTHERS_NOT_COUNTED, Evidence, Located
 from readcount.source.parts import (
     NO_SEQUENCE,
     SEVERAL,
@@ -24,37 +22,24 @@ from readcount.text import plural
 
 
 @dataclass(frozen=True)
-class CramEvidence:
+class CramEvidence(Evidence):
     """What a CRAM and its index prove; see Evidence.
 
     Each task compares the containers that it reads with the index, and counts with their headers.
 
     Attributes:
         parts: of the CRAM.
-        header: of the CRAM.
         lines: of the index, by the offset of their container.
         begin: offset of the first container after the header, in bytes.
         end: offset of the container that ends the file.
     """
 
     parts: CramParts
-    header: Header
     lines: Mapping[int, Sequence[Slice]]
     begin: int
     end: int
 
     source = "containers"
-    unplaced = None
-
-    @property
-    def file(self) -> IndexedFile:
-        """The CRAM with its index."""
-        return self.parts.file
-
-    @property
-    def numbers(self) -> Mapping[int, int]:
-        """Nothing: tasks have compared the number of their records with the containers."""
-        return {}
 
     def locate(self, whole: Collection[int], spans: Collection[int]) -> Located:
         """Returns where the records are; see Evidence.
@@ -143,6 +128,6 @@ class CramEvidence:
             (
                 f"the index matches the headers of all {plural(len(units), 'container')}; "
                 f"{decoded:,} shared by several sequences {were} decoded",
-                NOT_COUNTED,
+                OTHERS_NOT_COUNTED,
             ),
         )

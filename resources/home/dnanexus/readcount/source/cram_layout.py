@@ -5,6 +5,9 @@ from itertools import groupby, pairwise
 from math import inf
 from typing import NamedTuple
 
+import numpy as np
+
+from readcount.columns import rows_by
 from readcount.formats.cram import (
     Slice,
 )
@@ -48,10 +51,7 @@ class Unit(NamedTuple):
 def units_of(lines: Mapping[int, Sequence[Slice]], begin: int, end: int) -> list[Unit]:
     """Returns the containers that an index lists, in the order of the file.
 
-    Args:
-        lines: of the index, by the offset of their container.
-        begin: offset of the first container after the header, in bytes.
-        end: offset of the container that ends the file.
+    They begin after the header, and end with the container that ends the file.
     """
     bounds = [begin, *list(lines)[1:], end] if lines else []
     units = []
@@ -107,12 +107,7 @@ class CramLayout:
 
     def places(self, spans: SpanColumns) -> SpanPlaces:
         """Returns the containers that spans overlap; see Layout."""
-        # Imported here: numpy takes 0.1 s to load, and only spans need it.
-        import numpy as np
-
-        order = np.argsort(spans.tids, kind="stable")
-        used, firsts = np.unique(spans.tids[order], return_index=True)
-        rows_of = dict(zip(used.tolist(), np.split(order, firsts[1:]), strict=True))
+        rows_of = rows_by(spans.tids)
         found = [np.zeros((3, 0), np.int64)]
         for stretch in self.stretches:
             if stretch.tid not in rows_of:
@@ -161,11 +156,7 @@ def _tids_of(
 ) -> tuple[int, ...]:
     """Returns the sequences of which there may be records in a container.
 
-    Args:
-        unit: the container.
-        before: the sequences of the one before it, if containers are in order.
-        after: those of the one after it.
-        asked: the sequences that are asked for.
+    Those before and after it limit them, if containers are in order.
     """
     if not unit.several:
         return unit.tids

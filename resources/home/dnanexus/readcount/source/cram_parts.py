@@ -30,7 +30,6 @@ from readcount.source.parts import (
     Extent,
     NotOnlySpanError,
     Part,
-    Sent,
     Span,
 )
 from readcount.source.readers import NAME_LENGTH, Reader, Stream, write_all
@@ -70,7 +69,7 @@ class CramParts:
         fields |= FIELD_OF_READ_GROUP if read_group else 0
         return ["--input-fmt-option", f"required_fields={fields:#x}"]
 
-    def send(self, parts: Iterable[Part], only: Span | None, pipe: int, sent: Sent) -> None:
+    def send(self, parts: Iterable[Part], only: Span | None, pipe: int, sent: list[Extent]) -> None:
         """Writes a CRAM with the records of some parts to a pipe; see Parts."""
         listed = _listed(self.file.index, self.file.index.stat().st_mtime_ns)
         write_all(pipe, self.header.read_bytes())
@@ -82,7 +81,7 @@ class CramParts:
                     self.check(container, listed)
                     if only and container.records and not _is_only(container, only):
                         raise NotOnlySpanError
-                    sent.extents.append(_extent_of(container))
+                    sent.append(_extent_of(container))
                     self._send_container(stream, container, pipe)
                 if stream.offset != end:
                     raise self.file.mismatch(f"no container begins at byte {end}")

@@ -1,13 +1,10 @@
 """The input files: the BAM or CRAM, its index, and the BED file."""
 
-import gzip
 import shlex
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
 from readcount.errors import MORE_STORAGE, NEW_INDEX, DiskSpaceError, InputError
-from readcount.formats.content import BAI, COMPRESSED_BAI, kind_of
 from readcount.source.readers import NAME_LENGTH, LocalFile, Reader, StreamedFile
 from readcount.text import plural, shorten
 
@@ -57,11 +54,7 @@ class IndexedFile:
         return shorten(self.index.name, NAME_LENGTH)
 
     def mismatch(self, what: str) -> InputError:
-        """Returns the error for an index that does not match the file.
-
-        Args:
-            what: how the two differ: a clause about "the index" and the file's name.
-        """
+        """Returns the error for an index that does not match the file; `what` is a clause."""
         if self.index_given:
             return InputError(
                 f"mappings_sorted_bai: {self.index_name} does not match {self.name}: {what}. "
@@ -126,29 +119,20 @@ def not_an_index(index: Path, kind: str, of: str) -> InputError:
 
 
 def local_files(mappings: str, index: str | None, bed: str | None = None) -> InputFiles:
-    """Returns files that were downloaded; the index may be compressed.
-
-    Raises:
-        InputError: the index is compressed, and corrupt.
-    """
-    file = LocalFile(Path(mappings).absolute())
-    return InputFiles(file, _usable_index(index), Path(bed) if bed else None)
+    """Returns files that were downloaded, by their paths."""
+    return _with_others(LocalFile(Path(mappings).absolute()), index, bed)
 
 
 def streamed_files(
     url: str, name: str, size: int, index: str, bed: str | None = None
 ) -> InputFiles:
-    """Returns a file that is streamed, with files that were downloaded; raises as local_files.
+    """Returns a file that is streamed, by URL, name and size; the others were downloaded."""
+    return _with_others(StreamedFile(name, size, url), index, bed)
 
-    Args:
-        url: where to read it.
-        name: of the file.
-        size: of the file in bytes.
-        index: path of the index, compressed or not.
-        bed: path of the BED file.
-    """
+
+def _with_others(mappings: Reader, index: str | None, bed: str | None) -> InputFiles:
     return InputFiles(
-        StreamedFile(name, size, url), _usable_index(index), Path(bed) if bed else None
+        mappings, Path(index).absolute() if index else None, Path(bed) if bed else None
     )
 
 
@@ -159,43 +143,3 @@ def check_disk(needed: int, free: int) -> None:
             f"mappings_sorted_bam: the inputs need {needed / 1e9:,.1f} GB of disk, and the worker "
             f"has {free / 1e9:,.1f} GB free. {MORE_STORAGE}"
         )
-
-
-def compress_index(index: Path) -> Path | None:
-    """Compresses a BAI, to about a third of its size; other indexes are compressed as they are.
-
-    Returns the path of the smaller file, which has the same name; None if there is none.
-    """
-    if kind_of(index) != BAI:
-        return None
-    # Level 9 takes 40 times as long for one of 200,000 sequences, and comes to more bytes.
-    return _beside(index, "compressed", gzip.compress(index.read_bytes(), compresslevel=4))
-
-
-def _usable_index(index: str | None) -> Path | None:
-    """Returns the path of an index as samtools reads it; raises InputError if it is corrupt."""
-    if index is None:
-        return None
-    path = _decompressed(Path(index).absolute())
-    # htslib warns of an index that is older than its BAM, but the times of two downloads only
-    # tell which came first.
-    path.touch()
-    return path
-
-
-def _decompressed(index: Path) -> Path:
-    if kind_of(index) != COMPRESSED_BAI:
-        return index
-    try:
-        content = gzip.decompress(index.read_bytes())
-    except (EOFError, gzip.BadGzipFile, zlib.error):
-        raise corrupt_index(index, "it cannot be read to its end") from None
-    return _beside(index, "decompressed", content)
-
-
-def _beside(path: Path, folder: str, content: bytes) -> Path:
-    """Writes a file of the same name, which messages show, in a folder beside another one."""
-    made = path.parent / folder / path.name
-    made.parent.mkdir(exist_ok=True)
-    made.write_bytes(content)
-    return made

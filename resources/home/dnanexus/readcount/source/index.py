@@ -3,7 +3,7 @@
 import time
 from pathlib import Path
 
-from readcount.formats.bam_index import BamIndex, IndexFormatError, read_index
+from readcount.formats.bam_index import MAX_LENGTH, BamIndex, IndexFormatError, read_index
 from readcount.formats.content import BAM_INDEXES, CRAM_INDEX, kind_of
 from readcount.formats.cram import Slice, by_container, read_crai
 from readcount.source.commands import make_index
@@ -12,13 +12,10 @@ from readcount.source.header import Header
 from readcount.source.readers import LocalFile
 from readcount.text import Log, plural
 
-# A BAI holds no positions beyond this (SAM specification, section 5.1.1).
-MAX_LENGTH_IN_BAI = 1 << 29
-
 
 def index_suffix(header: Header) -> str:
     """Returns the suffix of the index to create: csi if a sequence is too long for a BAI."""
-    return "csi" if max(header.lengths, default=0) > MAX_LENGTH_IN_BAI else "bai"
+    return "csi" if max(header.lengths, default=0) > MAX_LENGTH else "bai"
 
 
 def with_index(files: InputFiles, suffix: str, log: Log, cores: int) -> IndexedFile:

@@ -4,9 +4,12 @@ import errno
 import os
 import tempfile
 import time
+import urllib.error
+import urllib.request
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from http.client import HTTPException, HTTPResponse
@@ -63,16 +66,7 @@ class Stream(ABC):
             size -= taken
 
     def send(self, size: int, pipe: int) -> None:
-        """Writes the next bytes to a pipe.
-
-        Args:
-            size: how many.
-            pipe: the file descriptor to write to.
-
-        Raises:
-            BrokenPipeError: nobody reads from the pipe any more.
-            EOFError: the stream has fewer.
-        """
+        """Writes the next bytes to a file descriptor; raises EOFError if the stream has fewer."""
         ahead = self._ahead[:size]
         write_all(pipe, ahead)
         self._take(len(ahead))
@@ -158,10 +152,7 @@ class HttpStream(Stream):
     def _receive(self, beyond: int, size: int) -> bytes:
         """Returns some of the bytes after those that are ahead, and after so many more.
 
-        A connection that breaks is replaced by one that goes on from there.
-
-        Raises:
-            NetworkError: that failed too often.
+        A connection that breaks is replaced by one that goes on from there, a few times.
         """
         start = self.offset + len(self._ahead) + beyond
         size = min(size, self._stop - start)
@@ -217,14 +208,9 @@ class LocalFile:
             file.seek(min(start, self.size))
             return file.read(size)
 
-    @contextmanager
-    def stream(self, start: int, stop: int) -> Iterator[Stream]:
-        """Yields the bytes from one offset to another, or some more."""
-        stream = LocalStream(self.path, start)
-        try:
-            yield stream
-        finally:
-            stream.close()
+    def stream(self, start: int, stop: int) -> AbstractContextManager[Stream]:
+        """Opens the bytes from one offset to another, or some more."""
+        return closing(LocalStream(self.path, start))
 
     def map(self, function: Callable[[S], T], items: Iterable[S]) -> Iterator[T]:
         """Yields what a function that reads the file returns for each item."""
@@ -265,20 +251,12 @@ class StreamedFile:
         """Reads bytes, as read(), with a request of their own."""
         return with_retries(partial(read_url, self.url, self.name, start, size))
 
-    @contextmanager
-    def stream(self, start: int, stop: int) -> Iterator[Stream]:
-        """Yields the bytes from one offset to another; reading them raises NetworkError."""
-        stream = HttpStream(self, start, min(stop, self.size))
-        try:
-            yield stream
-        finally:
-            stream.close()
+    def stream(self, start: int, stop: int) -> AbstractContextManager[Stream]:
+        """Opens the bytes from one offset to another; reading them raises NetworkError."""
+        return closing(HttpStream(self, start, min(stop, self.size)))
 
     def map(self, function: Callable[[S], T], items: Iterable[S]) -> Iterator[T]:
         """Yields what a function that reads the file returns for each item; threads call it."""
-        # Imported here: it takes 12 ms to load, and a downloaded file does not need it.
-        from concurrent.futures import ThreadPoolExecutor
-
         with ThreadPoolExecutor(READERS) as threads:
             yield from threads.map(function, items)
 
@@ -291,9 +269,7 @@ class StreamedFile:
         """Yields a path at which the header and the end of the file can be read.
 
         It is a copy of no more than these, which saves a connection for each program that reads it.
-
-        Args:
-            has_header: whether a part of the file, at a path, has all of the header.
+        `has_header` tells whether a part of the file, at a path, has all of the header.
         """
         with tempfile.NamedTemporaryFile() as copy:
             path, have, wanted = Path(copy.name), 0, BEGINNING_BYTES
@@ -321,17 +297,9 @@ Reader = LocalFile | StreamedFile
 
 
 def read_url(url: str, name: str, start: int, size: int) -> bytes:
-    """Reads bytes of a file; fewer, or none, where it ends.
+    """Reads bytes of a file; fewer, or none, where it ends; raises as request_error.
 
-    Args:
-        url: a secret, which no message contains.
-        name: of the file, for messages.
-        start: offset of the first byte.
-        size: how many.
-
-    Raises:
-        InputError: the server refuses them; see request_error.
-        NetworkError: they cannot be had, for any other reason.
+    The URL is a secret, which no message contains.
     """
     try:
         with open_url(url, start, size) as response:
@@ -344,10 +312,6 @@ def read_url(url: str, name: str, start: int, size: int) -> bytes:
 
 def open_url(url: str, start: int, size: int) -> HTTPResponse:
     """Requests bytes of a file; raises OSError or HTTPException."""
-    # Imported here: it takes 30 ms to load, and a downloaded file does not need it.
-    import urllib.error
-    import urllib.request
-
     request = urllib.request.Request(url, headers={"Range": f"bytes={start}-{start + size - 1}"})
     try:
         response: HTTPResponse = urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS)
@@ -384,11 +348,7 @@ def network_error(name: str, reason: str) -> NetworkError:
 
 
 def with_retries(work: Callable[[], T]) -> T:
-    """Does work that reads over the network, and tries again after a while if that fails.
-
-    Raises:
-        CallError, NetworkError: the last attempt failed, too.
-    """
+    """Does work that reads over the network, and tries again after a while if that fails."""
     for pause in PAUSES:
         try:
             return work()

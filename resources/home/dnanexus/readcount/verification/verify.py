@@ -18,7 +18,6 @@ from itertools import compress, count, repeat
 from math import inf
 from operator import gt
 
-from readcount.collector import without_collector
 from readcount.planning.merge import MergedCounts
 from readcount.regions.counts import RegionCounts
 from readcount.request.filters import NO_FILTERS, Filters
@@ -44,7 +43,6 @@ class VerifiedCounts:
         return sum(self.counts.records)
 
 
-@without_collector()
 def verify(
     merged: MergedCounts,
     evidence: Evidence,
@@ -107,24 +105,19 @@ def _require_at_most(counts: RegionCounts, evidence: Evidence) -> None:
         raise evidence.file.disagreement(str(regions[at]), counts.records[at], most_there)
 
 
-def _classify(
-    counts: RegionCounts, evidence: Evidence, filters: Filters
-) -> tuple[Sequence[int], Sequence[int], Sequence[int]]:
-    """Returns the indexes of the counts that have a number, that have none, and all others.
+def _classify(counts: RegionCounts, evidence: Evidence, filters: Filters) -> tuple[int, int, int]:
+    """Returns how many counts have a number to compare with, how many have none, and all others.
 
     Those are of whole sequences without filters; the number of their records has been compared if
     there is one.
     """
-    regions = counts.regions
     if not filters.is_empty:
-        return (), (), range(len(counts))
-    numbers, tids = evidence.numbers, regions.tids
-    unnumbered = [at for at in regions.whole if tids[at] not in numbers] if numbers else []
-    # There can be a million sequences, and most files have a number for each.
-    without = set(unnumbered)
-    numbered = [at for at in regions.whole if at not in without] if without else regions.whole
-    return numbered, unnumbered, regions.spans()
+        return 0, 0, len(counts)
+    regions, numbers = counts.regions, evidence.numbers
+    unnumbered = sum(regions.tids[at] not in numbers for at in regions.whole) if numbers else 0
+    whole = len(regions.whole)
+    return whole - unnumbered, unnumbered, len(counts) - whole
 
 
-def _all(some: Sequence[int], counts: RegionCounts) -> str:
-    return f"{'all ' if len(some) == len(counts) > 1 else ''}{plural(len(some), 'region')}"
+def _all(some: int, counts: RegionCounts) -> str:
+    return f"{'all ' if some == len(counts) > 1 else ''}{plural(some, 'region')}"
