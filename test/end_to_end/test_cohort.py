@@ -12,6 +12,7 @@ from builders import Read, cram_of, index_of, write_bam
 from cohort import CohortApplet, CohortRun, Uploaded, links
 from dx_client import Applet, text_of
 from local_platform import LocalPlatform
+from local_platform.faults import lose_request
 from messages import is_a_known_message
 from readcount.counting.pool import Workers, start_workers
 from readcount.outputs.text import format_table
@@ -77,13 +78,13 @@ def columns(run: CohortRun) -> dict[str, str]:
 
 SETTINGS: dict[str, dict[str, Any]] = {
     "every record of every sequence": {"include_unplaced": True},
-    "filters": {
+    "filters, regions and windows": {
+        "regions": ["chrX:100-2000", "{HLA-A*01:01:01:01}", "chr1"],
+        "windows": 777,
         "min_mapping_quality": 20,
         "exclude_flags": "SECONDARY,DUP",
         "read_groups": ["lane"],
     },
-    "windows": {"windows": 777},
-    "regions": {"regions": ["chrX:100-2000", "{HLA-A*01:01:01:01}", "chr1"]},
     "from the index": {"counts_from": "index", "primary_chromosomes_only": True},
 }
 
@@ -117,9 +118,9 @@ def test_a_column_is_what_a_job_of_samtools_count_returns(
     applet: Applet, cohort_applet: CohortApplet, uploaded: Uploaded, paths: list[Path]
 ) -> None:
     run = cohort_applet.run(uploaded.inputs(), windows=1000)
-    for path in paths[2:4]:
-        alone = applet.run(path, index_of(path), "windows=1000")
-        assert run.table_of(path.stem) == alone.table
+    path = paths[3]
+    alone = applet.run(path, index_of(path), "windows=1000")
+    assert run.table_of(path.stem) == alone.table
     # In the same section of MultiQC, with the same parts.
     together = text_of(run.dx, run.output["multiqc_file"]) or ""
     of_one = text_of(run.dx, alone.job["output"]["multiqc_file"]) or ""
@@ -136,9 +137,15 @@ def test_intervals_are_counted_once_and_returned_sorted_for_tabix(
     bed = tmp_path / "exons.bed"
     bed.write_text(BED)
     bed_id = cohort_applet.dx.upload(bed)
+    # The order of samples decides nothing but the order of columns.
+    backwards = links(uploaded.mappings[::-1])
+    mixed = links([*uploaded.indexes[3:], *uploaded.indexes[:3]])
     run = cohort_applet.run(
-        uploaded.inputs(), regions_bed=links([bed_id])[0], output_prefix="exons"
+        {"mappings": backwards, "mappings_indexes": mixed},
+        regions_bed=links([bed_id])[0],
+        output_prefix="exons",
     )
+    assert run.samples == [path.stem for path in reversed(paths)]
     assert columns(run) == tables(paths, workers, bed, regions_bed=links([bed_id])[0])
     matrix = run.download("counts_matrix", tmp_path)
     depth = run.download("depth_matrix", tmp_path)
@@ -158,16 +165,6 @@ def test_intervals_are_counted_once_and_returned_sorted_for_tabix(
         assert b"".join(line + b"\n" for line in compressed).decode() == run.matrix_text
 
 
-def test_the_order_of_samples_decides_nothing_but_the_order_of_columns(
-    cohort_applet: CohortApplet, uploaded: Uploaded, paths: list[Path], workers: Workers
-) -> None:
-    backwards = uploaded.mappings[::-1]
-    mixed = [*uploaded.indexes[3:], *uploaded.indexes[:3]]
-    run = cohort_applet.run({"mappings": links(backwards), "mappings_indexes": links(mixed)})
-    assert run.samples == [path.stem for path in reversed(paths)]
-    assert columns(run) == tables(paths, workers)
-
-
 def test_subjobs_return_the_same_with_each_sample_in_its_column(
     cohort_applet: CohortApplet,
     uploaded: Uploaded,
@@ -185,12 +182,12 @@ def test_subjobs_return_the_same_with_each_sample_in_its_column(
     for job in mine:
         assert set(job.input) <= {"plan", "subjob", "counts"}
         assert job.function != "count_share" or set(job.output or {}) == {"counts"}
-    alone = cohort_applet.run(uploaded.inputs(), windows=777)
-    assert alone.matrix_text == run.matrix_text
-    assert alone.rows == run.rows
+    for name, row in run.rows.items():
+        assert (row["status"], row["message"], row["sm"]) == ("counted", "", name)
+    assert text_of(run.dx, run.output["samples_to_retry"]) == "sample\tmappings\tindex\n"
 
 
-# Faults: in one of five samples.
+# Faults, each in a sample of its own, among samples that are right.
 
 
 def cut(path: Path) -> None:
@@ -208,7 +205,7 @@ def take_index_of_another(path: Path) -> None:
     index_of(path).write_bytes(index_of(other).read_bytes())
 
 
-def damage_index(path: Path) -> None:
+def cut_index(path: Path) -> None:
     index_of(path).write_bytes(index_of(path).read_bytes()[:100])
 
 
@@ -224,127 +221,100 @@ def add_a_sequence(path: Path) -> None:
     write_bam(path, {**CONTIGS, "chrY": 100}, [])
 
 
-def sort_no_more(path: Path) -> None:
+def sort_by_name(path: Path) -> None:
     pysam.sort("-n", "-o", str(path), str(path))
 
 
+FOREIGN = r"^mappings_indexes: {}\.bam\.bai (does not match|is inconsistent)"
 FAULTS: dict[str, tuple[Callable[[Path], None], str]] = {
-    "truncated": (cut, r"^mappings: b\.bam is truncated or corrupt"),
-    "corrupt": (damage, r"^mappings(_indexes)?: .*b\.bam"),
-    "an index of another file": (take_index_of_another, r"^mappings_indexes: b\.bam\.bai does not"),
-    "a truncated index": (damage_index, r"^mappings_indexes: b\.bam\.bai is corrupt"),
-    "a sequence of another length": (
+    "truncated": (cut, r"^mappings: truncated\.bam is truncated or corrupt"),
+    "corrupt": (damage, r"^mappings(_indexes)?: .*corrupt\.bam"),
+    "foreign_index": (take_index_of_another, FOREIGN.format("foreign_index")),
+    "cut_index": (cut_index, r"^mappings_indexes: cut_index\.bam\.bai is corrupt"),
+    "longer": (
         change_length,
-        r"b\.bam has another reference genome than a\.bam: chr2 is 20,001 bp long in this file, but"
-        r" 20,000 bp in that one\.",
+        r"longer\.bam has another reference genome than a\.bam: chr2 is 20,001 bp long in this "
+        r"file, but 20,000 bp in that one\.",
     ),
-    "1 instead of chr1": (
+    "no_chr": (
         rename_sequences,
-        r"b\.bam has another reference genome than a\.bam: it has no sequence chr1\. It has 1 in",
+        r"no_chr\.bam has another reference genome .* has no sequence chr1\. It has 1 instead\.",
     ),
-    "a sequence more": (add_a_sequence, r"another reference genome .*: it also has chrY\."),
-    "not sorted": (sort_no_more, r"^mappings(_indexes)?: "),
+    "with_y": (add_a_sequence, r"another reference genome .*: it also has chrY\."),
+    "by_name": (sort_by_name, r"^mappings: by_name\.bam is not coordinate-sorted"),
+    # Their names fit, their contents do not.
+    "swapped": (lambda path: None, FOREIGN.format("swapped")),
+    "swapped_too": (lambda path: None, FOREIGN.format("swapped_too")),
 }
+RIGHT = ["a", "b", "c", "d"]
 
 
 @pytest.fixture(scope="module")
-def four(cohort_applet: CohortApplet, tmp_path_factory: pytest.TempPathFactory) -> Uploaded:
-    """The samples a, c, d and e, which are right."""
-    folder = tmp_path_factory.mktemp("four")
-    return cohort_applet.upload(
-        [write_sample(folder / f"{name}.bam", number) for number, name in enumerate("acde")]
-    )
+def faulty(cohort_applet: CohortApplet, tmp_path_factory: pytest.TempPathFactory) -> Uploaded:
+    """A file that is truncated, those that are right, and all others that are not."""
+    folder = tmp_path_factory.mktemp("faulty")
+    names = ["truncated", *RIGHT, *list(FAULTS)[1:]]
+    paths = [write_sample(folder / f"{name}.bam", number) for number, name in enumerate(names)]
+    for path in paths:
+        if path.stem in FAULTS:
+            FAULTS[path.stem][0](path)
+    one, two = index_of(paths[-1]), index_of(paths[-2])
+    content = one.read_bytes()
+    one.write_bytes(two.read_bytes())
+    two.write_bytes(content)
+    return cohort_applet.upload(paths)
 
 
-@pytest.fixture(scope="module")
-def broken(cohort_applet: CohortApplet, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """The sample b with each fault."""
-    folders = [tmp_path_factory.mktemp("broken") for _ in FAULTS]
-    made = []
-    for folder, (fault, _) in zip(folders, FAULTS.values(), strict=True):
-        made.append(write_sample(folder / "b.bam", 9))
-        fault(made[-1])
-    uploads = [cohort_applet.upload([path]) for path in made]
-    return dict(zip(FAULTS, uploads, strict=True))
-
-
-def with_broken(four: Uploaded, one: Uploaded) -> dict[str, Any]:
-    """The inputs for a, b, c, d and e."""
-    mappings = [four.mappings[0], *one.mappings, *four.mappings[1:]]
-    return {"mappings": links(mappings), "mappings_indexes": links([*one.indexes, *four.indexes])}
-
-
-@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("subjobs", [0, 3])
 def test_a_sample_that_fails_has_a_row_and_no_column_and_the_others_are_complete(
-    cohort_applet: CohortApplet, four: Uploaded, broken: dict[str, Uploaded], fault: str
+    cohort_applet: CohortApplet, faulty: Uploaded, tmp_path: Path, workers: Workers, subjobs: int
 ) -> None:
-    run = cohort_applet.run(with_broken(four, broken[fault]))
-    assert run.samples == ["a", "c", "d", "e"]
-    assert list(run.rows) == ["a", "b", "c", "d", "e"]
-    assert (run.output["counted_samples"], run.output["failed_samples"]) == (4, 1)
-    ((name, message),) = run.failed().items()
-    assert name == "b"
-    assert re.search(FAULTS[fault][1], message), message
-    assert not re.search("mappings_sorted|stream_bam|omit|leave .* out", message)
-    assert (run.rows["b"]["records"], run.rows["b"]["file"]) == ("", "b.bam")
-    assert f"b failed: {message}" in run.log
-    sheet = text_of(run.dx, run.output["samples_to_retry"]) or ""
-    (mappings, index) = (*broken[fault].mappings, *broken[fault].indexes)
-    assert sheet == f"sample\tmappings\tindex\nb\t{mappings}\t{index}\n"
+    """Also the first one, where the next one defines the reference sequences."""
+    run = cohort_applet.run(faulty.inputs(), subjobs=subjobs)
+    paths = [
+        write_sample(tmp_path / f"{name}.bam", number) for number, name in enumerate(RIGHT, start=1)
+    ]
+    assert columns(run) == tables(paths, workers)
+    assert list(run.rows) == ["truncated", *RIGHT, *list(FAULTS)[1:]]
+    assert (run.output["counted_samples"], run.output["failed_samples"]) == (4, len(FAULTS))
+    assert list(run.failed()) == list(FAULTS)
+    for name, message in run.failed().items():
+        assert re.search(FAULTS[name][1], message), message
+        assert not re.search("mappings_sorted|stream_bam|omit|leave .* out", message)
+        assert (run.rows[name]["records"], run.rows[name]["file"]) == ("", f"{name}.bam")
+        assert subjobs or f"{name} failed: {message}" in run.log
+    sheet = (text_of(run.dx, run.output["samples_to_retry"]) or "").splitlines()
+    assert sheet[1] == f"truncated\t{faulty.mappings[0]}\t{faulty.indexes[0]}"
+    assert [line.split("\t")[0] for line in sheet[1:]] == list(FAULTS)
 
 
 @pytest.mark.parametrize("subjobs", [0, 2])
 def test_one_failed_sample_can_fail_the_job(
-    cohort_applet: CohortApplet, four: Uploaded, broken: dict[str, Uploaded], subjobs: int
+    cohort_applet: CohortApplet, faulty: Uploaded, subjobs: int
 ) -> None:
-    inputs = with_broken(four, broken["truncated"])
-    run = cohort_applet.run(inputs, on_failed_sample="fail", subjobs=subjobs)
+    some = Uploaded(faulty.mappings[1:6], faulty.indexes[1:6])
+    run = cohort_applet.run(some.inputs(), on_failed_sample="fail", subjobs=subjobs)
     assert run.failure[0] == "AppError"
-    assert "(b). b: mappings: b.bam is truncated or corrupt" in run.failure[1]
+    assert "cannot be counted (corrupt). corrupt: mappings" in run.failure[1]
     assert is_a_known_message(run.failure[1], "AppError")
     assert run.job["output"] is None
 
 
 def test_a_job_of_which_no_sample_is_left_fails(
-    cohort_applet: CohortApplet, broken: dict[str, Uploaded]
+    cohort_applet: CohortApplet, faulty: Uploaded
 ) -> None:
-    run = cohort_applet.run(broken["truncated"].inputs())
+    run = cohort_applet.run(Uploaded(faulty.mappings[:1], faulty.indexes[:1]).inputs())
     assert run.failure[0] == "AppError"
-    assert "1 of 1 sample cannot be counted (b)" in run.failure[1]
+    assert "1 of 1 sample cannot be counted (truncated)" in run.failure[1]
     assert is_a_known_message(run.failure[1], "AppError")
 
 
-def test_the_first_sample_may_fail_too(
-    cohort_applet: CohortApplet, four: Uploaded, broken: dict[str, Uploaded]
+def test_what_is_not_the_fault_of_a_sample_fails_the_job(
+    cohort_applet: CohortApplet, uploaded: Uploaded, platform: LocalPlatform
 ) -> None:
-    """The next one defines the reference sequences."""
-    one = broken["truncated"]
-    inputs = {
-        "mappings": links([*one.mappings, *four.mappings]),
-        "mappings_indexes": links([*one.indexes, *four.indexes]),
-    }
-    for subjobs in (0, 2):
-        run = cohort_applet.run(inputs, subjobs=subjobs)
-        assert run.samples == ["a", "c", "d", "e"]
-        assert list(run.failed()) == ["b"]
-
-
-def test_swapped_indexes_fail_both_samples(
-    cohort_applet: CohortApplet, four: Uploaded, tmp_path: Path
-) -> None:
-    """Their names fit, their contents do not."""
-    x, y = (
-        write_sample(tmp_path / f"{name}.bam", number) for name, number in (("x", 11), ("y", 12))
-    )
-    content = index_of(x).read_bytes()
-    index_of(x).write_bytes(index_of(y).read_bytes())
-    index_of(y).write_bytes(content)
-    swapped = cohort_applet.upload([x, y])
-    inputs = {
-        "mappings": links([*four.mappings, *swapped.mappings]),
-        "mappings_indexes": links([*four.indexes, *swapped.indexes]),
-    }
-    run = cohort_applet.run(inputs)
-    assert run.samples == ["a", "c", "d", "e"]
-    assert all("does not match" in message for message in run.failed().values())
-    assert list(run.failed()) == ["x", "y"]
+    """So that the platform starts it again."""
+    platform.faults.add(r"/F/D/.*s2\.bam", lose_request, times=1000)
+    run = cohort_applet.run(uploaded.inputs())
+    assert run.failure[0] == "AppInternalError"
+    assert "mappings: s2.bam cannot be read over the network" in run.failure[1]
+    assert run.job["output"] is None

@@ -59,29 +59,15 @@ def upload_text(applet: CohortApplet, path: Path, text: str) -> list[dict[str, s
     return links([applet.dx.upload(path)])
 
 
-def test_a_missing_an_ambiguous_index_and_a_repeated_name_are_refused(
+def test_wrong_inputs_are_refused_before_the_first_sample(
     cohort_applet: CohortApplet, uploaded: Uploaded, tmp_path: Path
 ) -> None:
-    a, b, c = uploaded.indexes
-    again = cohort_applet.upload(write_samples(tmp_path, "a"))
-    inputs = {"mappings": links(uploaded.mappings), "mappings_indexes": links([a, c])}
-    refused(cohort_applet.run(inputs), "there is no index of", "/b.bam. Provide an index")
-    inputs = {"mappings": links(uploaded.mappings[1:]), "mappings_indexes": links([b, c, b])}
-    refused(cohort_applet.run(inputs), "/b.bam has more than one index")
-    inputs = {
-        "mappings": links([*uploaded.mappings, *again.mappings]),
-        "mappings_indexes": links([*uploaded.indexes, *again.indexes]),
-    }
-    refused(cohort_applet.run(inputs), "more than one sample is named 'a'")
-
-
-def test_a_wrong_bed_filter_or_value_is_refused_before_the_first_sample(
-    cohort_applet: CohortApplet, uploaded: Uploaded, tmp_path: Path
-) -> None:
+    _, b, c = uploaded.indexes
+    inputs = {"mappings": links(uploaded.mappings), "mappings_indexes": links([b, c, b])}
+    run = cohort_applet.run(inputs)
+    refused(run, "there is no index of", "/a.bam. Provide an index", "/b.bam has more than one")
     (bed,) = upload_text(cohort_applet, tmp_path / "x.bed", "chr1\t0\t99999999\n")
     refused(cohort_applet.run(uploaded.inputs(), regions_bed=bed), "regions_bed: x.bed, line 1")
-    refused(cohort_applet.run(uploaded.inputs(), exclude_flags="NONE"), "unknown flag")
-    refused(cohort_applet.run({}), "there are no samples")
 
 
 def test_a_sheet_names_samples_and_one_that_cannot_be_opened_has_failed(
@@ -118,52 +104,37 @@ def test_a_sheet_of_dx_generate_batch_inputs_is_counted_as_it_is(
     prefix = str(tmp_path / "dx_batch")
     dx.ok("generate_batch_inputs", "--path", f"{dx.folder}/batch", *patterns, "-o", prefix)
     sheet = links([dx.upload(Path(f"{prefix}.0000.tsv"))])
-    for subjobs in (0, 2):
-        run = cohort_applet.run({"sample_sheets": sheet}, subjobs=subjobs)
-        assert counts_of(run) == expected("x1", "x2", "x3")
+    assert counts_of(cohort_applet.run({"sample_sheets": sheet})) == expected("x1", "x2", "x3")
 
 
 def test_tables_made_before_become_columns(
     applet: Applet, cohort_applet: CohortApplet, uploaded: Uploaded, tmp_path: Path
 ) -> None:
-    """Of samtools_count, and of a cohort; in one job, in subjobs, and without other samples."""
+    """Of samtools_count, and of a cohort; beside other samples, and without."""
     filters: dict[str, Any] = {"min_mapping_quality": 1}
     (path,) = write_samples(tmp_path, "single")
     single = applet.run(path, index_of(path), "min_mapping_quality=1").job["output"]["counts_table"]
     first = cohort_applet.run(uploaded.inputs(), **filters).output["counts_matrix"]
     more = cohort_applet.upload(write_samples(tmp_path, "d", "e"))
-    names = ("d", "e", "single", "a", "b", "c")
-    for subjobs in (0, 2):
-        run = cohort_applet.run(
-            more.inputs(), counts_tables=[single, first], subjobs=subjobs, **filters
-        )
-        assert list(counts_of(run)) == list(names)
-        assert counts_of(run) == expected(*names)
-        assert run.output["counted_samples"] == 6
-        assert {row["message"] for row in run.rows.values()} == {""}
-        assert run.rows["single"]["file"] == "single_count.tsv"
-    alone = cohort_applet.run({"counts_tables": [first, single]}, **filters)
-    assert counts_of(alone) == expected("a", "b", "c", "single")
+    run = cohort_applet.run(more.inputs(), counts_tables=[single, first], subjobs=2, **filters)
+    assert list(counts_of(run)) == ["d", "e", "single", "a", "b", "c"]
+    assert counts_of(run) == expected("d", "e", "single", "a", "b", "c")
+    assert run.output["counted_samples"] == 6
+    assert {row["message"] for row in run.rows.values()} == {""}
+    assert run.rows["single"]["file"] == "single_count.tsv"
+
+    # One that does not say which filters were used.
+    text = "region\tcontig\tstart\tend\tlength\trecords\n"
+    text += "chr1\tchr1\t0\t10000\t10000\t5\nchr2\tchr2\t0\t10000\t10000\t6\n"
+    (old,) = upload_text(cohort_applet, tmp_path / "old_count.tsv", text)
+    alone = cohort_applet.run({"counts_tables": [first, old]}, **filters)
+    assert counts_of(alone) == {**expected("a", "b", "c"), "old": [5, 6]}
+    assert alone.rows["old"]["message"] == "the table does not say which filters were used"
 
     refused(
         cohort_applet.run({"counts_tables": [first]}),
         "was made with other filters (samtools view -q 1) than this job (none)",
     )
-    run = cohort_applet.run(more.inputs(), counts_tables=[first], windows=500, **filters)
-    assert "counts_tables: cohort_counts.tsv.gz, line 2: has region" in run.failure[1]
-    run = cohort_applet.run({**more.inputs(), "counts_tables": [first, first]}, **filters)
-    refused(run, "more than one sample is named 'a'")
-
-
-def test_a_table_that_does_not_say_which_filters_were_used_is_taken_with_a_note(
-    cohort_applet: CohortApplet, uploaded: Uploaded, tmp_path: Path
-) -> None:
-    text = "region\tcontig\tstart\tend\tlength\trecords\n"
-    text += "chr1\tchr1\t0\t10000\t10000\t5\nchr2\tchr2\t0\t10000\t10000\t6\n"
-    table = upload_text(cohort_applet, tmp_path / "old_count.tsv", text)
-    run = cohort_applet.run(uploaded.inputs(), counts_tables=table)
-    assert counts_of(run) == {**expected("a", "b", "c"), "old": [5, 6]}
-    assert run.rows["old"]["message"] == "the table does not say which filters were used"
 
 
 def subjobs_of(platform: LocalPlatform, run: CohortRun) -> list[Job]:

@@ -69,7 +69,7 @@ class CohortFiles:
         )
         try:
             url = streaming_url(mappings)
-            path = str(download_input(index, folder / f"{number}"))
+            path = str(download_input(index, _folder_of(number, folder)))
             files = streamed_files(url, mappings.local_name, mappings.size, path)
         except InputError as error:
             return not_counted(error)
@@ -92,7 +92,7 @@ def describe_cohort(request: CohortRequest, folder: Path) -> CohortFiles:
     described = describe_files([*sheets, *tables, *bed])
     with ThreadPoolExecutor(SIDE_BY_SIDE) as threads:
         # Several may have one name.
-        folders = (folder / f"{number}" for number in range(len(described)))
+        folders = (folder / f"input{number}" for number in range(len(described)))
         paths = list(threads.map(download_input, described, folders))
     of_sheets, rest = described[: len(sheets)], described[len(sheets) :]
     rows = [
@@ -184,7 +184,11 @@ def fetch_ahead(
 
 def remove_files(number: int, folder: Path) -> None:
     """Removes the files of a sample from the worker's disk."""
-    shutil.rmtree(folder / f"{number}", ignore_errors=True)
+    shutil.rmtree(_folder_of(number, folder), ignore_errors=True)
+
+
+def _folder_of(number: int, folder: Path) -> Path:
+    return folder / f"sample{number}"
 
 
 def download_from(link: Link, field: str, path: Path) -> Path:
