@@ -31,7 +31,7 @@ from readcount.source.readers import (
     LocalFile,
     Stream,
     StreamedFile,
-    network_error,
+    request_error,
     with_retries,
 )
 from steps import ask, count_here, planned
@@ -89,7 +89,7 @@ def test_the_url_is_not_shown() -> None:
 
 
 def test_what_fails_for_a_while_is_tried_again() -> None:
-    errors: list[Exception] = [network_error("x", "gone"), CallError("cut")]
+    errors: list[Exception] = [request_error("x", EOFError()), CallError("cut")]
 
     def work() -> int:
         if errors:

@@ -15,7 +15,13 @@ from numpy.typing import NDArray
 
 from readcount.columns import Ints
 from readcount.formats.bam_record import CONSUME_REFERENCE, READ_NAME, SIZE_BYTES, UNMAPPED
-from readcount.formats.bgzf import END_BYTES, HEADER_BYTES, STORED_HEADER_BYTES, block_bounds
+from readcount.formats.bgzf import (
+    END_BYTES,
+    HEADER_BYTES,
+    STORED_HEADER_BYTES,
+    BlockError,
+    block_bounds,
+)
 
 # The data of the empty block at the end of a file (SAM specification, section 4.1.2).
 _NO_DATA = b"\3\0"
@@ -95,7 +101,10 @@ def _pieces(stream: IO[bytes]) -> Iterator[_Piece]:
     data, filled, end_seen = bytearray(FIRST_BYTES), 0, False
     while True:
         filled += stream.readinto(memoryview(data)[filled:])  # type: ignore[attr-defined]
-        bounds = np.array(block_bounds(data, 0, filled))
+        try:
+            bounds = np.array(block_bounds(data, 0, filled))
+        except BlockError as error:
+            raise ValueError("the stream has something else than blocks") from error
         begins, ends = bounds[:-1] + HEADER_BYTES, bounds[1:] - END_BYTES
         has_data = ends - begins > len(_NO_DATA)
         if len(has_data):

@@ -52,8 +52,8 @@ class Stream(ABC):
 
     def peek(self, size: int) -> bytes:
         """Returns the next bytes, which stay the next; fewer where the stream ends."""
-        if size > len(self._ahead):
-            self._ahead += self._read(size - len(self._ahead))
+        while size > len(self._ahead) and (more := self._read(size - len(self._ahead))):
+            self._ahead += more
         return self._ahead[:size]
 
     def skip(self, size: int) -> None:
@@ -84,11 +84,13 @@ class Stream(ABC):
 
     @abstractmethod
     def _read(self, size: int) -> bytes:
-        """Returns the bytes after those that are ahead; fewer only at the end."""
+        """Returns some of the bytes after those that are ahead; none at the end."""
 
-    @abstractmethod
     def _send(self, size: int, pipe: int) -> int:
-        """Writes some of the next bytes to a pipe; returns how many, 0 at the end."""
+        """Writes some of the next bytes to a pipe, if none is ahead; returns how many."""
+        data = self._read(size)
+        write_all(pipe, data)
+        return len(data)
 
     @abstractmethod
     def close(self) -> None:
@@ -119,9 +121,7 @@ class LocalStream(Stream):
             # Some file systems cannot.
             if error.errno != errno.EINVAL:
                 raise
-            data = os.pread(self._file, size, self.offset)
-            write_all(pipe, data)
-            return len(data)
+            return super()._send(size, pipe)
 
     def close(self) -> None:
         """Closes the file."""
@@ -139,22 +139,8 @@ class HttpStream(Stream):
         self._failures = 0
 
     def _read(self, size: int) -> bytes:
-        data = b""
-        while len(data) < size and (more := self._receive(len(data), size - len(data))):
-            data += more
-        return data
-
-    def _send(self, size: int, pipe: int) -> int:
-        data = self._receive(0, size)
-        write_all(pipe, data)
-        return len(data)
-
-    def _receive(self, beyond: int, size: int) -> bytes:
-        """Returns some of the bytes after those that are ahead, and after so many more.
-
-        A connection that breaks is replaced by one that goes on from there, a few times.
-        """
-        start = self.offset + len(self._ahead) + beyond
+        # A connection that breaks is replaced by one that goes on from there, a few times.
+        start = self.offset + len(self._ahead)
         size = min(size, self._stop - start)
         while size > 0:
             try:
@@ -321,29 +307,20 @@ def open_url(url: str, start: int, size: int) -> HTTPResponse:
     return response
 
 
-def reason_of(error: Exception) -> str:
-    """Returns why a request failed, without its URL."""
-    code = getattr(error, "code", None)
-    return type(error).__name__ if code is None else f"HTTP status {code}"
-
-
 def request_error(name: str, error: Exception) -> ReadCountError:
     """Returns the error for a request that failed: of 401 and 403 another try cannot help."""
-    if getattr(error, "code", None) in _FORBIDDEN:
+    field = f"mappings_sorted_bam: {shorten(name, NAME_LENGTH)}"
+    code = getattr(error, "code", None)
+    reason = type(error).__name__ if code is None else f"HTTP status {code}"
+    if code in _FORBIDDEN:
         return InputError(
-            f"mappings_sorted_bam: {shorten(name, NAME_LENGTH)} cannot be streamed "
-            f"({reason_of(error)}): the link to it has expired, the file was archived, or a policy "
-            "of its project forbids it. Run the job again without stream_bam, subjobs and "
-            "counts_from."
+            f"{field} cannot be streamed ({reason}): the link to it has expired, the file was "
+            "archived, or a policy of its project forbids it. Run the job again without "
+            "stream_bam, subjobs and counts_from."
         )
-    return network_error(name, reason_of(error))
-
-
-def network_error(name: str, reason: str) -> NetworkError:
-    """Returns the error for a file that cannot be read over the network."""
     return NetworkError(
-        f"mappings_sorted_bam: {shorten(name, NAME_LENGTH)} cannot be read over the network: "
-        f"{reason}. Run the job again, or without stream_bam and subjobs."
+        f"{field} cannot be read over the network: {reason}. Run the job again, or without "
+        "stream_bam and subjobs."
     )
 
 
