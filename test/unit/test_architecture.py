@@ -8,7 +8,9 @@ import pytest
 
 PACKAGE = Path(__file__).parents[2] / "resources" / "home" / "dnanexus" / "readcount"
 LOCAL_PLATFORM = Path(__file__).parents[1] / "local_platform"
-STAGES = ["formats", "request", "source", "planning", "counting", "verification", "outputs"]
+STAGES = [
+    *("formats", "request", "source", "planning", "counting", "verification", "outputs", "cohort")
+]
 # What every stage may import.
 SHARED = {"errors", "text", "samtools", "collector"}
 # The platform's side, which imports from all stages.
