@@ -29,7 +29,7 @@ _NAME = re.compile(r"(?:chr)?(\d{1,2}|X|Y|M|MT)", re.IGNORECASE)
 # Sequences of NCBI and the INSDC: which chromosome it is, is known from the length.
 _ACCESSION = re.compile(r"(NC_|CM|CP)\d{6}(\.\d+)?")
 # An assembly is known by this many of its chromosomes, or all that there are if these are fewer.
-_FEWEST_ALIKE = 2
+_MIN_ALIKE = 2
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ def chromosomes_of(lengths: Mapping[str, int]) -> tuple[Assembly | None, dict[st
             if _ACCESSION.fullmatch(contig) and (chromosome := _by_length(assembly, length))
         }
         compared = [contig for contig, chromosome in found.items() if chromosome != MITOCHONDRION]
-        if len(compared) >= _FEWEST_ALIKE and all(
+        if len(compared) >= _MIN_ALIKE and all(
             assembly.lengths.get(found[contig]) == lengths[contig] for contig in compared
         ):
             return assembly, found

@@ -13,26 +13,26 @@ from readcount.cohort.layout import Floats, Integers, Layout
 from readcount.cohort.robust import DEVIATIONS, deviation, median
 
 # Samples that are needed to compare with a median; with a robust deviation; for cut-offs.
-FEWEST_FOR_MEDIAN = 3
-FEWEST_FOR_DIFFERS = 10
-FEWEST_FOR_CUTOFFS = 20
+MIN_FOR_MEDIAN = 3
+MIN_FOR_DIFFERS = 10
+MIN_FOR_CUTOFFS = 20
 # Samples on each side, if a cohort has two groups by its copies of X and Y.
-_FEWEST_OF_GROUP = 5
+_MIN_GROUP = 5
 
 
 # Sex chromosomes: copies have to be this close to a whole number. Illumina's DRAGEN takes all that
 # are within 0.5 (Ploidy Estimator, help.dragen.illumina.com): a mixture with a fifth of another
 # sample is 0.2 off, and has to be unclear.
-MOST_OFF = 0.15
+MAX_OFF = 0.15
 # Aligners lose records of X and Y, so that a fifth more than one copy can look like one. Without
-# cut-offs from the cohort copies may be less by MOST_OFF, but more only by that.
-MOST_OVER = 0.08
-# With cut-offs from the cohort: this many robust deviations, not less than LEAST_OFF.
-LEAST_OFF = 0.06
+# cut-offs from the cohort copies may be less by MAX_OFF, but more only by that.
+MAX_OVER = 0.08
+# With cut-offs from the cohort: this many robust deviations, not less than MIN_OFF.
+MIN_OFF = 0.06
 # Autosomes are needed for a median. If their records per base vary more than that (log2, robust
 # deviation), the data are not those of whole genomes: exome, panel, RNA, or another organism.
-FEWEST_AUTOSOMES = 10
-MOST_UNEVEN = 0.1
+MIN_AUTOSOMES = 10
+MAX_UNEVEN = 0.1
 
 UNCLEAR = "unclear"
 OTHER = "other"
@@ -74,7 +74,7 @@ def copies_of(layout: Layout, records: Integers, density: Floats, typical: Float
     group = _groups(x, y)
     if layout.assembly is None:
         with_y = group == group.max(initial=-1)
-        enough = len(x) >= FEWEST_FOR_MEDIAN
+        enough = len(x) >= MIN_FOR_MEDIAN
         scale_x, scale_y = (
             (float(median(column[with_y])) or np.nan) if enough else np.nan for column in (x, y)
         )
@@ -86,13 +86,13 @@ def _groups(x: Floats, y: Floats) -> NDArray[np.intp]:
     """Returns 1 for samples with Y, 0 for those without, or 0 for all if there are no two groups.
 
     The samples are divided where the variance between the two parts is largest (Otsu 1979). They
-    are two groups if each has _FEWEST_OF_GROUP samples, is narrow against their distance, and has
+    are two groups if each has _MIN_GROUP samples, is narrow against their distance, and has
     another number of X.
     """
     group = np.where(np.isfinite(x) | np.isfinite(y), 0, -1).astype(np.intp)
     known = np.flatnonzero(np.isfinite(x + y))
-    fewest = _FEWEST_OF_GROUP
-    if len(known) < FEWEST_FOR_DIFFERS:
+    fewest = _MIN_GROUP
+    if len(known) < MIN_FOR_DIFFERS:
         return group
     known = known[np.argsort(y[known], kind="stable")]
     ordered = y[known]
@@ -130,9 +130,9 @@ class _Cutoffs:
     x2: float = 2.0
     y0: float = 0.0
     y1: float = 1.0
-    off_x: float = MOST_OFF
-    off_y: float = MOST_OFF
-    over: float = MOST_OVER
+    off_x: float = MAX_OFF
+    off_y: float = MAX_OFF
+    over: float = MAX_OVER
 
 
 def _cutoffs(copies: Copies) -> _Cutoffs:
@@ -140,13 +140,13 @@ def _cutoffs(copies: Copies) -> _Cutoffs:
 
     A group's median is used if it is near what the fixed cut-offs say.
     """
-    if int((copies.group >= 0).sum()) < FEWEST_FOR_CUTOFFS:
+    if int((copies.group >= 0).sum()) < MIN_FOR_CUTOFFS:
         return _Cutoffs()
     found: dict[str, float] = {}
     off_x, off_y = [], []
     for group in (0, 1):
         its = copies.group == group
-        if int(its.sum()) < FEWEST_FOR_DIFFERS:
+        if int(its.sum()) < MIN_FOR_DIFFERS:
             continue
         x, y = float(median(copies.x[its])), float(median(copies.y[its]))
         if abs(x - 2) < 0.3 and y < 0.3:
@@ -162,9 +162,9 @@ def _cutoffs(copies: Copies) -> _Cutoffs:
     found.setdefault("x1", found.get("x2", 2) / 2)
     found.setdefault("x2", found["x1"] * 2)
     found |= {
-        "off_x": min(max(DEVIATIONS * max(off_x), LEAST_OFF), MOST_OFF),
-        "off_y": min(max(DEVIATIONS * max(off_y), LEAST_OFF), MOST_OFF),
-        "over": MOST_OFF,
+        "off_x": min(max(DEVIATIONS * max(off_x), MIN_OFF), MAX_OFF),
+        "off_y": min(max(DEVIATIONS * max(off_y), MIN_OFF), MAX_OFF),
+        "over": MAX_OFF,
     }
     return _Cutoffs(**found)
 
@@ -174,9 +174,9 @@ def sex_chromosomes_of(
 ) -> list[str]:
     """Returns XX, XY, other or unclear for each sample; empty if the regions do not allow it.
 
-    The copies have to be whole numbers, from MOST_OFF less to MOST_OVER more, with what may be
+    The copies have to be whole numbers, from MAX_OFF less to MAX_OVER more, with what may be
     wrong by chance (three standard errors of the count) and by unevenness (the robust deviation of
-    the autosomes). With FEWEST_FOR_CUTOFFS samples, what one or two copies look like is the median
+    the autosomes). With MIN_FOR_CUTOFFS samples, what one or two copies look like is the median
     of the samples with that many, and unevenness is that against the cohort.
 
     Unclear are mixtures and contamination, cells without Y in a part of the sample, other mosaics,
@@ -186,7 +186,7 @@ def sex_chromosomes_of(
     samples = len(typical)
     if not layout.complete or layout.number_of("X") is None or layout.number_of("Y") is None:
         return [""] * samples
-    if layout.assembly is None or layout.autosomes < FEWEST_AUTOSOMES:
+    if layout.assembly is None or layout.autosomes < MIN_AUTOSOMES:
         return [UNCLEAR] * samples
     cutoffs = _cutoffs(copies)
     uneven = deviation(np.log2(density[: layout.autosomes] / typical).T)
@@ -196,13 +196,13 @@ def sex_chromosomes_of(
     y = (copies.y - cutoffs.y0) / (cutoffs.y1 - cutoffs.y0)
     if alone:
         # Some records of X are always taken for those of Y, so that 0 is not in the middle.
-        y = np.where(y < MOST_OFF, 0, y)
+        y = np.where(y < MAX_OFF, 0, y)
     error_x = copies.x_error + x * varies * np.log(2)
     error_y = copies.y_error + np.abs(y) * varies * np.log(2)
     whole_x, whole_y = np.round(x), np.round(y)
     clear = _is_near(x - whole_x, error_x, cutoffs.off_x, cutoffs.over)
     clear &= _is_near(y - whole_y, error_y, cutoffs.off_y, cutoffs.over)
-    clear &= (uneven <= MOST_UNEVEN) & (whole_x >= 1) & (whole_y >= 0)
+    clear &= (uneven <= MAX_UNEVEN) & (whole_x >= 1) & (whole_y >= 0)
     calls = np.select(
         [~clear, (whole_x == 2) & (whole_y == 0), (whole_x == 1) & (whole_y == 1)],
         [UNCLEAR, XX, XY],
@@ -213,4 +213,4 @@ def sex_chromosomes_of(
 
 def _is_near(away: Floats, error: Floats, off: float, over: float) -> NDArray[np.bool_]:
     """Whether copies are near a whole number, and with what may be wrong not too far from it."""
-    return (np.abs(away) <= off) & (away + error <= over) & (error - away <= MOST_OFF)
+    return (np.abs(away) <= off) & (away + error <= over) & (error - away <= MAX_OFF)

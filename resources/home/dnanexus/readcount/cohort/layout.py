@@ -17,13 +17,13 @@ Integers = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
 # Bins of regions: at most this many, and at most this many numbers for all samples.
-MOST_BINS = 10_000
-MOST_BINS_OF_MANY = 2_000
+MAX_BINS = 10_000
+MAX_BINS_OF_MANY = 2_000
 MANY_SAMPLES = 2_000
-MOST_CELLS = 10_000_000
+MAX_CELLS = 10_000_000
 # In an unknown genome: sequences that are at least this part of the longest, and so many of them.
 SHARE_OF_LONGEST = 0.1
-MOST_CHROMOSOMES = 100
+MAX_CHROMOSOMES = 100
 _OTHER_SEX_CHROMOSOME = re.compile(r"(?:chr)?[WZ]", re.IGNORECASE)
 
 
@@ -206,7 +206,7 @@ def _kinds(lengths: Mapping[str, int], names: Mapping[str, str]) -> dict[str, st
         autosomes = numbered
     else:
         least = SHARE_OF_LONGEST * max(map(lengths.__getitem__, rest), default=0)
-        longest = sorted(rest, key=lengths.__getitem__, reverse=True)[:MOST_CHROMOSOMES]
+        longest = sorted(rest, key=lengths.__getitem__, reverse=True)[:MAX_CHROMOSOMES]
         chosen = {contig for contig in longest if lengths[contig] >= least}
         autosomes = [contig for contig in rest if contig in chosen]
     kinds = dict.fromkeys(autosomes, "autosome")
@@ -241,8 +241,8 @@ def _with_bins(
         rows for rows, its in zip(of_chromosome, chromosomes, strict=True) if its.kind == "autosome"
     ]
     regions = sum(map(len, autosomes))
-    most = MOST_BINS if samples <= MANY_SAMPLES else MOST_BINS_OF_MANY
-    most = max(1, min(most, MOST_CELLS // max(1, samples)))
+    most = MAX_BINS if samples <= MANY_SAMPLES else MAX_BINS_OF_MANY
+    most = max(1, min(most, MAX_CELLS // max(1, samples)))
     size = max(1, -(-regions // most))
     bin_of_row = np.full(len(on), -1, np.intp)
     first_bins, begins, lasts = [0], [], []

@@ -43,8 +43,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from readcount.cohort.copies import (
-    FEWEST_FOR_DIFFERS,
-    FEWEST_FOR_MEDIAN,
+    MIN_FOR_DIFFERS,
+    MIN_FOR_MEDIAN,
     Copies,
     copies_of,
     sex_chromosomes_of,
@@ -55,14 +55,14 @@ from readcount.cohort.robust import DEVIATIONS, ROBUST, deviation, median
 Blocks = Callable[[], Iterable[Integers]]
 
 # Samples and regions that are needed for principal components, and how many components there are.
-FEWEST_FOR_COMPONENTS = 20
-FEWEST_REGIONS = 100
+MIN_FOR_COMPONENTS = 20
+MIN_REGIONS = 100
 COMPONENTS = 5
 _LOG2_E = 1.4427
 # Autosomes, of which one can differ from the others.
-FEWEST_CHROMOSOMES = 2
+MIN_CHROMOSOMES = 2
 # A spread that is smaller is not told apart.
-LEAST_SPREAD = 0.001
+MIN_SPREAD = 0.001
 # Deviations are not taken to be smaller than that, so that in a very even cohort nothing differs
 # by a difference that means nothing. In log2, and in copies.
 FLOOR = {
@@ -74,7 +74,7 @@ FLOOR = {
     "spread": 0.2,
 }
 # Median of the cohort from which on a bin is used for spread and components.
-FEWEST_RECORDS = 10
+MIN_RECORDS = 10
 
 
 @dataclass(frozen=True)
@@ -206,7 +206,7 @@ def _statistics(layout: Layout, bins: Integers, records: Integers, samples: int)
         one = 1 / (layout.bases[mt] * typical)
         differs.by_log2("mt_per_autosome", values["mt_per_autosome"], one, records[mt])
     largest = differs.by_shift(shifts, records[:autosomes])
-    differs.by_log2("spread", spread, 2 * LEAST_SPREAD)
+    differs.by_log2("spread", spread, 2 * MIN_SPREAD)
     for number, scores in enumerate(components[:structure]):
         differs.by_value(f"pc{number + 1}", scores)
     names = [chromosome.contig for chromosome in layout.chromosomes[:autosomes]]
@@ -244,11 +244,11 @@ def _notes(layout: Layout, samples: int, copies: Copies) -> list[str]:
             "therefore relative to the cohort (1: the median of samples with Y), and sex "
             "chromosomes are unclear."
         )
-    if samples < FEWEST_FOR_MEDIAN:
-        notes.append(f"Comparisons with the cohort need {FEWEST_FOR_MEDIAN} samples.")
-    if samples < FEWEST_FOR_DIFFERS:
+    if samples < MIN_FOR_MEDIAN:
+        notes.append(f"Comparisons with the cohort need {MIN_FOR_MEDIAN} samples.")
+    if samples < MIN_FOR_DIFFERS:
         notes.append(
-            f"Whether a sample differs is determined in cohorts of {FEWEST_FOR_DIFFERS} samples "
+            f"Whether a sample differs is determined in cohorts of {MIN_FOR_DIFFERS} samples "
             "or more."
         )
     return notes
@@ -266,7 +266,7 @@ def _shifts(records: Integers, typical: Floats, bases: Integers | None, share: F
         bases: of each row; None if share is not by base.
         share: records per base over typical.
     """
-    if records.shape[1] < FEWEST_FOR_MEDIAN:
+    if records.shape[1] < MIN_FOR_MEDIAN:
         return np.full(records.shape, np.nan)
     usual = median(share) * (1 if bases is None else bases)
     return np.asarray(np.log2((records + 0.5) / (usual[:, None] * typical + 0.5)))
@@ -277,7 +277,7 @@ def _spread(
 ) -> tuple[Floats, Floats]:
     """Returns the shifts of the bins of autosomes, and their spread in each sample.
 
-    Bins with fewer than FEWEST_RECORDS records in half of the samples have NaN. If fewer bins are
+    Bins with fewer than MIN_RECORDS records in half of the samples have NaN. If fewer bins are
     left than there are autosomes, the autosomes are used.
     """
     last = int(layout.first_bins[layout.autosomes])
@@ -285,7 +285,7 @@ def _spread(
     if last == layout.autosomes or not counted.size:
         return shifts, _mad(shifts)
     of_bins = _shifts(counted, typical, None, counted / typical)
-    enough = np.median(counted, axis=1) >= FEWEST_RECORDS
+    enough = np.median(counted, axis=1) >= MIN_RECORDS
     of_bins[~enough] = np.nan
     return of_bins, _mad(of_bins[enough] if enough.sum() >= layout.autosomes else shifts)
 
@@ -309,9 +309,9 @@ def _components(
     samples = shifts.shape[1]
     used = shifts[np.isfinite(shifts).any(axis=1)][:, known]
     if (
-        layout.regions < FEWEST_REGIONS
-        or len(used) < FEWEST_REGIONS
-        or used.shape[1] < FEWEST_FOR_COMPONENTS
+        layout.regions < MIN_REGIONS
+        or len(used) < MIN_REGIONS
+        or used.shape[1] < MIN_FOR_COMPONENTS
     ):
         return [], [], 0
     scaled = (used - np.median(used, axis=0)) / np.maximum(deviation(used.T), 0.01)
@@ -382,7 +382,7 @@ class _Differs:
         """Starts with none.
 
         Args:
-            samples: of the cohort; with fewer than FEWEST_FOR_DIFFERS none differs.
+            samples: of the cohort; with fewer than MIN_FOR_DIFFERS none differs.
         """
         self.samples = samples
         self.names: list[list[str]] = [[] for _ in range(samples)]
@@ -446,10 +446,10 @@ class _Differs:
         """
         largest = np.full(self.samples, -1, np.intp)
         known = np.isfinite(shifts).all(axis=0)
-        if len(shifts) < FEWEST_CHROMOSOMES or not known.any():
+        if len(shifts) < MIN_CHROMOSOMES or not known.any():
             return largest
         away = np.abs(shifts)
-        if self.samples >= FEWEST_FOR_DIFFERS:
+        if self.samples >= MIN_FOR_DIFFERS:
             deviations = np.maximum(deviation(shifts), FLOOR["largest_shift"])[:, None]
             away = away / np.hypot(deviations, _LOG2_E / np.sqrt(records + 1))
             self._add("largest_shift", known & (away.max(axis=0) > DEVIATIONS))
@@ -463,6 +463,6 @@ class _Differs:
         self._add(name, np.abs(values - middle) > DEVIATIONS * varies)
 
     def _add(self, name: str, which: NDArray[np.bool_]) -> None:
-        if self.samples >= FEWEST_FOR_DIFFERS:
+        if self.samples >= MIN_FOR_DIFFERS:
             for at in np.flatnonzero(which).tolist():
                 self.names[at].append(name)
