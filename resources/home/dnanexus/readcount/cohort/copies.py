@@ -27,8 +27,9 @@ MAX_OFF = 0.15
 # Aligners lose records of X and Y, so that a fifth more than one copy can look like one. Without
 # cut-offs from the cohort copies may be less by MAX_OFF, but more only by that.
 MAX_OVER = 0.08
-# With cut-offs from the cohort: this many robust deviations, not less than MIN_OFF.
+# With cut-offs from the cohort: DEVIATIONS robust deviations, within these limits.
 MIN_OFF = 0.06
+MAX_OFF_IN_COHORT = 0.12
 # Autosomes are needed for a median. If their records per base vary more than that (log2, robust
 # deviation), the data are not those of whole genomes: exome, panel, RNA, or another organism.
 MIN_AUTOSOMES = 10
@@ -162,8 +163,8 @@ def _cutoffs(copies: Copies) -> _Cutoffs:
     found.setdefault("x1", found.get("x2", 2) / 2)
     found.setdefault("x2", found["x1"] * 2)
     found |= {
-        "off_x": min(max(DEVIATIONS * max(off_x), MIN_OFF), MAX_OFF),
-        "off_y": min(max(DEVIATIONS * max(off_y), MIN_OFF), MAX_OFF),
+        "off_x": min(max(DEVIATIONS * max(off_x), MIN_OFF), MAX_OFF_IN_COHORT),
+        "off_y": min(max(DEVIATIONS * max(off_y), MIN_OFF), MAX_OFF_IN_COHORT),
         "over": MAX_OFF,
     }
     return _Cutoffs(**found)
