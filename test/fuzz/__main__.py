@@ -34,9 +34,9 @@ from fuzz.mutations import BLOCK_BYTES, MUTATIONS, Pair
 from oracle import Record, in_braces, records_of
 from readcount.counting.pool import start_workers
 from readcount.errors import ReadCountError
-from readcount.request.region import Region
+from readcount.regions.region import Region
 from readcount.request.request import Request
-from readcount.source import bam as source_bam
+from readcount.source import bam_evidence
 from steps import ask, count_regions, files_of
 
 # Neighbours with many and few records, some without any, and one that is large enough for windows.
@@ -114,7 +114,7 @@ def main() -> int:
     arguments = vars(parser.parse_args())
     large = arguments.pop("large")
     if large:
-        source_bam.SMALL_FILE_BYTES = source_bam.MIN_TRUSTED_BYTES = 0
+        bam_evidence.SMALL_FILE_BYTES = bam_evidence.MIN_TRUSTED_BYTES = 0
     tally = fuzz(**arguments)
     print(table(tally))
     wrong, by_idxstats = (
@@ -267,13 +267,13 @@ def _count(bam: Path, choice: Choice, sender: Connection) -> None:
             alone.symlink_to(bam)
             (index,) = bam.parent.glob(f"{bam.name}.*")
             files = files_of(alone, index)
-            counts = count_regions(files, workers, lambda line: None, choice.request)
+            result = count_regions(files, workers, lambda line: None, choice.request)
     except ReadCountError:
         sender.send(None)
     except Exception as error:
         sender.send(error)
     else:
-        sender.send({str(count.region): count.records for count in counts.regions})
+        sender.send({str(count.region): count.records for count in result.counts})
 
 
 def count_as_the_tutorial(bam: Path, choice: Choice = WHOLE) -> Counts | None:
