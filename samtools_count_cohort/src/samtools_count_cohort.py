@@ -32,17 +32,14 @@ from readcount.cohort.count import (
     words_of_cohort,
     write_reference,
 )
-from readcount.cohort.matrix import REGION_HEADING, write_depth_matrix, write_matrix
-from readcount.cohort.multiqc import format_cohort_bars
+from readcount.cohort.outputs import fields_written, write_outputs
 from readcount.cohort.progress import Progress
 from readcount.cohort.request import CohortRequest, no_samples
 from readcount.cohort.results import Results
 from readcount.cohort.rows import Rows
 from readcount.cohort.samples import check_names
-from readcount.cohort.samples_table import format_samples_table
 from readcount.cohort.schedule import sizes_of, split_by_size
 from readcount.cohort.shares import ShareWriter, deal, read_share
-from readcount.cohort.sheets import format_sheet
 from readcount.cohort.tables import read_table, regions_of
 from readcount.cohort_files import (
     CohortFiles,
@@ -62,10 +59,9 @@ from readcount.request.request import Link
 from readcount.samtools import check_versions
 from readcount.text import plural
 
-# The outputs that a merging job always has.
-OUTPUTS = ("counts_matrix", "samples_table", "multiqc_file", "samples_to_retry")
+# The outputs that are arrays of files, and those that are numbers.
+OF_SEVERAL_FILES = ("multiqc_statistics",)
 NUMBERS = ("counted_samples", "failed_samples")
-DEPTH_OUTPUTS = ("depth_matrix", "depth_matrix_index")
 
 
 @dxpy.entry_point("main")
@@ -93,9 +89,8 @@ def main(**job_input: Any) -> dict[str, Any]:
             check_names(files.samples, {table.name: table.samples for table in files.tables})
             results = Results(files.samples, request.fail_on_failed_sample, log, _store(folder))
             reference = find_reference(files, request, results, folder)
-            regions = describe_regions(request.of_sample, files.bed)
             log(
-                f"counting {request.of_sample.records_counted} in {regions}: "
+                f"counting {request.of_sample.records_counted} in {reference.regions_counted}: "
                 f"{plural(len(reference.regions), 'region')}, "
                 f"{plural(len(files.samples), 'sample')}"
             )
@@ -142,7 +137,8 @@ def find_reference(
         raise results.error() if results.rows else no_samples()
     table = files.tables[0]
     regions, lengths = regions_of(table)
-    return Reference(request.of_sample, table.name, lengths, regions)
+    counted = describe_regions(request.of_sample, files.bed)
+    return Reference(request.of_sample, table.name, lengths, regions, counted)
 
 
 def add_tables(files: CohortFiles, reference: Reference, results: Results) -> None:
@@ -206,61 +202,25 @@ def finish(
     results: Results,
     workers: Workers,
     folder: Path,
-    merged: bool = False,
 ) -> dict[str, Any]:
-    """Writes the outputs and uploads them; returns links to them.
-
-    Args:
-        request: what the user asks for.
-        reference: what the samples share.
-        results: the counts.
-        workers: the Pool.
-        folder: for what is written.
-        merged: whether the first job has promised all outputs of OUTPUTS.
-    """
-    samples, failed, store = results.counted, results.failed, results.store
-    rows = Rows.of(reference.regions, reference.lengths)
-    paths = {name: folder / name for name in (*OUTPUTS, *DEPTH_OUTPUTS)}
-    totals = write_matrix(
-        paths["counts_matrix"], REGION_HEADING, rows.texts(), None, samples, store, workers
+    """Writes the outputs and uploads them; returns links to them."""
+    files = write_outputs(request, reference, results, workers, folder, log)
+    links = upload_all(
+        [(file.field, file.path, request.output_prefix + file.ending) for file in files],
+        {"counts_matrix": request.of_sample.filters.as_details()},
     )
-    results.check_totals(dict(zip(samples, totals.tolist(), strict=True)))
-    text_of = {
-        "samples_table": format_samples_table([row for _, row in results.in_order()]),
-        "multiqc_file": format_cohort_bars(
-            request.of_sample.records_counted,
-            request.of_sample.from_index,
-            reference.regions,
-            reference.lengths,
-            samples,
-            store,
-        ),
-        "samples_to_retry": format_sheet(failed),
-    }
-    for name, text in text_of.items():
-        paths[name].write_text(text, encoding="utf-8")
-    prefix = request.output_prefix
-    outputs = {
-        "counts_matrix": (paths["counts_matrix"], f"{prefix}_counts.tsv.gz"),
-        "samples_table": (paths["samples_table"], f"{prefix}_samples.tsv"),
-        "multiqc_file": (paths["multiqc_file"], f"{prefix}_counts_mqc.tsv"),
-    }
-    if failed or merged:
-        outputs["samples_to_retry"] = (
-            paths["samples_to_retry"],
-            f"{prefix}_samples_to_retry.tsv",
-        )
-    if request.depth_matrix:
-        depth = folder / "depth.gz"
-        index = write_depth_matrix(depth, rows, samples, store, workers)
-        outputs["depth_matrix"] = (depth, f"{prefix}.rd.txt.gz")
-        outputs["depth_matrix_index"] = (index, f"{prefix}.rd.txt.gz{index.suffix}")
-    links = upload_all(outputs, {"counts_matrix": request.of_sample.filters.as_details()})
+    counted, failed = len(results.counted), [sample.name for sample in results.failed]
     log(
-        f"{plural(len(samples), 'sample')} in the matrix, {len(failed):,} failed"
-        + (f": {', '.join(sample.name for sample in failed)}" if failed else "")
+        f"{plural(counted, 'sample')} in the matrix, {len(failed):,} failed"
+        + (f": {', '.join(failed)}" if failed else "")
     )
-    return {**links, "counted_samples": len(samples), "failed_samples": len(failed)}
+    outputs: dict[str, Any] = {"counted_samples": counted, "failed_samples": len(failed)}
+    for file, link in zip(files, links, strict=True):
+        if file.field in OF_SEVERAL_FILES:
+            outputs.setdefault(file.field, []).append(link)
+        else:
+            outputs[file.field] = link
+    return outputs
 
 
 def scatter(
@@ -287,8 +247,7 @@ def scatter(
     not_counted_yet = {number: NotCounted(row.message) for number, row in failed.items()}
     plan = plan_of(job_input, files.samples, not_counted_yet, reference, shares)
     log(f"{plural(len(bytes_of), 'sample')} in {plural(len(shares), 'subjob')}")
-    outputs = [*OUTPUTS, *NUMBERS, *(DEPTH_OUTPUTS if request.depth_matrix else ())]
-    return start_subjobs(plan, folder, outputs)
+    return start_subjobs(plan, folder, [*fields_written(request), *NUMBERS])
 
 
 @dxpy.entry_point("count_share")
@@ -322,7 +281,8 @@ def count_share(subjob: int, plan: Link) -> dict[str, Any]:
                     if isinstance(result, NotCounted):
                         results.add(at, result)
                     writer.add(numbers[at], result)
-        return upload_all({COUNTS: (path, f"{share}.npz")}, {})
+        (link,) = upload_all([(COUNTS, path, f"{share}.npz")], {})
+        return {COUNTS: link}
 
 
 @dxpy.entry_point("merge")
@@ -357,7 +317,7 @@ def merge(counts: Sequence[Link], plan: Link) -> dict[str, Any]:
                     results.add(number, result)
                 path.unlink()
             add_tables(files, reference, results)
-            return finish(request, reference, results, workers, folder, merged=True)
+            return finish(request, reference, results, workers, folder)
 
 
 if __name__ == "__main__":

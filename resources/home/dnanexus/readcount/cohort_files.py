@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import dxpy
 
@@ -198,16 +197,14 @@ def download_from(link: Link, field: str, path: Path) -> Path:
 
 
 def upload_all(
-    files: Mapping[str, tuple[Path, str]], details: Mapping[str, Mapping[str, object]]
-) -> dict[str, Any]:
-    """Uploads files side by side; returns a link to each, by the name of the output.
+    files: Sequence[tuple[str, Path, str]],
+    details: Mapping[str, Mapping[str, object]],
+) -> list[Link]:
+    """Uploads files side by side, and returns a link to each.
 
     Args:
-        files: path and name of each, by the name of the output.
-        details: of those that have some.
+        files: output, path and name of each.
+        details: of files on the platform, by output.
     """
     with ThreadPoolExecutor(len(files)) as threads:
-        links = threads.map(
-            lambda output: upload(*files[output], details=details.get(output)), files
-        )
-    return dict(zip(files, links, strict=True))
+        return list(threads.map(lambda file: upload(file[1], file[2], details.get(file[0])), files))

@@ -20,8 +20,9 @@ from readcount.cohort.count import NotCounted, Reference
 from readcount.cohort.request import CohortRequest
 from readcount.cohort.samples import Sample, SampleFile
 from readcount.cohort.shares import SampleShare
-from readcount.cohort_files import SIDE_BY_SIDE, download_from, upload_all
-from readcount.regions.list_regions import list_regions
+from readcount.cohort_files import SIDE_BY_SIDE, download_from
+from readcount.dnanexus import upload
+from readcount.regions.list_regions import describe_regions, list_regions
 from readcount.request.request import Link
 
 # Names of inputs and outputs of the jobs.
@@ -91,9 +92,8 @@ class CohortPlan:
         """Returns what all samples share; every job makes the same of it."""
         lengths = dict(self.lengths)
         request = self.request.of_sample
-        return Reference(
-            request, self.file, lengths, list_regions(request, bed, lengths, self.aliases)
-        )
+        regions = list_regions(request, bed, lengths, self.aliases)
+        return Reference(request, self.file, lengths, regions, describe_regions(request, bed))
 
     def share(self, subjob: int) -> SampleShare:
         """Returns what a subjob counts."""
@@ -143,7 +143,7 @@ def start_subjobs(plan: CohortPlan, folder: Path, outputs: Sequence[str]) -> dic
         References to these.
     """
     path = plan.write(folder / "plan.json.gz")
-    given = upload_all({PLAN: (path, path.name)}, {})
+    given = {PLAN: upload(path, path.name)}
 
     def start(subjob: int) -> Any:
         name = str(plan.share(subjob))

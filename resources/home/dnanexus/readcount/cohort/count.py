@@ -19,7 +19,7 @@ from readcount.planning.merge import merge_counts
 from readcount.planning.plan import plan_tasks
 from readcount.planning.task import Plan
 from readcount.regions.counts import TaskCounts
-from readcount.regions.list_regions import list_regions
+from readcount.regions.list_regions import describe_regions, list_regions
 from readcount.regions.region import similar_name, some_of
 from readcount.regions.region_list import RegionList
 from readcount.request.request import Request
@@ -49,6 +49,7 @@ class Reference:
         file: name of the file with that header, for messages.
         lengths: of its reference sequences in bases, by name, in their order.
         regions: the regions to count.
+        regions_counted: which these are, in words.
         aliases: names of these sequences by their alternative names.
     """
 
@@ -56,6 +57,7 @@ class Reference:
     file: str
     lengths: Mapping[str, int]
     regions: RegionList
+    regions_counted: str
     aliases: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -117,7 +119,8 @@ def reference_of(files: InputFiles, request: Request, log: Log) -> Reference:
     except InputError as error:
         raise RegionsError(*error.args) from error
     name = shorten(files.mappings.name, 80)
-    return Reference(request, name, lengths, regions, dict(header.aliases))
+    counted = describe_regions(request, files.bed)
+    return Reference(request, name, lengths, regions, counted, dict(header.aliases))
 
 
 def write_reference(reference: Reference, path: Path) -> Path:

@@ -27,6 +27,7 @@ class CohortRequest:
         counts_tables: links to tables of counts made before.
         on_failed_sample: LEAVE_OUT, to return the other samples, or FAIL.
         output_prefix: base name of the output files.
+        report: whether to create the HTML report.
         subjobs: up to how many jobs to distribute the samples over; 0 for none.
 
     Raises:
@@ -49,6 +50,7 @@ class CohortRequest:
     counts_from: str = RECORDS
     on_failed_sample: str = LEAVE_OUT
     output_prefix: str = "cohort"
+    report: bool = True
     subjobs: int = 0
 
     def __post_init__(self) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from readcount.cohort.layout import RegionColumns
 from readcount.outputs.result import extents
 from readcount.regions.region_list import RegionList
 from readcount.source.parts import NO_SEQUENCE
@@ -27,6 +28,7 @@ class Rows:
         tids: which of these each region is on; NO_SEQUENCE for unplaced records.
         starts: first position of each.
         ends: position after the last one of each.
+        whole: indexes of those that are a whole reference sequence.
     """
 
     labels: Callable[[], Iterator[str]]
@@ -34,6 +36,7 @@ class Rows:
     tids: Sequence[int]
     starts: Sequence[int]
     ends: Sequence[int]
+    whole: Sequence[int]
 
     @classmethod
     def of(cls, regions: RegionList, lengths: Mapping[str, int]) -> "Rows":
@@ -43,7 +46,8 @@ class Rows:
             regions: the regions.
             lengths: of the reference sequences in bases, by name, in the header's order.
         """
-        return cls(regions.labels, regions.names_by_tid, regions.tids, *extents(regions, lengths))
+        starts, ends = extents(regions, lengths)
+        return cls(regions.labels, regions.names_by_tid, regions.tids, starts, ends, regions.whole)
 
     def __len__(self) -> int:
         return len(self.tids)
@@ -53,6 +57,13 @@ class Rows:
         columns = zip(self.labels(), self.tids, self.starts, self.ends, strict=True)
         for label, tid, start, end in columns:
             yield f"{label}\t{self.contigs[tid]}\t{start}\t{end}\t{end - start}"
+
+    def columns(self) -> RegionColumns:
+        """Returns the same for the statistics."""
+        whole = np.zeros(len(self), np.bool_)
+        whole[list(self.whole)] = True
+        contigs = list(map(self.contigs.__getitem__, self.tids))
+        return RegionColumns(list(self.labels()), contigs, self.starts, self.ends, whole.tolist())
 
     def order(self) -> Ints:
         """Returns the indexes of the placed regions, sorted by sequence, start and end."""

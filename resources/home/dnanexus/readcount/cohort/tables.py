@@ -143,6 +143,10 @@ def regions_of(table: Table) -> tuple[RegionList, dict[str, int]]:
             lengths[contig] = max(end, lengths.get(contig, 0))
     regions = RegionList(tid_of)
     regions.extend_spans(np.array(tids), np.array(starts), np.array(ends), labels)
+    # A whole sequence has its name alone.
+    names = map(regions.names_by_tid.__getitem__, tids)
+    same = (label == name for label, name in zip(labels, names, strict=True))
+    regions.whole.extend(region_id for region_id, is_same in enumerate(same) if is_same)
     return regions, lengths
 
 
