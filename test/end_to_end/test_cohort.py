@@ -85,7 +85,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
         "exclude_flags": "SECONDARY,DUP",
         "read_groups": ["lane"],
     },
-    "from the index": {"counts_from": "index", "primary_chromosomes_only": True},
+    "from the index": {"counts_from": "index", "primary_chromosomes_only": True, "report": False},
 }
 
 
@@ -108,6 +108,7 @@ def test_each_column_is_the_table_of_samtools_count(
     assert run.samples == [path.stem for path in paths]
     assert (run.output["counted_samples"], run.output["failed_samples"]) == (len(paths), 0)
     assert "samples_to_retry" not in run.output
+    assert ("report_file" in run.output) is options.get("report", True)
     for name, row in run.rows.items():
         total = sum(int(line.split("\t")[5]) for line in expected[name].splitlines()[1:])
         assert (row["status"], row["message"], row["sm"]) == ("counted", "", name)
@@ -184,6 +185,13 @@ def test_subjobs_return_the_same_with_each_sample_in_its_column(
         assert job.function != "count_share" or set(job.output or {}) == {"counts"}
     for name, row in run.rows.items():
         assert (row["status"], row["message"], row["sm"]) == ("counted", "", name)
+        assert float(row["records_per_mb"]) > 0
+    page = text_of(run.dx, run.output["report_file"]) or ""
+    assert all(sample in page for sample in run.samples)
+    general = text_of(run.dx, run.output["multiqc_statistics"][0]) or ""
+    assert [line.split("\t")[0] for line in general.splitlines()[-6:]] == [
+        f'"{sample}"' for sample in run.samples
+    ]
     assert text_of(run.dx, run.output["samples_to_retry"]) == "sample\tmappings\tindex\n"
 
 
@@ -282,6 +290,7 @@ def test_a_sample_that_fails_has_a_row_and_no_column_and_the_others_are_complete
         assert re.search(FAULTS[name][1], message), message
         assert not re.search("mappings_sorted|stream_bam|omit|leave .* out", message)
         assert (run.rows[name]["records"], run.rows[name]["file"]) == ("", f"{name}.bam")
+        assert run.rows[name]["records_per_mb"] == ""
         assert subjobs or f"{name} failed: {message}" in run.log
     sheet = (text_of(run.dx, run.output["samples_to_retry"]) or "").splitlines()
     assert sheet[1] == f"truncated\t{faulty.mappings[0]}\t{faulty.indexes[0]}"
