@@ -7,7 +7,7 @@ from functools import cached_property
 import numpy as np
 
 from readcount.columns import rows_by
-from readcount.formats.bam_index import BamIndex, Bins
+from readcount.formats.bam_index import BamIndex, BinColumns
 from readcount.source.bam_offsets import RecordOffsets, record_offsets
 from readcount.source.files import IndexedFile
 from readcount.source.header import Header
@@ -40,7 +40,7 @@ def stretches_of(file: IndexedFile, header: Header, index: BamIndex) -> list[Str
     for tid, entry in enumerate(index.entries):
         begin, end = entry.begin, entry.end
         if begin is None or end is None:
-            begin, end = _bounds_of_chunks(index.bins(tid)) if entry.records is None else (0, 0)
+            begin, end = _bounds_of_chunks(index.columns(tid)) if entry.records is None else (0, 0)
         if begin == end:
             continue
         if not at <= begin < end:
@@ -54,8 +54,8 @@ def stretches_of(file: IndexedFile, header: Header, index: BamIndex) -> list[Str
     return stretches
 
 
-def _bounds_of_chunks(bins: Bins) -> tuple[int, int]:
-    return min(bins.chunk_begins(), default=0), max(bins.chunk_ends(), default=0)
+def _bounds_of_chunks(bins: BinColumns) -> tuple[int, int]:
+    return (int(bins.begins.min()), int(bins.ends.max())) if len(bins.begins) else (0, 0)
 
 
 @dataclass(frozen=True)
@@ -80,9 +80,12 @@ class BamLayout:
         """Returns offsets at which a record of a stretch begins by the index; see Layout."""
         if stretch.tid == NO_SEQUENCE:
             return ()
-        bins = self.index.bins(stretch.tid)
-        known = bins.linear if len(bins.linear) > 1 else bins.chunk_begins()
-        return sorted({offset for offset in known if stretch.begin < offset < stretch.end})
+        bins = self.index.columns(stretch.tid)
+        known = bins.linear if len(bins.linear) > 1 else bins.begins
+        found: list[int] = np.unique(
+            known[(known > stretch.begin) & (known < stretch.end)]
+        ).tolist()
+        return found
 
     def places(self, spans: SpanColumns) -> SpanPlaces:
         """Returns where the records are that may overlap some spans; see Layout."""
@@ -115,7 +118,7 @@ class BamLayout:
         """
         if tid not in self._known_offsets:
             try:
-                self._known_offsets[tid] = record_offsets(self.index.bins(tid))
+                self._known_offsets[tid] = record_offsets(self.index.columns(tid))
             except ValueError as error:
                 raise self.file.contradiction(self.header.names[tid], str(error)) from error
         return self._known_offsets[tid]
