@@ -60,7 +60,7 @@ def test_the_commands_work_one_after_the_other(
         run_script(dx, BUILD, source)
 
         shown = run_script(dx, first.removeprefix(BUILD), tmp_path)
-        assert "one\tcounted\t\tone.bam\t\t11\t0\n" in shown
+        assert "one\tcounted\t\tone.bam\t\t11\t0\t" in shown
         # dx find data lists the newest file first.
         assert shown.endswith("two\tone\nchr1\tchr1\t0\t10000\t10000\t22\t11\n")
         run_script(dx, sheets, tmp_path)
@@ -85,7 +85,7 @@ def test_the_commands_work_one_after_the_other(
             pysam.sort("-n", "-o", str(unsorted), str(path))
             dx.ok("upload", "--brief", "-p", "--path", "/unsorted/", str(unsorted))
         shown = run_script(dx, workflow, tmp_path)
-        assert "one.sorted\tcounted\t\tone.sorted.bam\t\t11\t0\n" in shown
+        assert "one.sorted\tcounted\t\tone.sorted.bam\t\t11\t0\t" in shown
 
 
 @pytest.mark.skipif(importlib.util.find_spec("pandas") is None, reason="needs pandas")
