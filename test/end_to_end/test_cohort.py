@@ -1,6 +1,8 @@
 """A cohort: each column is the table of samtools_count, whatever the way, and no sample is lost."""
 
+import json
 import re
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ from cohort import CohortApplet, CohortRun, Uploaded, links
 from dx_client import Applet, text_of
 from local_platform import LocalPlatform
 from local_platform.faults import lose_request
+from local_platform.job import Job
 from messages import is_a_known_message
 from readcount.counting.pool import Workers, start_workers
 from readcount.outputs.text import format_table
@@ -327,3 +330,31 @@ def test_what_is_not_the_fault_of_a_sample_fails_the_job(
     assert run.failure[0] == "AppInternalError"
     assert "mappings: s2.bam cannot be read over the network" in run.failure[1]
     assert run.job["output"] is None
+
+
+def test_a_subjob_that_loses_its_worker_counts_its_own_samples_again(
+    cohort_applet: CohortApplet,
+    uploaded: Uploaded,
+    paths: list[Path],
+    workers: Workers,
+    platform: LocalPlatform,
+) -> None:
+    dx = cohort_applet.dx
+    text = json.dumps({**uploaded.inputs(), "subjobs": 3})
+    run = ["run", cohort_applet.id, "--input-json", text, "--destination", dx.folder]
+    job_id = dx.ok(*run, "--brief", "-y")
+    deadline = time.monotonic() + 120
+    counting: list[Job] = []
+    while not any(job.state == "running" and job.worker is not None for job in counting):
+        assert time.monotonic() < deadline, "no subjob began"
+        time.sleep(0.01)
+        jobs = [job for job in platform.jobs.by_id.values() if job.function == "count_share"]
+        counting = [job for job in jobs if job.parent and job.parent.id == job_id]
+    lost = next(job for job in counting if job.state == "running" and job.worker is not None)
+    platform.jobs.lose_worker(lost.id)
+    log = dx("watch", "--no-timestamps", job_id).stdout
+    done = CohortRun(dx, dx.describe(job_id), log)
+    assert columns(done) == tables(paths, workers)
+    jobs = [job for job in platform.jobs.by_id.values() if job.parent]
+    tries = [job.try_number for job in jobs if job.parent and job.parent.id == job_id]
+    assert (lost.try_number, sorted(tries)) == (1, [0, 0, 0, 1])

@@ -2,6 +2,8 @@
 
 import gzip
 import random
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -87,13 +89,40 @@ def test_each_column_has_the_counts_of_its_sample(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["columns", "m.tsv.gz"]
 
 
+MANY = """
+import resource, sys
+from pathlib import Path
+import numpy as np
+from readcount.cohort.columns import ColumnStore
+from readcount.cohort.matrix import write_matrix
+from readcount.counting.pool import start_workers
+
+resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+with start_workers(2) as workers:
+    store = ColumnStore(Path("columns"), 5)
+    for number in range(1000):
+        store.add(number, np.arange(5) * number)
+    names = {number: f"s{number}" for number in range(1000)}
+    rows = map(str, range(5))
+    sums = write_matrix(Path("m.tsv.gz"), "row", rows, None, names, store, workers)
+assert sums.tolist() == [10 * number for number in range(1000)]
+"""
+
+
+def test_a_thousand_samples_need_few_open_files(tmp_path: Path) -> None:
+    subprocess.run([sys.executable, "-c", MANY], cwd=tmp_path, check=True)
+    assert [line[-1] for line in read(tmp_path / "m.tsv.gz")] == [
+        *("s999", "0", "999", "1998", "2997", "3996")
+    ]
+
+
 def test_a_count_of_any_size_stays_as_it_is(tmp_path: Path) -> None:
     for most in LARGE:
         store = ColumnStore(tmp_path / f"{most}", 2)
         store.add(0, np.array([most, 0]))
         store.add(1, np.array([1, most]))
         assert store.column(0).tolist() == [most, 0]
-        assert store.block([1, 0], slice(None)).tolist() == [[1, most], [most, 0]]
+        assert store.block([1, 0], slice(0, 2)).tolist() == [[1, most], [most, 0]]
 
 
 @pytest.mark.parametrize("counts", [[1], [1, 2, 3], [1, -1]])

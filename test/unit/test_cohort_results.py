@@ -48,7 +48,7 @@ def test_counts_come_in_any_order_and_rows_are_in_that_of_the_samples(tmp_path: 
     assert log == ["b failed: mappings: b is truncated.", "the details"]
     assert [row.records for _, row in found.in_order()] == [3, None, 11]
     assert "another sample name (SM): other" in found.rows[0].message
-    assert found.store.block([0, 2], slice(None)).tolist() == [[1, 5], [2, 6]]
+    assert found.store.block([0, 2], slice(0, 2)).tolist() == [[1, 5], [2, 6]]
     found.check_totals({0: 3, 2: 11})
     with pytest.raises(ValueError, match="the column of a has 11 records instead of 3"):
         found.check_totals({0: 11, 2: 3})

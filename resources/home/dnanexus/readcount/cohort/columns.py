@@ -79,22 +79,20 @@ class ColumnStore:
 
     def column(self, sample: int) -> Ints:
         """Returns the column of a sample."""
-        return self.block([sample], slice(None))[:, 0]
+        return self.block([sample], slice(0, self.rows))[:, 0]
 
     def block(self, samples: Sequence[int], rows: slice | Ints) -> Ints:
         """Returns the counts of some rows, rows by samples."""
-        columns = [self._mapped(sample)[rows] for sample in samples]
-        number = len(columns[0]) if columns else len(np.empty(self.rows, np.int8)[rows])
-        block = np.empty((len(columns), number), np.int64)
-        for at, column in enumerate(columns):
-            block[at] = column
+        number = rows.stop - rows.start if isinstance(rows, slice) else len(rows)
+        block = np.empty((len(samples), number), np.int64)
+        if block.size:
+            # A mapping keeps a file open: there is one for all columns.
+            content = np.memmap(self.path, np.uint8, "r")
+            for at, sample in enumerate(samples):
+                start, kind = self.places[sample]
+                size = self.rows * np.dtype(kind).itemsize
+                block[at] = content[start : start + size].view(kind)[rows]
         return block.T
-
-    def _mapped(self, sample: int) -> NDArray[np.generic]:
-        start, kind = self.places[sample]
-        if self.rows == 0:
-            return np.zeros(0, kind)
-        return np.memmap(self.path, np.dtype(kind), "r", start, (self.rows,))
 
     def blocks(self, samples: Sequence[int]) -> Iterator[tuple[slice, Ints]]:
         """Yields blocks of consecutive rows: which rows, and their counts, rows by samples."""
