@@ -21,6 +21,7 @@ import dxpy
 
 from readcount.cohort.columns import ColumnStore
 from readcount.cohort.count import (
+    FAULTS_OF_SAMPLE,
     Counted,
     NotCounted,
     Reference,
@@ -53,7 +54,6 @@ from readcount.cohort_files import (
 from readcount.cohort_subjobs import COUNTS, fetch_plan, plan_of, start_subjobs
 from readcount.counting.pool import Workers, start_workers
 from readcount.dnanexus import app_errors, log
-from readcount.errors import InputError
 from readcount.regions.list_regions import describe_regions
 from readcount.request.request import Link
 from readcount.samtools import check_versions
@@ -128,7 +128,7 @@ def find_reference(
                 return reference_of(fetched, request.of_sample, log)
         except RegionsError:
             raise
-        except InputError as error:
+        except FAULTS_OF_SAMPLE as error:
             fetched = not_counted(error)
         finally:
             remove_files(number, folder)
@@ -180,7 +180,7 @@ def count_samples(
     from_index, processes = reference.request.from_index, len(workers.processes)
     progress = Progress(sizes_of(bytes_of, from_index), log)
     together, alone = split_by_size(bytes_of, processes, from_index)
-    count = partial(count_in_one_process, write_reference(reference, folder / "reference"))
+    count = partial(count_in_one_process, write_reference(reference, folder))
     counted = chain(
         workers.results_of_few(
             count, fetch_ahead(files, together, folder, processes), 2 * processes

@@ -5,6 +5,7 @@ matrix of 500 samples by 300,000 windows.
 """
 
 import os
+import resource
 import shutil
 import sys
 import tempfile
@@ -13,13 +14,13 @@ from collections.abc import Callable, Iterator, Sequence
 from copy import deepcopy
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from benchmark.bams import CHROMOSOMES, bam_of_shape
 from benchmark.measure import run
-from benchmark.settings import BENCH, CORES, LATENCY, RATE, ROUNDS, SEED, show_progress
+from benchmark.settings import BENCH, CORES, LATENCY, RATE, ROUNDS, SEED
 from builders import index_of
 from cohort import CohortApplet, build_cohort_applet, copy_of_cohort_applet, links
 from dx_client import Applet, Dx, build_applet, copy_of_applet
@@ -43,7 +44,7 @@ from steps import ask, files_of
 
 # Reads of the file whose index is counted; the header has 3,366 sequences.
 INDEX_READS = int(os.environ.get("READS") or 2_000_000)
-INDEX_SAMPLES = (2, 42)
+INDEX_SAMPLES = (2, 22)
 SMALL_READS, SMALL_FILES, WINDOW = 200_000, 10, 10_000
 MATRIX_SAMPLES, MATRIX_WINDOWS = 500, 300_000
 
@@ -65,14 +66,26 @@ def copies(platform: LocalPlatform, file_id: str, names: Sequence[str]) -> list[
     return made
 
 
-def seconds_of(platform: LocalPlatform, applet_id: str, dx: Dx, inputs: dict[str, Any]) -> float:
-    """Runs a job to its end; returns the seconds from the start of its program."""
-    applet = CohortApplet(dx, applet_id)
-    done = applet.run(inputs)
+class Took(NamedTuple):
+    """What a job took: seconds from the start of its program, and of CPU time."""
+
+    wall: float
+    cpu: float
+
+
+def run_job(platform: LocalPlatform, applet_id: str, dx: Dx, inputs: dict[str, Any]) -> Took:
+    """Runs a job to its end. CPU time includes that of the commands that start and watch it."""
+    before = cpu_of_ended_processes()
+    done = CohortApplet(dx, applet_id).run(inputs)
     assert done.state == "done", done.log
     job = platform.jobs.by_id[done.job["id"]]
     assert job.started_running is not None
-    return (job.modified - job.started_running) / 1e3
+    return Took((job.modified - job.started_running) / 1e3, cpu_of_ended_processes() - before)
+
+
+def cpu_of_ended_processes() -> float:
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
 
 
 def on_the_platform() -> Iterator[str]:
@@ -93,23 +106,25 @@ def from_indexes(platform: LocalPlatform, dx: Dx, cohort: CohortApplet) -> Itera
     mappings = copies(platform, ids[0], [f"{name}.bam" for name in names])
     indexes = copies(platform, ids[1], [f"{name}.bam.bai" for name in names])
     platform.network = Network(RATE, LATENCY)
-    took = {}
-    for number in INDEX_SAMPLES:
-        inputs = {
-            "mappings": links(mappings[:number]),
-            "mappings_indexes": links(indexes[:number]),
-            "counts_from": "index",
-        }
-        took[number] = min(
-            seconds_of(platform, cohort.id, dx, inputs) for _ in range(max(1, ROUNDS // 2))
+    few, many = (
+        run_job(
+            platform,
+            cohort.id,
+            dx,
+            {
+                "mappings": links(mappings[:number]),
+                "mappings_indexes": links(indexes[:number]),
+                "counts_from": "index",
+            },
         )
-        show_progress(f"{number} samples from their indexes: {took[number]:.1f} s")
-    few, many = INDEX_SAMPLES
-    each = (took[many] - took[few]) / (many - few)
+        for number in INDEX_SAMPLES
+    )
+    more = INDEX_SAMPLES[1] - INDEX_SAMPLES[0]
     size = index_of(bam).stat().st_size
     yield (
-        f"| `counts_from=index`, BAI of {size / 1e6:.1f} MB, {many} samples "
-        f"| {took[many]:.1f} s | {each:.2f} s |"
+        f"| `counts_from=index`, BAI of {size / 1e6:.1f} MB, {INDEX_SAMPLES[1]} samples "
+        f"| {many.wall:.1f} s | {(many.wall - few.wall) / more:.2f} s "
+        f"| {(many.cpu - few.cpu) / more:.2f} s |"
     )
 
 
@@ -125,20 +140,21 @@ def by_records(
         indexes = copies(platform, ids[1], [f"{name}.bam.bai" for name in names])
         platform.network = Network(RATE, LATENCY)
         inputs = {"mappings": links(mappings), "mappings_indexes": links(indexes)}
-        together = seconds_of(platform, cohort.id, dx, inputs)
+        together = run_job(platform, cohort.id, dx, inputs).wall
         one = {
             "mappings_sorted_bam": links(mappings)[0],
             "mappings_sorted_bai": links(indexes)[0],
             "stream_bam": True,
             "report": False,
         }
-        nothing = seconds_of(platform, cohort.id, dx, {"counts_tables": links([table_of(dx)])})
-        alone = min(seconds_of(platform, single.id, dx, one) for _ in range(2))
+        tables = {"counts_tables": links([table_of(dx)])}
+        nothing = run_job(platform, cohort.id, dx, tables).wall
+        alone = min(run_job(platform, single.id, dx, one).wall for _ in range(2))
         expected = number * (alone - nothing)
         yield (
             f"| {number} BAMs of {reads:,} reads ({bam.stat().st_size / 1e6:,.0f} MB) "
             f"| {together:.1f} s | {together / number:.2f} s; alone {alone:.1f} s, "
-            f"{together / expected:.2f} of the sum without the start ({nothing:.1f} s) |"
+            f"{together / expected:.2f} of the sum without the start ({nothing:.1f} s) | |"
         )
 
 
@@ -198,9 +214,7 @@ def count_here(paths: Sequence[str]) -> None:
         files = [files_of(Path(path)) for path in paths]
         reference = reference_of(files[0], ask(windows=WINDOW), lambda line: None)
         store = ColumnStore(Path(folder) / "columns", len(reference.regions))
-        count = partial(
-            count_in_one_process, write_reference(reference, Path(folder) / "reference")
-        )
+        count = partial(count_in_one_process, write_reference(reference, Path(folder)))
         for number, result in workers.results_of_few(count, enumerate(files), 2 * CORES):
             assert isinstance(result, Counted), result
             store.add(number, np.array(result.records, np.int64))
@@ -239,16 +253,39 @@ def write_large_matrix() -> None:
         )
 
 
+# Seconds until a worker has started, and those that a sample takes from its index on 2 cores.
+START, FROM_INDEX = 180, 0.3
+# A sample of 1 GB by records on 2 cores, streamed.
+BY_RECORDS = 5.0
+
+
+def costs() -> Iterator[str]:
+    """Yields rows of a table: what many samples cost in jobs of their own, and in one."""
+    for samples in (500, 10_000):
+        for way, each in (("from indexes", FROM_INDEX), ("1 GB each, by records", BY_RECORDS)):
+            # A job for each on 2 cores, 100 at a time; or cohorts on 4 cores.
+            batch = samples * 2 * (START + each) / 3600
+            rounds = -(-samples // 100)
+            cells = [f"{rounds * (START + each) / 60:,.0f} min, {batch:,.0f} core-hours"]
+            for jobs in (1, 10):
+                seconds = START + samples * each / 2 / jobs + (2 * START if jobs > 1 else 0)
+                counting = samples * each * 2 / 3600
+                starts = 4 * START * (jobs + 2 if jobs > 1 else 1) / 3600
+                cells.append(f"{seconds / 60:,.0f} min, {starts + counting:,.1f}")
+            yield f"| {samples:,}, {way} | {' | '.join(cells)} |"
+
+
 def main() -> None:
     print(f"# Cohorts: {RATE / 1e6:,.0f} MB/s for each connection, {1e3 * LATENCY:,.0f} ms\n")
     parts: dict[str, Callable[[], Iterator[str]]] = {
-        "| job | wall | for each sample |\n| --- | ---: | ---: |": on_the_platform,
-        f"| {SMALL_FILES} BAMs of {SMALL_READS:,} reads in windows of {WINDOW:,} bases | wall |\n"
-        "| --- | ---: |": in_windows,
+        "| job | wall | for each sample | CPU |\n| --- | ---: | ---: | ---: |": on_the_platform,
+        f"| {SMALL_FILES} BAMs of {SMALL_READS:,} reads in windows of {WINDOW:,} bases | wall | CPU |\n"
+        "| --- | ---: | ---: |": in_windows,
         "| matrix | wall | size | memory of the parent |\n| --- | ---: | ---: | ---: |": (
             large_matrix
         ),
     }
+    parts["| samples | batch | one job | `subjobs=10` |\n| --- | ---: | ---: | ---: |"] = costs
     wanted = os.environ.get("PART")
     for heading, rows in parts.items():
         if wanted in (None, "", rows.__name__):

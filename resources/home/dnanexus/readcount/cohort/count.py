@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from readcount.counting.pool import Workers
 from readcount.counting.tasks import count_tasks, run_task
-from readcount.errors import NEW_INDEX, InputError, ReadCountError
+from readcount.errors import NEW_INDEX, InputError, ReadCountError, SamtoolsCrashedError
 from readcount.planning.costs import costs_for
 from readcount.planning.merge import merge_counts
 from readcount.planning.plan import plan_tasks
@@ -38,6 +38,10 @@ _INSTEAD = (
     (r"mappings_sorted_bam", "mappings"),
     (r"mappings_sorted_bai", "mappings_indexes"),
 )
+
+
+# What is wrong with a sample. Any other error is one of the worker, the network or the platform.
+FAULTS_OF_SAMPLE = (InputError, SamtoolsCrashedError)
 
 
 @dataclass(frozen=True)
@@ -123,10 +127,15 @@ def reference_of(files: InputFiles, request: Request, log: Log) -> Reference:
     return Reference(request, name, lengths, regions, counted, dict(header.aliases))
 
 
-def write_reference(reference: Reference, path: Path) -> Path:
-    """Writes what all samples share, for the processes of the Pool; returns the path."""
-    path.write_bytes(pickle.dumps(reference))
-    return path
+def write_reference(reference: Reference, folder: Path) -> Path:
+    """Writes what all samples share, for the processes of the Pool.
+
+    Returns:
+        The path, which no other one has: the processes keep what they have read.
+    """
+    with tempfile.NamedTemporaryFile(dir=folder, delete=False) as file:
+        pickle.dump(reference, file)
+    return Path(file.name)
 
 
 @lru_cache(maxsize=1)
@@ -160,7 +169,7 @@ def count_in_one_process(
             parts, filters = opened.alignments.parts, shared.request.filters
             counted = [run_task(parts, task, filters) for task in enumerate(opened.plan.tasks)]
             return number, _finish(opened, shared, counted)
-    except InputError as error:
+    except FAULTS_OF_SAMPLE as error:
         return number, not_counted(error)
 
 
@@ -177,7 +186,7 @@ def count_with_all_processes(
             numbers = range(len(opened.plan.tasks))
             counted = count_tasks(opened.plan, numbers, parts, filters, workers, log)
             return _finish(opened, reference, counted)
-    except InputError as error:
+    except FAULTS_OF_SAMPLE as error:
         return not_counted(error)
 
 
@@ -259,7 +268,7 @@ def _other_genome(name: str, reference: Reference, how: str) -> InputError:
     )
 
 
-def not_counted(error: InputError) -> NotCounted:
+def not_counted(error: ReadCountError) -> NotCounted:
     """Returns why a sample cannot be counted, in the words of a cohort."""
     return NotCounted(of_cohort(error.message), error.details)
 
