@@ -256,7 +256,7 @@ def write_large_matrix() -> None:
 # Seconds until a worker has started, and those that a sample takes from its index on 2 cores.
 START, FROM_INDEX = 180, 0.3
 # A sample of 1 GB by records on 2 cores, streamed.
-BY_RECORDS = 5.0
+BY_RECORDS = 6.0
 
 
 def costs() -> Iterator[str]:
@@ -279,7 +279,7 @@ def main() -> None:
     print(f"# Cohorts: {RATE / 1e6:,.0f} MB/s for each connection, {1e3 * LATENCY:,.0f} ms\n")
     parts: dict[str, Callable[[], Iterator[str]]] = {
         "| job | wall | for each sample | CPU |\n| --- | ---: | ---: | ---: |": on_the_platform,
-        f"| {SMALL_FILES} BAMs of {SMALL_READS:,} reads in windows of {WINDOW:,} bases | wall | CPU |\n"
+        f"| {SMALL_FILES} BAMs, {SMALL_READS:,} reads, windows of {WINDOW:,} bases | wall | CPU |\n"
         "| --- | ---: | ---: |": in_windows,
         "| matrix | wall | size | memory of the parent |\n| --- | ---: | ---: | ---: |": (
             large_matrix
