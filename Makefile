@@ -22,7 +22,7 @@ export BAM BAI PYTHON READS ROUNDS SEED CORES DRAWS RATE LATENCY RELEASE PART
 applet:
 	@find resources -name __pycache__ -type d -prune -exec rm -rf {} +
 
-help: ## list the goals
+help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 16
 
 setup: $(INSTALLED) ## install what run and lint need: samtools, and a virtual environment
@@ -64,7 +64,7 @@ test-bare: ## as root: the README's commands on a bare Debian (RELEASE=bookworm 
 test-dnanexus: $(INSTALLED_FOR_REPORT) ## run the end-to-end tests in the project that dx has selected
 	@pytest -c test/pytest.ini test/end_to_end --dnanexus
 
-bench: $(INSTALLED) ## measure the counting beside other ways (READS=6000000 ROUNDS=5)
+bench: $(INSTALLED) ## benchmark against other tools (READS=6000000 ROUNDS=5)
 	@python -m benchmark
 
 bench-calls: $(INSTALLED) ## list a job's requests, at 100 ms each (BEFORE=folder of an earlier version)
@@ -89,12 +89,13 @@ validate: $(INSTALLED) ## simulate samples and print what the cohort's statistic
 
 check: lint test ## lint and test
 
-lint: $(INSTALLED) ## check style and types
+lint: $(INSTALLED) ## check style, types and spelling
+	codespell
 	ruff check
 	ruff format --check
 	mypy
 
-format: $(INSTALLED) ## bring the code into its one format
+format: $(INSTALLED) ## format the code
 	ruff check --fix
 	ruff format
 

@@ -127,9 +127,9 @@ def test_a_cram_gives_what_its_bam_gives(applet: Applet, bam: Path) -> None:
         ("require_flags=PAIRD", "require_flags: unknown flag in 'PAIRD'"),
         ("exclude_flags=70000", "exclude_flags: '70000' is too large"),
         ("read_groups=lane3", "read_groups: sample.bam has no read group 'lane3'"),
-        ("regions=chr9", "regions: 'chr9' is on 'chr9', which is not a reference sequence"),
-        ("regions=chr1:1-10001", "regions: 'chr1:1-10001' ends after the end of chr1"),
-        ("output_prefix=a/b", "output_prefix: 'a/b' cannot begin a file name"),
+        ("regions=chr9", "regions: 'chr9' refers to 'chr9', which is not in the header"),
+        ("regions=chr1:1-10001", "regions: 'chr1:1-10001' extends beyond the end of chr1"),
+        ("output_prefix=a/b", "output_prefix: 'a/b' is not a valid file name prefix"),
     ],
 )
 def test_a_wrong_value_fails_the_job_and_leaves_nothing(
@@ -156,7 +156,7 @@ def test_a_wrong_flag_is_refused_before_anything_is_downloaded(applet: Applet, b
             "line 2: a BED line has at least three columns (reference sequence, start, end), found",
         ),
         ("chr1\t9\t9\n", "line 1: 'chr1 9 9' is empty"),
-        ("1\t0\t9\n", "line 1: '1 0 9' is on '1', which is not a reference sequence"),
+        ("1\t0\t9\n", "line 1: '1 0 9' refers to '1', which is not in the header"),
     ],
 )
 def test_a_wrong_line_of_a_bed_file_is_named(

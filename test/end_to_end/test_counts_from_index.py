@@ -37,7 +37,7 @@ def test_the_count_file_is_that_of_the_records(applet: Applet, tmp_path: Path, k
     ("options", "words"),
     [
         (["exclude_flags=DUP"], "'index' cannot be combined with exclude_flags"),
-        (["regions=chr1:1-5"], "no number for 'chr1:1-5'"),
+        (["regions=chr1:1-5"], "no count for 'chr1:1-5'"),
         (["windows=100", "subjobs=3"], "'index' cannot be combined with windows, subjobs"),
     ],
 )

@@ -86,8 +86,8 @@ def test_without_an_index_no_file_is_streamed(applet: Applet, bam: Path, how: st
     run = applet.run(bam, None, how)
     assert run.failure == (
         "AppError",
-        f"{how.partition('=')[0]}: a file that is streamed needs an index. Give "
-        "mappings_sorted_bai, or leave this input out.",
+        f"{how.partition('=')[0]}: streaming requires an index. Provide "
+        "mappings_sorted_bai, or omit this input.",
     )
 
 

@@ -113,7 +113,7 @@ def test_what_the_index_has_no_number_for_is_refused_before_a_download(
 
 @pytest.mark.parametrize("given", [{"counts_from": "header"}, {"counts_from": "index"}])
 def test_another_choice_and_a_missing_index_are_refused(given: dict[str, Any]) -> None:
-    with pytest.raises(InputError, match=r"counts_from: 'header' is|'index' needs an") as refused:
+    with pytest.raises(InputError, match=r"counts_from: 'header' is|'index' requires an") as refused:
         Request(LINK, **given)
     assert is_a_known_message(str(refused.value), "AppError")
 
@@ -122,9 +122,9 @@ def test_whole_sequences_may_be_named(tmp_path: Path) -> None:
     files = files_of(make_bam(tmp_path, READS))
     named = ask(counts_from="index", regions=["chr2", "HLA-A*01:01"])
     assert counts_of(files, named) == {"chr2": 9, "HLA-A*01:01": 2}
-    assert "no number for 'chr1:5-'" in refusal_of(files, replace(named, regions=["chr1:5"]))
+    assert "no count for 'chr1:5-'" in refusal_of(files, replace(named, regions=["chr1:5"]))
     spans = ["chr2", "{HLA-A*01:01}:7-9"]
-    assert "no number for 'HLA-A*01:01:7-9'" in refusal_of(files, replace(named, regions=spans))
+    assert "no count for 'HLA-A*01:01:7-9'" in refusal_of(files, replace(named, regions=spans))
 
 
 def test_an_index_without_statistics_is_refused(tmp_path: Path) -> None:
@@ -234,6 +234,6 @@ def test_the_outputs_say_where_the_counts_are_from(tmp_path: Path) -> None:
     assert '# counts_from: "index"\n' in format_multiqc(result, "sample")
     assert "counts_from" not in format_multiqc(by_records, "sample")
     page = format_report(result, "sample.bam", "sample")
-    assert "records, by the index</div>" in page
+    assert "records (from the index)</div>" in page
     assert "the other records were not counted" in page
     assert isinstance(result.verified, VerifiedCounts)

@@ -211,7 +211,7 @@ FAULTS: dict[str, tuple[Bins, str]] = {
     ),
     "a bin of no level": (with_bin(4681, (37449, 0, blocks(10, 20))), "a bin that does not exist"),
     "a bin without a chunk": (with_bin(4681, (4681, 0, ())), "offsets are not those"),
-    "a bin twice": (with_bin(4683, (4682, 0, blocks(35, 45))), "it has a bin twice"),
+    "a bin twice": (with_bin(4683, (4682, 0, blocks(35, 45))), "it contains a bin twice"),
     "a bin lost": (ENTRY._replace(bins=[*ENTRY.bins[:1], *ENTRY.bins[2:]]), "it skips"),
     "a chunk that ends early": (with_bin(4682, (4682, 0, blocks(20, 29))), "it skips"),
     "a chunk that begins late": (with_bin(4683, (4683, 0, blocks(36, 45))), "it skips"),
@@ -222,7 +222,10 @@ FAULTS: dict[str, tuple[Bins, str]] = {
     "a linear index that is short": (ENTRY._replace(linear=blocks(10, 20, 30)), "ends before"),
     "a linear index that is late": (ENTRY._replace(linear=blocks(10, 21, 30, 45)), "skips"),
     "one that falls": (ENTRY._replace(linear=blocks(10, 20, 30, 29)), "is not in order"),
-    "one that leads elsewhere": (ENTRY._replace(linear=blocks(10, 20, 9, 45)), "leads elsewhere"),
+    "one that leads elsewhere": (
+        ENTRY._replace(linear=blocks(10, 20, 9, 45)),
+        "points outside its records",
+    ),
     "one of a CSI that is late": (
         Bins(14, 6, [(37449, 10 << 16, blocks(9, 20))], (), blocks(9, 20)),  # type: ignore[arg-type]
         "skips",

@@ -20,7 +20,7 @@ from readcount.text import shorten
 # Parts of a bar that a reader can still distinguish: chromosomes 1 to 22, X, Y and M.
 MAX_PARTS = 25
 OTHER = "all other"
-UNPLACED_PART = "without a place"
+UNPLACED_PART = "unplaced"
 # Of a heading.
 MAX_TEXT_LENGTH = 200
 

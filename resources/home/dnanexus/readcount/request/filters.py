@@ -91,13 +91,13 @@ def make_filters(
     """
     if not 0 <= min_mapping_quality <= MAX_MAPPING_QUALITY:
         raise InputError(
-            f"min_mapping_quality: {min_mapping_quality} is not a mapping quality. Give a number "
+            f"min_mapping_quality: {min_mapping_quality} is not a mapping quality. Use a number "
             f"from 0 to {MAX_MAPPING_QUALITY}."
         )
     for name in read_groups:
         if not re.fullmatch(r"[ -~]+", name):
             raise InputError(
-                f"read_groups: {shorten(repr(name), 80)} cannot be the ID of a read group. Give "
+                f"read_groups: {shorten(repr(name), 80)} is not a valid read group ID. Use "
                 "the ID of an @RG line of the header ('samtools view -H' shows them)."
             )
     return Filters(

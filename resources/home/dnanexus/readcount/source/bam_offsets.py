@@ -87,7 +87,7 @@ def record_offsets(bins: BinColumns) -> RecordOffsets | None:
     for offsets in (bins.linear, lows):
         known = offsets[offsets != 0]
         if len(known) and not begin <= int(known.min()) <= int(known.max()) < end:
-            raise ValueError("its linear index leads elsewhere")
+            raise ValueError("its linear index points outside its records")
         if (known[:-1] > known[1:]).any():
             raise ValueError("its linear index is not in order")
     highs = np.minimum.accumulate(begins[::-1])[::-1]
@@ -108,7 +108,7 @@ def _in_order(bins: BinColumns) -> tuple[Ints, Offsets, Offsets]:
     if (levels > depth).any() or (bins.chunks == 0).any():
         raise ValueError("it has a bin that does not exist")
     if len(distinct(bins.numbers)) < len(bins.numbers):
-        raise ValueError("it has a bin twice")
+        raise ValueError("it contains a bin twice")
     of_bins = np.cumsum(bins.chunks) - bins.chunks
     firsts = np.minimum.reduceat(bins.begins, of_bins)
     lasts = np.maximum.reduceat(bins.ends, of_bins)

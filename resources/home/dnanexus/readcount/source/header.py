@@ -215,8 +215,8 @@ def check_read_groups(header: Header, filters: Filters, name: str) -> None:
         known = shorten(", ".join(header.read_groups) or "none", 160)
         known = known.encode(errors="backslashreplace").decode()
         raise InputError(
-            f"read_groups: {name} has no read group {shorten(repr(unknown[0]), 60)}. Give the ID "
-            f"of an @RG line of its header; it has: {known}."
+            f"read_groups: {name} has no read group {shorten(repr(unknown[0]), 60)} in its "
+            f"header. Use one of: {known}."
         )
 
 
