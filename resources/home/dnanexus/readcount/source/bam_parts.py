@@ -60,6 +60,12 @@ class BamParts:
         write_all(pipe, END_OF_FILE)
 
     def _send_part(self, part: Part, only: Span | None, pipe: int) -> None:
+        """Sends the records of a part, and looks at those beside its ends.
+
+        blocks  |----------|----------|----------|----------|
+        part         [------------------------------)
+        sent         {rest}|----------|----------|{begin}       {}: in blocks of their own
+        """
         first, last = part.begin.offset >> 16, part.end.offset >> 16
         # What ends where the first block begins is in a block before.
         before = LOOKBACK_BYTES if part.begin.before is not None else 0
