@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 
 from builders import Read, make_bam, write_bam
 from readcount.formats.bam_index import (
-    INTERVAL,
     ContigIndex,
     IndexFormatError,
     read_index,
 )
+from strategies import INTERVAL
 
 pytestmark = pytest.mark.samtools
 

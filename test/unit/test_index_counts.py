@@ -113,7 +113,9 @@ def test_what_the_index_has_no_number_for_is_refused_before_a_download(
 
 @pytest.mark.parametrize("given", [{"counts_from": "header"}, {"counts_from": "index"}])
 def test_another_choice_and_a_missing_index_are_refused(given: dict[str, Any]) -> None:
-    with pytest.raises(InputError, match=r"counts_from: 'header' is|'index' requires an") as refused:
+    with pytest.raises(
+        InputError, match=r"counts_from: 'header' is|'index' requires an"
+    ) as refused:
         Request(LINK, **given)
     assert is_a_known_message(str(refused.value), "AppError")
 

@@ -14,14 +14,14 @@ from builders import Read, write_bam
 from fuzz import bgzf
 from messages import is_a_known_message
 from readcount.errors import MESSAGE_LENGTH, InputError
-from readcount.formats.bam_index import INTERVAL, Bins, read_index
+from readcount.formats.bam_index import Bins, read_index
 from readcount.formats.bam_record import LAST_POSITION, last_record, record_at, record_before
 from readcount.formats.bgzf import BlockError, last_blocks, stored_blocks
 from readcount.planning.costs import Costs
 from readcount.source.bam_offsets import record_offsets
 from readcount.verification.verify import verify
 from steps import ask, count_here, files_of, opened, planned
-from strategies import COUNTED, LOOKED_AT, Case, cases, examples
+from strategies import COUNTED, INTERVAL, LOOKED_AT, Case, cases, examples
 
 pytestmark = pytest.mark.samtools
 

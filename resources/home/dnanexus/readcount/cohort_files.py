@@ -27,7 +27,8 @@ from readcount.platform_files import (
     streaming_url,
 )
 from readcount.request.request import Link
-from readcount.source.files import InputFiles, streamed_files
+from readcount.source.files import InputFiles, input_files
+from readcount.source.readers import StreamedFile
 
 MAPPINGS, INDEXES = "mappings", "mappings_indexes"
 # Calls of the API and transfers at a time; the platform takes 200 calls a second.
@@ -69,7 +70,8 @@ class CohortFiles:
         try:
             url = streaming_url(mappings)
             path = str(download_input(index, _folder_of(number, folder)))
-            files = streamed_files(url, mappings.local_name, mappings.size, path)
+            streamed = StreamedFile(mappings.local_name, mappings.size, url)
+            files = input_files(streamed, path)
         except InputError as error:
             return not_counted(error)
         return replace(files, bed=self.bed)

@@ -20,8 +20,6 @@ Offsets = NDArray[np.uint64]
 
 # A BAI holds no positions from here on (SAM specification, section 5.1.1); nor does a tabix index.
 MAX_LENGTH = 1 << 29
-# Positions that share an entry of a BAI's linear index (SAM specification, section 5.1.3).
-INTERVAL = 1 << 14
 # Positions in the smallest bins, as a power of 2, and the levels above (section 5.1.1).
 BAI_SHIFT, BAI_DEPTH = 14, 5
 
@@ -127,6 +125,7 @@ class BamIndex(NamedTuple):
         unplaced: records without a position; None where the index does not say.
         data: the index, decompressed.
         starts: where in data the bins of each sequence begin.
+        bin_ends: where they end, and the linear index of a BAI begins.
         csi: whether it is a CSI.
         shift: positions in the smallest bins, as a power of 2.
         depth: levels above these.
@@ -136,6 +135,7 @@ class BamIndex(NamedTuple):
     unplaced: int | None
     data: bytes
     starts: list[int]
+    bin_ends: list[int]
     csi: bool
     shift: int
     depth: int
@@ -170,10 +170,6 @@ class BamIndex(NamedTuple):
         for found in np.flatnonzero(~is_bin).tolist():
             bounds = int(begins[before[found]]), int(ends[before[found]])
         is_chunk = np.repeat(is_bin, sizes)
-        linear = np.zeros(0, np.uint64)
-        if not self.csi:
-            (intervals,) = _COUNT.unpack_from(data, at)
-            linear = np.frombuffer(data, "<u8", intervals, at + _COUNT.size)
         return BinColumns(
             self.shift,
             self.depth,
@@ -182,9 +178,17 @@ class BamIndex(NamedTuple):
             sizes[is_bin],
             begins[is_chunk],
             ends[is_chunk],
-            linear,
+            self.linear(tid),
             bounds,
         )
+
+    def linear(self, tid: int) -> Offsets:
+        """Returns the linear index of a reference sequence, as it is; nothing of a CSI."""
+        if self.csi:
+            return np.zeros(0, np.uint64)
+        at = self.bin_ends[tid]
+        (intervals,) = _COUNT.unpack_from(self.data, at)
+        return np.frombuffer(self.data, "<u8", intervals, at + _COUNT.size)
 
     def bins(self, tid: int) -> Bins:
         """Returns the same with a tuple for each bin, for few of them."""
@@ -234,10 +238,11 @@ def _read_index(data: bytes) -> BamIndex:
         at = 16 + size
     (contigs,) = _COUNT.unpack_from(data, at)
     at += _COUNT.size
-    entries, starts = [], []
+    entries, starts, bin_ends = [], [], []
     for _ in range(contigs):
         starts.append(at)
         entry, at = _summary(data, at, _CSI_BIN if csi else _BAI_BIN, depth)
+        bin_ends.append(at)
         if not csi:
             at += _COUNT.size + 8 * _COUNT.unpack_from(data, at)[0]
         entries.append(entry)
@@ -247,7 +252,7 @@ def _read_index(data: bytes) -> BamIndex:
     if len(data) - at not in (0, 8):
         raise IndexFormatError(f"{len(data) - at} bytes follow after its end")
     unplaced = int.from_bytes(data[at:], "little") if len(data) > at else None
-    return BamIndex(entries, unplaced, data, starts, csi, shift, depth)
+    return BamIndex(entries, unplaced, data, starts, bin_ends, csi, shift, depth)
 
 
 def _summary(data: bytes, at: int, layout: struct.Struct, depth: int) -> tuple[ContigIndex, int]:

@@ -128,14 +128,7 @@ def _add_plain_lines(
 ) -> bool:
     """Adds the intervals of lines that are all valid and have the same number of columns.
 
-    Args:
-        regions: what to add them to.
-        text: lines with tabs between columns, without the end of the last one.
-        lengths: of the reference sequences in bases, by name.
-        aliases: names of reference sequences by their alternative names.
-
-    Returns:
-        Whether they were added; if not, each line has to be looked at.
+    Returns whether they were added; if not, each line has to be looked at.
     """
     columns = _columns(text)
     if columns is None or not len(columns.starts) == len(columns.ends) == len(columns.contig_ids):
@@ -152,7 +145,7 @@ def _add_plain_lines(
     most = np.array([lengths[sequence.contig] for sequence in sequences])[columns.contig_ids]
     if not (np.all(starts < ends) and np.all(ends <= most)):
         return False
-    tids = np.array([regions.tid_of(one.contig) for one in sequences])[columns.contig_ids]
+    tids = np.array([regions.tid_of[one.contig] for one in sequences])[columns.contig_ids]
     given = [sequence.alias for sequence in sequences]
     if any(given):
         given = [given[contig_id] for contig_id in columns.contig_ids.tolist()]

@@ -80,12 +80,12 @@ class BamLayout:
         """Returns offsets at which a record of a stretch begins by the index; see Layout."""
         if stretch.tid == NO_SEQUENCE:
             return ()
-        bins = self.index.columns(stretch.tid)
-        known = bins.linear if len(bins.linear) > 1 else bins.begins
-        found: list[int] = np.unique(
-            known[(known > stretch.begin) & (known < stretch.end)]
-        ).tolist()
-        return found
+        known = self.index.linear(stretch.tid)
+        if len(known) < 2:
+            known = self.index.columns(stretch.tid).begins
+        within = known[(known > stretch.begin) & (known < stretch.end)]
+        cuts: list[int] = np.unique(within).tolist()
+        return cuts
 
     def places(self, spans: SpanColumns) -> SpanPlaces:
         """Returns where the records are that may overlap some spans; see Layout."""
