@@ -48,7 +48,7 @@ def test_failed_samples_come_first_with_their_messages_then_those_that_differ() 
         " times the usual share (log2 ",
         "MT per autosome: ",
         "Records per Mb: ",
-        "Spread: ",
+        "Spread of the shares: ",
     ):
         assert words in section
     assert "bad." not in re.sub("That a sample differs does not say that it is bad.", "", section)

@@ -265,6 +265,7 @@ def format_cohort_report(
         profiles=profiles_of(statistics, names),
         headings=headings_of(statistics),
         parts=list(parts_of(statistics, counted, names)),
+        part_size=MAX_ROWS_OF_PART,
         with_names=len(counted) <= MAX_WITH_NAMES,
         label_length=LABEL_LENGTH,
         width=WIDTH,
@@ -310,7 +311,7 @@ def _reason(statistics: Statistics, sample: int, column: str) -> str:
         call = f"; sex chromosomes: {calls}" if calls else ""
         return f"{NAMES[column]}: {value:.2f}, usual {usual:.2f}{call}"
     if column == "spread":
-        return f"Spread: {value:.3g}, usual {usual:.3g} (shares along the genome vary by that)"
+        return f"Spread of the shares: {value:.3g}, usual {usual:.3g}"
     if column.startswith("pc"):
         return f"{NAMES[column]}: {value:.2f}, usual {usual:.2f}"
     return f"{NAMES[column]}: {number_text(value)}, usual {number_text(usual)}"
@@ -604,10 +605,17 @@ def _pairs(begins: Sequence[int], end: int) -> list[tuple[int, int]]:
 
 @dataclass(frozen=True)
 class Cell:
-    """A cell of the table: what is to be read, and what to sort by if that is not the same."""
+    """A cell of the table.
+
+    Attributes:
+        text: what is to be read.
+        value: what to sort by, if that is another.
+        is_text: whether it is not a number.
+    """
 
     text: str
     value: str = ""
+    is_text: bool = False
 
 
 def headings_of(statistics: Statistics) -> list[tuple[str, bool]]:
@@ -645,9 +653,10 @@ def _cells(statistics: Statistics, name: str, texts: Sequence[str]) -> Iterator[
             shift = statistics.shift_of(at)
             yield Cell(text or UNKNOWN, f"{abs(shift[1]):.4f}" if shift else UNKNOWN)
         elif name == "differs":
-            yield Cell(", ".join(NAMES[column] for column in statistics.differs[at]))
+            columns = ", ".join(NAMES[column] for column in statistics.differs[at])
+            yield Cell(columns, is_text=True)
         elif name in FORMAT:
             value = float(statistics.values[name][at])
             yield Cell(f"{value:,.0f}" if abs(value) >= 1000 else text or UNKNOWN)
         else:
-            yield Cell(text)
+            yield Cell(text, is_text=True)
