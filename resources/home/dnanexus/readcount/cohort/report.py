@@ -386,10 +386,10 @@ def scatter_of_copies(statistics: Statistics, names: Sequence[str]) -> Scatter |
             names, x.tolist(), y.tolist(), statistics.sex_chromosomes, strict=True
         )
     ]
-    labelled = {"copies_x", "copies_y"}
-    return _scatter(
-        statistics, names, (x, y), ("Copies of X", "Copies of Y"), titles, places, labelled
-    )
+    axes = ("Copies of X", "Copies of Y")
+    if not statistics.genome:
+        axes = ("X, relative to the cohort", "Y, relative to the cohort")
+    return _scatter(statistics, names, (x, y), axes, titles, places, {"copies_x", "copies_y"})
 
 
 def scatter_of_components(statistics: Statistics, names: Sequence[str]) -> Scatter | None:
@@ -618,10 +618,17 @@ class Cell:
     is_text: bool = False
 
 
+def columns_of(statistics: Statistics) -> dict[str, list[str]]:
+    """Returns the columns of the table that have values; first that by which samples differ."""
+    columns = statistics.columns()
+    differs = {"differs": columns.pop("differs")} if len(statistics.differs) else {}
+    return differs | {name: texts for name, texts in columns.items() if any(texts)}
+
+
 def headings_of(statistics: Statistics) -> list[tuple[str, bool]]:
     """Returns the headings of the statistics' columns, and whether they are text."""
     texts = {"sex_chromosomes", "differs"}
-    return [(NAMES[column], column in texts) for column in statistics.columns()]
+    return [(NAMES[column], column in texts) for column in columns_of(statistics)]
 
 
 def parts_of(
@@ -629,7 +636,7 @@ def parts_of(
 ) -> Iterator[list[tuple[str, str, list[Cell]]]]:
     """Yields the parts of the table: name, note and cells of each sample that was counted."""
     columns = [
-        list(_cells(statistics, name, texts)) for name, texts in statistics.columns().items()
+        list(_cells(statistics, name, texts)) for name, texts in columns_of(statistics).items()
     ]
     for start in range(0, len(counted), MAX_ROWS_OF_PART):
         yield [
