@@ -226,14 +226,6 @@ def test_samples_without_records_and_matrices_without_samples_have_empty_values(
     assert its.columns()["records_per_mb"] == ["", "", ""]
 
 
-def test_samples_that_failed_have_empty_cells() -> None:
-    its = statistics_of_cohort(2)
-    rows = its.columns_of_rows([False, True, False, True])
-    assert rows["sex_chromosomes"] == ["", XY, "", XX]
-    assert {len(column) for column in rows.values()} == {4}
-    assert rows.keys() == its.columns().keys()
-
-
 def test_a_matrix_of_other_regions_is_refused() -> None:
     with pytest.raises(ValueError, match="24 rows of counts for 25 regions"):
         of_counts(np.ones((24, 3), np.int64), whole_chromosomes())

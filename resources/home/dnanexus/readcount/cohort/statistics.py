@@ -6,8 +6,7 @@ Call `statistics_of(regions, blocks, samples)`:
 - `blocks` returns an iterator over blocks of rows: integers, a row for each region, a column for
   each sample that was counted. It is called once, and blocks are read once and not kept.
 
-`Statistics.columns_of_rows(counted)` are the columns of the samples' table as text. Statistics
-say that a sample differs, never why: contamination, swaps and relatives need alleles.
+`Statistics.columns()` are the columns of the samples' table as text. Statistics say that a sample differs, never why: contamination, swaps and relatives need alleles.
 
 Definitions
 -----------
@@ -143,18 +142,6 @@ class Statistics:
         texts["largest_shift"] = [f"{its[0]} {its[1]:+.2f}" if its else "" for its in shifts]
         texts["differs"] = [",".join(names) for names in self.differs]
         return {name: texts[name] for name in COLUMNS if name in texts}
-
-    def columns_of_rows(self, counted: Sequence[bool]) -> dict[str, list[str]]:
-        """Returns the columns with an empty cell for each sample that was not counted.
-
-        Args:
-            counted: whether each sample was, in the order of the table.
-        """
-        spread = {}
-        for name, texts in self.columns().items():
-            left = iter(texts)
-            spread[name] = [next(left) if its else "" for its in counted]
-        return spread
 
 
 COLUMNS = (
