@@ -6,7 +6,8 @@ Call `statistics_of(regions, blocks, samples)`:
 - `blocks` returns an iterator over blocks of rows: integers, a row for each region, a column for
   each sample that was counted. It is called once, and blocks are read once and not kept.
 
-`Statistics.columns()` are the columns of the samples' table as text. Statistics say that a sample differs, never why: contamination, swaps and relatives need alleles.
+`Statistics.columns()` are the columns of the samples' table as text. Statistics say that a sample
+differs, never why: contamination, swaps and relatives need alleles.
 
 Definitions
 -----------
