@@ -46,7 +46,7 @@ def test_samples_have_general_statistics_and_a_dot_each(tmp_path: Path, samples:
         assert float(row["copies_x"]) == pytest.approx(float(columns["copies_x"][at]))
         assert row["sex_chromosomes"] == columns["sex_chromosomes"][at]
     report = (tmp_path / "out" / "multiqc_report.html").read_text()
-    assert "samtools_count: copies of X and Y" in report
+    assert "Copies of X and Y" in report
 
 
 def test_samples_whose_values_are_not_known_do_not_hide_the_others(tmp_path: Path) -> None:

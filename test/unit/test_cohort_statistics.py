@@ -21,10 +21,12 @@ from validation.cases import (
     alone,
     calls_of_other_genome,
     in_cohorts,
+    ordinary,
     wrong,
 )
 from validation.simulation import (
     GRCH38,
+    Truth,
     counts_in_windows,
     counts_of,
     whole_chromosomes,
@@ -101,6 +103,16 @@ def test_no_sample_is_called_wrong(case: Case) -> None:
 @pytest.mark.parametrize("case", CASES[4:16], ids=lambda case: case.name)
 def test_from_a_tenth_of_a_genome_on_ordinary_samples_are_called(case: Case) -> None:
     assert alone(case, 5, np.random.default_rng(27))[case.right] >= 3
+
+
+@pytest.mark.parametrize("males", [0, 1, 3, 7, 15, 97, 100])
+def test_sex_chromosomes_are_called_in_cohorts_of_any_composition(males: int) -> None:
+    random = np.random.default_rng(males)
+    truths = [ordinary(Truth(1, 1) if at < males else Truth(2, 0), random) for at in range(100)]
+    its = of_counts(counts_of(truths, random), whole_chromosomes())
+    assert its.sex_chromosomes == [XY] * males + [XX] * (100 - males)
+    few = {*range(males)} if males < 5 else {*range(males, 100)} if males > 95 else set()
+    assert differing(its).keys() == few
 
 
 @pytest.mark.parametrize("genome", OTHER_GENOMES, ids=lambda genome: genome.name)

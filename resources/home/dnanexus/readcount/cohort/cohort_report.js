@@ -57,12 +57,10 @@ for (const svg of document.querySelectorAll("svg.dots[role=group]")) {
   });
 }
 
-const heat = document.getElementById("heat");
-const shiftsOf = document.getElementById("heat-shifts");
-if (heat && shiftsOf) {
-  const { names, chromosomes } = JSON.parse(document.getElementById("heat-values").textContent);
-  const shifts = JSON.parse(shiftsOf.textContent);
-  const plot = heat.parentElement;
+for (const data of document.querySelectorAll("script[type='application/json']")) {
+  const { names, chromosomes, shifts } = JSON.parse(data.textContent);
+  const plot = data.parentElement;
+  const heat = plot.querySelector("svg");
   heat.addEventListener("pointermove", (event) => {
     const box = heat.getBoundingClientRect();
     const at = (value, size, number) =>
@@ -70,7 +68,7 @@ if (heat && shiftsOf) {
     const row = at(event.clientY - box.top, box.height, names.length);
     const column = at(event.clientX - box.left, box.width, chromosomes.length);
     const shift = shifts[row][column];
-    const times = shift === null ? "no value" : `${(2 ** (shift / 100)).toFixed(2)} times`;
+    const times = shift === null ? "not compared" : `${(2 ** (shift / 100)).toFixed(2)} times`;
     const text = `${names[row]}, ${chromosomes[column]}: ${times}`;
     showTip(plot, text, event.clientX - box.left, event.clientY - box.top);
   });

@@ -136,38 +136,42 @@ class _Cutoffs:
     over: float = MAX_OVER
 
 
-def _cutoffs(copies: Copies) -> _Cutoffs:
-    """Returns the cut-offs from the cohort, as far as it has enough samples of a group.
+def _cutoffs(copies: Copies) -> tuple[_Cutoffs, _Cutoffs]:
+    """Returns the cut-offs for samples without Y, and for those with Y.
 
-    A group's median is used if it is near what the fixed cut-offs say.
+    They are those of the cohort if it has enough samples of the group, with a median that is near
+    whole numbers; else the fixed ones.
     """
     if int((copies.group >= 0).sum()) < MIN_FOR_CUTOFFS:
-        return _Cutoffs()
-    found: dict[str, float] = {}
-    off_x, off_y = [], []
+        return _Cutoffs(), _Cutoffs()
+    without: dict[str, float] = {}
+    with_y: dict[str, float] = {}
+    off_x, off_y = [MIN_OFF], [MIN_OFF]
     for group in (0, 1):
         its = copies.group == group
         if int(its.sum()) < MIN_FOR_DIFFERS:
             continue
         x, y = float(median(copies.x[its])), float(median(copies.y[its]))
         if abs(x - 2) < 0.3 and y < 0.3:
-            found |= {"x2": x, "y0": y}
+            without = {"x2": x, "x1": x / 2, "y0": y}
         elif abs(x - 1) < 0.2 and 0.4 < y < 1.5:
-            found |= {"x1": x, "y1": y}
+            with_y = {"x1": x, "x2": 2 * x, "y1": y}
         else:
             continue
-        off_x.append(float(deviation(copies.x[its])))
-        off_y.append(float(deviation(copies.y[its])) / (y if y > 0.4 else 1))
-    if not found:
-        return _Cutoffs()
-    found.setdefault("x1", found.get("x2", 2) / 2)
-    found.setdefault("x2", found["x1"] * 2)
-    found |= {
-        "off_x": min(max(DEVIATIONS * max(off_x), MIN_OFF), MAX_OFF_IN_COHORT),
-        "off_y": min(max(DEVIATIONS * max(off_y), MIN_OFF), MAX_OFF_IN_COHORT),
+        off_x.append(DEVIATIONS * float(deviation(copies.x[its])))
+        off_y.append(DEVIATIONS * float(deviation(copies.y[its])) / (y if with_y else 1))
+    if without and with_y:
+        both = {"x1": with_y["x1"], "x2": without["x2"], "y0": without["y0"], "y1": with_y["y1"]}
+        without = with_y = both
+    limits = {
+        "off_x": min(max(off_x), MAX_OFF_IN_COHORT),
+        "off_y": min(max(off_y), MAX_OFF_IN_COHORT),
         "over": MAX_OFF,
     }
-    return _Cutoffs(**found)
+    return (
+        _Cutoffs(**without, **limits) if without else _Cutoffs(),
+        _Cutoffs(**with_y, **limits) if with_y else _Cutoffs(),
+    )
 
 
 def sex_chromosomes_of(
@@ -178,7 +182,8 @@ def sex_chromosomes_of(
     The copies have to be whole numbers, from MAX_OFF less to MAX_OVER more, with what may be
     wrong by chance (three standard errors of the count) and by unevenness (the robust deviation of
     the autosomes). With MIN_FOR_CUTOFFS samples, what one or two copies look like is the median
-    of the samples with that many, and unevenness is that against the cohort.
+    of the samples with that many, if there are MIN_FOR_DIFFERS, and unevenness is that against the
+    cohort.
 
     Unclear are mixtures and contamination, cells without Y in a part of the sample, other mosaics,
     deletions and duplications, and data that are too few or not those of whole genomes. Exome,
@@ -189,27 +194,44 @@ def sex_chromosomes_of(
         return [""] * samples
     if layout.assembly is None or layout.autosomes < MIN_AUTOSOMES:
         return [UNCLEAR] * samples
-    cutoffs = _cutoffs(copies)
     uneven = deviation(np.log2(density[: layout.autosomes] / typical).T)
-    alone = cutoffs == _Cutoffs()
-    varies = uneven if alone else deviation(shifts.T)
+    against_cohort = deviation(shifts.T)
+    without, with_y = _cutoffs(copies)
+    calls = np.where(
+        copies.y < (without.y0 + with_y.y1) / 2,
+        _calls(copies, without, uneven, against_cohort),
+        _calls(copies, with_y, uneven, against_cohort),
+    )
+    return [str(call) for call in calls]
+
+
+def _calls(
+    copies: Copies, cutoffs: _Cutoffs, uneven: Floats, against_cohort: Floats
+) -> NDArray[np.str_]:
+    """Returns what all samples are by some cut-offs.
+
+    Args:
+        copies: of each sample.
+        cutoffs: to be used for all of them.
+        uneven: robust deviation of the autosomes' records per base (log2).
+        against_cohort: the same after division by the cohort's median.
+    """
+    is_fixed = cutoffs == _Cutoffs()
     x = 1 + (copies.x - cutoffs.x1) / (cutoffs.x2 - cutoffs.x1)
     y = (copies.y - cutoffs.y0) / (cutoffs.y1 - cutoffs.y0)
-    if alone:
+    if is_fixed:
         # Some records of X are always taken for those of Y, so that 0 is not in the middle.
         y = np.where(y < MAX_OFF, 0, y)
-    error_x = copies.x_error + x * varies * np.log(2)
-    error_y = copies.y_error + np.abs(y) * varies * np.log(2)
+    varies = np.log(2) * (uneven if is_fixed else against_cohort)
     whole_x, whole_y = np.round(x), np.round(y)
-    clear = _is_near(x - whole_x, error_x, cutoffs.off_x, cutoffs.over)
-    clear &= _is_near(y - whole_y, error_y, cutoffs.off_y, cutoffs.over)
+    clear = _is_near(x - whole_x, copies.x_error + x * varies, cutoffs.off_x, cutoffs.over)
+    clear &= _is_near(y - whole_y, copies.y_error + np.abs(y) * varies, cutoffs.off_y, cutoffs.over)
     clear &= (uneven <= MAX_UNEVEN) & (whole_x >= 1) & (whole_y >= 0)
-    calls = np.select(
+    return np.select(
         [~clear, (whole_x == 2) & (whole_y == 0), (whole_x == 1) & (whole_y == 1)],
         [UNCLEAR, XX, XY],
         OTHER,
     )
-    return [str(call) for call in calls]
 
 
 def _is_near(away: Floats, error: Floats, off: float, over: float) -> NDArray[np.bool_]:

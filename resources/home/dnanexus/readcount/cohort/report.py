@@ -23,6 +23,7 @@ from typing import Protocol
 import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
+from numpy.typing import NDArray
 
 from readcount.cohort.layout import Floats
 from readcount.cohort.robust import median
@@ -164,14 +165,18 @@ class HeatMap:
 
     Attributes:
         chromosomes: names of the columns.
-        names: of the rows, in the order in which they are drawn.
+        samples: number of the rows.
+        names: of the rows; none if these are too many.
+        labelled: whether the names are to be seen beside the rows.
         levels: class and path of all cells of a colour; a cell is 10 wide and 10 high.
         row_height: in pixels.
         values: of the cells by row as JSON, in hundredths; null where it is not known.
     """
 
     chromosomes: Sequence[str]
+    samples: int
     names: Sequence[str]
+    labelled: bool
     levels: Sequence[tuple[str, str]]
     row_height: float
     values: str
@@ -256,10 +261,11 @@ def format_cohort_report(
         histogram=histogram_of(records) if len(counted) > MAX_BARS else None,
         sexes=scatter_of_copies(statistics, names),
         components=scatter_of_components(statistics, names),
-        heat_map=heat_map_of(statistics, names),
+        heat_maps=heat_maps_of(statistics, names),
         profiles=profiles_of(statistics, names),
         headings=headings_of(statistics),
         parts=list(parts_of(statistics, counted, names)),
+        part_size=MAX_ROWS_OF_PART,
         with_names=len(counted) <= MAX_WITH_NAMES,
         label_length=LABEL_LENGTH,
         width=WIDTH,
@@ -305,7 +311,7 @@ def _reason(statistics: Statistics, sample: int, column: str) -> str:
         call = f"; sex chromosomes: {calls}" if calls else ""
         return f"{NAMES[column]}: {value:.2f}, usual {usual:.2f}{call}"
     if column == "spread":
-        return f"Spread: {value:.3g}, usual {usual:.3g} (shares along the genome vary by that)"
+        return f"Spread of the shares: {value:.3g}, usual {usual:.3g}"
     if column.startswith("pc"):
         return f"{NAMES[column]}: {value:.2f}, usual {usual:.2f}"
     return f"{NAMES[column]}: {number_text(value)}, usual {number_text(usual)}"
@@ -380,10 +386,10 @@ def scatter_of_copies(statistics: Statistics, names: Sequence[str]) -> Scatter |
             names, x.tolist(), y.tolist(), statistics.sex_chromosomes, strict=True
         )
     ]
-    labelled = {"copies_x", "copies_y"}
-    return _scatter(
-        statistics, names, (x, y), ("Copies of X", "Copies of Y"), titles, places, labelled
-    )
+    axes = ("Copies of X", "Copies of Y")
+    if not statistics.genome:
+        axes = ("X, relative to the cohort", "Y, relative to the cohort")
+    return _scatter(statistics, names, (x, y), axes, titles, places, {"copies_x", "copies_y"})
 
 
 def scatter_of_components(statistics: Statistics, names: Sequence[str]) -> Scatter | None:
@@ -499,40 +505,50 @@ def place_labels(labels: Sequence[tuple[float, float, str]]) -> Iterator[Label]:
         yield Label(x - 8 if at_end else x + 8, y + shift + 4, text, "end" if at_end else "start")
 
 
-def heat_map_of(statistics: Statistics, names: Sequence[str]) -> HeatMap | None:
-    """Returns the shifts of all chromosomes, samples that differ first; None without any."""
+def heat_maps_of(statistics: Statistics, names: Sequence[str]) -> list[HeatMap]:
+    """Returns the shifts of all chromosomes: of samples that differ, by name, then of all."""
     shifts = statistics.shifts
     if not shifts.size or not np.isfinite(shifts).any():
-        return None
-    order = sorted(range(len(names)), key=lambda at: not statistics.differs[at])
-    cells = shifts[:, order].T
+        return []
+    everyone = list(range(len(names)))
+    if len(names) <= MAX_BARS:
+        return [_heat_map(statistics, names, everyone)]
+    differing = [at for at in everyone if statistics.differs[at]][:MAX_BARS]
+    chosen = [differing, everyone] if differing else [everyone]
+    return [_heat_map(statistics, names, samples) for samples in chosen]
+
+
+def _heat_map(statistics: Statistics, names: Sequence[str], samples: list[int]) -> HeatMap:
+    cells = statistics.shifts[:, samples].T
     level = np.digitize(np.abs(cells), LEVELS)
     level[~np.isfinite(cells)] = 0
-    levels = []
+    paths = [("unknown", _path(~np.isfinite(cells)))]
     for number in range(1, len(LEVELS) + 1):
         for name, which in (("up", cells > 0), ("down", cells < 0)):
-            rows, columns = np.nonzero((level == number) & which)
-            path = "".join(
-                f"M{10 * column} {10 * row}h10v10h-10z"
-                for row, column in zip(rows.tolist(), columns.tolist(), strict=True)
-            )
-            levels.append((f"{name} level{number}", path))
-    rows, columns = np.nonzero(~np.isfinite(cells))
-    unknown = "".join(
-        f"M{10 * column} {10 * row}h10v10h-10z"
-        for row, column in zip(rows.tolist(), columns.tolist(), strict=True)
-    )
-    with_names = len(names) <= MAX_WITH_NAMES
+            paths.append((f"{name} level{number}", _path((level == number) & which)))
+    with_names = len(samples) <= MAX_WITH_NAMES
     values = [
         [round(100 * value) if math.isfinite(value) else None for value in row]
         for row in (cells.tolist() if with_names else [])
     ]
+    labelled = len(samples) <= MAX_BARS
     return HeatMap(
         statistics.chromosomes,
-        [names[at] for at in order] if with_names else [],
-        [*levels, ("unknown", unknown)],
-        18 if len(names) <= MAX_BARS else max(0.4, min(6.0, 800 / len(names))),
+        len(samples),
+        [names[at] for at in samples] if with_names else [],
+        labelled,
+        paths,
+        18 if labelled else max(0.4, min(6.0, 800 / len(samples))),
         json.dumps(values, separators=(",", ":")),
+    )
+
+
+def _path(cells: NDArray[np.bool_]) -> str:
+    """Returns the path of all cells, each 10 wide and 10 high."""
+    rows, columns = np.nonzero(cells)
+    return "".join(
+        f"M{10 * column} {10 * row}h10v10h-10z"
+        for row, column in zip(rows.tolist(), columns.tolist(), strict=True)
     )
 
 
@@ -566,7 +582,7 @@ def profiles_of(statistics: Statistics, names: Sequence[str]) -> Profiles | None
     for first, last in _pairs(firsts, len(contigs)):
         x, end = to_x(first), to_x(last)
         text = contigs[first].removeprefix("chr")
-        edges.append((x, round((x + end) / 2, 1), text if end - x > 8 * len(text) else ""))
+        edges.append((x, round((x + end) / 2, 1), text if end - x > 5.5 * len(text) else ""))
     return Profiles(
         "M" + "L".join([*points(high), *reversed(points(low))]) + "Z",
         edges,
@@ -589,16 +605,30 @@ def _pairs(begins: Sequence[int], end: int) -> list[tuple[int, int]]:
 
 @dataclass(frozen=True)
 class Cell:
-    """A cell of the table: what is to be read, and what to sort by if that is not the same."""
+    """A cell of the table.
+
+    Attributes:
+        text: what is to be read.
+        value: what to sort by, if that is another.
+        is_text: whether it is not a number.
+    """
 
     text: str
     value: str = ""
+    is_text: bool = False
+
+
+def columns_of(statistics: Statistics) -> dict[str, list[str]]:
+    """Returns the columns of the table that have values; first that by which samples differ."""
+    columns = statistics.columns()
+    differs = {"differs": columns.pop("differs")} if len(statistics.differs) else {}
+    return differs | {name: texts for name, texts in columns.items() if any(texts)}
 
 
 def headings_of(statistics: Statistics) -> list[tuple[str, bool]]:
     """Returns the headings of the statistics' columns, and whether they are text."""
     texts = {"sex_chromosomes", "differs"}
-    return [(NAMES[column], column in texts) for column in statistics.columns()]
+    return [(NAMES[column], column in texts) for column in columns_of(statistics)]
 
 
 def parts_of(
@@ -606,7 +636,7 @@ def parts_of(
 ) -> Iterator[list[tuple[str, str, list[Cell]]]]:
     """Yields the parts of the table: name, note and cells of each sample that was counted."""
     columns = [
-        list(_cells(statistics, name, texts)) for name, texts in statistics.columns().items()
+        list(_cells(statistics, name, texts)) for name, texts in columns_of(statistics).items()
     ]
     for start in range(0, len(counted), MAX_ROWS_OF_PART):
         yield [
@@ -630,9 +660,10 @@ def _cells(statistics: Statistics, name: str, texts: Sequence[str]) -> Iterator[
             shift = statistics.shift_of(at)
             yield Cell(text or UNKNOWN, f"{abs(shift[1]):.4f}" if shift else UNKNOWN)
         elif name == "differs":
-            yield Cell(", ".join(NAMES[column] for column in statistics.differs[at]))
+            columns = ", ".join(NAMES[column] for column in statistics.differs[at])
+            yield Cell(columns, is_text=True)
         elif name in FORMAT:
             value = float(statistics.values[name][at])
             yield Cell(f"{value:,.0f}" if abs(value) >= 1000 else text or UNKNOWN)
         else:
-            yield Cell(text)
+            yield Cell(text, is_text=True)

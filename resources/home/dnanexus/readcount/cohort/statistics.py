@@ -107,7 +107,7 @@ class Statistics:
         sex_chromosomes: XX, XY, other, unclear, or empty.
         largest_shift: of each sample the index of the chromosome; -1 if it is not known.
         differs: the columns by which a sample differs.
-        chromosomes: names of those in shifts: autosomes, then X and Y.
+        chromosomes: names of those in shifts: autosomes, then X and Y in cohorts of 10 or more.
         shifts: log2 of the share against the cohort's median, of X and Y of the samples with as
             many copies; a row for each chromosome, a column for each sample.
         explained: the share of the variance in each principal component.
@@ -341,8 +341,14 @@ def _components(
 def _sex_shifts(
     layout: Layout, records: Integers, typical: Floats, share: Floats, copies: Copies
 ) -> tuple[list[str], list[Floats]]:
-    """Returns the shifts of X and Y against the samples with as many copies; Y only where it is."""
-    names, rows = [], []
+    """Returns the shifts of X and Y against the samples with as many copies; Y only where it is.
+
+    In cohorts too small for two groups there are none.
+    """
+    names: list[str] = []
+    rows: list[Floats] = []
+    if len(typical) < MIN_FOR_DIFFERS:
+        return names, rows
     two_groups = bool((copies.group == 1).any())
     for kind in ("X", "Y"):
         at = layout.number_of(kind)
