@@ -14,10 +14,10 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export PYTHONPATH := $(CURDIR)/test:$(CURDIR)/resources/home/dnanexus
 # Compiled files must not get into resources/, all of which goes into the applet's bundle.
 export PYTHONDONTWRITEBYTECODE := 1
-export BAM BAI PYTHON READS ROUNDS SEED CORES RATE LATENCY RELEASE
+export BAM BAI PYTHON READS ROUNDS SEED CORES DRAWS RATE LATENCY RELEASE PART
 
 .DEFAULT_GOAL := applet
-.PHONY: applet help setup run shell test test-bare test-dnanexus bench bench-calls bench-streamed fuzz check lint format clean
+.PHONY: applet help setup run shell test test-bare test-dnanexus bench bench-calls bench-cohort bench-streamed fuzz validate check lint format clean
 
 applet:
 	@find resources -name __pycache__ -type d -prune -exec rm -rf {} +
@@ -73,6 +73,9 @@ bench-calls: $(INSTALLED) ## list a job's requests, at 100 ms each (BEFORE=folde
 bench-streamed: $(INSTALLED) ## measure stream_bam and subjobs (RATE=50e6 LATENCY=0.02)
 	@python -m benchmark.streamed
 
+bench-cohort: $(INSTALLED) ## measure cohorts: many samples in one job (READS=2000000 ROUNDS=5)
+	@python -m benchmark.cohort
+
 fuzz: $(INSTALLED) ## damage a BAM, and a CRAM, N times, and look for wrong counts (N=1000 SEED=1)
 	@python -m fuzz $(or $(N),1000) $(or $(SEED),1)
 	@python -m fuzz $(or $(N),1000) $(or $(SEED),1) --filtered
@@ -80,6 +83,9 @@ fuzz: $(INSTALLED) ## damage a BAM, and a CRAM, N times, and look for wrong coun
 	@python -m fuzz $(or $(N),1000) $(or $(SEED),1) --cram
 	@python -m fuzz $(or $(N),1000) $(or $(SEED),1) --index
 	@python -m fuzz $(or $(N),1000) $(or $(SEED),1) --index --large
+
+validate: $(INSTALLED) ## simulate samples and print what the cohort's statistics say (DRAWS=200)
+	@python -m validation
 
 check: lint test ## lint and test
 

@@ -46,6 +46,13 @@ class Dx:
         assert done.returncode == 0, f"dx {arguments}: {done.stdout}\n{done.stderr}"
         return done.stdout.strip()
 
+    def binary(self, *arguments: str) -> bytes:
+        """Gives what dx prints to the byte; it has to succeed."""
+        environment = dict(self.environment)
+        return subprocess.run(
+            ["dx", *arguments], env=environment, capture_output=True, check=True
+        ).stdout
+
     def describe(self, object_id: str) -> dict[str, Any]:
         with python_client(self.environment):
             return dict(dxpy.describe(object_id))

@@ -18,11 +18,12 @@ STAGES = [
     "counting",
     "verification",
     "outputs",
+    "cohort",
 ]
 # What every stage may import.
 SHARED = {"errors", "text", "samtools", "columns"}
 # The platform's side, which imports from all stages.
-PLATFORM = {"dnanexus", "platform_files", "subjobs"}
+PLATFORM = {"dnanexus", "platform_files", "subjobs", "cohort_files", "cohort_subjobs"}
 OUTSIDE = {"subprocess", "urllib", "http", "socket", "dxpy", "multiprocessing", "tempfile"}
 
 

@@ -56,7 +56,9 @@ def test_all_records_of_a_span_are_where_the_index_says(
         for record in alignments.fetch(until_eof=True):
             begin, end = record.reference_start, record.reference_end or record.reference_start + 1
             found = (
-                record_offsets(index.bins(record.reference_id)) if record.reference_name else None
+                record_offsets(index.columns(record.reference_id))
+                if record.reference_name
+                else None
             )
             for span in range(len(spans)) if found else ():
                 lows, highs = found.of_spans(starts, ends)  # type: ignore[union-attr]
@@ -168,7 +170,7 @@ ENTRY = Bins(
 
 
 def test_an_entry_tells_where_the_records_of_a_region_lie() -> None:
-    offsets = record_offsets(ENTRY)
+    offsets = record_offsets(ENTRY.columns())
     assert offsets
     spans = {
         (0, LAST_POSITION): blocks(10, 60),
@@ -184,7 +186,7 @@ def test_an_entry_tells_where_the_records_of_a_region_lie() -> None:
 
 
 def test_an_entry_tells_between_which_records_all_begin_in_a_span() -> None:
-    offsets = record_offsets(ENTRY)
+    offsets = record_offsets(ENTRY.columns())
     assert offsets
     assert offsets.inner(0, 4 * INTERVAL) == blocks(10, 60)
     # Records of the large bin begin anywhere in it.
@@ -234,7 +236,7 @@ FAULTS: dict[str, tuple[Bins, str]] = {
 @pytest.mark.parametrize(("damaged", "words"), FAULTS.values(), ids=FAULTS.keys())
 def test_an_index_that_contradicts_itself_is_found_out(damaged: Bins, words: str) -> None:
     with pytest.raises(ValueError, match=words):
-        record_offsets(damaged)
+        record_offsets(damaged.columns())
 
 
 def flip(block: bytes, at: int) -> bytes:

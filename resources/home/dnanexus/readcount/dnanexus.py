@@ -138,16 +138,27 @@ def upload_outputs(result: Result, request: Request, file: IndexedFile) -> dict[
         index_name = f"{request.output_prefix or bam_name}{file.index.suffix}"
         named["index_file"] = (file.index, index_name)
     # An upload is six calls, one after another; those of several files go side by side.
+    details = {"counts_table": request.filters.as_details()}
     with ThreadPoolExecutor(len(named)) as threads:
-        links = threads.map(lambda file: upload(*file), named.values())
+        links = threads.map(lambda field: upload(*named[field], details.get(field)), named)
     return {**dict(zip(named, links, strict=True)), "total_records": result.total}
 
 
-def upload(path: Path, name: str) -> Link:
-    """Uploads a file under a name, which decides its media type, and returns a link to it."""
+def upload(path: Path, name: str, details: Mapping[str, object] | None = None) -> Link:
+    """Uploads a file and returns a link to it.
+
+    Args:
+        path: of the file on the worker.
+        name: of the file on the platform, which decides its media type.
+        details: of the file on the platform.
+    """
     media_type, _ = mimetypes.guess_type(name)
     file = dxpy.upload_local_file(
-        str(path), name=name, media_type=media_type, write_buffer_size=PART_BYTES
+        str(path),
+        name=name,
+        media_type=media_type,
+        write_buffer_size=PART_BYTES,
+        **({"details": details} if details else {}),
     )
     link: Link = dxpy.dxlink(file)
     log(f"uploaded {name}")

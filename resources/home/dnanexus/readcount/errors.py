@@ -51,6 +51,10 @@ class SamtoolsKilledError(ReadCountError):
     """A samtools process was killed, crashed, or ran out of memory."""
 
 
+class SamtoolsCrashedError(SamtoolsKilledError):
+    """A samtools process crashed: the file may be corrupt."""
+
+
 class WorkerDiedError(ReadCountError):
     """A process of the Pool was killed or crashed."""
 

@@ -193,6 +193,19 @@ class RegionList(ColumnList[Region]):
             elif column:
                 column += repeat("", number)
 
+    def with_contigs(self, contigs: Iterable[str]) -> "RegionList":
+        """Returns the same regions for a header with these reference sequences, in this order.
+
+        All sequences of the regions have to be among them.
+        """
+        regions = RegionList(contigs)
+        # Those of other sequences are not used.
+        tids = [regions.tid_of.get(name, NO_SEQUENCE) for name in self.names_by_tid]
+        regions.tids = array("q", map(tids.__getitem__, self.tids))
+        regions.starts, regions.ends, regions.whole = self.starts, self.ends, self.whole
+        regions.names, regions.aliases = self.names, self.aliases
+        return regions
+
     def regions_on(self, wanted: Container[str]) -> "RegionList":
         """Returns the regions on the sequences of these names."""
         keep = [contig in wanted for contig in self.names_by_tid]

@@ -10,6 +10,9 @@ from readcount.text import shorten
 
 # MAPQ has 8 bits (SAM specification, section 4.2).
 MAX_MAPPING_QUALITY = 0xFF
+# In the details of a file of counts on the platform, which readers of the table do not see: the
+# options of `samtools view` for the filters.
+OPTIONS_DETAIL = "samtools_view_options"
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,10 @@ class Filters:
         for name in self.read_groups:
             options += ["-d", f"RG:{name}"]
         return options
+
+    def as_details(self) -> dict[str, object]:
+        """The details of a file of counts on the platform: which filters were used."""
+        return {OPTIONS_DETAIL: self.as_samtools()}
 
     def __str__(self) -> str:
         conditions = []

@@ -7,7 +7,7 @@ from functools import cached_property
 import numpy as np
 
 from readcount.columns import rows_by
-from readcount.formats.bam_index import BamIndex, Bins
+from readcount.formats.bam_index import BamIndex, BinColumns
 from readcount.source.bam_offsets import RecordOffsets, record_offsets
 from readcount.source.files import IndexedFile
 from readcount.source.header import Header
@@ -40,7 +40,7 @@ def stretches_of(file: IndexedFile, header: Header, index: BamIndex) -> list[Str
     for tid, entry in enumerate(index.entries):
         begin, end = entry.begin, entry.end
         if begin is None or end is None:
-            begin, end = _bounds_of_chunks(index.bins(tid)) if entry.records is None else (0, 0)
+            begin, end = _bounds_of_chunks(index.columns(tid)) if entry.records is None else (0, 0)
         if begin == end:
             continue
         if not at <= begin < end:
@@ -54,8 +54,8 @@ def stretches_of(file: IndexedFile, header: Header, index: BamIndex) -> list[Str
     return stretches
 
 
-def _bounds_of_chunks(bins: Bins) -> tuple[int, int]:
-    return min(bins.chunk_begins(), default=0), max(bins.chunk_ends(), default=0)
+def _bounds_of_chunks(bins: BinColumns) -> tuple[int, int]:
+    return (int(bins.begins.min()), int(bins.ends.max())) if len(bins.begins) else (0, 0)
 
 
 @dataclass(frozen=True)
@@ -80,10 +80,12 @@ class BamLayout:
         """Returns offsets at which a record of a stretch begins by the index; see Layout."""
         if stretch.tid == NO_SEQUENCE:
             return ()
-        known: Sequence[int] = self.index.linear(stretch.tid)
+        known = self.index.linear(stretch.tid)
         if len(known) < 2:
-            known = self.index.bins(stretch.tid).chunk_begins()
-        return sorted({offset for offset in known if stretch.begin < offset < stretch.end})
+            known = self.index.columns(stretch.tid).begins
+        within = known[(known > stretch.begin) & (known < stretch.end)]
+        cuts: list[int] = np.unique(within).tolist()
+        return cuts
 
     def places(self, spans: SpanColumns) -> SpanPlaces:
         """Returns where the records are that may overlap some spans; see Layout."""
@@ -116,7 +118,7 @@ class BamLayout:
         """
         if tid not in self._known_offsets:
             try:
-                self._known_offsets[tid] = record_offsets(self.index.bins(tid))
+                self._known_offsets[tid] = record_offsets(self.index.columns(tid))
             except ValueError as error:
                 raise self.file.contradiction(self.header.names[tid], str(error)) from error
         return self._known_offsets[tid]
