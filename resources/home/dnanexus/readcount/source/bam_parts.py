@@ -62,9 +62,9 @@ class BamParts:
     def _send_part(self, part: Part, only: Span | None, pipe: int) -> None:
         """Sends the records of a part, and looks at those beside its ends.
 
-            blocks  |----------|----------|----------|----------|
-            part         [------------------------------)
-            sent         {rest}|----------|----------|{begin}       {}: in blocks of their own
+        blocks  |----------|----------|----------|----------|
+        part         [------------------------------)
+        sent         {rest}|----------|----------|{begin}       {}: in blocks of their own
         """
         first, last = part.begin.offset >> 16, part.end.offset >> 16
         # What ends where the first block begins is in a block before.
