@@ -130,7 +130,7 @@ def test_a_file_that_has_been_removed_is_refused(
     fails_before_the_first_byte(run, sent, "mappings_sorted_bai: file-", "cannot be found")
 
 
-@pytest.mark.parametrize(("field", "how"), zip(INPUTS[:2] * 2, WAYS, strict=True))
+@pytest.mark.parametrize(("field", "how"), [*zip(INPUTS[:2] * 2, WAYS, strict=True)])
 def test_a_flagged_file_is_refused(
     applet: Applet, platform: LocalPlatform, bam: Path, field: str, how: str
 ) -> None:
@@ -158,7 +158,7 @@ REFUSALS: dict[str, Fault] = {
 
 
 @pytest.mark.parametrize(
-    ("how", "reason"), zip([*WAYS, WAYS[0]], [*REFUSALS, *list(REFUSALS)[:2]], strict=True)
+    ("how", "reason"), [*zip([*WAYS, WAYS[0]], [*REFUSALS, *list(REFUSALS)[:2]], strict=True)]
 )
 def test_a_file_that_the_platform_does_not_give_out_is_named(
     applet: Applet, platform: LocalPlatform, bam: Path, how: str, reason: str
