@@ -1,8 +1,8 @@
-"""The statistics of a cohort as custom content for MultiQC.
+"""The statistics of a cohort as MultiQC custom content.
 
-Call `format_general_statistics(samples, statistics)` for columns of MultiQC's first table, and
-`format_copies(samples, statistics)` for a plot of X against Y; each is a file of its own, whose
-name ends with `_mqc.tsv`. https://docs.seqera.io/multiqc/custom_content
+Call `format_general_statistics(samples, statistics)` for columns of MultiQC's general statistics
+table, and `format_copies(samples, statistics)` for a plot of X against Y. Each is a separate file
+whose name ends with `_mqc.tsv`. https://docs.seqera.io/multiqc/custom_content
 """
 
 import json
@@ -12,7 +12,7 @@ import numpy as np
 
 from readcount.cohort.statistics import FORMAT, Statistics
 
-# What can be compared between samples at a glance; the table of samples has all.
+# The columns that can be compared at a glance; the table of samples has all.
 _NUMBERS: Mapping[str, Mapping[str, object]] = {
     "records_per_mb": {
         "title": "Records/Mb",
@@ -52,7 +52,7 @@ _TEXTS: Mapping[str, Mapping[str, object]] = {
 def format_general_statistics(samples: Sequence[str], statistics: Statistics) -> str:
     """Returns the text of the file for the table of general statistics.
 
-    Columns without any value are left out.
+    Columns without any value are omitted.
 
     Args:
         samples: names of the samples that were counted.
@@ -75,7 +75,7 @@ def format_general_statistics(samples: Sequence[str], statistics: Statistics) ->
 
 
 def format_copies(samples: Sequence[str], statistics: Statistics) -> str:
-    """Returns the text of the file for a plot of X against Y; empty if copies are not known.
+    """Returns the text of the file for a plot of X against Y; empty if copies are unknown.
 
     Args:
         samples: names of the samples that were counted.
@@ -120,5 +120,5 @@ def _row(sample: str, *values: str) -> list[str]:
 
 
 def _cell(text: str) -> str:
-    """Returns a text that MultiQC does not take for a number, a comment or two cells."""
+    """Returns a text that MultiQC does not parse as a number, a comment or two cells."""
     return '"' + " ".join(text.split()) + '"'
