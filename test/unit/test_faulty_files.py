@@ -288,7 +288,7 @@ def test_without_statistics_there_is_no_number_to_compare_with(tmp_path: Path) -
     verified = verify(count_here(alignments, plan), alignments.evidence)
     assert list(verified.counts.records) == [3, 0, 2, 2]
     assert verified.checks[-1] == (
-        "counts of 3 regions are those of all records in the file; the index has no statistics to "
+        "counts of 3 regions include all records in the file; the index has no statistics to "
         "compare with"
     )
 

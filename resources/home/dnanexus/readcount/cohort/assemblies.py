@@ -9,7 +9,7 @@ Sources:
 - GRCh37: `lengthWithoutN` of hg19 in the One Touch Pipeline of the German Cancer Research Center
   (github.com/one-touch-pipeline/otp). The pseudoautosomal regions of Y are not masked; in hs37d5
   they are, and Y has 22,984,529 known bases there.
-- GRCh38: number of A, C, G and T in each chromosome. The numbers of chr1 and chr10 to chr17 equal
+- GRCh38: number of A, C, G and T in each chromosome. Those of chr1 and chr10 to chr17 equal
   `knownBases` in the GenomeSize.xml of Illumina's Canvas
   (canvas-cnv-public.s3.amazonaws.com/GRCh38/WholeGenomeFasta). Y is not masked, as in Ensembl's and
   UCSC's hg38; NCBI's analysis sets mask its pseudoautosomal regions (2.8 Mb).

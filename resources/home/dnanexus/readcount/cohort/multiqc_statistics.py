@@ -44,7 +44,7 @@ _TEXTS: Mapping[str, Mapping[str, object]] = {
     },
     "differs": {
         "title": "Differs in",
-        "description": "Values more than five robust deviations from the cohort's median",
+        "description": "Values that are more than five robust deviations from the cohort's median",
     },
 }
 

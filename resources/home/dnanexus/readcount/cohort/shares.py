@@ -38,7 +38,7 @@ class SampleShare:
 
 
 def deal(sizes: Mapping[int, float], subjobs: int) -> list[list[int]]:
-    """Returns the numbers of the samples of each subjob; shares are about equal in size.
+    """Returns the sample numbers of each subjob; shares are about equal in size.
 
     Each sample, largest first, goes to the subjob with the smallest share.
 

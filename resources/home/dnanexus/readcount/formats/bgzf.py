@@ -64,7 +64,8 @@ def block_bounds(data: bytes | bytearray, begin: int, end: int) -> list[int]:
     """Returns the offset of each complete block, followed by the end of the last one.
 
     Args:
-        data: part of a file. begin: offset in data of the first block.
+        data: part of a file.
+        begin: offset in data of the first block.
         end: offset of the end of the data.
 
     Raises:

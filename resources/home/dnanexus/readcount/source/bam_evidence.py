@@ -69,7 +69,7 @@ class BamEvidence(Evidence):
         """
         stretches = self.layout.stretches
         if self.file.mappings.size <= SMALL_FILE_BYTES:
-            check = "the file is small: its records were counted, too, and match the index"
+            check = "the file is small: its records were counted too, and match the index"
             return Located(self.layout, [None] * len(stretches), (check,))
         numbers: list[int | None] = []
         edges: set[Edge] = set()
@@ -97,7 +97,7 @@ class BamEvidence(Evidence):
             numbers,
             (
                 "the index is internally consistent, and the first and later records of each "
-                "sequence are where it says",
+                "sequence match it",
                 OTHERS_NOT_COUNTED,
             ),
         )

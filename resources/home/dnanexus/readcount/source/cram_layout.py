@@ -22,7 +22,7 @@ from readcount.source.parts import (
 
 
 class Unit(NamedTuple):
-    """A container with records, as described by the index and, if read, its header.
+    """A container with records, as described in the index and, if read, its header.
 
     Attributes:
         begin: offset in bytes of the container, or of empty containers before it.

@@ -1,7 +1,7 @@
 """Checks counts against the file and its index.
 
 Tasks decode all records in their parts of the file, and fail if one is not on the reference
-sequence and at the position given by the index or its container's header. What remains is to
+sequence and at the position given in the index or its container's header. What remains is to
 compare the number of records:
 
 - Without filters, the number of records of each sequence that was read completely must equal that
@@ -73,7 +73,7 @@ def verify(
         checks.append(f"counts of {_all(numbered, counts)} match the {evidence.source}")
     if unnumbered:
         checks.append(
-            f"counts of {_all(unnumbered, counts)} are those of all records in the file; the "
+            f"counts of {_all(unnumbered, counts)} include all records in the file; the "
             f"{evidence.source} has no statistics to compare with"
         )
     if bounded:
@@ -82,8 +82,7 @@ def verify(
             "are no exact numbers for filtered or partial counts"
         )
         checks.append(
-            "the records at both ends of each part of the file that was read are those that the "
-            "index has there"
+            "the records at both ends of each part of the file that was read match the index"
         )
     return VerifiedCounts(counts, tuple(checks))
 
@@ -106,7 +105,7 @@ def _require_at_most(counts: RegionCounts, evidence: Evidence) -> None:
 
 
 def _classify(counts: RegionCounts, evidence: Evidence, filters: Filters) -> tuple[int, int, int]:
-    """Returns the numbers of counts that are exact, without reference count, and bounded.
+    """Returns how many counts are exact, how many have no reference count, and how many a bound.
 
     The first two are counts of whole sequences without filters: those with a reference count, which
     has been compared, and those without. All other counts only have an upper bound.
