@@ -81,7 +81,7 @@ MESSAGES = {
         rf"{INPUT}: {FILE} cannot be downloaded \(.*\)\. Check its state and your access to i",
         r"mappings_sorted_bam: .* cannot be streamed \(.*\): the link to it has expired, .*",
         r"mappings_sorted_bam: .* cannot be streamed: the platform gives no link to it \(.*\)\. R",
-        # Of a cohort.
+        # Messages of a cohort.
         r"mappings: there are no samples\. Provide mappings, sample_sheets or counts_tables\.",
         r"on_failed_sample: '.*' is not a valid value\. Use 'leave_out' or 'fail'\.",
         r"mappings: [\d,]+ of [\d,]+ samples? cannot be counted \(.*\)\. .+: .+\.",

@@ -17,7 +17,7 @@ from readcount.regions.region import Region
 
 
 def count_by_rname(bam: Path) -> Counter[str]:
-    """Gives the number of records for each RNAME, `*` among them for those without a place."""
+    """Returns the number of records of each RNAME, including `*` for unplaced records."""
     with subprocess.Popen(["samtools", "view", str(bam)], stdout=subprocess.PIPE) as view:
         assert view.stdout is not None
         tally = Counter(line.split(b"\t", 3)[2].decode() for line in view.stdout)
@@ -55,7 +55,7 @@ def _contigs(bam: Path) -> list[str]:
 
 
 def in_braces(region: Region) -> str:
-    """Gives a region as samtools takes it, whatever the name."""
+    """Returns a region in samtools syntax, for any name."""
     return f"{{{region.contig}}}{str(region).removeprefix(region.contig)}"
 
 

@@ -1,4 +1,4 @@
-"""Measures the applet's counting beside other ways: `python -m benchmark`."""
+"""Benchmarks the applet's counting against other tools: `python -m benchmark`."""
 
 import random
 import re

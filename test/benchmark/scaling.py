@@ -57,7 +57,7 @@ class Estimate:
 def estimate(size: float, bytes_per_record: float, costs: Costs, setting: Setting) -> Estimate:
     """Gives what a file of a size in bytes takes.
 
-    A worker is as slow as its cores or its network, whatever is slower; a download comes before.
+    A worker is limited by its cores or its network, whichever is slower; a download is added.
     """
     workers = max(1, setting.subjobs)
     part = size / workers

@@ -1,4 +1,4 @@
-"""How long a plan keeps so many cores busy, without a machine that has them."""
+"""Simulates how long a plan keeps a number of cores busy."""
 
 import heapq
 from collections.abc import Iterable, Sequence
@@ -66,7 +66,7 @@ def map_batches(seconds: Sequence[float], cores: int) -> list[float]:
 
 
 def our_schedule(records: Sequence[int], cores: int, costs: Costs) -> Schedule:
-    """What a plan for sequences with so many records each comes to."""
+    """The schedule of a plan for sequences with these numbers of records."""
     layout = layout_of(*(round(number * costs.record_bytes) for number in records))
     regions = RegionList.of_whole(names(len(records)))
     plan = plan_tasks(regions, layout, cores, DOWNLOADED)

@@ -168,7 +168,7 @@ def main() -> None:
             print(HEAD, flush=True)
             for row in compare(platform, applet, path):
                 print(row, flush=True)
-    print("\nAll outputs are the same to the byte.")
+    print("\nAll outputs are byte-identical.")
 
 
 if __name__ == "__main__":

@@ -2,8 +2,8 @@
 
 With `--cram` it is a CRAM. It counts whole reference sequences; records of a mapping quality
 (`--filtered`); thirds of sequences (`--spans`); a sequence and a part of another one (`--some`);
-windows (`--windows`); or takes the numbers of the index (`--index`): the records of a file this
-small are then counted, too, but with `--large` they are not, as of a large file.
+windows (`--windows`); or uses the counts in the index (`--index`): the records of such a small file
+are then counted too, but with `--large` they are not, as in a large file.
 
 Beside the applet's way of counting stand the tutorial's (a `samtools view -c` for each region, of
 which only the exit status is looked at) and `samtools idxstats`, which knows only whole sequences.

@@ -1,4 +1,4 @@
-"""The real MultiQC finds the files by itself, and draws a bar for each sample."""
+"""The real MultiQC recognizes the files, and draws one bar per sample."""
 
 from pathlib import Path
 

@@ -222,7 +222,7 @@ FAULTS: dict[str, tuple[Bins, str]] = {
     "a linear index that is short": (ENTRY._replace(linear=blocks(10, 20, 30)), "ends before"),
     "a linear index that is late": (ENTRY._replace(linear=blocks(10, 21, 30, 45)), "skips"),
     "one that falls": (ENTRY._replace(linear=blocks(10, 20, 30, 29)), "is not in order"),
-    "one that leads elsewhere": (
+    "one that points elsewhere": (
         ENTRY._replace(linear=blocks(10, 20, 9, 45)),
         "points outside its records",
     ),

@@ -36,7 +36,7 @@ def sleeping() -> list[psutil.Process]:
 
 
 def wait_for_sleepers(number: int) -> list[psutil.Process]:
-    """Waits until so many tasks are under way."""
+    """Waits until this many tasks are running."""
     while len(found := sleeping()) < number:
         time.sleep(0.01)
     return found

@@ -90,9 +90,7 @@ def open_alignments(
         raise InputError("\n".join([str(error), *_faults_of_index(files, kind)])) from None
     if header.sort_order not in ("coordinate", "unknown"):
         # SO is not trusted. The actual order is checked against the index and while counting.
-        log(
-            f"the header says SO:{header.sort_order}; the order of records is checked with the index"
-        )
+        log(f"the header says SO:{header.sort_order}; checking the order of records in the index")
     if kind == CRAM:
         return _open_cram(files, header, log, cores)
     return _open_bam(files, header, log, cores)
