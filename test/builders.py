@@ -162,7 +162,7 @@ def without_statistics(bam: Path) -> Path:
 
 
 def index_of(path: Path) -> Path:
-    """Gives where the index is of what is written here."""
+    """Returns where the index is of what is written here."""
     return Path(f"{path}{'.crai' if path.suffix == '.cram' else '.bai'}")
 
 

@@ -52,7 +52,7 @@ class Schedule:
 
 
 def makespan(batches: Iterable[float], cores: int) -> float:
-    """Gives the time at which the last batch ends; a core that is free takes the next one."""
+    """Returns the time at which the last batch ends; a core that is free takes the next one."""
     free = [0.0] * cores
     for seconds in batches:
         heapq.heapreplace(free, free[0] + seconds)
@@ -60,7 +60,7 @@ def makespan(batches: Iterable[float], cores: int) -> float:
 
 
 def map_batches(seconds: Sequence[float], cores: int) -> list[float]:
-    """Gives the batches that Pool.map makes: four for each process, in the order given."""
+    """Returns the batches that Pool.map makes: four for each process, in the order given."""
     size = max(1, -(-len(seconds) // (4 * cores)))
     return [sum(seconds[first : first + size]) for first in range(0, len(seconds), size)]
 

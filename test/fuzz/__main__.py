@@ -130,7 +130,7 @@ def main() -> int:
 def fuzz(
     number: int, seed: int, keep: Path, cram: bool = False, choice: Choice = WHOLE
 ) -> Counter[tuple[str, str, str]]:
-    """Gives how many runs ended how, by mutation, way of counting, and what came of it."""
+    """Returns how many runs ended how, by mutation, way of counting, and what came of it."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         samples = [
@@ -173,7 +173,7 @@ def _attempt(
 
 
 def truth_of(file: Path | Pair, choice: Choice) -> Counts:
-    """Gives what each record by itself counts for, of a file that can be read to its end."""
+    """Returns what each record by itself counts for, of a file that can be read to its end."""
     if isinstance(file, Pair):
         with tempfile.NamedTemporaryFile() as copy:
             copy.write(file.bam)

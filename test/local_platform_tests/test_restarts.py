@@ -11,7 +11,7 @@ from local_platform import worker
 from local_platform.restarts import may_restart
 from local_platform_tests.client import FAIL, Client, Fields, refused, states
 
-# Gives out a file that tells the number of its try, which it learns from a file that it counts in;
+# Outputs a file that tells the number of its try, which it learns from a file that it counts in;
 # until the wanted try it waits to be lost, leaving a file that is no output.
 TRIES = """\
 import os, time
