@@ -167,7 +167,7 @@ def fetch_ahead(
     """Yields the files of each sample, in order, while fetching those of the next samples.
 
     Args:
-        files: of the cohort.
+        files: files of the cohort.
         numbers: sample numbers.
         folder: where to download the indexes; remove_files() deletes them.
         ahead: how many samples to prefetch.

@@ -54,11 +54,11 @@ def write_matrix(
     """Writes a matrix compressed with BGZF; returns the sum of each column.
 
     Args:
-        path: of the file.
+        path: path of the file.
         heading: names of the first columns.
         firsts: first columns of each line.
         order: the row of each line; None for all rows in order.
-        samples: the name of each sample by its number, in the order of the columns.
+        samples: names of the samples by number, in column order.
         store: their columns.
         workers: the Pool.
     """
@@ -130,7 +130,7 @@ def write_depth_matrix(
     Args:
         path: path of the file, ending in .gz.
         rows: the regions.
-        samples: the name of each sample by its number, in the order of the columns.
+        samples: names of the samples by number, in column order.
         store: their columns.
         workers: the Pool.
     """

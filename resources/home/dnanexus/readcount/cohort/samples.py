@@ -67,7 +67,7 @@ class Sample:
 
 
 def is_index(name: str) -> bool:
-    """Whether a file name is that of an index.
+    """Whether a file name is the name of an index.
 
     >>> [is_index(name) for name in ("x.bam.bai", "x.crai", "x.bam", "x.bai.gz")]
     [True, True, False, True]

@@ -36,7 +36,7 @@ class Table:
     """An existing count table.
 
     Attributes:
-        path: of the file.
+        path: path of the file.
         name: name of the file, for messages.
         samples: names of the samples, in the order of their columns.
         cells: number of cells of a row after those of the region.
@@ -58,8 +58,8 @@ def open_table(path: Path, name: str, details: object, filters: Filters) -> Tabl
     """Reads the header of a table.
 
     Args:
-        path: of the file.
-        name: of the file.
+        path: path of the file.
+        name: name of the file.
         details: `details` of the file on the platform; see Filters.as_details().
         filters: the filters of this job.
 

@@ -123,7 +123,7 @@ def record_near(read: Read, at: int, size: int) -> Placement | None:
     """Returns the placement of a record at the start of a block after a byte offset.
 
     None if there is no such block: not all programs start blocks with a record. `size` is the file
-    size in bytes. `size` is that of the file in bytes.
+    size in bytes.
     """
     data = read(at, min(2 * MAX_BLOCK_BYTES, size - at))
     start = data.find(BLOCK_MAGIC)

@@ -95,8 +95,8 @@ def _densities(
 
     Args:
         begins: index of the first part of each region's sequence.
-        starts: of each region.
-        ends: of each.
+        starts: start of each region.
+        ends: end of each region.
         counted: records of each region.
         size: length of a part in bases.
         parts: number of parts.

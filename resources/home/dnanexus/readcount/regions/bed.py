@@ -44,7 +44,7 @@ def read_bed(
 
     Args:
         path: the file, optionally gzip-compressed.
-        lengths: of the reference sequences in bases, by name.
+        lengths: lengths of the reference sequences in bases, by name.
         aliases: reference sequence names by alternative name.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Record counts: of a task, and of all regions."""
+"""Record counts of a task and of all regions."""
 
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence

@@ -37,7 +37,7 @@ def read_interval_list(
 
     Args:
         path: the file, optionally gzip-compressed.
-        lengths: of the reference sequences in bases, by name.
+        lengths: lengths of the reference sequences in bases, by name.
         aliases: reference sequence names by alternative name.
 
     Raises:

@@ -31,7 +31,7 @@ def list_regions(
     Args:
         request: what the user asks for.
         bed: path of the BED file or interval list; None if there is none.
-        lengths: of the reference sequences in bases, by name, in the header's order.
+        lengths: lengths of the reference sequences in bases, by name, in header order.
         aliases: reference sequence names by alternative name.
 
     Raises:

@@ -82,9 +82,9 @@ def span_on(
         given: name or alternative name of the sequence.
         start: first position.
         end: position after the last; None for everything from start on.
-        lengths: of the reference sequences in bases, by name.
+        lengths: lengths of the reference sequences in bases, by name.
         name: name of the region.
-        aliases: names of reference sequences by their alternative names.
+        aliases: reference sequence names by alternative name.
 
     Raises:
         RegionError: there is no such sequence, or the span is empty or extends beyond it.

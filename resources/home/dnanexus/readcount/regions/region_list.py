@@ -68,7 +68,7 @@ class RegionList(ColumnList[Region]):
         """Creates a list.
 
         Args:
-            contigs: names of the reference sequences, in the header's order.
+            contigs: names of the reference sequences, in header order.
             regions: regions on these sequences.
         """
         self.names_by_tid = [*contigs, UNPLACED_NAME]

@@ -9,8 +9,7 @@ from readcount.regions.region import Region, RegionError, require_known, span_on
 from readcount.source.header import NO_ALIASES
 from readcount.text import shorten
 
-# htslib ends the name at the first closing brace that is followed by a colon or the end of the
-# text.
+# As in htslib, the name ends at the first closing brace that is followed by a colon or the end.
 _BRACED = re.compile(r"\{(?P<name>.*?)\}(:(?P<span>.*))?")
 # Separators of several regions in one text; commas may also be thousands separators.
 _BETWEEN_REGIONS = re.compile(r"[\s;]+|,(?![0-9]{3}(?![0-9]))\s*")
@@ -28,7 +27,7 @@ def parse_region(
 
     Args:
         text: 1-based and inclusive: chr1, chr1:1000-2000, chr1:1,000, {HLA-A*01:01}:1-100.
-        lengths: of the reference sequences in bases, by name.
+        lengths: lengths of the reference sequences in bases, by name.
         aliases: reference sequence names by alternative name.
 
     Raises:

@@ -21,7 +21,7 @@ def cut_into_windows(regions: RegionList, size: int, lengths: Mapping[str, int])
     Args:
         regions: placed regions.
         size: window size in bases.
-        lengths: of the reference sequences in bases, by name.
+        lengths: lengths of the reference sequences in bases, by name.
 
     Raises:
         InputError: there would be more than MAX_WINDOWS.

@@ -187,7 +187,7 @@ class Layout(Protocol):
 
     @property
     def stretches(self) -> Sequence[Stretch]:
-        """The stretches, in file order; the last one is that of unplaced records."""
+        """The stretches, in file order; the last one contains the unplaced records."""
 
     @property
     def has_numbers(self) -> bool:

@@ -218,7 +218,7 @@ class StreamedFile:
     """A file that stays on the platform; only the bytes that are needed are read.
 
     Attributes:
-        name: of the file.
+        name: name of the file.
         size: in bytes.
         url: preauthenticated download URL. It gives access to the file, so it must not be in any
             log, message or output.
