@@ -157,7 +157,7 @@ def count_part(subjob: int, plan: str, **job_input: Any) -> dict[str, Any]:
     Args:
         subjob: number of the subjob, from 0.
         plan: digest of the plan of the job that started this one.
-        job_input: that of the same job.
+        job_input: input of that job.
 
     Returns:
         "counts": a link to the file with the records of each task.
@@ -193,7 +193,7 @@ def merge(counts: Sequence[Link], plan: str, **job_input: Any) -> dict[str, Any]
     Args:
         counts: a link to the file of each subjob, in their order.
         plan: digest of the plan of the job that started this one.
-        job_input: that of the same job.
+        job_input: input of that job.
 
     Returns:
         The outputs of main.

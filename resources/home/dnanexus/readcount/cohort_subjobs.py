@@ -1,7 +1,7 @@
 """Subjobs of a cohort: the shared plan, and how the subjobs are started.
 
-The plan is a file in the workspace, because the size of a job's input is limited. The columns that
-a subjob has counted are a file too: one per subjob.
+The plan is a file in the workspace, because the size of a job's input is limited. The columns
+counted by each subjob are a file too.
 """
 
 import gzip

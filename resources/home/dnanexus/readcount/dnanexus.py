@@ -52,7 +52,7 @@ def app_errors() -> Iterator[None]:
     """Converts the package's errors to the platform's error types.
 
     Raises:
-        dxpy.AppError: an input is wrong, and the user can correct it.
+        dxpy.AppError: an input is wrong, and the user can fix it.
         dxpy.AppInsufficientResourceError: memory or storage of the worker ran out.
         dxpy.AppInternalError: counting failed for another reason.
     """

@@ -64,7 +64,7 @@ def describe_files(links: Sequence[tuple[str, Link]]) -> list[PlatformFile]:
     """Describes files in one API call.
 
     Args:
-        links: the input that each is given as, and the link to it.
+        links: input field and link of each file.
 
     Raises:
         InputError: a file cannot be read: it is archived, or not closed, or cannot be found.
@@ -85,7 +85,7 @@ def describe_each(
     """Describes files, in one API call unless there are very many or one cannot be found.
 
     Args:
-        links: the input that each is given as, and the link to it.
+        links: input field and link of each file.
         parts: whether to list the parts, which a download needs; a large file has many.
 
     Returns:

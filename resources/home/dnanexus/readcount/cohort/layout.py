@@ -109,7 +109,7 @@ class Layout:
 
         Args:
             blocks: consecutive rows of the matrix, in order, each block with all samples.
-            samples: how many there are.
+            samples: number of samples.
         """
         sums = np.zeros((int(self.first_bins[-1]), samples), np.int64)
         row = 0
@@ -231,10 +231,10 @@ def _with_bins(
         assembly: the assembly, or None.
         chromosomes: the chromosomes used.
         complete: whether the regions cover them completely.
-        numbers: numbers of the chromosomes in the columns.
+        numbers: numbers that identify the chromosomes in the columns.
         columns: the indexes of the rows used, sorted by sequence and start; then, for all rows, the
             number of the sequence, the start and the end.
-        samples: how many there are.
+        samples: number of samples.
     """
     order, on, starts, ends = columns
     of_chromosome = [order[on[order] == number] for number in numbers]

@@ -27,7 +27,7 @@ class Rows:
             records.
         tids: reference ID of each region; NO_SEQUENCE for unplaced records.
         starts: first position of each.
-        ends: position after the last one of each.
+        ends: position after the last of each.
         whole: indexes of the regions that are whole reference sequences.
     """
 

@@ -22,7 +22,7 @@ def count_overlaps(
     boundaries.
 
     Args:
-        records: in any order.
+        records: positions of the records, in any order.
         tids: reference ID of each span, in any order.
         starts: start of each span, 0-based.
         ends: end of each span, exclusive.

@@ -49,20 +49,20 @@ class ContigIndex(NamedTuple):
 
 
 class BinColumns(NamedTuple):
-    """All that an index has on the records of one reference sequence, as columns.
+    """The complete index entry of one reference sequence, as columns.
 
     Offsets are unsigned, because those of a corrupt index can be any 64-bit number.
 
     Attributes:
-        shift: positions in the smallest bins, as a power of 2.
-        depth: levels above these.
+        shift: size of the smallest bins, as a power of 2 (min_shift).
+        depth: number of levels above the smallest bins.
         numbers: bin numbers.
         lows: loffset of each bin, the offset of the first record that overlaps it; 0 in a BAI.
         chunks: number of chunks of each bin.
         begins: begin offsets of the chunks of all bins, concatenated.
         ends: end offsets of these chunks.
-        linear: offsets of the linear index of a BAI, as they are.
-        bounds: begin and end of its records by the statistics; None where there are none.
+        linear: offsets of the linear index of a BAI, unchanged.
+        bounds: begin and end of its records from the statistics; None without statistics.
     """
 
     shift: int
@@ -77,15 +77,15 @@ class BinColumns(NamedTuple):
 
 
 class Bins(NamedTuple):
-    """All that an index has on the records of one reference sequence.
+    """The complete index entry of one reference sequence.
 
     Attributes:
-        shift: positions in the smallest bins, as a power of 2.
-        depth: levels above these.
+        shift: size of the smallest bins, as a power of 2 (min_shift).
+        depth: number of levels above the smallest bins.
         bins: for each bin its number, its loffset (0 in a BAI), and the alternating begin and end
             offsets of its chunks.
-        linear: offsets of the linear index of a BAI, as they are.
-        bounds: begin and end of its records by the statistics; None where there are none.
+        linear: offsets of the linear index of a BAI, unchanged.
+        bounds: begin and end of its records from the statistics; None without statistics.
     """
 
     shift: int
@@ -103,7 +103,7 @@ class Bins(NamedTuple):
         return [offset for _, _, chunks in self.bins for offset in chunks[1::2]]
 
     def columns(self) -> BinColumns:
-        """Returns the same as columns."""
+        """Returns this entry as columns."""
         return BinColumns(
             self.shift,
             self.depth,
@@ -121,14 +121,14 @@ class BamIndex(NamedTuple):
     """A BAI or CSI index that has been read.
 
     Attributes:
-        entries: one for each reference sequence, in header order.
+        entries: one entry per reference sequence, in header order.
         unplaced: number of records without a position; None if not in the index.
         data: the decompressed index.
         starts: offset in data of the bins of each sequence.
         bin_ends: offset in data of their end, where the linear index of a BAI begins.
         csi: whether it is a CSI index.
-        shift: positions in the smallest bins, as a power of 2.
-        depth: levels above these.
+        shift: size of the smallest bins, as a power of 2 (min_shift).
+        depth: number of levels above the smallest bins.
     """
 
     entries: list[ContigIndex]

@@ -55,7 +55,7 @@ class Task:
 
     @property
     def bytes(self) -> int:
-        """About how many bytes of the file it reads."""
+        """Approximate number of bytes that it reads."""
         return sum(part.bytes for part in self.parts)
 
 

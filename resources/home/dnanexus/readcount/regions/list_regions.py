@@ -26,7 +26,7 @@ def list_regions(
     """Returns the regions to count, in output order.
 
     Named regions come first, then the intervals of the BED file, each in the order given; without
-    either, every reference sequence in the header's order.
+    either, every reference sequence in header order.
 
     Args:
         request: what the user asks for.

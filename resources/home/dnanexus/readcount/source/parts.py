@@ -28,7 +28,7 @@ class Stretch(NamedTuple):
 
     Attributes:
         begin: offset of the first record.
-        end: offset after the last one.
+        end: offset after the last record.
         tid: reference ID, from 0; NO_SEQUENCE for unplaced records; SEVERAL for a multi-reference
             container of a CRAM.
         tids: all reference IDs.
