@@ -21,6 +21,8 @@ from readcount.counting.pool import Workers, start_workers
 from readcount.outputs.text import format_table
 from steps import ask, count_regions, files_of
 
+pytestmark = pytest.mark.usefixtures("no_fault_is_left")
+
 CONTIGS = {"chr1": 30_000, "chr2": 20_000, "chrX": 10_000, "HLA-A*01:01:01:01": 3_000}
 BED = "chr2\t100\t900\tsecond\nchr1\t0\t5000\tfirst\nchr1\t4000\t30000\toverlap\n"
 
