@@ -36,8 +36,6 @@ from readcount.source.readers import (
 )
 from steps import ask, count_here, planned
 
-pytestmark = pytest.mark.samtools
-
 URL = "https://dl.dnanex.us/F/D/S3cr3t/my%20sample.bam"
 
 
@@ -245,6 +243,7 @@ def test_a_link_that_has_expired_is_not_tried_again(streamed: StreamedFile, stat
         assert "S3cr3t" not in str(refused.value)
 
 
+@pytest.mark.samtools
 @pytest.mark.parametrize("cram", [False, True])
 def test_a_part_of_the_file_is_one_request(
     tmp_path: Path, streamed: StreamedFile, cram: bool

@@ -25,8 +25,6 @@ from readcount.source.header import check_read_groups
 from steps import ask, count_here, count_regions, files_of, opened
 from strategies import examples, ways_to_count
 
-pytestmark = pytest.mark.samtools
-
 LENGTHS = {"chr1": 100_000, "chr2": 5_000, "HLA-A*01:01": 300, "a}b": 300, "chrM": 16_000}
 GROUPS = ("lane1", "lane2")
 HEADER = [f"@RG\tID:{name}\tSM:x" for name in GROUPS]
@@ -129,6 +127,7 @@ def counts_of(
     return list(count_here(alignments, plan, filters).counts.records)
 
 
+@pytest.mark.samtools
 @given(st.lists(reads(), max_size=30), choices, st.booleans(), ways_to_count)
 @examples(80)
 def test_any_combination_counts_what_looking_at_each_record_counts(
@@ -146,6 +145,7 @@ def test_any_combination_counts_what_looking_at_each_record_counts(
     ]
 
 
+@pytest.mark.samtools
 @given(st.lists(reads(), max_size=30), choices, ways_to_count)
 @examples(30)
 def test_a_cram_gives_what_its_bam_gives_for_any_combination(
@@ -165,6 +165,7 @@ def test_a_cram_gives_what_its_bam_gives_for_any_combination(
     ]
 
 
+@pytest.mark.samtools
 @pytest.mark.parametrize("unplaced", [0, 3])
 def test_unplaced_records_are_counted_where_nothing_has_a_place(
     tmp_path: Path, unplaced: int

@@ -23,8 +23,6 @@ from readcount.verification.verify import verify
 from steps import ask, count_here, files_of, opened, planned
 from strategies import COUNTED, INTERVAL, LOOKED_AT, Case, cases, examples
 
-pytestmark = pytest.mark.samtools
-
 READS = {
     "chr1": [Read("chr1", 40 * number, "300M") for number in range(3000)],
     "chr2": [Read("chr2", 90 * number) for number in range(2000)],
@@ -42,6 +40,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return bam
 
 
+@pytest.mark.samtools
 @given(case=cases())
 @settings(parent=examples(60))
 def test_all_records_of_a_span_are_where_the_index_says(
@@ -85,6 +84,7 @@ def placements_of(bam: Path) -> tuple[list[int], list[tuple[int, int, int]]]:
     return offsets, placements
 
 
+@pytest.mark.samtools
 @pytest.mark.parametrize("size", [0, 300, 3000, 100_000], ids=lambda size: f"blocks of {size}")
 def test_the_records_beside_any_place_are_found(tmp_path: Path, size: int) -> None:
     """Also where a block does not begin with a record, as not every program writes it."""
@@ -255,6 +255,7 @@ DAMAGES: dict[str, Callable[[list[bytes]], list[bytes]]] = {
 }
 
 
+@pytest.mark.samtools
 @pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES.keys())
 @pytest.mark.parametrize("costs", [COUNTED, LOOKED_AT], ids=["counted", "looked at"])
 @pytest.mark.parametrize("asked", ["regions=chr1", "spans", "filters"])
@@ -281,6 +282,7 @@ def test_a_file_that_does_not_match_its_index_is_refused(
     assert is_a_known_message(str(refused.value), "AppError")
 
 
+@pytest.mark.samtools
 def test_blocks_in_another_order_have_the_same_records(whole: Path, tmp_path: Path) -> None:
     """Parts are decoded whole, so that the order of their records does not matter."""
     bam = tmp_path / "sample.bam"
@@ -297,6 +299,7 @@ def test_blocks_in_another_order_have_the_same_records(whole: Path, tmp_path: Pa
         assert list(counts) == [3000, 2250][: len(counts)]
 
 
+@pytest.mark.samtools
 def test_damage_elsewhere_does_not_matter(whole: Path, tmp_path: Path) -> None:
     """A span needs only its part of the file."""
     bam = tmp_path / "sample.bam"
