@@ -360,6 +360,7 @@ def test_a_subjob_that_loses_its_worker_counts_its_own_samples_again(
     lost = next(job for job in counting if job.state == "running" and job.worker is not None)
     platform.jobs.lose_worker(lost.id)
     log = dx("watch", "--no-timestamps", job_id).stdout
+    dx("wait", job_id)
     done = CohortRun(dx, dx.describe(job_id), log)
     assert columns(done) == tables(paths, workers)
     jobs = [job for job in platform.jobs.by_id.values() if job.parent]
