@@ -1,7 +1,8 @@
 """A CRAM and its CRAI index: where the records are, and what the two prove about counts."""
 
 import shlex
-from collections.abc import Collection, Mapping, Sequence
+from bisect import bisect_left
+from collections.abc import Collection, Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby, pairwise
@@ -237,6 +238,28 @@ def is_in_order(units: Sequence[Unit]) -> bool:
     )
 
 
+def _beside(units: Sequence[Unit], asked: Set[int]) -> set[int]:
+    """Returns the indexes of containers that may hold what the index does not list for them.
+
+    They are not among those that are asked for: the one before and the one after these, and where
+    sequences would be that the index does not list at all. If containers are not in order, all.
+
+    Args:
+        units: the containers, in the order of the file.
+        asked: numbers of the sequences that are asked for.
+    """
+    others = {at for at, unit in enumerate(units) if asked.isdisjoint(unit.tids)}
+    if not is_in_order(units):
+        return others
+    beside = {near for at in range(len(units)) if at not in others for near in (at - 1, at + 1)}
+    firsts = [_in_file(unit.tids[0]) for unit in units]
+    listed = {tid for unit in units for tid in unit.tids}
+    for tid in asked - listed:
+        after = bisect_left(firsts, _in_file(tid))
+        beside |= {after - 1, after}
+    return beside & others
+
+
 @dataclass(frozen=True)
 class CramEvidence:
     """What a CRAM and its index prove; see Evidence.
@@ -274,24 +297,15 @@ class CramEvidence:
         """Returns where the records are; see Evidence.
 
         The headers of the containers of a streamed file are all over the file. Those that no task
-        reads are read here: of sequences that are asked for in parts, and the one before and after
-        the containers of those that are asked for.
+        reads are read here: of sequences that are asked for in parts, and those that show that the
+        index leaves out none of what is asked for.
         """
         units = self._units
         if self.file.data.streamed:
-            asked = {*whole, *spans}
-            is_asked = [not asked.isdisjoint(unit.tids) for unit in units]
-            beside = [
-                any(is_asked[max(0, at - 1) : at + 2]) and not is_asked[at]
-                for at in range(len(units))
-            ]
-            if not is_in_order(units):
-                beside = [not one for one in is_asked]
-            wanted = [
-                at
-                for at, unit in enumerate(units)
-                if beside[at] or not set(spans).isdisjoint(unit.tids)
-            ]
+            wanted = sorted(
+                _beside(units, {*whole, *spans})
+                | {at for at, unit in enumerate(units) if not set(spans).isdisjoint(unit.tids)}
+            )
             units = list(units)
             for at, unit in zip(
                 wanted, self.file.data.map(self._read, [units[at] for at in wanted]), strict=True
