@@ -5,7 +5,7 @@ Read without htslib, which a damaged record can make crash.
 
 import struct
 from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from readcount.formats.bgzf import (
     BLOCK_MAGIC,
@@ -14,6 +14,8 @@ from readcount.formats.bgzf import (
     block_at,
     last_blocks,
 )
+
+T = TypeVar("T")
 
 # refID of a record that has no reference sequence, and pos of one that has no position (SAM
 # specification, section 4.2).
@@ -59,12 +61,34 @@ def record_at(read: Read, offset: int, size: int) -> Placement | None:
     Raises:
         BlockError: there is no such record.
     """
+    return _parsed_at(read, offset, size, _placement)
+
+
+def is_unmapped_at(read: Read, offset: int, size: int) -> bool:
+    """Whether there is an unmapped record at a virtual file offset; as record_at."""
+    return bool(_parsed_at(read, offset, size, _is_unmapped))
+
+
+def _parsed_at(
+    read: Read, offset: int, size: int, parse: Callable[[bytes, int], T | None]
+) -> T | None:
+    """Returns what is parsed of the record at a virtual file offset; None at the end of the file.
+
+    Args:
+        read: reads the file.
+        offset: of the record.
+        size: of the file in bytes.
+        parse: takes uncompressed BAM and an offset in it; returns None if that has to be longer.
+
+    Raises:
+        BlockError: there is no such record.
+    """
     begin, within = offset >> 16, offset & 0xFFFF
     content = b""
     for block in _contents(read, begin, size):
         content += block
-        if (placement := _placement(content, within)) is not None:
-            return placement
+        if (parsed := parse(content, within)) is not None:
+            return parsed
     if len(content) != within:
         raise BlockError(begin)
     return None
@@ -165,6 +189,14 @@ def _placement(content: bytes, at: int) -> Placement | None:
         encoded = struct.unpack_from(f"<{operations}I", content, cigar)
         covered = sum(one >> 4 for one in encoded if one & 0xF in _CONSUME_REFERENCE)
     return Placement(tid, start, start + max(1, covered))
+
+
+def _is_unmapped(content: bytes, at: int) -> bool | None:
+    """Whether the record at an offset of uncompressed BAM is unmapped; None if it is too short."""
+    if at + _READ_NAME > len(content):
+        return None
+    flag: int = _FIELDS.unpack_from(content, at)[5]
+    return bool(flag & _UNMAPPED)
 
 
 def last_record(content: bytes) -> int | None:

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from readcount.errors import NEW_INDEX, InputError
 from readcount.formats.bam_index import BamIndex, IndexFormatError, read_index
+from readcount.formats.bam_record import is_unmapped_at
+from readcount.formats.bgzf import BlockError
 from readcount.formats.content import BAM_INDEXES, kind_of
 from readcount.source.bam_parts import BamParts
 from readcount.source.evidence import NOT_COUNTED, Located
@@ -33,6 +35,8 @@ SMALL_FILE_BYTES = 1 << 22
 MIN_TRUSTED_BYTES = 1 << 18
 # Its size, 32 bytes of fields, and the end of an empty name (SAM specification, section 4.2).
 SMALLEST_RECORD = 37
+# How many of the records to look at that the linear index of a sequence leaves out.
+UNMAPPED_PLACES = 3
 # What deflate makes at most of a byte (zlib, "Maximum Compression Factor").
 MAX_DATA_PER_BYTE = 1032
 
@@ -153,9 +157,19 @@ class BamLayout:
             InputError: the index contradicts itself.
         """
         try:
-            return record_offsets(self.index.bins(tid))
+            found = record_offsets(self.index.bins(tid))
+            if found and not all(map(self._is_unmapped, found.not_in_linear[:UNMAPPED_PLACES])):
+                raise ValueError("its linear index skips some of its records")
         except ValueError as error:
             raise self.file.contradiction(self.header.names[tid], str(error)) from error
+        return found
+
+    def _is_unmapped(self, offset: int) -> bool:
+        try:
+            return is_unmapped_at(self.file.data.read, offset, self.file.data.size)
+        except BlockError as error:
+            what = "no record can be read where the index has one"
+            raise InputError(self.file.corrupt_or_mismatch(what), f"at byte {error}") from error
 
 
 class OffsetsByTid(dict[int, RecordOffsets | None]):
