@@ -5,13 +5,22 @@ import shutil
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from fuzz import bgzf
 from fuzz.__main__ import (
+    BAM,
+    BAM_WITH_CSI,
     CHOICES,
+    CONTIGS,
+    CRAM,
+    EVEN,
     FILTERED,
     INDEX,
+    LONG,
     OURS,
+    PLAIN,
     REFUSED,
     RIGHT,
     SOME,
@@ -20,6 +29,7 @@ from fuzz.__main__ import (
     WINDOWS,
     WRONG,
     Choice,
+    Kind,
     classify,
     fuzz,
     make_sample,
@@ -28,18 +38,27 @@ from fuzz.__main__ import (
 )
 from fuzz.cram_mutations import CRAM_MUTATIONS
 from fuzz.mutations import MUTATIONS, Pair
+from oracle import in_braces
+from readcount.request.region import Region
+from steps import ask
+from strategies import examples
 
-KINDS = {"some unplaced": (300, 0), "none unplaced": (0, 0), "even": (300, 1)}
+SAMPLES = {
+    "some unplaced": (300, PLAIN),
+    "none unplaced": (0, PLAIN),
+    "even": (300, EVEN),
+    "long": (0, LONG),
+}
 
 
-@pytest.fixture(scope="module", params=[*KINDS.values()], ids=[*KINDS])
+@pytest.fixture(scope="module", params=[*SAMPLES.values()], ids=[*SAMPLES])
 def whole(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Pair:
-    return make_sample(tmp_path_factory.mktemp("whole"), False, *request.param)
+    return make_sample(tmp_path_factory.mktemp("whole"), BAM, *request.param)
 
 
 @pytest.fixture(scope="module", params=[0, 300], ids=["none unplaced", "some unplaced"])
 def whole_cram(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Pair:
-    return make_sample(tmp_path_factory.mktemp("whole"), True, request.param)
+    return make_sample(tmp_path_factory.mktemp("whole"), CRAM, request.param)
 
 
 def what_came(folder: Path, damaged: Pair, whole: Pair, choice: Choice, index: str = "bai") -> str:
@@ -79,6 +98,55 @@ def test_damage_to_a_cram_is_noticed_or_changes_nothing(
         assert what_came(tmp_path, damaged, whole_cram, choice, "crai") != WRONG
 
 
+@st.composite
+def choices(draw: st.DrawFn) -> Choice:
+    """Some spans and whole sequences, or windows; and maybe a mapping quality."""
+    filters = {"min_mapping_quality": draw(st.sampled_from([0, 20]))}
+    size = draw(st.sampled_from([0, 0, 3_000, 70_000]))
+    if size:
+        windows = tuple(
+            Region(name, start, min(start + size, length))
+            for name, length in CONTIGS.items()
+            for start in range(0, length, size)
+        )
+        return Choice(windows, ask(windows=size, **filters))
+    regions = []
+    for name in draw(st.lists(st.sampled_from([*CONTIGS]), min_size=1, max_size=4)):
+        start = draw(st.integers(0, CONTIGS[name] - 1))
+        length = draw(st.integers(1, 300) | st.integers(1, 100_000))
+        span = Region(name, start, min(start + length, CONTIGS[name]))
+        regions.append(draw(st.sampled_from([span, span, Region(name)])))
+    return Choice(tuple(regions), ask(regions=[*map(in_braces, regions)], **filters))
+
+
+@pytest.fixture(scope="module")
+def samples(tmp_path_factory: pytest.TempPathFactory) -> dict[Kind, list[Pair]]:
+    return {
+        kind: [
+            make_sample(tmp_path_factory.mktemp("whole"), kind, *sample)
+            for sample in SAMPLES.values()
+        ]
+        for kind in (BAM, BAM_WITH_CSI, CRAM)
+    }
+
+
+@given(data=st.data(), choice=choices(), seed=st.integers(0, 2**32))
+@settings(parent=examples(40))
+def test_any_damage_gives_the_counts_of_the_records_or_an_error(
+    samples: dict[Kind, list[Pair]],
+    tmp_path_factory: pytest.TempPathFactory,
+    data: st.DataObject,
+    choice: Choice,
+    seed: int,
+) -> None:
+    kind = data.draw(st.sampled_from([*samples]))
+    sample = data.draw(st.sampled_from(samples[kind]))
+    mutation = data.draw(st.sampled_from([*kind.mutations]))
+    damaged = kind.mutations[mutation](sample, random.Random(seed))
+    folder = tmp_path_factory.mktemp("any")
+    assert what_came(folder, damaged, sample, choice, kind.index) != WRONG
+
+
 @pytest.mark.parametrize("end_put_back", [False, True])
 def test_no_cut_gives_a_count(whole: Pair, tmp_path: Path, end_put_back: bool) -> None:
     """At the edges of blocks, beside them, and anywhere."""
@@ -91,8 +159,8 @@ def test_no_cut_gives_a_count(whole: Pair, tmp_path: Path, end_put_back: bool) -
         assert what == REFUSED or (what == RIGHT and end_put_back and end >= edges[4])
 
 
-@pytest.mark.parametrize("cram", [False, True])
-def test_the_tally_has_every_run(tmp_path: Path, cram: bool) -> None:
-    tally = fuzz(number=5, seed=1, keep=tmp_path, cram=cram)
+@pytest.mark.parametrize("kind", [BAM, BAM_WITH_CSI, CRAM], ids=["bam", "csi", "cram"])
+def test_the_tally_has_every_run(tmp_path: Path, kind: Kind) -> None:
+    tally = fuzz(number=5, seed=1, keep=tmp_path, kind=kind)
     assert sum(tally.values()) == 5 * 3
     assert not [key for key in tally if key[1:] == (OURS, WRONG)]
