@@ -313,19 +313,46 @@ def test_a_file_that_does_not_match_its_index_is_refused(
 
 
 def test_blocks_in_another_order_have_the_same_records(whole: Path, tmp_path: Path) -> None:
-    """Parts are decoded whole, so that the order of their records does not matter."""
+    """A sequence is decoded whole, so that the order of its records does not matter."""
     bam = tmp_path / "sample.bam"
     shutil.copy(f"{whole}.bai", f"{bam}.bai")
     blocks = bgzf.split(whole.read_bytes())
     bam.write_bytes(b"".join([*blocks[:3], blocks[4], blocks[3], *blocks[5:]]))
-    for request in (
-        ask(regions=["chr1", "chr1:1-90000"]),
-        ask(regions=["chr1"], min_mapping_quality=1),
-    ):
+    request = ask(regions=["chr1"], min_mapping_quality=1)
+    alignments = opened(bam)
+    plan, _ = planned(alignments, request, costs=LOOKED_AT)
+    assert list(count_here(alignments, plan, request.filters).counts.records) == [3000]
+
+
+def test_blocks_in_another_order_are_noticed_where_a_span_is_counted(tmp_path: Path) -> None:
+    """Blocks of one size, so that the index still fits; records of the span are elsewhere."""
+    names = (f"read{number:05}" for number in range(10_000))
+    bam = write_bam(tmp_path, LENGTHS, [*READS["chr1"], *READS["chr2"]], names=names)
+    blocks = bgzf.split(bgzf.in_small_blocks(bam.read_bytes(), 3000, level=0))
+    bam.write_bytes(b"".join(blocks))
+    pysam.index(str(bam))
+    assert len(blocks[5]) == len(blocks[40])
+    blocks[5], blocks[40] = blocks[40], blocks[5]
+    bam.write_bytes(b"".join(blocks))
+    alignments = opened(bam)
+    plan, _ = planned(alignments, ask(regions=["chr1:1-40000"]), costs=LOOKED_AT)
+    with pytest.raises(InputError, match="is before the one that it follows") as refused:
+        count_here(alignments, plan)
+    assert is_a_known_message(str(refused.value), "AppError")
+
+
+def test_placed_records_between_unplaced_ones_are_noticed(tmp_path: Path) -> None:
+    """As after samtools cat, with the index of the first file: the others would be left out."""
+    bam = write_bam(tmp_path, LENGTHS, [*READS["chr1"][:100], *[Read(None)] * 200])
+    content = bgzf.content_of(bam.read_bytes())
+    unplaced = content.records[100:]
+    for at in (1, 50, 199):
+        records = [*content.records[:100], *unplaced[:at], content.records[7], *unplaced[at:]]
+        bam.write_bytes(bgzf.Content(content.header, records).as_bam(3000))
         alignments = opened(bam)
-        plan, _ = planned(alignments, request, costs=LOOKED_AT)
-        counts = count_here(alignments, plan, request.filters).counts.records
-        assert list(counts) == [3000, 2250][: len(counts)]
+        with pytest.raises(InputError, match="the file has a record of chr1") as refused:
+            alignments.evidence.check_index(())
+        assert is_a_known_message(str(refused.value), "AppError")
 
 
 def test_damage_elsewhere_does_not_matter(whole: Path, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from functools import partial
 from readcount.counting.decoding import decoding
 from readcount.counting.pool import Workers
 from readcount.planning.merge import TaskCounts
-from readcount.planning.task import Plan, Task
+from readcount.planning.task import Pass, Plan, Task
 from readcount.request.filters import NO_FILTERS, Filters
 from readcount.source.alignments import Log
 from readcount.source.commands import failure
@@ -124,7 +124,7 @@ def count_overlapping(parts: Parts, number: int, task: Task, filters: Filters) -
     One `samtools view` returns all records of the parts, each once.
     """
     # Imported here: numpy takes 0.1 s to load, and not every task needs it.
-    from readcount.counting.overlaps import count_overlaps, tallied, within_extents
+    from readcount.counting.overlaps import count_overlaps, in_order, tallied, within_extents
     from readcount.formats.bam_stream import read_positions
 
     decoded: Counter[int] = Counter()
@@ -133,6 +133,9 @@ def count_overlapping(parts: Parts, number: int, task: Task, filters: Filters) -
             records = read_positions(view.stdout)
             if filters.none:
                 records = within_extents(records, view.sent.extents)
+            if task.why is Pass.SPANS and not parts.file.cram:
+                # Else records of a span may be in a part of the file that nobody reads.
+                records = in_order(records)
             counts = count_overlaps(tallied(records, decoded), task.tids, task.starts, task.ends)
         except (OSError, ValueError, LookupError) as error:
             doing = f"counting {task.label} of"

@@ -168,6 +168,26 @@ def record_near(read: Read, at: int, size: int) -> Placement | None:
     return None
 
 
+def tids_from(read: Read, offset: int, size: int) -> Iterator[int]:
+    """Yields the numbers of the reference sequences of all records from a virtual file offset on.
+
+    Raises:
+        BlockError: they cannot be read to the end of the file.
+    """
+    begin, at = offset >> 16, offset & 0xFFFF
+    content = b""
+    for block in _contents(read, begin, size):
+        content += block
+        while at + _READ_NAME <= len(content):
+            length, tid, *_ = _FIELDS.unpack_from(content, at)
+            yield tid
+            at += _SIZE_BYTES + max(length, 0)
+        kept = min(at, len(content))
+        content, at = content[kept:], at - kept
+    if at != len(content):
+        raise BlockError(begin)
+
+
 def _block_of(data: bytes, at: int, start: int) -> tuple[bytes, int]:
     """Returns the block at an offset of data, as block_at; an error has its offset in the file."""
     try:
