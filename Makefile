@@ -18,7 +18,7 @@ export PYTHONDONTWRITEBYTECODE := 1
 export BAM BAI PYTHON READS ROUNDS SEED CORES RATE LATENCY RELEASE
 
 .DEFAULT_GOAL := applet
-.PHONY: applet help setup run shell test test-bare test-dnanexus bench bench-calls bench-in-place fuzz check lint format clean
+.PHONY: applet help setup run shell test test-bare test-dnanexus bench bench-calls bench-streamed fuzz check lint format clean
 
 applet:
 	@find resources -name __pycache__ -type d -prune -exec rm -rf {} +
@@ -71,8 +71,8 @@ bench: $(INSTALLED) ## measure the counting beside other ways (READS=6000000 ROU
 bench-calls: $(INSTALLED) ## list a job's requests, at 100 ms each (BEFORE=folder of an earlier version)
 	@python -m benchmark.calls $(BEFORE) .
 
-bench-in-place: $(INSTALLED) ## measure stream_bam and subjobs (RATE=50e6 LATENCY=0.02)
-	@python -m benchmark.in_place
+bench-streamed: $(INSTALLED) ## measure stream_bam and subjobs (RATE=50e6 LATENCY=0.02)
+	@python -m benchmark.streamed
 
 # What the fuzzer damages, and what it counts of that; commas stand for blanks.
 FUZZ_ASKED := whole --filtered --spans --some --windows --index

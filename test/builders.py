@@ -14,7 +14,7 @@ from readcount.formats.bam_index import read_index
 
 LENGTH = 10_000
 # Beyond this a CRAM is written without a reference.
-LONGEST_REFERENCE = 300_000
+MAX_REFERENCE_LENGTH = 300_000
 
 
 @dataclass(frozen=True)
@@ -179,7 +179,7 @@ def cram_of(bam: Path, *options: str) -> Path:
     cram, reference = bam.with_suffix(".cram"), bam.with_suffix(".fa")
     with pysam.AlignmentFile(str(bam), check_sq=False) as alignments:
         lengths = dict(zip(alignments.references, alignments.lengths, strict=True))
-    if not lengths or max(lengths.values()) > LONGEST_REFERENCE:
+    if not lengths or max(lengths.values()) > MAX_REFERENCE_LENGTH:
         options = (*options, "no_ref=1")
     if "no_ref=1" not in options:
         bases = (f">{name}\n{'A' * length}\n" for name, length in lengths.items())

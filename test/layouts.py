@@ -5,9 +5,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from readcount.planning.task import Pass, Task
 from readcount.source.parts import (
     NO_SEQUENCE,
     SEVERAL,
+    Part,
     Span,
     SpanColumns,
     SpanPlaces,
@@ -56,6 +58,13 @@ def layout_of(*sizes: int, several: Sequence[int] = ()) -> PlainLayout:
             stretches.append(Stretch(at << 16, at + size << 16, kind, (tid,)))
             at += size
     return PlainLayout([*stretches, Stretch(at << 16, at + 28 << 16, NO_SEQUENCE, (NO_SEQUENCE,))])
+
+
+def task_of(*parts: Part, region_ids: Sequence[int] = (0,), tid: int = 0, cost: float = 1) -> Task:
+    """A task that reads these parts; where its regions are does not matter here."""
+    spans = SpanColumns(*(np.full(len(region_ids), value) for value in (tid, 0, 9)))
+    ids = np.array(region_ids, np.int64)
+    return Task(parts, ids, spans, [tid], None, False, Pass.WHOLE, cost)
 
 
 def names(number: int) -> list[str]:

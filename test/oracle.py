@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from readcount.request.region import Region
+from readcount.regions.region import Region
 
 
 def count_by_rname(bam: Path) -> Counter[str]:

@@ -1,6 +1,6 @@
 """The steps of the applet's entry script without the platform, for tests and measurements."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,14 +9,17 @@ from readcount.counting.tasks import count_tasks, run_task
 from readcount.outputs.result import Result
 from readcount.planning.costs import Costs, costs_for
 from readcount.planning.merge import MergedCounts, merge_counts
-from readcount.planning.plan import asked_tids, plan_tasks
+from readcount.planning.plan import plan_tasks
 from readcount.planning.task import Plan
+from readcount.regions.counts import RegionCount, RegionCounts
+from readcount.regions.list_regions import describe_regions, list_regions
+from readcount.regions.region_list import RegionList
 from readcount.request.filters import NO_FILTERS, Filters
-from readcount.request.regions import describe_regions, list_regions
 from readcount.request.request import Request
 from readcount.source.alignments import Alignments, open_alignments
 from readcount.source.files import InputFiles, local_files
 from readcount.source.header import check_read_groups
+from readcount.source.parts import NO_SEQUENCE
 from readcount.verification.verify import verify
 
 LINK = {"$dnanexus_link": "file-0123456789BFGJKPQVXYZbfg"}
@@ -60,14 +63,24 @@ def planned(
     """Plans as prepare() does; returns also how the numbers of the index were checked."""
     request = request or ask()
     check_read_groups(alignments.header, request.filters, alignments.file.name)
-    names, aliases = alignments.header.names, alignments.header.aliases
-    regions = list_regions(request, bed, alignments.lengths, aliases)
-    whole, spans = asked_tids(regions, names)
+    regions = list_regions(request, bed, alignments.lengths, alignments.header.aliases)
     evidence = alignments.evidence
-    located = evidence.trust(whole) if request.from_index else evidence.locate(whole, spans)
-    costs = costs or costs_for(alignments.file.data.streamed)
-    plan = plan_tasks(regions, names, located.layout, processes, costs, located.numbers)
+    whole = regions.whole_tids()
+    if request.from_index:
+        located = evidence.trust(whole)
+    else:
+        located = evidence.locate(whole, regions.span_tids())
+    costs = costs or costs_for(alignments.file.mappings.streamed)
+    plan = plan_tasks(regions, located.layout, processes, costs, located.numbers)
     return plan, located.checks
+
+
+def region_counts(counts: Iterable[RegionCount], contigs: Iterable[str] = ()) -> RegionCounts:
+    """Returns counts in columns; the header has these sequences, and then those of the counts."""
+    counts = list(counts)
+    named = (one.region.contig for one in counts if one.region.placed)
+    regions = RegionList(dict.fromkeys([*contigs, *named]), (one.region for one in counts))
+    return RegionCounts(regions, (one.records for one in counts))
 
 
 def count_here(alignments: Alignments, plan: Plan, filters: Filters = NO_FILTERS) -> MergedCounts:
@@ -88,14 +101,14 @@ def count_regions(
     numbers = range(len(plan.tasks))
     counted = count_tasks(plan, numbers, alignments.parts, request.filters, workers, log)
     merged = merge_counts(plan, counted)
-    counts = verify(merged, alignments.evidence, request.filters, from_index)
-    for check in counts.checks:
+    verified = verify(merged, alignments.evidence, request.filters, from_index)
+    for check in verified.checks:
         log(check)
     return Result(
-        counts,
+        verified,
         alignments.lengths,
         request.records_counted,
         describe_regions(request, files.bed),
-        alignments.evidence.unplaced,
+        alignments.evidence.numbers.get(NO_SEQUENCE),
         from_index=request.from_index,
     )

@@ -32,7 +32,7 @@ TITLES = {
     "deep": "one deep sequence with 90 % of reads, most of them in a fifth of its length",
 }
 # Beyond this the tutorial's way takes hours.
-MOST_CONTIGS = 10_000
+MAX_CONTIGS = 10_000
 SAMPLE = 40
 READS_OF_30X = 850_000_000
 
@@ -48,7 +48,7 @@ def ways(bam: Path, contigs: int) -> list[Way]:
         Way(f"sambamba view -c -t {cores}", ["sambamba", "view", "-c", "-t", cores, path]),
         Way(f"bgzip -dc -@{cores}", ["bgzip", "-dc", f"-@{cores}", path], keep=False),
         Way("the tutorial's way", tutorial)
-        if contigs <= MOST_CONTIGS
+        if contigs <= MAX_CONTIGS
         else Way(
             f"the tutorial's way, from {SAMPLE} calls",
             [*tutorial, str(SAMPLE)],

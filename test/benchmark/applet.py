@@ -7,6 +7,7 @@ The index lies beside the BAM, and the text of the count file goes to standard o
 own CPU seconds and its highest memory use, in kB, to standard error.
 """
 
+import gc
 import sys
 import time
 from pathlib import Path
@@ -32,4 +33,5 @@ def highest_memory() -> int:
 
 
 if __name__ == "__main__":
+    gc.disable()
     main(sys.argv[1], int(sys.argv[2]), *sys.argv[3:])

@@ -16,7 +16,7 @@ DOWNLOADS_AT_ONCE = 8
 START_SECONDS = 180
 
 # From the start of a job to its end, if the counts are from the index of a human genome: its size
-# does not grow with that of the file. `make bench-in-place` measures it.
+# does not grow with that of the file. `make bench-streamed` measures it.
 INDEX_SECONDS = 2.0
 
 
@@ -26,18 +26,18 @@ class Setting:
 
     name: str
     cores: int
-    in_place: bool = False
+    streamed: bool = False
     subjobs: int = 0
     from_index: bool = False
 
 
 SETTINGS = (
     Setting("4 cores", 4),
-    Setting("4 cores, stream_bam", 4, in_place=True),
+    Setting("4 cores, stream_bam", 4, streamed=True),
     Setting("4 cores, counts_from=index", 4, from_index=True),
-    Setting("16 cores, stream_bam", 16, in_place=True),
-    Setting("subjobs=10, of 4 cores", 4, in_place=True, subjobs=10),
-    Setting("subjobs=50, of 4 cores", 4, in_place=True, subjobs=50),
+    Setting("16 cores, stream_bam", 16, streamed=True),
+    Setting("subjobs=10, of 4 cores", 4, streamed=True, subjobs=10),
+    Setting("subjobs=50, of 4 cores", 4, streamed=True, subjobs=50),
 )
 
 
@@ -64,7 +64,7 @@ def estimate(size: float, bytes_per_record: float, costs: Costs, setting: Settin
     counting = costs.record * part / bytes_per_record / setting.cores
     if setting.from_index:
         busy = INDEX_SECONDS
-    elif setting.in_place:
+    elif setting.streamed:
         streams = setting.cores * STREAMS_PER_CORE * CONNECTION_BYTES_PER_SECOND
         busy = max(counting, part / min(streams, WORKER_BYTES_PER_SECOND))
     else:

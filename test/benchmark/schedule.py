@@ -8,7 +8,7 @@ from layouts import layout_of, names
 from readcount.planning.costs import DOWNLOADED
 from readcount.planning.plan import plan_tasks
 from readcount.planning.task import Task
-from readcount.request.region_list import RegionList
+from readcount.regions.region_list import RegionList
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def our_schedule(records: Sequence[int], cores: int, costs: Costs) -> Schedule:
     """What a plan for sequences with so many records each comes to."""
     layout = layout_of(*(round(number * costs.record_bytes) for number in records))
     regions = RegionList.of_whole(names(len(records)))
-    plan = plan_tasks(regions, names(len(records)), layout, cores, DOWNLOADED)
+    plan = plan_tasks(regions, layout, cores, DOWNLOADED)
     seconds = [costs.of_task(task) for task in plan.tasks]
     return _schedule(records, cores, costs, len(seconds), makespan(seconds, cores))
 

@@ -137,7 +137,7 @@ def test_what_is_chosen_is_what_samtools_selects(reader: Reader) -> None:
     assert bedgraph.startswith(b"chr1\t0\t10000\t")
 
 
-def test_a_file_is_counted_in_place_and_by_several_jobs(reader: Reader) -> None:
+def test_a_file_is_streamed_and_counted_by_several_jobs(reader: Reader) -> None:
     dx, bam = reader.dx, reader.example()
     for path in (bam, Path(f"{bam}.bai")):
         dx.upload(path)

@@ -38,10 +38,9 @@ from http_file import streaming
 from oracle import Record, in_braces, records_of
 from readcount.counting.pool import start_workers
 from readcount.errors import ReadCountError
-from readcount.request.region import Region
+from readcount.regions.region import Region
 from readcount.request.request import Request
-from readcount.source import bam as source_bam
-from readcount.source import readers
+from readcount.source import bam_evidence, readers
 from steps import ask, count_regions, files_of
 
 # Neighbours with many and few records, some without any, and one that is large enough for windows.
@@ -148,7 +147,7 @@ def main() -> int:
     arguments = vars(parser.parse_args())
     large = arguments.pop("large")
     if large:
-        source_bam.SMALL_FILE_BYTES = source_bam.MIN_TRUSTED_BYTES = 0
+        bam_evidence.SMALL_FILE_BYTES = bam_evidence.MIN_TRUSTED_BYTES = 0
     if arguments["streamed"]:
         # What is damaged stays so.
         readers.PAUSES = ()
@@ -325,16 +324,15 @@ def _count(bam: Path, choice: Choice, streamed: bool, sender: Connection) -> Non
             alone.parent.mkdir()
             alone.symlink_to(bam)
             (index,) = bam.parent.glob(f"{bam.name}.*")
-            with (
-                streaming(bam, index) if streamed else nullcontext(files_of(alone, index)) as files
-            ):
-                counts = count_regions(files, workers, lambda line: None, choice.request)
+            local = nullcontext(files_of(alone, index))
+            with streaming(bam, index) if streamed else local as files:
+                result = count_regions(files, workers, lambda line: None, choice.request)
     except ReadCountError:
         sender.send(None)
     except Exception as error:
         sender.send(error)
     else:
-        sender.send({str(count.region): count.records for count in counts.regions})
+        sender.send({str(count.region): count.records for count in result.counts})
 
 
 def count_as_the_tutorial(bam: Path, choice: Choice = WHOLE) -> Counts | None:

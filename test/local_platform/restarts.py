@@ -13,7 +13,7 @@ RESTARTABLE_REASONS = {
     *("AppInternalError", "AppInsufficientResourceError", "ExecutionError", "JMInternalError"),
     *("JobTimeoutExceeded", "SpotInstanceInterruption", "UnresponsiveWorker"),
 }
-MOST_RESTARTS = 9
+MAX_RESTARTS = 9
 # The key of the run specification that says which jobs are restarted by themselves: "all", or only
 # the "master", the job that was run, with everything below it.
 RESTARTABLE = "restartableEntryPoints"
@@ -28,8 +28,8 @@ def check_policy(policy: Mapping[str, Any]) -> None:
     if unknown:
         raise InvalidInput(f"executionPolicy.restartOn: no job is restarted on {sorted(unknown)}")
     for key, number in {**restart_on, "maxRestarts": policy.get("maxRestarts", 0)}.items():
-        if type(number) is not int or not 0 <= number <= MOST_RESTARTS:
-            raise InvalidInput(f"executionPolicy: {key} is from 0 to {MOST_RESTARTS}")
+        if type(number) is not int or not 0 <= number <= MAX_RESTARTS:
+            raise InvalidInput(f"executionPolicy: {key} is from 0 to {MAX_RESTARTS}")
 
 
 def check_restartable(run_spec: Mapping[str, Any]) -> None:
@@ -47,7 +47,7 @@ def may_restart(policy: Mapping[str, Any], reason: str, earlier: Sequence[str]) 
     """
     if reason not in RESTARTABLE_REASONS:
         return False
-    if len(earlier) >= policy.get("maxRestarts", MOST_RESTARTS):
+    if len(earlier) >= policy.get("maxRestarts", MAX_RESTARTS):
         return False
     restart_on: Mapping[str, int] = policy.get("restartOn", {})
     if reason in restart_on:

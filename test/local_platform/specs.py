@@ -26,7 +26,7 @@ FIELD_KEYS = {
 }
 # The platform limits the JSON of an input and of an output, and does not say where. Its makers' own
 # compiler moves what is longer than this into a file (dnanexus/dxCompiler, ExpertOptions.md).
-MOST_CHARACTERS = 100_000
+MAX_CHARACTERS = 100_000
 _FIELD_NAME = re.compile(r"[a-zA-Z_][0-9a-zA-Z_]*")
 T = TypeVar("T")
 
@@ -198,9 +198,9 @@ def with_defaults(fields: Sequence[Mapping[str, Any]], given: Mapping[str, Any])
 def check_size(values: Mapping[str, Any], what: str) -> None:
     """Refuse an input or output that is too long as JSON. Raises InvalidInput."""
     characters = len(json.dumps(values))
-    if characters > MOST_CHARACTERS:
+    if characters > MAX_CHARACTERS:
         raise InvalidInput(
-            f"the {what} is {characters:,} characters of JSON, more than {MOST_CHARACTERS:,}"
+            f"the {what} is {characters:,} characters of JSON, more than {MAX_CHARACTERS:,}"
         )
 
 

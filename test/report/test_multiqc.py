@@ -6,18 +6,19 @@ import pytest
 from playwright.sync_api import Browser
 
 from multiqc_run import sections
-from readcount.outputs.multiqc import MOST_PARTS, format_multiqc
+from readcount.outputs.multiqc import MAX_PARTS, format_multiqc
 from readcount.outputs.result import Result
-from readcount.planning.merge import RegionCount, RegionCounts
-from readcount.request.region import Region
+from readcount.regions.counts import RegionCount
+from readcount.regions.region import Region
 from readcount.verification.verify import VerifiedCounts
+from steps import region_counts
 
 
 def write_sample(
     folder: Path, sample: str, records: dict[str, int], asked: str = "every record"
 ) -> None:
     regions = [RegionCount(Region(name), number) for name, number in records.items()]
-    counts = Result(VerifiedCounts(RegionCounts.of(regions)), dict.fromkeys(records, 1000), asked)
+    counts = Result(VerifiedCounts(region_counts(regions)), dict.fromkeys(records, 1000), asked)
     folder.mkdir(exist_ok=True)
     number = len(list(folder.iterdir()))
     path = folder / f"{number}_count_mqc.tsv"
@@ -51,7 +52,7 @@ def test_thousands_of_sequences_make_a_plot_that_can_be_read(tmp_path: Path) -> 
         write_sample(tmp_path / "in", sample, {f"contig{n}": n for n in range(3000)})
     (plot,) = sections(tmp_path / "in")
     for row in plot.values():
-        assert len(row) == MOST_PARTS + 1
+        assert len(row) == MAX_PARTS + 1
         assert sum(int(float(number)) for number in row.values()) == sum(range(3000))
 
 

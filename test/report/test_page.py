@@ -8,11 +8,12 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Locator, Page
 
-from readcount.outputs.report import MOST_BARS, format_report
+from readcount.outputs.report import MAX_BARS, format_report
 from readcount.outputs.result import Result
-from readcount.planning.merge import RegionCount, RegionCounts
-from readcount.request.region import UNPLACED, Region
+from readcount.regions.counts import RegionCount
+from readcount.regions.region import UNPLACED, Region
 from readcount.verification.verify import VerifiedCounts
+from steps import region_counts
 from visit import visit
 
 # Records and length; no two columns sort the same way.
@@ -25,7 +26,7 @@ def page_of(path: Path, sequences: dict[str, tuple[int, int]], unplaced: int = 3
     regions = [RegionCount(Region(name), records) for name, (records, _) in sequences.items()]
     lengths = {name: length for name, (_, length) in sequences.items()}
     checks = ("all counts match the index",)
-    verified = VerifiedCounts(RegionCounts.of([*regions, RegionCount(UNPLACED, unplaced)]), checks)
+    verified = VerifiedCounts(region_counts([*regions, RegionCount(UNPLACED, unplaced)]), checks)
     counts = Result(verified, lengths)
     file = path / "report.html"
     file.write_text(format_report(counts, "sample.bam", "sample"), encoding="utf-8")
@@ -46,7 +47,7 @@ def large(tmp_path: Path) -> Path:
 def windows(tmp_path: Path) -> Path:
     """Windows of one sequence, each with about as many records as the others."""
     regions = [RegionCount(Region("chr1", n * 100, n * 100 + 100), 500 + n % 3) for n in range(90)]
-    counts = Result(VerifiedCounts(RegionCounts.of(regions)), {"chr1": 9000})
+    counts = Result(VerifiedCounts(region_counts(regions)), {"chr1": 9000})
     file = tmp_path / "windows.html"
     file.write_text(format_report(counts, "sample.bam", "sample"), encoding="utf-8")
     return file
@@ -154,7 +155,7 @@ def test_200_000_regions_can_be_sorted_and_searched(browser: Browser, large: Pat
         assert f"This page shows the {shown:,} regions with most records" in page.inner_text("main")
         assert names(page)[0] == "contig199999"
         assert heading(page, "Records").get_attribute("aria-sort") == "descending"
-        assert page.locator("svg:visible rect").count() == MOST_BARS
+        assert page.locator("svg:visible rect").count() == MAX_BARS
         heading(page, "Records").get_by_role("button").click()
         assert names(page)[0] == f"contig{200_000 - shown}"
         page.get_by_label("Name contains").fill("contig199998")

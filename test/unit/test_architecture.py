@@ -8,9 +8,18 @@ import pytest
 
 PACKAGE = Path(__file__).parents[2] / "resources" / "home" / "dnanexus" / "readcount"
 LOCAL_PLATFORM = Path(__file__).parents[1] / "local_platform"
-STAGES = ["formats", "request", "source", "planning", "counting", "verification", "outputs"]
+STAGES = [
+    "formats",
+    "request",
+    "source",
+    "regions",
+    "planning",
+    "counting",
+    "verification",
+    "outputs",
+]
 # What every stage may import.
-SHARED = {"errors", "text", "samtools", "collector"}
+SHARED = {"errors", "text", "samtools", "columns"}
 # The platform's side, which imports from all stages.
 PLATFORM = {"dnanexus", "platform_files", "subjobs"}
 OUTSIDE = {"subprocess", "urllib", "http", "socket", "dxpy", "multiprocessing", "tempfile"}
@@ -49,7 +58,11 @@ def test_a_stage_imports_from_earlier_ones_only(stage: str) -> None:
 def test_formats_know_errors_and_nothing_else_of_the_package() -> None:
     for name, imported in modules().items():
         if name.startswith("readcount.formats."):
-            assert {module.split(".")[1] for module in imported} <= {"formats", "errors"}, name
+            assert {module.split(".")[1] for module in imported} <= {
+                "formats",
+                "errors",
+                "columns",
+            }, name
 
 
 @pytest.mark.parametrize("stage", ["planning", "verification", "outputs"])

@@ -52,18 +52,18 @@ def test_a_genome_keeps_all_cores_busy(cores: int) -> None:
     assert tutorial_schedule(records, cores, COSTS).ratio > 3.5
 
 
-def test_to_read_in_place_saves_the_download_and_subjobs_the_time_of_one_worker() -> None:
+def test_streaming_saves_the_download_and_subjobs_the_time_of_one_worker() -> None:
     costs = Costs(call=0.005, task=0.01, record=0.4e-6, decoded_record=0.6e-6)
-    on_disk, in_place, shared = (
+    on_disk, streamed, shared = (
         estimate(1e12, 90, costs, setting)
         for setting in (
             Setting("on disk", 4),
-            Setting("in place", 4, in_place=True),
-            Setting("shared", 4, in_place=True, subjobs=50),
+            Setting("streamed", 4, streamed=True),
+            Setting("shared", 4, streamed=True, subjobs=50),
         )
     )
     # By hand: 200 MB/s and then 4444 s of 4 cores; 800 MB/s, while 4 cores could do 900.
     assert on_disk.seconds == pytest.approx(5000 + 1111 + 180, abs=1)
-    assert in_place.seconds == pytest.approx(1250 + 180, abs=1)
+    assert streamed.seconds == pytest.approx(1250 + 180, abs=1)
     assert shared.seconds == pytest.approx(25 + 3 * 180, abs=1)
-    assert shared.core_hours > in_place.core_hours
+    assert shared.core_hours > streamed.core_hours

@@ -15,9 +15,10 @@ from fuzz.mutations import METADATA_BIN
 from messages import is_a_known_message
 from readcount.errors import MESSAGE_LENGTH, DiskSpaceError, InputError
 from readcount.formats.bam_index import read_index
-from readcount.planning.merge import MergedCounts, RegionCounts
-from readcount.request.region import Region
-from readcount.request.region_list import RegionList
+from readcount.planning.merge import MergedCounts
+from readcount.regions.counts import RegionCounts
+from readcount.regions.region import Region
+from readcount.regions.region_list import RegionList
 from readcount.source.alignments import open_alignments
 from readcount.source.files import SPARE_BYTES, InputFiles, check_disk, local_files
 from readcount.text import plural
@@ -32,8 +33,8 @@ def counted(files: InputFiles) -> list[int]:
     alignments = open_alignments(files)
     plan, _ = planned(alignments)
     alignments.evidence.check_index(plan.edges)
-    counts = verify(count_here(alignments, plan), alignments.evidence)
-    return list(counts.regions.records)
+    verified = verify(count_here(alignments, plan), alignments.evidence)
+    return list(verified.counts.records)
 
 
 def message_for(files: InputFiles) -> str:
@@ -260,7 +261,7 @@ def test_counts_that_the_index_does_not_confirm_are_refused(
 
 def test_a_part_of_a_sequence_has_no_more_records_than_the_whole(tmp_path: Path) -> None:
     evidence = opened(make_bam(tmp_path, READS)).evidence
-    part = RegionList([Region("chr1", 0, 50)])
+    part = RegionList(READS, [Region("chr1", 0, 50)])
     assert verify(MergedCounts(RegionCounts(part, [3]), []), evidence)
     with pytest.raises(InputError, match=r"3 records for chr1:1-50, but 4 were counted"):
         verify(MergedCounts(RegionCounts(part, [4]), []), evidence)
@@ -279,9 +280,9 @@ def test_without_statistics_there_is_no_number_to_compare_with(tmp_path: Path) -
     alignments = opened(bam, without_statistics(bam))
     assert alignments.evidence.numbers == {1: 0}
     plan, _ = planned(alignments, ask(include_unplaced=True))
-    counts = verify(count_here(alignments, plan), alignments.evidence)
-    assert list(counts.regions.records) == [3, 0, 2, 2]
-    assert counts.checks[-1] == (
+    verified = verify(count_here(alignments, plan), alignments.evidence)
+    assert list(verified.counts.records) == [3, 0, 2, 2]
+    assert verified.checks[-1] == (
         "counts of 3 regions are those of all records in the file; the index has no statistics to "
         "compare with"
     )

@@ -14,11 +14,11 @@ from readcount.counting.pool import start_workers
 from readcount.errors import InputError
 from readcount.outputs.text import format_table
 from readcount.planning.costs import Costs
-from readcount.planning.plan import asked_tids, plan_tasks
+from readcount.planning.plan import plan_tasks
+from readcount.regions.list_regions import list_regions
+from readcount.regions.region import UNPLACED, Region
+from readcount.regions.region_list import RegionList
 from readcount.request.filters import NO_FILTERS, Filters
-from readcount.request.region import UNPLACED, Region
-from readcount.request.region_list import RegionList
-from readcount.request.regions import list_regions
 from readcount.request.request import Request
 from readcount.source.alignments import Alignments
 from readcount.source.header import check_read_groups
@@ -123,9 +123,8 @@ def regions_of(choice: Choice, folder: Path) -> RegionList:
 def counts_of(
     alignments: Alignments, regions: RegionList, filters: Filters, costs: Costs
 ) -> list[int]:
-    names = alignments.header.names
-    layout = alignments.evidence.locate(*asked_tids(regions, names)).layout
-    plan = plan_tasks(regions, names, layout, 3, costs)
+    layout = alignments.evidence.locate(regions.whole_tids(), regions.span_tids()).layout
+    plan = plan_tasks(regions, layout, 3, costs)
     alignments.evidence.check_index(plan.edges)
     return list(count_here(alignments, plan, filters).counts.records)
 

@@ -4,20 +4,16 @@ import re
 
 import pytest
 
+from layouts import task_of
 from readcount.counting.tasks import _log_tenths
-from readcount.planning.merge import TaskCounts
-from readcount.planning.task import Pass, Task
+from readcount.planning.task import Task
+from readcount.regions.counts import TaskCounts
 from readcount.source.parts import Edge, Part
 
 
 def tasks_of(sizes: list[int]) -> dict[int, Task]:
     """Tasks that read so many bytes of the file."""
-    return {
-        number: Task(
-            (Part(Edge(0), Edge(size << 16)),), [0], [0], [0], [9], [0], None, False, Pass.WHOLE, 1
-        )
-        for number, size in enumerate(sizes)
-    }
+    return {number: task_of(Part(Edge(0), Edge(size << 16))) for number, size in enumerate(sizes)}
 
 
 @pytest.mark.parametrize(

@@ -6,32 +6,21 @@ from itertools import permutations
 
 import pytest
 
+from layouts import task_of
 from readcount.outputs.result import Result
 from readcount.outputs.text import format_counts, name_without_suffix
-from readcount.planning.merge import RegionCount, RegionCounts, TaskCounts, merge_counts
+from readcount.planning.merge import merge_counts
 from readcount.planning.task import Pass, Plan, Task
-from readcount.request.region import Region
-from readcount.request.region_list import RegionList
+from readcount.regions.counts import RegionCount, TaskCounts
+from readcount.regions.region import Region
+from readcount.regions.region_list import RegionList
 from readcount.source.parts import Edge, Part
 from readcount.verification.verify import VerifiedCounts
+from steps import region_counts
 
 
-def task(*region_ids: int, tid: int = 0) -> Task:
-    """A task of some regions; where they are does not matter here."""
-    nothing = [0] * len(region_ids)
-    part = Part(Edge(0), Edge(1))
-    return Task(
-        parts=(part,),
-        region_ids=region_ids,
-        tids=nothing,
-        starts=nothing,
-        ends=nothing,
-        expected=[tid],
-        only=None,
-        with_ends=False,
-        why=Pass.WHOLE,
-        cost=1,
-    )
+def task(*region_ids: int) -> Task:
+    return task_of(Part(Edge(0), Edge(1)), region_ids=region_ids)
 
 
 PLAN = Plan(
@@ -88,7 +77,7 @@ def test_counts_that_do_not_match_the_tasks_are_refused(arrived: list[TaskCounts
 @pytest.mark.parametrize("region_ids", [range(1, 3), [2, 1]], ids=["in order", "not in order"])
 def test_spans_get_their_own_counts(region_ids: Sequence[int]) -> None:
     spans = [Region("chr1", at, at + 10) for at in (0, 10, 20)]
-    plan = Plan(RegionList(spans), (task(*region_ids),), (0,))
+    plan = Plan(RegionList(["chr1"], spans), (task(*region_ids),), (0,))
     records = dict(zip(region_ids, (4, 5), strict=True))
     merged = merge_counts(plan, [TaskCounts(0, (4, 5))]).counts
     assert merged == [RegionCount(span, records.get(at, 0)) for at, span in enumerate(spans)]
@@ -104,13 +93,13 @@ def test_a_plan_that_forgets_a_region_is_refused() -> None:
 def test_the_file_has_a_line_per_region_and_no_newline_after_the_total() -> None:
     counts = [RegionCount(Region("chr2"), 5), RegionCount(Region("chr1"), 0)]
     assert (
-        format_counts(Result(VerifiedCounts(RegionCounts.of(counts)), {}))
+        format_counts(Result(VerifiedCounts(region_counts(counts)), {}))
         == "Region chr2: 5\nRegion chr1: 0\nTotal reads: 5"
     )
 
 
 def test_without_regions_there_is_only_the_total() -> None:
-    assert format_counts(Result(VerifiedCounts(RegionCounts.of([])), {})) == "Total reads: 0"
+    assert format_counts(Result(VerifiedCounts(region_counts([])), {})) == "Total reads: 0"
 
 
 @pytest.mark.parametrize(

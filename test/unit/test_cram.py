@@ -54,8 +54,8 @@ ONE_EACH, ALL_TOGETHER = "multi_seq_per_slice=0", "multi_seq_per_slice=1"
 def counts_of(cram: Path, index: Path | None = None) -> tuple[list[int], list[str]]:
     log: list[str] = []
     with start_workers(2) as workers:
-        counts = count_regions(files_of(cram, index), workers, log.append)
-    return [count.records for count in counts.regions], log
+        result = count_regions(files_of(cram, index), workers, log.append)
+    return [count.records for count in result.counts], log
 
 
 def lines_of(cram: Path) -> list[bytes]:
@@ -92,9 +92,9 @@ def test_any_kind_of_cram_is_counted_and_checked(
     for costs in (COUNTED, LOOKED_AT):
         alignments = opened(cram)
         plan, _ = planned(alignments, ask(include_unplaced=True), costs=costs)
-        counts = verify(count_here(alignments, plan), alignments.evidence)
-        assert list(counts.regions.records) == [*READS.values(), 9]
-        assert counts.checks == ("counts of all 6 regions match the containers",)
+        verified = verify(count_here(alignments, plan), alignments.evidence)
+        assert list(verified.counts.records) == [*READS.values(), 9]
+        assert verified.checks == ("counts of all 6 regions match the containers",)
 
 
 def test_containers_are_grouped_by_sequence(tmp_path: Path) -> None:

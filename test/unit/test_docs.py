@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from readcount.outputs.files import fields_written
 from readme import ROOT, blocks, section
+from steps import ask
 
 
 @pytest.mark.parametrize(("title", "spec"), [("Inputs", "inputSpec"), ("Outputs", "outputSpec")])
@@ -23,6 +25,16 @@ def test_the_commands_give_inputs_that_exist() -> None:
     given = set(re.findall(r"-i *'?(\w+)=", "\n".join(runs)))
     fields = json.loads((ROOT / "dxapp.json").read_text())["inputSpec"]
     assert given == {field["name"] for field in fields}
+
+
+def test_the_files_that_are_written_are_outputs_of_dxapp_json() -> None:
+    fields = [
+        field["name"] for field in json.loads((ROOT / "dxapp.json").read_text())["outputSpec"]
+    ]
+    written = fields_written(ask(windows=5))
+    assert [field for field in fields if field in written] == written
+    assert set(fields) - set(written) == {"total_records", "index_file"}
+    assert fields_written(ask(report=False)) == ["count_file", "counts_table", "multiqc_file"]
 
 
 DOCUMENTS = [

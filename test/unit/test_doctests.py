@@ -6,7 +6,16 @@ import importlib
 import pytest
 
 
-@pytest.mark.parametrize("name", ["request.region", "request.regions", "counting.overlaps"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "regions.region",
+        "regions.region_list",
+        "regions.primary_chromosomes",
+        "regions.samtools_syntax",
+        "counting.overlaps",
+    ],
+)
 def test_the_examples_hold(name: str) -> None:
     result = doctest.testmod(importlib.import_module(f"readcount.{name}"))
     assert result.attempted > 0

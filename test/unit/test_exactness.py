@@ -13,8 +13,8 @@ from oracle import Record, count_one_by_one, records_of
 from readcount.formats.bam_index import INTERVAL
 from readcount.planning.costs import DOWNLOADED, Costs
 from readcount.planning.task import Plan
+from readcount.regions.region import Region
 from readcount.request.filters import NO_FILTERS, Filters
-from readcount.request.region import Region
 from readcount.request.request import Request
 from readcount.source.alignments import Alignments
 from readcount.verification.verify import verify
@@ -27,8 +27,8 @@ def counts_of(alignments: Alignments, request: Request, costs: Costs = DOWNLOADE
     plan, from_index = planned(alignments, request, processes=3, costs=costs)
     alignments.evidence.check_index(plan.edges)
     merged = count_here(alignments, plan, request.filters)
-    counts = verify(merged, alignments.evidence, request.filters, from_index)
-    return list(counts.regions.records)
+    verified = verify(merged, alignments.evidence, request.filters, from_index)
+    return list(verified.counts.records)
 
 
 def expected(records: Sequence[Record], plan: Plan, filters: Filters = NO_FILTERS) -> list[int]:

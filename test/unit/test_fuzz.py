@@ -39,7 +39,7 @@ from fuzz.__main__ import (
 from fuzz.cram_mutations import CRAM_MUTATIONS
 from fuzz.mutations import MUTATIONS, Pair
 from oracle import in_braces
-from readcount.request.region import Region
+from readcount.regions.region import Region
 from steps import ask
 from strategies import examples
 

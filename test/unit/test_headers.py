@@ -67,7 +67,7 @@ def counts_of(file: Path) -> list[int]:
     make_index(IndexedFile(LocalFile(file), index_of(file)), file, threads=1)
     with start_workers(1) as workers:
         result = count_regions(files_of(file), workers, lambda line: None)
-    return [count.records for count in result.regions]
+    return [count.records for count in result.counts]
 
 
 def message_for(file: Path) -> str:

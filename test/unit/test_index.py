@@ -58,10 +58,11 @@ def test_a_bai_tells_where_the_records_lie(tmp_path: Path) -> None:
     with pysam.AlignmentFile(str(bam)) as alignments:
         first = alignments.tell()
         starts = [alignments.tell() for _ in alignments]
-    chr1, chr2 = read_index(bai_of(bam)).entries
-    assert (chr1.offsets[0], chr1.offsets[3]) == (first, starts[1])
-    assert len(chr1.offsets) == 4
-    assert chr2 == ContigIndex(records=0)
+    index = read_index(bai_of(bam))
+    linear = index.bins(0).linear
+    assert (linear[0], linear[3]) == (first, starts[1])
+    assert len(linear) == 4
+    assert index.entries[1] == ContigIndex(records=0)
 
 
 @pytest.mark.parametrize("index_of", [bai_of, csi_of])
@@ -71,9 +72,10 @@ def test_chunks_tell_where_records_begin(tmp_path: Path, index_of: Callable[[Pat
     with pysam.AlignmentFile(str(bam)) as alignments:
         starts = [alignments.tell(), *(alignments.tell() for _ in alignments)]
     index = read_index(index_of(bam))
-    assert set(index.chunk_begins(1)) <= {*starts[:-1]}
-    assert index.bounds(1) == (starts[0], starts[-1])
-    assert index.bounds(0) == (0, 0)
+    begins, ends = index.bins(1).chunk_begins(), index.bins(1).chunk_ends()
+    assert set(begins) <= {*starts[:-1]}
+    assert (min(begins), max(ends)) == (starts[0], starts[-1])
+    assert index.bins(0).chunk_begins() == []
 
 
 def bai(*contigs: list[tuple[int, list[tuple[int, int]]]]) -> bytes:

@@ -14,8 +14,8 @@ from builders import Read, cram_of, make_bam, write_bam
 from fuzz import bgzf
 from messages import is_a_known_message
 from readcount.errors import MESSAGE_LENGTH, DiskSpaceError, InputError, ReadCountError
+from readcount.formats.bam_index import MAX_LENGTH
 from readcount.source.alignments import Alignments, open_alignments
-from readcount.source.bam import LONGEST_IN_BAI
 from readcount.source.commands import make_index
 from readcount.source.files import IndexedFile, InputFiles, local_files
 from readcount.source.readers import LocalFile
@@ -65,9 +65,7 @@ def test_the_index_is_the_one_that_samtools_makes(tmp_path: Path, cores: int) ->
     assert re.fullmatch(words, line)
 
 
-@pytest.mark.parametrize(
-    ("longest", "suffix"), [(LONGEST_IN_BAI, ".bai"), (LONGEST_IN_BAI + 1, ".csi")]
-)
+@pytest.mark.parametrize(("longest", "suffix"), [(MAX_LENGTH, ".bai"), (MAX_LENGTH + 1, ".csi")])
 def test_a_sequence_that_no_bai_can_hold_gets_a_csi(
     tmp_path: Path, longest: int, suffix: str
 ) -> None:
@@ -79,7 +77,7 @@ def test_a_sequence_that_no_bai_can_hold_gets_a_csi(
 
 
 def test_a_cram_gets_a_crai(tmp_path: Path) -> None:
-    lengths = {"chr1": LONGEST_IN_BAI + 1}
+    lengths = {"chr1": MAX_LENGTH + 1}
     cram = cram_of(write_bam(tmp_path, lengths, [Read("chr1", 7), Read(None)], csi=True))
     expected = Path(f"{cram}.crai").read_bytes()
     alignments, log = open_and_index(without_index(cram))

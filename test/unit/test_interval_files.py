@@ -9,11 +9,11 @@ import pytest
 
 from messages import is_a_known_message
 from readcount.errors import InputError
-from readcount.request.bed import read_bed
-from readcount.request.interval_list import is_interval_list, read_interval_list
-from readcount.request.region import Region
-from readcount.request.region_list import RegionList
-from readcount.request.regions import list_regions
+from readcount.regions.bed import read_bed
+from readcount.regions.interval_list import is_interval_list, read_interval_list
+from readcount.regions.list_regions import list_regions
+from readcount.regions.region import Region
+from readcount.regions.region_list import RegionList
 from steps import ask
 
 LENGTHS = {"chr1": 1000, "chr2": 500}

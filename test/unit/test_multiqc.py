@@ -2,11 +2,12 @@
 
 import pytest
 
-from readcount.outputs.multiqc import MOST_PARTS, format_multiqc, parts_of_bar
+from readcount.outputs.multiqc import MAX_PARTS, format_multiqc, parts_of_bar
 from readcount.outputs.result import Result
-from readcount.planning.merge import RegionCount, RegionCounts
-from readcount.request.region import UNPLACED, Region
+from readcount.regions.counts import RegionCount
+from readcount.regions.region import UNPLACED, Region
 from readcount.verification.verify import VerifiedCounts
+from steps import region_counts
 
 CHROMOSOMES = [f"chr{name}" for name in (*range(1, 23), "X", "Y", "M")]
 
@@ -15,7 +16,7 @@ def counts_of(
     records: dict[Region, int], lengths: dict[str, int] | None = None, asked: str = "every record"
 ) -> Result:
     lengths = lengths or {region.contig: 1000 for region in records if region.placed}
-    counts = VerifiedCounts(RegionCounts.of(RegionCount(*pair) for pair in records.items()))
+    counts = VerifiedCounts(region_counts(RegionCount(*pair) for pair in records.items()))
     return Result(counts, lengths, asked)
 
 
@@ -46,7 +47,7 @@ def test_of_many_contigs_the_longest_are_parts_whatever_they_hold() -> None:
     sample = {Region(name): n for n, name in enumerate(lengths)}
     other = {Region(name): 0 for name in lengths}
     assert list(parts_of_bar(counts_of(sample, lengths))) == [
-        *(f"contig{n}" for n in range(100 - MOST_PARTS, 100)),
+        *(f"contig{n}" for n in range(100 - MAX_PARTS, 100)),
         "all other",
     ]
     assert list(parts_of_bar(counts_of(sample, lengths))) == list(
@@ -63,7 +64,7 @@ def test_of_many_intervals_their_sequences_are_parts() -> None:
     assert parts_of_bar(counts_of(intervals)) == {"chr1": 100, "chr2": 100}
 
 
-@pytest.mark.parametrize("regions", [1, MOST_PARTS, MOST_PARTS + 1, 1000])
+@pytest.mark.parametrize("regions", [1, MAX_PARTS, MAX_PARTS + 1, 1000])
 def test_the_parts_add_up_to_the_total(regions: int) -> None:
     counts = counts_of({Region(f"c{n}"): n for n in range(regions)} | {UNPLACED: 7})
     assert sum(parts_of_bar(counts).values()) == counts.total

@@ -10,8 +10,8 @@ from layouts import MB, layout_of, names
 from readcount.planning.costs import DOWNLOADED, STREAMED, Costs
 from readcount.planning.plan import plan_tasks
 from readcount.planning.task import Pass, Plan
-from readcount.request.region import UNPLACED, Region
-from readcount.request.region_list import RegionList
+from readcount.regions.region import UNPLACED, Region
+from readcount.regions.region_list import RegionList
 from readcount.source.parts import (
     NO_SEQUENCE,
     Edge,
@@ -22,8 +22,8 @@ from readcount.source.parts import (
 
 def plan(*sizes: int, cores: int = 4, costs: Costs = DOWNLOADED, sequences: int = 0) -> Plan:
     number = sequences or len(sizes)
-    regions = RegionList.of_whole(names(number)[: len(sizes)])
-    return plan_tasks(regions, names(number), layout_of(*sizes), cores, costs)
+    regions = RegionList(names(number), map(Region, names(len(sizes))))
+    return plan_tasks(regions, layout_of(*sizes), cores, costs)
 
 
 def test_no_regions_give_no_tasks() -> None:
@@ -43,8 +43,8 @@ def test_a_sequence_without_records_is_not_read() -> None:
 
 def test_where_no_task_reads_a_place_shows_that_a_sequence_is_empty() -> None:
     layout = layout_of(5000, 0, 0, 7000)
-    regions = RegionList.of_whole(["chr1", "chr2"])
-    made = plan_tasks(regions, names(4), layout, 2, DOWNLOADED)
+    regions = RegionList(names(4), [Region("chr1"), Region("chr2")])
+    made = plan_tasks(regions, layout, 2, DOWNLOADED)
     assert made.tasks == ()
     assert made.edges == [Edge(6000 << 16, before=0, after=3)]
 
@@ -52,7 +52,7 @@ def test_where_no_task_reads_a_place_shows_that_a_sequence_is_empty() -> None:
 def test_small_sequences_share_a_call() -> None:
     made = plan(*[900] * 1000)
     (task,) = made.tasks
-    assert list(task.region_ids) == list(task.tids) == list(range(1000))
+    assert list(task.region_ids) == list(task.spans.tids) == list(range(1000))
     assert task.only is None
     assert len(task.parts) == 1
     assert str(made) == "1,000 regions (1,000 with records), 1 samtools call"
@@ -77,7 +77,7 @@ def test_parts_of_a_sequence_begin_with_a_record_of_it() -> None:
     tasks = sorted(made.tasks, key=lambda task: task.parts[0].begin.offset)
     for task in tasks:
         (part,) = task.parts
-        assert part.begin.after == task.tids[0] == (task.only and task.only.tid)
+        assert part.begin.after == task.spans.tids[0] == (task.only and task.only.tid)
     ends = {task.parts[-1].end.offset: task.parts[-1].end for task in tasks}
     assert ends[160 * MB + 1000 << 16] == Edge(160 * MB + 1000 << 16, before=0, after=1)
     assert ends[250 * MB + 1000 << 16] == Edge(250 * MB + 1000 << 16, before=1, after=NO_SEQUENCE)
@@ -100,7 +100,7 @@ def test_the_most_expensive_goes_first() -> None:
 def test_numbers_that_are_known_are_not_counted() -> None:
     layout = layout_of(5 * MB, 3 * MB, 2 * MB)
     regions = RegionList.of_whole(names(3))
-    made = plan_tasks(regions, names(3), layout, 2, DOWNLOADED, [7, None, 9, None])
+    made = plan_tasks(regions, layout, 2, DOWNLOADED, [7, None, 9, None])
     assert {tuple(task.region_ids) for task in made.tasks} == {(1,)}
     assert made.known == {0: 7, 2: 9}
     assert made.complete == {(Pass.WHOLE, 1)}
@@ -108,9 +108,9 @@ def test_numbers_that_are_known_are_not_counted() -> None:
 
 def test_containers_of_several_sequences_are_looked_at_for_those_that_are_asked_for() -> None:
     layout = layout_of(90 * MB, 80 * MB, 9, several=[1])
-    made = plan_tasks(RegionList([Region("chr1")]), names(3), layout, 2, DOWNLOADED)
+    made = plan_tasks(RegionList(names(3), [Region("chr1")]), layout, 2, DOWNLOADED)
     assert {task.only for task in made.tasks} == {None}
-    assert plan_tasks(RegionList([Region("chr2")]), names(3), layout, 2, DOWNLOADED).tasks
+    assert plan_tasks(RegionList(names(3), [Region("chr2")]), layout, 2, DOWNLOADED).tasks
 
 
 def spans_of(made: Plan) -> list[tuple[Pass, int, int]]:
@@ -123,7 +123,7 @@ def spans_of(made: Plan) -> list[tuple[Pass, int, int]]:
 
 
 def plan_spans(*regions: Region, size: int = 900 * MB, cores: int = 4) -> Plan:
-    return plan_tasks(RegionList(regions), names(1), layout_of(size), cores, DOWNLOADED)
+    return plan_tasks(RegionList(names(1), regions), layout_of(size), cores, DOWNLOADED)
 
 
 def test_near_spans_are_read_together_and_far_ones_apart() -> None:
@@ -185,9 +185,9 @@ def regions_on(draw: st.DrawFn, sizes: list[int]) -> list[Region]:
 def test_each_region_gets_each_byte_that_it_needs_once(
     sizes: list[int], data: st.DataObject, cores: int, costs: Costs
 ) -> None:
-    regions = RegionList(data.draw(regions_on(sizes)))
+    regions = RegionList(names(len(sizes)), data.draw(regions_on(sizes)))
     layout = layout_of(*sizes)
-    made = plan_tasks(regions, names(len(sizes)), layout, cores, costs)
+    made = plan_tasks(regions, layout, cores, costs)
     read_for: dict[int, list[tuple[int, int]]] = {at: [] for at in range(len(regions))}
     for task in made.tasks:
         assert all(isinstance(part, Part) for part in task.parts)

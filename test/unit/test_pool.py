@@ -48,6 +48,17 @@ def no_one_sleeps() -> bool:
     return not alive
 
 
+def test_no_other_thread_runs_before_the_pool_is_started() -> None:
+    threads = "import os, samtools_count; print(len(os.listdir('/proc/self/task')))"
+    path = f"{RESOURCES}:{RESOURCES.parents[2] / 'src'}"
+    environment = {**os.environ, "PYTHONPATH": path}
+    environment.pop("OPENBLAS_NUM_THREADS", None)
+    ended = subprocess.run(
+        [sys.executable, "-c", threads], env=environment, capture_output=True, text=True, check=True
+    )
+    assert ended.stdout.split() == ["1"]
+
+
 def test_results_come_from_all_workers() -> None:
     with start_workers(2) as workers:
         assert sorted(workers.results(sleep, [QUICK] * 3)) == [QUICK] * 3

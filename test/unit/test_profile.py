@@ -2,15 +2,16 @@
 
 from readcount.outputs.profile import PARTS, Profiles, profiles_of
 from readcount.outputs.result import Result
-from readcount.planning.merge import RegionCount, RegionCounts
-from readcount.request.region import UNPLACED, Region
+from readcount.regions.counts import RegionCount
+from readcount.regions.region import UNPLACED, Region
 from readcount.verification.verify import VerifiedCounts
+from steps import region_counts
 
 LENGTHS = {"chr1": 200_000, "chr2": 100_000, "other": 5}
 
 
 def result_of(counts: list[RegionCount]) -> Result:
-    return Result(VerifiedCounts(RegionCounts.of(counts)), LENGTHS)
+    return Result(VerifiedCounts(region_counts(counts, LENGTHS)), LENGTHS)
 
 
 def windows_of(contig: str, size: int, records: int) -> list[RegionCount]:

@@ -10,8 +10,7 @@ import pytest
 from builders import Read, cram_of, write_bam
 from readcount.counting.pool import start_workers
 from readcount.request.request import Request
-from readcount.source import bam as bam_source
-from readcount.source import cram as cram_source
+from readcount.source import index as index_module
 from steps import ask, count_regions, files_of
 
 LENGTHS = {"chr1": 100_000, "chr2": 5_000, "empty": 300}
@@ -32,8 +31,8 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
 
         monkeypatch.setattr(module, name, spy)
 
-    count(bam_source, "read_index")
-    count(cram_source, "read_crai")
+    count(index_module, "read_index")
+    count(index_module, "read_crai")
     return seen
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from builders import make_bam
 from readcount.formats.bam_index import read_index
-from readcount.request.region import Region
+from readcount.regions.region import Region
 from readcount.source.header import read_header
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from readcount.outputs.report import (
-    MOST_BARS,
+    MAX_BARS,
     draw,
     format_report,
     powers_of_ten,
@@ -16,19 +16,19 @@ from readcount.outputs.report import (
     short,
 )
 from readcount.outputs.result import Result
-from readcount.planning.merge import RegionCount, RegionCounts
-from readcount.request.region import UNPLACED, Region
-from readcount.request.regions import describe_regions
+from readcount.regions.counts import RegionCount
+from readcount.regions.list_regions import describe_regions
+from readcount.regions.region import UNPLACED, Region
 from readcount.request.request import Request
 from readcount.verification.verify import VerifiedCounts
-from steps import ask
+from steps import ask, region_counts
 
-MOST_BYTES = 500_000
+MAX_BYTES = 500_000
 
 
 def counts_of(records: dict[str, int], length: int = 10**6) -> Result:
     regions = [RegionCount(Region(name), number) for name, number in records.items()]
-    verified = VerifiedCounts(RegionCounts.of(regions), checks=("they agree",))
+    verified = VerifiedCounts(region_counts(regions), checks=("they agree",))
     return Result(verified, dict.fromkeys(records, length), unplaced=3)
 
 
@@ -46,7 +46,7 @@ def test_all_regions_are_in_the_table_in_the_order_of_the_files() -> None:
     assert names_in_table(page) == list(records)
     assert "regions with most records, of 3,366, in" in page
     assert "This page shows" not in page
-    assert len(page.encode()) < MOST_BYTES
+    assert len(page.encode()) < MAX_BYTES
 
 
 def test_of_too_many_regions_the_page_shows_the_largest_and_says_so() -> None:
@@ -57,7 +57,7 @@ def test_of_too_many_regions_the_page_shows_the_largest_and_says_so() -> None:
     assert names == [f"contig{n}" for n in range(199_999, 199_999 - len(names), -1)]
     assert f"shows the {len(names):,} regions with most records, of 200,000." in page
     assert "sample_count.tsv" in page
-    assert len(page.encode()) < MOST_BYTES
+    assert len(page.encode()) < MAX_BYTES
 
 
 @pytest.mark.parametrize("letter", ["x", "&", "<", "'", "\U0001d535"])
@@ -65,7 +65,7 @@ def test_of_too_many_regions_the_page_shows_the_largest_and_says_so() -> None:
 def test_long_names_do_not_make_a_long_page(letter: str, length: int) -> None:
     regions = 2000 if length == 300 else 60
     page = page_of(counts_of({f"{n}{letter * length}": 5 for n in range(regions)}))
-    assert len(page.encode()) < MOST_BYTES
+    assert len(page.encode()) < MAX_BYTES
     assert len(names_in_table(page)) >= 60
 
 
@@ -78,7 +78,7 @@ def test_as_many_rows_as_fit_are_kept() -> None:
 def test_the_chart_has_the_largest_regions_in_the_order_of_the_files() -> None:
     page = page_of(counts_of({f"c{n}": n for n in range(200)}))
     labels = re.findall(r'<li title="(\w+)">', page)
-    assert labels == [f"c{n}" for n in range(200 - MOST_BARS, 200)]
+    assert labels == [f"c{n}" for n in range(200 - MAX_BARS, 200)]
 
 
 def windows_of(contig: str, number: int) -> Result:
@@ -86,7 +86,7 @@ def windows_of(contig: str, number: int) -> Result:
     regions = [
         RegionCount(Region(contig, 100 * at, 100 * at + 100), 500 + at % 3) for at in range(number)
     ]
-    return Result(VerifiedCounts(RegionCounts.of(regions)), {contig: 100 * number})
+    return Result(VerifiedCounts(region_counts(regions)), {contig: 100 * number})
 
 
 def headings(page: str) -> list[str]:
@@ -108,13 +108,13 @@ def test_a_page_of_few_regions_begins_with_a_bar_for_each(counts: Result) -> Non
 
 def test_density_and_share_are_those_of_the_length_and_the_total() -> None:
     counts = [RegionCount(Region("a"), 30), RegionCount(Region("b", 100, 200), 10)]
-    a, b = rows_that_fit(Result(VerifiedCounts(RegionCounts.of(counts)), {"a": 3000}))
+    a, b = rows_that_fit(Result(VerifiedCounts(region_counts(counts)), {"a": 3000}))
     assert (a.length, a.share, a.per_megabase) == (3000, 0.75, 10_000)
     assert (b.length, b.share, b.per_megabase) == (100, 0.25, 100_000)
 
 
 def test_what_has_no_place_has_neither_length_nor_density() -> None:
-    (row,) = rows_that_fit(Result(VerifiedCounts(RegionCounts.of([RegionCount(UNPLACED, 4)])), {}))
+    (row,) = rows_that_fit(Result(VerifiedCounts(region_counts([RegionCount(UNPLACED, 4)])), {}))
     assert (row.name, row.length, row.records, row.per_megabase) == (
         "unplaced",
         None,
@@ -125,7 +125,7 @@ def test_what_has_no_place_has_neither_length_nor_density() -> None:
 
 def test_a_named_region_shows_where_it_lies() -> None:
     exon = RegionCount(Region("chr1", 9, 20, name="exon 1"), 4)
-    counts = Result(VerifiedCounts(RegionCounts.of([exon])), {"chr1": 100})
+    counts = Result(VerifiedCounts(region_counts([exon])), {"chr1": 100})
     assert "<th scope=row>exon 1 <small>chr1:10-20</small>" in page_of(counts)
 
 
@@ -148,7 +148,7 @@ def test_nothing_at_all_makes_a_page_too(records: dict[str, int]) -> None:
 def test_unplaced_records_are_told_apart_by_what_is_known(
     unplaced: int | None, regions: list[RegionCount], words: str
 ) -> None:
-    assert words in page_of(Result(VerifiedCounts(RegionCounts.of(regions)), {}, unplaced=unplaced))
+    assert words in page_of(Result(VerifiedCounts(region_counts(regions)), {}, unplaced=unplaced))
 
 
 EVIL = "</script><script>alert(1)</script>'\"&amp;{{ 7 * 7 }}=1+1"
@@ -157,7 +157,7 @@ EVIL = "</script><script>alert(1)</script>'\"&amp;{{ 7 * 7 }}=1+1"
 def test_no_text_from_the_files_gets_into_the_markup() -> None:
     regions = [RegionCount(Region("c", 0, 5, name=EVIL), 4), RegionCount(Region(EVIL), 1)]
     counts = Result(
-        VerifiedCounts(RegionCounts.of(regions), checks=(EVIL,)),
+        VerifiedCounts(region_counts(regions), checks=(EVIL,)),
         {"c": 10, EVIL: 10},
         records_counted=EVIL,
         regions_counted=EVIL,

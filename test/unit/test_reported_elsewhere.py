@@ -23,7 +23,7 @@ from oracle import Record, records_of
 from readcount.errors import InputError
 from readcount.formats.bam_index import INTERVAL, read_index
 from readcount.planning.costs import DOWNLOADED
-from readcount.request.region import Region
+from readcount.regions.region import Region
 from readcount.verification.verify import verify
 from steps import ask, count_here, opened, planned
 from strategies import COUNTED, LOOKED_AT
@@ -49,7 +49,7 @@ def count(file: Path, index: Path | None = None, **inputs: Any) -> list[int]:
         alignments.evidence.check_index(plan.edges)
         merged = count_here(alignments, plan, request.filters)
         verified = verify(merged, alignments.evidence, request.filters, from_index)
-        counts = list(verified.regions.records)
+        counts = list(verified.counts.records)
         assert counts == [
             sum(overlaps(record, region) for record in records) for region in plan.regions
         ]
@@ -116,8 +116,9 @@ def index_with_late_offsets(bam: Path, csi: bool) -> Path:
     subprocess.run(["samtools", "index", "-c" if csi else "-b", bam], check=True)
     path = Path(f"{bam}.{'csi' if csi else 'bai'}")
     index = read_index(path)
-    begins = [offset for tid in range(len(index.entries)) for offset in index.chunk_begins(tid)]
-    linear = [offset for entry in index.entries for offset in entry.offsets]
+    bins = [index.bins(tid) for tid in range(len(index.entries))]
+    begins = [offset for its in bins for offset in its.chunk_begins()]
+    linear = [offset for its in bins for offset in its.linear]
     blocks = [offset for offset in offsets_of(bam.read_bytes()) if not offset & 0xFFFF]
     data = index.data
     for offset in {*begins, *linear}:
@@ -276,7 +277,7 @@ def test_an_index_that_names_an_empty_block(tmp_path: Path) -> None:
     whole = bgzf.in_small_blocks(bam.read_bytes(), 3_000)
     bam.write_bytes(whole)
     pysam.index(str(bam))
-    within = next(one for one in read_index(index_of(bam)).entries[0].offsets if one & 0xFFFF)
+    within = next(one for one in read_index(index_of(bam)).bins(0).linear if one & 0xFFFF)
     place, offset = within >> 16, within & 0xFFFF
     bam.write_bytes(whole[:place] + bgzf.END_OF_FILE + whole[place:])
     pysam.index(str(bam))

@@ -255,8 +255,8 @@ def test_a_warning_that_changes_no_count_is_no_error(
     file = cram_of(bam, "multi_seq_per_slice=0") if cram else bam
     log: list[str] = []
     with start_workers(2) as workers:
-        counts = count_regions(files_of(file), workers, log.append, ask(regions=regions))
-    assert list(counts.regions.records) == [3, 2]
+        result = count_regions(files_of(file), workers, log.append, ask(regions=regions))
+    assert list(result.counts.records) == [3, 2]
     # samtools reads the header of a CRAM in each call; the log has what it says once.
     warnings = [line for line in log if "[W::" in line]
     assert len(warnings) == len(set(warnings))

@@ -18,7 +18,6 @@ from hypothesis import strategies as st
 import samtools_count
 from builders import Read, make_bam, write_bam
 from oracle import expected_count_file
-from readcount import dnanexus
 from readcount.request.request import Request
 from steps import LINK
 
@@ -156,10 +155,10 @@ def test_two_runs_give_the_same_files_to_the_byte(job: Job, tmp_path: Path) -> N
 def test_a_report_that_cannot_be_made_leaves_nothing_uploaded(
     job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def format_report(*arguments: object) -> str:
+    def fail(*arguments: object) -> str:
         raise RuntimeError("no template")
 
-    monkeypatch.setattr(dnanexus, "format_report", format_report)
+    monkeypatch.setattr("readcount.outputs.report.rows_that_fit", fail)
     with pytest.raises(RuntimeError, match="no template"):
         job.run(make_bam(tmp_path / "ex1.bam", {"chr1": 3}))
     assert (job.uploaded, job.tables, job.reports) == ({}, {}, {})

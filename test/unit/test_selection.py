@@ -109,7 +109,7 @@ def test_messages_stay_short_whatever_was_given() -> None:
 
 def test_without_filters_every_record_counts() -> None:
     assert make_filters() == make_filters(0, "0", "", []) == NO_FILTERS
-    assert (NO_FILTERS.none, NO_FILTERS.as_samtools()) == (True, [])
+    assert (NO_FILTERS.is_empty, NO_FILTERS.as_samtools()) == (True, [])
 
 
 def test_the_log_says_which_records_count() -> None:

@@ -49,7 +49,7 @@ def test_records_in_order_are_counted_whatever_the_header_says(
     files = local_files(str(file), str(index) if with_index else None)
     with start_workers(2) as workers:
         result = count_regions(files, workers, log.append)
-    assert [count.records for count in result.regions] == [30, 20]
+    assert [count.records for count in result.counts] == [30, 20]
     claims = [line for line in log if f"SO:{claim}" in line]
     assert len(claims) == (claim in ("unsorted", "queryname"))
 

@@ -15,11 +15,10 @@ from fuzz import bgzf
 from messages import is_a_known_message
 from readcount.errors import MESSAGE_LENGTH, InputError
 from readcount.formats.bam_index import INTERVAL, Bins, read_index
-from readcount.formats.bam_record import last_record, record_at, record_before
+from readcount.formats.bam_record import LAST_POSITION, last_record, record_at, record_before
 from readcount.formats.bgzf import BlockError, last_blocks, stored_blocks
 from readcount.planning.costs import Costs
-from readcount.request.region import LAST_POSITION
-from readcount.source.structure import record_offsets
+from readcount.source.bam_offsets import record_offsets
 from readcount.verification.verify import verify
 from steps import ask, count_here, files_of, opened, planned
 from strategies import COUNTED, LOOKED_AT, Case, cases, examples
@@ -259,7 +258,7 @@ def test_a_mapped_record_that_the_linear_index_leaves_out_shows_that_it_is_wrong
     reads = [Read("a", at, "9M") for at in range(0, 5 * INTERVAL, 100)]
     bam = write_bam(tmp_path, {"a": 6 * INTERVAL}, reads)
     offsets, _ = placements_of(bam)
-    linear = read_index(Path(f"{bam}.bai")).entries[0].offsets
+    linear = read_index(Path(f"{bam}.bai")).bins(0).linear
     index = Path(f"{bam}.bai").read_bytes()
     wrong = linear[1 if which == "first" else 2]
     later = offsets[offsets.index(wrong) + 1]

@@ -12,10 +12,10 @@ import pytest
 from builders import make_bam
 from messages import is_a_known_message
 from readcount.counting.counts_file import read_counts, write_counts
-from readcount.counting.share import Share
 from readcount.errors import SubjobError
-from readcount.planning.merge import TaskCounts
+from readcount.planning.divide import Share
 from readcount.planning.task import Plan
+from readcount.regions.counts import TaskCounts
 from readcount.request.request import Request
 from readcount.source.files import InputFiles
 from readcount.source.readers import LocalFile
@@ -115,17 +115,15 @@ def files(tmp_path: Path) -> InputFiles:
 
 
 def plan_of(files: InputFiles) -> Plan:
-    assert isinstance(files.data, LocalFile)
-    plan, _ = planned(opened(files.data.path, files.index), processes=32)
+    assert isinstance(files.mappings, LocalFile)
+    plan, _ = planned(opened(files.mappings.path, files.index), processes=32)
     return plan
 
 
 def test_every_job_makes_the_same_shares_from_the_same_inputs(files: InputFiles) -> None:
     plan, request = plan_of(files), ask(subjobs=2)
     digest, shares = divide_plan(plan, request, files)
-    # A subjob gets the index compressed, which is another file of the platform.
-    other = replace(request, mappings_sorted_bai={"$dnanexus_link": "file-other"})
-    assert divide_plan(plan_of(files), other, files, digest) == (digest, shares)
+    assert divide_plan(plan_of(files), request, files, digest) == (digest, shares)
     assert sorted(task for share in shares for task in share.tasks) == [*range(len(plan.tasks))]
     assert [(share.plan, share.subjobs) for share in shares] == [(digest, len(shares))] * len(
         shares

@@ -10,9 +10,11 @@ import pytest
 from builders import Read, write_bam
 from messages import is_a_known_message
 from readcount.errors import MESSAGE_LENGTH, InputError
-from readcount.request.bed import read_bed
-from readcount.request.region import UNPLACED, Region, similar_name
-from readcount.request.regions import is_primary_chromosome, list_regions, parse_region
+from readcount.regions.bed import read_bed
+from readcount.regions.list_regions import list_regions
+from readcount.regions.primary_chromosomes import is_primary_chromosome
+from readcount.regions.region import UNPLACED, Region, similar_name
+from readcount.regions.samtools_syntax import parse_region
 from steps import ask, count_here, opened, planned
 
 LENGTHS = {

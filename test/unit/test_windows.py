@@ -13,11 +13,11 @@ from oracle import records_of
 from readcount.counting.pool import start_workers
 from readcount.errors import InputError
 from readcount.outputs.bedgraph import bedgraph_lines, write_bedgraph
-from readcount.planning.merge import RegionCount
-from readcount.request.region import UNPLACED, Region
-from readcount.request.region_list import RegionList
-from readcount.request.regions import list_regions
-from readcount.request.windows import cut_into_windows
+from readcount.regions.counts import RegionCount
+from readcount.regions.list_regions import list_regions
+from readcount.regions.region import UNPLACED, Region
+from readcount.regions.region_list import RegionList
+from readcount.regions.windows import cut_into_windows
 from readcount.source.files import local_files
 from steps import ask, count_regions
 
@@ -27,7 +27,7 @@ LENGTHS = {"chr1": 1000, "chr2": 250}
 @given(st.integers(1, 1200), st.integers(0, 999), st.integers(1, 1000))
 def test_windows_cover_a_region_once_and_in_order(size: int, start: int, more: int) -> None:
     region = Region("chr1", start, min(1000, start + more))
-    windows = cut_into_windows(RegionList([region]), size, LENGTHS)
+    windows = cut_into_windows(RegionList(LENGTHS, [region]), size, LENGTHS)
     covered = [at for window in windows for at in range(window.start or 0, window.end or 0)]
     assert covered == list(range(start, region.end or 0))
     assert all((window.end or 0) - (window.start or 0) == size for window in windows[:-1])
@@ -72,15 +72,15 @@ def test_a_record_counts_in_each_window_that_it_overlaps(tmp_path: Path) -> None
         request = ask(windows=100, include_unplaced=True)
         result = count_regions(files, workers, lambda line: None, request)
     assert "in windows of 100 bases" in result.regions_counted
-    assert result.regions[-1] == RegionCount(UNPLACED, 1)
-    assert [count.records for count in result.regions[:-1]] == [
+    assert result.counts[-1] == RegionCount(UNPLACED, 1)
+    assert [count.records for count in result.counts[:-1]] == [
         sum(
             record.contig == count.region.contig
             and record.start < (count.region.end or 0)
             and record.end > (count.region.start or 0)
             for record in records_of(bam)
         )
-        for count in result.regions[:-1]
+        for count in result.counts[:-1]
     ]
     index = write_bedgraph(result, tmp_path / "x.bedgraph.gz")
     assert index.name == "x.bedgraph.gz.tbi"
@@ -88,9 +88,9 @@ def test_a_record_counts_in_each_window_that_it_overlaps(tmp_path: Path) -> None
         every = list(opened.fetch())
         assert "".join(f"{line}\n" for line in every) == "".join(bedgraph_lines(result))
         # Unplaced records have no position.
-        assert len(every) == len(result.regions) - 1
+        assert len(every) == len(result.counts) - 1
         lines = list(opened.fetch("chr1", 250, 450))
-    wanted = [count.records for count in result.regions[2:5]]
+    wanted = [count.records for count in result.counts[2:5]]
     assert lines == [
         f"chr1\t{start}\t{start + 100}\t{records}"
         for start, records in zip((200, 300, 400), wanted, strict=True)

@@ -14,11 +14,9 @@ from typing import Any
 import dxpy
 
 from readcount.errors import MORE_MEMORY, MORE_STORAGE, InputError, ReadCountError
-from readcount.outputs.bedgraph import write_bedgraph
-from readcount.outputs.multiqc import format_multiqc
-from readcount.outputs.report import format_report
+from readcount.outputs.files import write_outputs
 from readcount.outputs.result import Result
-from readcount.outputs.text import format_counts, format_table, name_without_suffix
+from readcount.outputs.text import name_without_suffix
 from readcount.platform_files import (
     PlatformFile,
     describe_files,
@@ -42,8 +40,6 @@ COUNTS = "counts"
 # Of a file that is uploaded. dxpy holds several parts of each file in memory, of 96 MiB by default,
 # and several files are uploaded at a time.
 PART_BYTES = 32 << 20
-# What the names of the output files begin with on the worker.
-OUTPUT = "output"
 
 
 def log(message: str) -> None:
@@ -112,42 +108,37 @@ def fetch_inputs(request: Request, inputs: Inputs) -> InputFiles:
         InputError: the platform does not give a file out.
         DiskSpaceError: there is no room for them.
     """
-    bam = inputs.files["mappings_sorted_bam"]
-    wanted = [file for file in inputs.files.values() if file is not bam or not request.streamed]
+    mappings = inputs.files["mappings_sorted_bam"]
+    wanted = [
+        file for file in inputs.files.values() if file is not mappings or not request.streamed
+    ]
     size = sum(file.size for file in wanted)
     check_disk(needed=size, free=shutil.disk_usage(Path.home()).free)
     start = time.monotonic()
     with ThreadPoolExecutor() as threads:
-        url = threads.submit(streaming_url, bam) if request.streamed else None
+        url = threads.submit(streaming_url, mappings) if request.streamed else None
         folder = Path.home() / "in"
         downloads = [threads.submit(download_input, file, folder) for file in wanted]
     paths = {file.field: str(each.result()) for file, each in zip(wanted, downloads, strict=True)}
     index, bed = paths.get("mappings_sorted_bai"), paths.get("regions_bed")
     if url:
-        log(f"streaming {bam.name}: {_bytes(bam.size)}")
+        log(f"streaming {mappings.name}: {_bytes(mappings.size)}")
         assert index, "streaming needs an index: see check_streaming()"
-        return streamed_files(url.result(), bam.local_name, bam.size, index, bed)
+        return streamed_files(url.result(), mappings.local_name, mappings.size, index, bed)
     seconds = time.monotonic() - start
-    log(f"downloaded {bam.name}: {_bytes(size)} in {seconds:,.1f} s, {_rate(size, seconds)}")
+    log(f"downloaded {mappings.name}: {_bytes(size)} in {seconds:,.1f} s, {_rate(size, seconds)}")
     return local_files(paths["mappings_sorted_bam"], index, bed)
 
 
 def upload_outputs(result: Result, request: Request, file: IndexedFile) -> dict[str, Any]:
     """Uploads the files that hold the counts, and the index if it was created; returns outputs."""
-    bam_name = file.data.name
+    bam_name = file.mappings.name
     name = request.output_prefix or name_without_suffix(bam_name)
     # All is written before the first file is uploaded.
-    files = {
-        "count_file": _write("_count.txt", format_counts(result)),
-        "counts_table": _write("_count.tsv", format_table(result)),
-        "multiqc_file": _write("_count_mqc.tsv", format_multiqc(result, name)),
+    files = write_outputs(result, request, bam_name, name)
+    named = {
+        field: (path, name + path.name.removeprefix("output")) for field, path in files.items()
     }
-    if request.report:
-        files["report_file"] = _write("_count.html", format_report(result, bam_name, name))
-    if request.bedgraph:
-        files["bedgraph_file"] = Path(f"{OUTPUT}_count.bedgraph.gz")
-        files["bedgraph_index"] = write_bedgraph(result, files["bedgraph_file"])
-    named = {field: (path, name + path.name.removeprefix(OUTPUT)) for field, path in files.items()}
     if not file.index_given:
         index_name = f"{request.output_prefix or bam_name}{file.index.suffix}"
         named["index_file"] = (file.index, index_name)
@@ -155,13 +146,6 @@ def upload_outputs(result: Result, request: Request, file: IndexedFile) -> dict[
     with ThreadPoolExecutor(len(named)) as threads:
         links = threads.map(lambda file: upload(*file), named.values())
     return {**dict(zip(named, links, strict=True)), "total_records": result.total}
-
-
-def _write(ending: str, text: str) -> Path:
-    """Writes a file for an output whose name ends so, and returns its path."""
-    path = Path(OUTPUT + ending)
-    path.write_text(text, encoding="utf-8")
-    return path
 
 
 def upload(path: Path, name: str) -> Link:

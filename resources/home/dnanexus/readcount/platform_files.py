@@ -136,12 +136,8 @@ def check_readable(file: PlatformFile) -> None:
 def link_to(file: PlatformFile, **options: Any) -> str:
     """Returns where to read the file.
 
-    Args:
-        file: which.
-        options: of the call; see the API's documentation of /file-xxxx/download.
-
-    Raises:
-        InputError: the platform refuses to give the file out, or flags it. (dxpy only warns.)
+    Options are those of the API's /file-xxxx/download. Raises InputError if the platform refuses
+    to give the file out, or flags it. (dxpy only warns.)
     """
     try:
         answer = dxpy.api.file_download(file.id, options)
@@ -176,13 +172,10 @@ def streaming_url(file: PlatformFile) -> str:
 
 
 def download_input(file: PlatformFile, folder: Path) -> Path:
-    """Downloads a file to where dxpy.download_all_inputs() would; raises as link_to.
+    """Downloads a file to where dxpy.download_all_inputs() would, and returns its path.
 
     That function asks for the name of each file twice, and then for its parts, one call after
-    another.
-
-    Returns:
-        The path of the file.
+    another. Raises as link_to.
     """
     link_to(file)
     path = folder / file.field / file.local_name

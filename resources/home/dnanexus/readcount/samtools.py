@@ -11,9 +11,9 @@ from pysam.version import __version__ as pysam_version
 from readcount.errors import InputError, MissingToolError
 from readcount.text import shorten
 
-OLDEST_VERSION = (1, 16)
+MIN_VERSION = (1, 16)
 # FLAG has 16 bits (SAM specification, section 4.2).
-HIGHEST_FLAG = 0xFFFF
+MAX_FLAG = 0xFFFF
 # Decimal, hexadecimal and octal numbers, as in C. Not through `samtools flags`, which takes 08 for
 # 0 and 4294967297 for 1.
 _NUMBERS = {r"0x[0-9a-f]+": 16, r"0[0-7]+": 8, r"0|[1-9][0-9]*": 10}
@@ -42,7 +42,7 @@ def check_versions() -> str:
     text = ended.stdout.decode(errors="replace")
     found = re.match(r"samtools (\d+)\.(\d+)\S*", text)
     htslib = re.search(r"Using htslib (\S+)", text)
-    if not found or tuple(map(int, found.groups())) < OLDEST_VERSION:
+    if not found or tuple(map(int, found.groups())) < MIN_VERSION:
         version = found[0] if found else "samtools of an unknown version"
         raise MissingToolError(
             f"{version} is not supported: the applet needs samtools 1.16 or later. Build the "
@@ -81,10 +81,10 @@ def parse_flags(field: str, text: str) -> int:
 
 
 def _checked_flag(field: str, text: str, bits: int) -> int:
-    if bits > HIGHEST_FLAG:
+    if bits > MAX_FLAG:
         raise InputError(
-            f"{field}: {shorten(repr(text), 40)} is too large: FLAG is at most {HIGHEST_FLAG} "
-            f"({HIGHEST_FLAG:#x})."
+            f"{field}: {shorten(repr(text), 40)} is too large: FLAG is at most {MAX_FLAG} "
+            f"({MAX_FLAG:#x})."
         )
     return bits
 

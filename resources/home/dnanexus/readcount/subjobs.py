@@ -16,15 +16,16 @@ from typing import Any
 
 import dxpy
 
-from readcount.counting.share import Share
+from readcount.counting.counts_file import read_counts, write_counts
 from readcount.dnanexus import COUNTS, upload
 from readcount.errors import SubjobError
-from readcount.planning.divide import divide
-from readcount.planning.merge import TaskCounts
+from readcount.outputs.files import fields_written
+from readcount.planning.divide import Share, divide
 from readcount.planning.task import Plan
 from readcount.platform_files import PlatformFile, download
+from readcount.regions.counts import TaskCounts
 from readcount.request.request import Request
-from readcount.source.files import InputFiles, compress_index
+from readcount.source.files import InputFiles
 
 # Calls of the API and transfers that run side by side; the platform takes 200 calls a second.
 SIDE_BY_SIDE = 16
@@ -58,16 +59,15 @@ def divide_plan(
 
 
 def _digest(request: Request, files: InputFiles, tasks: int) -> str:
-    # The link to the index is another one in subjobs.
-    asked = {**asdict(request), "mappings_sorted_bai": None}
-    digest = hashlib.sha256(json.dumps([asked, tasks], sort_keys=True).encode())
+    asked = json.dumps([asdict(request), tasks], sort_keys=True)
+    digest = hashlib.sha256(asked.encode())
     for path in filter(None, [files.index, files.bed]):
         digest.update(hashlib.sha256(path.read_bytes()).digest())
     return digest.hexdigest()
 
 
 def start_subjobs(
-    job_input: dict[str, Any], request: Request, index: Path, digest: str, shares: Sequence[Share]
+    job_input: dict[str, Any], request: Request, digest: str, shares: Sequence[Share]
 ) -> dict[str, Any]:
     """Starts the subjobs, and a job that merges what they count.
 
@@ -77,7 +77,6 @@ def start_subjobs(
     Args:
         job_input: of this job.
         request: the same.
-        index: path of the index.
         digest: of the plan; see divide_plan.
         shares: what each subjob is to count.
 
@@ -85,9 +84,6 @@ def start_subjobs(
         References to what will be the outputs.
     """
     given = {**job_input, "plan": digest}
-    # Every one of them downloads the index.
-    if smaller := compress_index(index):
-        given["mappings_sorted_bai"] = upload(smaller, smaller.name)
 
     def start(share: Share) -> Any:
         return dxpy.new_dxjob({**given, "subjob": share.subjob}, "count_part", name=str(share))
@@ -95,19 +91,12 @@ def start_subjobs(
     with ThreadPoolExecutor(SIDE_BY_SIDE) as threads:
         counts = [job.get_output_ref(COUNTS) for job in threads.map(start, shares)]
     merging = dxpy.new_dxjob({**given, COUNTS: counts}, "merge", name="merge")
-    outputs = ["count_file", "counts_table", "multiqc_file", "total_records"]
-    if request.report:
-        outputs.append("report_file")
-    if request.bedgraph:
-        outputs += ["bedgraph_file", "bedgraph_index"]
-    return {name: merging.get_output_ref(name) for name in outputs}
+    fields = [*fields_written(request), "total_records"]
+    return {field: merging.get_output_ref(field) for field in fields}
 
 
 def upload_counts(share: Share, counted: Iterable[TaskCounts]) -> dict[str, Any]:
     """Uploads what a subjob has counted; returns its output, a link to the file."""
-    # Imported here: numpy takes 0.1 s to load and only subjobs need it.
-    from readcount.counting.counts_file import write_counts
-
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "counts.npz"
         write_counts(path, share, counted)
@@ -125,8 +114,6 @@ def fetch_counts(files: Sequence[PlatformFile], shares: Sequence[Share]) -> Iter
         InputError: the platform does not give a file out.
         SubjobError: a file is not that of its subjob.
     """
-    from readcount.counting.counts_file import read_counts
-
     if len(files) != len(shares):
         raise SubjobError(
             f"There are counts of {len(files):,} subjobs instead of {len(shares):,}. Run the job "

@@ -1,5 +1,10 @@
 """Text for people: messages and the log."""
 
+from collections.abc import Callable
+
+# Takes a line for the job's log.
+Log = Callable[[str], None]
+
 
 def shorten(text: str, length: int) -> str:
     """Leaves out the middle of a text that is longer than length."""

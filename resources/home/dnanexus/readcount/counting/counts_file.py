@@ -1,25 +1,21 @@
-"""The counts of a subjob as a file: numpy's .npz, compressed.
-
-A module of its own, as to load numpy takes 0.1 s, and only subjobs need it.
-"""
+"""The counts of a subjob as a file: numpy's .npz, compressed."""
 
 import zipfile
 import zlib
-from array import array
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
 
-from readcount.counting.share import Share
 from readcount.errors import SubjobError
-from readcount.planning.merge import TaskCounts
+from readcount.planning.divide import Share
+from readcount.regions.counts import TaskCounts
 
 
 def write_counts(path: Path, share: Share, counted: Iterable[TaskCounts]) -> None:
     """Writes the counts of a subjob's tasks, in any order."""
     counts = list(counted)
-    records = [np.array(one.records, dtype=np.int64) for one in counts]
+    records = [np.asarray(one.records, np.int64) for one in counts]
     decoded = [
         (one.task, tid, number) for one in counts for tid, number in (one.decoded or {}).items()
     ]
@@ -27,11 +23,11 @@ def write_counts(path: Path, share: Share, counted: Iterable[TaskCounts]) -> Non
         path,
         plan=np.array(share.plan),
         subjob=np.array([share.subjob, share.subjobs]),
-        tasks=np.array([one.task for one in counts], dtype=np.int64),
-        regions=np.array([len(one) for one in records], dtype=np.int64),
+        tasks=np.array([one.task for one in counts], np.int64),
+        regions=np.array([len(one) for one in records], np.int64),
         records=np.concatenate([np.zeros(0, np.int64), *records]),
-        has_decoded=np.array([one.decoded is not None for one in counts], dtype=bool),
-        decoded=np.array(decoded, dtype=np.int64).reshape(-1, 3),
+        has_decoded=np.array([one.decoded is not None for one in counts], np.bool_),
+        decoded=np.array(decoded, np.int64).reshape(-1, 3),
     )
 
 
@@ -67,7 +63,6 @@ def read_counts(path: Path, share: Share) -> Iterator[TaskCounts]:
     }
     for task, tid, number in decoded:
         by_task[task][tid] = number
-    ends = np.cumsum(regions)
-    starts = ends - regions
-    for task, start, end in zip(tasks.tolist(), starts.tolist(), ends.tolist(), strict=True):
-        yield TaskCounts(task, array("q", records[start:end].tobytes()), by_task.get(task))
+    of_tasks = np.split(records, np.cumsum(regions))
+    for task, its in zip(tasks.tolist(), of_tasks, strict=False):
+        yield TaskCounts(task, its, by_task.get(task))

@@ -15,7 +15,7 @@ from readcount.planning.task import Task
 from readcount.request.filters import Filters
 from readcount.samtools import samtools_path
 from readcount.source.commands import complaints_in, failure, harmless_in
-from readcount.source.parts import NotOnlySpanError, Parts, Sent, Span
+from readcount.source.parts import Extent, NotOnlySpanError, Parts, Span
 
 # htslib reads 4 KiB at a time from a pipe, which holds 64 KiB, unless told otherwise.
 _PIPE_BYTES = 1 << 20
@@ -38,13 +38,13 @@ class Decoding:
 
     Attributes:
         stdout: what it writes.
-        sent: what has been sent to it.
+        sent: what containers say of the records that have been sent to it; see Parts.send.
         warnings: what it says that changes no count; known when it has ended.
     """
 
     def __init__(self, stdout: IO[bytes]) -> None:
         self.stdout = stdout
-        self.sent = Sent()
+        self.sent: list[Extent] = []
         self.warnings: tuple[str, ...] = ()
 
 
@@ -118,7 +118,7 @@ class Sending(threading.Thread):
     """
 
     def __init__(
-        self, parts: Parts, task: Task, only: Span | None, pipe: IO[bytes], sent: Sent
+        self, parts: Parts, task: Task, only: Span | None, pipe: IO[bytes], sent: list[Extent]
     ) -> None:
         super().__init__(daemon=True)
         self.error: Exception | None = None

@@ -1,21 +1,20 @@
 """How many records overlap each of many spans, which may overlap each other."""
 
-from array import array
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Literal
 
 import numpy as np
 
-from readcount.formats.bam_stream import Ints, Positions
-from readcount.request.region import POSITION_BITS
-from readcount.request.span_columns import distinct
+from readcount.columns import Ints, Numbers, distinct
+from readcount.formats.bam_stream import Positions
+from readcount.regions.region import POSITION_BITS
 from readcount.source.parts import Extent, Span
 
 
 def count_overlaps(
-    records: Iterable[Positions], tids: Sequence[int], starts: Sequence[int], ends: Sequence[int]
-) -> Sequence[int]:
+    records: Iterable[Positions], tids: Numbers, starts: Numbers, ends: Numbers
+) -> Ints:
     """Counts for each span the records that overlap it.
 
     These are those that begin before the span's end, less those that end at or before its start:
@@ -28,7 +27,7 @@ def count_overlaps(
         ends: of each span, the position after it.
 
     >>> records = Positions(np.array([0, 0]), np.array([5, 20]), np.array([15, 30]))
-    >>> list(count_overlaps([records], tids=[0, 0], starts=[0, 10], ends=[10, 25]))
+    >>> count_overlaps([records], tids=[0, 0], starts=[0, 10], ends=[10, 25]).tolist()
     [1, 2]
     """
     sequence = np.array(tids, np.int64) << POSITION_BITS
@@ -43,7 +42,7 @@ def count_overlaps(
     begun_before, ended_by = np.cumsum(begun), np.cumsum(ended)
     counts = begun_before[np.searchsorted(bounds, last)]
     counts -= ended_by[np.searchsorted(bounds, first)]
-    return array("q", counts.tobytes())
+    return counts
 
 
 def _add(tally: Ints, bounds: Ints, positions: Ints, side: Literal["left", "right"]) -> None:

@@ -2,18 +2,22 @@
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 
+import numpy as np
+
 from readcount.counting.decoding import decoding
+from readcount.counting.overlaps import count_overlaps, in_order, tallied, within_extents
 from readcount.counting.pool import Workers
-from readcount.planning.merge import TaskCounts
+from readcount.formats.bam_stream import read_positions
 from readcount.planning.task import Pass, Plan, Task
+from readcount.regions.counts import TaskCounts
 from readcount.request.filters import NO_FILTERS, Filters
-from readcount.source.alignments import Log
 from readcount.source.commands import failure
 from readcount.source.header import record_of
-from readcount.source.parts import NotOnlySpanError, Parts, Sent
+from readcount.source.parts import Extent, NotOnlySpanError, Parts
+from readcount.text import Log
 
 
 def count_tasks(
@@ -43,7 +47,7 @@ def count_tasks(
     records = 0
     warnings: set[str] = set()
     for counts in _log_tenths(counted, dict(numbered), log):
-        records += sum(counts.records)
+        records += int(np.sum(counts.records))
         for warning in set(counts.warnings) - warnings:
             log(warning)
         warnings.update(counts.warnings)
@@ -60,7 +64,7 @@ def _log_tenths(
     done, records, logged = 0, 0, 0
     for counts in counted:
         done += tasks[counts.task].bytes
-        records += sum(counts.records)
+        records += int(np.sum(counts.records))
         tenths = 10 * done // total
         if tenths > logged:
             logged = tenths
@@ -85,10 +89,9 @@ def run_task(parts: Parts, numbered: tuple[int, Task], filters: Filters = NO_FIL
         InputError: samtools failed or complained, or the file is not what the index says.
         SamtoolsKilledError: samtools was killed, crashed, or had not enough memory.
         NetworkError: the file is streamed, and cannot be reached.
-        MissingToolError: there is no samtools.
     """
     number, task = numbered
-    return parts.file.data.with_retries(partial(_count, parts, number, task, filters))
+    return parts.file.mappings.with_retries(partial(_count, parts, number, task, filters))
 
 
 def _count(parts: Parts, number: int, task: Task, filters: Filters) -> TaskCounts:
@@ -114,7 +117,7 @@ def count_all(parts: Parts, number: int, task: Task, filters: Filters) -> TaskCo
         raise failure(parts.file, f"counting {task.label} of", ["samtools", "view"], 0, answer)
     records = int(answer)
     _check_number(parts, task, records, view.sent, filters)
-    decoded = {task.only.tid: records} if filters.none else None
+    decoded = {task.only.tid: records} if filters.is_empty else None
     return TaskCounts(number, [records] * len(task.region_ids), decoded, view.warnings)
 
 
@@ -123,20 +126,16 @@ def count_overlapping(parts: Parts, number: int, task: Task, filters: Filters) -
 
     One `samtools view` returns all records of the parts, each once.
     """
-    # Imported here: numpy takes 0.1 s to load, and not every task needs it.
-    from readcount.counting.overlaps import count_overlaps, in_order, tallied, within_extents
-    from readcount.formats.bam_stream import read_positions
-
     decoded: Counter[int] = Counter()
     with decoding(parts, task, ["-u", "--no-PG"], None, filters) as view:
         try:
             records = read_positions(view.stdout)
-            if filters.none:
-                records = within_extents(records, view.sent.extents)
+            if filters.is_empty:
+                records = within_extents(records, view.sent)
             if task.why is Pass.SPANS and not parts.file.cram:
                 # Else records of a span may be in a part of the file that nobody reads.
                 records = in_order(records)
-            counts = count_overlaps(tallied(records, decoded), task.tids, task.starts, task.ends)
+            counts = count_overlaps(tallied(records, decoded), *task.spans)
         except (OSError, ValueError, LookupError) as error:
             doing = f"counting {task.label} of"
             raise failure(parts.file, doing, ["samtools", "view"], 0, str(error)) from error
@@ -144,12 +143,13 @@ def count_overlapping(parts: Parts, number: int, task: Task, filters: Filters) -
     if unexpected := decoded.keys() - set(task.expected):
         found = record_of(parts.header, min(unexpected))
         raise parts.file.mismatch(f"the file has {found} where the index has none")
-    return TaskCounts(number, counts, decoded if filters.none else None, view.warnings)
+    return TaskCounts(number, counts, decoded if filters.is_empty else None, view.warnings)
 
 
-def _check_number(parts: Parts, task: Task, records: int, sent: Sent, filters: Filters) -> None:
+def _check_number(
+    parts: Parts, task: Task, records: int, sent: Sequence[Extent], filters: Filters
+) -> None:
     """Raises InputError if samtools has read another number of records than was sent."""
-    there = sent.records
-    if there is None or records == there or (not filters.none and records < there):
-        return
-    raise parts.file.disagreement(task.label, records, there)
+    there = sum(extent.records for extent in sent)
+    if sent and (records > there or (filters.is_empty and records < there)):
+        raise parts.file.disagreement(task.label, records, there)

@@ -11,6 +11,8 @@ import zlib
 from pathlib import Path
 from typing import NamedTuple
 
+# A BAI holds no positions from here on (SAM specification, section 5.1.1); nor does a tabix index.
+MAX_LENGTH = 1 << 29
 # Positions that share an entry of a BAI's linear index (SAM specification, section 5.1.3).
 INTERVAL = 1 << 14
 # Positions in the smallest bins, as a power of 2, and the levels above (section 5.1.1).
@@ -23,7 +25,6 @@ _CSI_BIN = struct.Struct("<IQI")
 # The same without the offset, which most readers do not need.
 _CSI_BIN_SHORT = struct.Struct("<I8xI")
 _STATISTICS = struct.Struct("<QQQQ")
-_CHUNKS = [struct.Struct(f"<{2 * chunks}Q") for chunks in range(9)]
 
 
 class IndexFormatError(ValueError):
@@ -35,14 +36,11 @@ class ContigIndex(NamedTuple):
 
     Attributes:
         records: mapped and placed unmapped ones; None where the index has no statistics.
-        offsets: of the first record that overlaps each INTERVAL, not always rising; empty where the
-            index has none.
         begin: offset of the first record; None where the index has none, or there is no record.
         end: offset after the last record; None like begin.
     """
 
     records: int | None = None
-    offsets: tuple[int, ...] = ()
     begin: int | None = None
     end: int | None = None
 
@@ -64,6 +62,14 @@ class Bins(NamedTuple):
     bins: list[tuple[int, int, tuple[int, ...]]]
     linear: tuple[int, ...]
     bounds: tuple[int, int] | None
+
+    def chunk_begins(self) -> list[int]:
+        """Returns where chunks begin."""
+        return [offset for _, _, chunks in self.bins for offset in chunks[::2]]
+
+    def chunk_ends(self) -> list[int]:
+        """Returns where chunks end."""
+        return [offset for _, _, chunks in self.bins for offset in chunks[1::2]]
 
 
 class BamIndex(NamedTuple):
@@ -87,39 +93,27 @@ class BamIndex(NamedTuple):
     shift: int
     depth: int
 
-    def bins(self, contig: int) -> Bins:
-        """Returns all that there is on the reference sequence of a number.
+    def bins(self, tid: int) -> Bins:
+        """Returns all that there is on a reference sequence.
 
         Only for those that need it: to decode all bins takes most of the time with 200,000
         sequences.
         """
-        data, at = self.data, self.starts[contig]
+        data, at = self.data, self.starts[tid]
         layout = _CSI_BIN if self.csi else _BAI_BIN
-        statistics = first_bin(self.depth + 1) + 1
         bins: list[tuple[int, int, tuple[int, ...]]] = []
         bounds: tuple[int, int] | None = None
         (number_of_bins,) = _COUNT.unpack_from(data, at)
         at += _COUNT.size
         for _ in range(number_of_bins):
             number, *loffset, chunks = layout.unpack_from(data, at)
-            at += layout.size
-            if number == statistics and chunks == 2:
-                bounds = _CHUNKS[1].unpack_from(data, at)
+            offsets = struct.unpack_from(f"<{2 * chunks}Q", data, at + layout.size)
+            if number == _statistics_bin(self.depth) and chunks == 2:
+                bounds = offsets[:2]
             else:
-                few = chunks < len(_CHUNKS)
-                offsets = _CHUNKS[chunks] if few else struct.Struct(f"<{2 * chunks}Q")
-                bins.append((number, loffset[0] if loffset else 0, offsets.unpack_from(data, at)))
-            at += 16 * chunks
+                bins.append((number, loffset[0] if loffset else 0, offsets))
+            at += layout.size + 16 * chunks
         return Bins(self.shift, self.depth, bins, () if self.csi else _linear(data, at), bounds)
-
-    def chunk_begins(self, contig: int) -> list[int]:
-        """Returns where each chunk of a reference sequence begins, in any order."""
-        return [offset for _, _, chunks in self.bins(contig).bins for offset in chunks[::2]]
-
-    def bounds(self, contig: int) -> tuple[int, int]:
-        """Returns begin and end of the records of a reference sequence by its chunks alone."""
-        chunks = [offset for _, _, offsets in self.bins(contig).bins for offset in offsets]
-        return (min(chunks[::2]), max(chunks[1::2])) if chunks else (0, 0)
 
 
 def _linear(data: bytes, at: int) -> tuple[int, ...]:
@@ -128,11 +122,7 @@ def _linear(data: bytes, at: int) -> tuple[int, ...]:
 
 
 def read_index(path: Path) -> BamIndex:
-    """Reads a BAI or CSI index.
-
-    Raises:
-        IndexFormatError: it is neither, or is damaged.
-    """
+    """Reads a BAI or CSI index; raises IndexFormatError if it is neither, or is damaged."""
     try:
         return _read_index(path.read_bytes())
     except (OSError, EOFError, zlib.error, struct.error) as error:
@@ -158,7 +148,7 @@ def _read_index(data: bytes) -> BamIndex:
         starts.append(at)
         entry, at = _summary(data, at, _CSI_BIN_SHORT if csi else _BAI_BIN, depth)
         if not csi:
-            entry, at = _with_linear(entry, data, at)
+            at += _COUNT.size + 8 * _COUNT.unpack_from(data, at)[0]
         entries.append(entry)
     if at > len(data):
         raise IndexFormatError("it cannot be read to its end")
@@ -169,25 +159,14 @@ def _read_index(data: bytes) -> BamIndex:
     return BamIndex(entries, unplaced, data, starts, csi, shift, depth)
 
 
-def _with_linear(entry: ContigIndex, data: bytes, at: int) -> tuple[ContigIndex, int]:
-    """Returns an entry of a BAI with what its linear index says, and the offset after that."""
-    (intervals,) = _COUNT.unpack_from(data, at)
-    if intervals > 1:
-        entry = entry._replace(offsets=_linear(data, at))
-    return entry, at + _COUNT.size + 8 * intervals
-
-
 def _summary(data: bytes, at: int, layout: struct.Struct, depth: int) -> tuple[ContigIndex, int]:
-    """Returns the entry without its offsets, and the offset after the bins.
-
-    After all bins, one number is left out, and the next one is not a bin but holds the statistics.
-    """
+    """Returns an entry, and the offset after the bins."""
     (bins,) = _COUNT.unpack_from(data, at)
     at += _COUNT.size
     if bins == 0:
         return ContigIndex(records=0), at
     records = begin = end = None
-    statistics = first_bin(depth + 1) + 1
+    statistics = _statistics_bin(depth)
     size, unpack = layout.size, layout.unpack_from
     for _ in range(bins):
         number, chunks = unpack(data, at)
@@ -199,7 +178,12 @@ def _summary(data: bytes, at: int, layout: struct.Struct, depth: int) -> tuple[C
     if records == 0 and bins > 1:
         # An entry that contradicts itself is not a reason to leave the sequence out.
         records = begin = end = None
-    return ContigIndex(records, (), begin, end), at
+    return ContigIndex(records, begin, end), at
+
+
+def _statistics_bin(depth: int) -> int:
+    """Returns the number of what is not a bin but holds the statistics; one before it is unused."""
+    return first_bin(depth + 1) + 1
 
 
 @functools.cache

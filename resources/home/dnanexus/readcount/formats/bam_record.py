@@ -7,6 +7,8 @@ import struct
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple, TypeVar
 
+import numpy as np
+
 from readcount.formats.bgzf import (
     BLOCK_MAGIC,
     MAX_BLOCK_BYTES,
@@ -21,13 +23,18 @@ T = TypeVar("T")
 # specification, section 4.2).
 NO_REFERENCE = -1
 NO_POSITION = -1
+# The highest position, which has 32 bits.
+LAST_POSITION = 2**31 - 1
+# The name of unplaced records in samtools; RNAME of a SAM record without a reference sequence (SAM
+# specification, section 1.4).
+UNPLACED_NAME = "*"
 # The beginning of a record (section 4.2): block_size, refID, pos, l_read_name, n_cigar_op, flag and
 # l_seq. The read name begins after 36 bytes.
 _FIELDS = struct.Struct("<iiiBxxxHHi")
-_SIZE_BYTES, _READ_NAME = 4, 36
-_UNMAPPED = 0x4
-# CIGAR operations that consume the reference: M, D, N, = and X (section 1.4.6).
-_CONSUME_REFERENCE = frozenset((0, 2, 3, 7, 8))
+SIZE_BYTES, READ_NAME = 4, 36
+UNMAPPED = 0x4
+# CIGAR operations that consume the reference: M, D, N, = and X (section 1.4.6), as bits.
+CONSUME_REFERENCE = 1 << 0 | 1 << 2 | 1 << 3 | 1 << 7 | 1 << 8
 # How much is read of what is before a record at first; each further attempt reads four times more.
 LOOKBACK_BYTES = MAX_BLOCK_BYTES
 
@@ -53,13 +60,7 @@ class Placement(NamedTuple):
 def record_at(read: Read, offset: int, size: int) -> Placement | None:
     """Returns where the record at a virtual file offset is; None at the end of the file.
 
-    Args:
-        read: reads the file.
-        offset: of the record.
-        size: of the file in bytes.
-
-    Raises:
-        BlockError: there is no such record.
+    `size` is that of the file in bytes. Raises BlockError if there is no such record.
     """
     return _parsed_at(read, offset, size, _placement)
 
@@ -113,13 +114,8 @@ def _contents(read: Read, begin: int, size: int) -> Iterator[bytes]:
 def record_before(read: Read, offset: int, first: int) -> Placement | None:
     """Returns where the record that ends at a virtual file offset is.
 
-    Args:
-        read: reads the file.
-        offset: where the record ends.
-        first: of the first record of the file; None is returned for what ends there.
-
-    Raises:
-        BlockError: no record ends there.
+    None for what ends at `first`, the offset of the first record of the file. Raises BlockError if
+    no record ends there.
     """
     if offset == first:
         return None
@@ -150,11 +146,7 @@ def record_near(read: Read, at: int, size: int) -> Placement | None:
     """Returns where a record is that begins a block after an offset in bytes.
 
     None if there is no such block: not every program writes blocks that begin with a record.
-
-    Args:
-        read: reads the file.
-        at: the offset, anywhere in the file.
-        size: of the file in bytes.
+    `size` is that of the file in bytes.
     """
     data = read(at, min(2 * MAX_BLOCK_BYTES, size - at))
     start = data.find(BLOCK_MAGIC)
@@ -178,10 +170,10 @@ def tids_from(read: Read, offset: int, size: int) -> Iterator[int]:
     content = b""
     for block in _contents(read, begin, size):
         content += block
-        while at + _READ_NAME <= len(content):
+        while at + READ_NAME <= len(content):
             length, tid, *_ = _FIELDS.unpack_from(content, at)
             yield tid
-            at += _SIZE_BYTES + max(length, 0)
+            at += SIZE_BYTES + max(length, 0)
         kept = min(at, len(content))
         content, at = content[kept:], at - kept
     if at != len(content):
@@ -198,25 +190,25 @@ def _block_of(data: bytes, at: int, start: int) -> tuple[bytes, int]:
 
 def _placement(content: bytes, at: int) -> Placement | None:
     """Returns where the record at an offset of uncompressed BAM is; None if it is not complete."""
-    if at + _READ_NAME > len(content):
+    if at + READ_NAME > len(content):
         return None
     _, tid, start, name_length, operations, flag, _ = _FIELDS.unpack_from(content, at)
     covered = 0
-    if not flag & _UNMAPPED:
-        cigar = at + _READ_NAME + name_length
+    if not flag & UNMAPPED:
+        cigar = at + READ_NAME + name_length
         if cigar + 4 * operations > len(content):
             return None
         encoded = struct.unpack_from(f"<{operations}I", content, cigar)
-        covered = sum(one >> 4 for one in encoded if one & 0xF in _CONSUME_REFERENCE)
+        covered = sum(one >> 4 for one in encoded if CONSUME_REFERENCE >> (one & 0xF) & 1)
     return Placement(tid, start, start + max(1, covered))
 
 
 def _is_unmapped(content: bytes, at: int) -> bool | None:
     """Whether the record at an offset of uncompressed BAM is unmapped; None if it is too short."""
-    if at + _READ_NAME > len(content):
+    if at + READ_NAME > len(content):
         return None
     flag: int = _FIELDS.unpack_from(content, at)[5]
-    return bool(flag & _UNMAPPED)
+    return bool(flag & UNMAPPED)
 
 
 def last_record(content: bytes) -> int | None:
@@ -227,9 +219,9 @@ def last_record(content: bytes) -> int | None:
     is 32 bits: bytes that are none are hardly ever taken for one.)
     """
     at, last, end = 0, None, len(content)
-    while at + _READ_NAME <= end and _is_record(content, at):
+    while at + READ_NAME <= end and _is_record(content, at):
         last = at
-        at += _SIZE_BYTES + int.from_bytes(content[at : at + _SIZE_BYTES], "little")
+        at += SIZE_BYTES + int.from_bytes(content[at : at + SIZE_BYTES], "little")
     if at == end:
         return last
     return next((at for at in _sized_to_end(content) if _is_record(content, at)), None)
@@ -237,29 +229,26 @@ def last_record(content: bytes) -> int | None:
 
 def _sized_to_end(content: bytes) -> Sequence[int]:
     """Returns offsets at which there is a number that is that of the bytes after it."""
-    if len(content) < _READ_NAME:
+    if len(content) < READ_NAME:
         return ()
-    # Imported here: numpy takes 0.1 s to load, and most files do not need it.
-    import numpy as np
-
     sizes = np.ndarray(len(content) - 3, "<u4", content, strides=(1,))
-    after = len(content) - _SIZE_BYTES - np.arange(len(sizes), dtype=np.int64)
+    after = len(content) - SIZE_BYTES - np.arange(len(sizes), dtype=np.int64)
     found: list[int] = np.nonzero(sizes == after)[0].tolist()
     return found
 
 
 def _is_record(content: bytes, at: int) -> bool:
     """Whether what is at an offset has the fields of a complete record."""
-    if at + _READ_NAME > len(content):
+    if at + READ_NAME > len(content):
         return False
     size, tid, start, name_length, operations, _, bases = _FIELDS.unpack_from(content, at)
-    name_end = at + _READ_NAME + name_length
-    least = _READ_NAME - _SIZE_BYTES + name_length + 4 * operations + (bases + 1) // 2 + bases
+    name_end = at + READ_NAME + name_length
+    least = READ_NAME - SIZE_BYTES + name_length + 4 * operations + (bases + 1) // 2 + bases
     return bool(
         tid >= NO_REFERENCE
         and start >= NO_POSITION
         and name_length > 0
         and bases >= 0
-        and least <= size <= len(content) - at - _SIZE_BYTES
+        and least <= size <= len(content) - at - SIZE_BYTES
         and content[name_end - 1] == 0
     )

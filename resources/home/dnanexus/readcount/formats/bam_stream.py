@@ -13,19 +13,25 @@ from typing import IO, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-# Of a BGZF block up to its size less 1, and what follows its data (SAM specification, section 4.1).
-_BLOCK_HEADER, _BLOCK_END = 18, 8
-_BLOCK_SIZE = struct.Struct("<16xH")
-# The data of the empty block at the end of a file (section 4.1.2).
+from readcount.columns import Ints
+from readcount.formats.bam_record import CONSUME_REFERENCE, READ_NAME, SIZE_BYTES, UNMAPPED
+from readcount.formats.bgzf import (
+    END_BYTES,
+    HEADER_BYTES,
+    STORED_HEADER_BYTES,
+    BlockError,
+    block_bounds,
+)
+
+# The data of the empty block at the end of a file (SAM specification, section 4.1.2).
 _NO_DATA = b"\3\0"
-# What comes before data that is not compressed: 1, its length, and that inverted (RFC 1951,
-# section 3.2.4).
-_NOT_COMPRESSED, _LENGTH_AT, _STORED_HEADER = 1, 1, 5
+# How data that is not compressed begins (RFC 1951, section 3.2.4), and where its length is.
+_NOT_COMPRESSED, _LENGTH_AT = 1, 1
 # Of the stream, what is read at once: few bytes at first, as many streams are short, and then twice
 # as many each time.
 FIRST_BYTES, PIECE_BYTES = 1 << 17, 1 << 23
 _UINT32 = struct.Struct("<I")
-# The beginning of a record, and where its read name begins (SAM specification, section 4.2).
+# The beginning of a record (SAM specification, section 4.2).
 _FIELDS = np.dtype(
     [
         ("block_size", "<u4"),
@@ -38,12 +44,6 @@ _FIELDS = np.dtype(
         ("flag", "<u2"),
     ]
 )
-_SIZE_BYTES, _READ_NAME = 4, 36
-_UNMAPPED = 0x4
-# CIGAR operations that consume the reference: M, D, N, = and X (section 1.4.6), as bits.
-_CONSUME_REFERENCE = 1 << 0 | 1 << 2 | 1 << 3 | 1 << 7 | 1 << 8
-
-Ints = NDArray[np.int64]
 
 
 class Positions(NamedTuple):
@@ -82,15 +82,15 @@ class _Piece(NamedTuple):
     """
 
     data: bytearray
-    begins: list[int]
-    ends: list[int]
+    begins: Ints
+    ends: Ints
 
     def content(self) -> bytes:
         """Returns the data of the blocks, decompressed; raises ValueError if it is corrupt."""
         try:
             return b"".join(
                 zlib.decompress(self.data[begin:end], -zlib.MAX_WBITS)
-                for begin, end in zip(self.begins, self.ends, strict=True)
+                for begin, end in zip(self.begins.tolist(), self.ends.tolist(), strict=True)
             )
         except zlib.error as error:
             raise ValueError(f"a block cannot be decompressed: {error}") from error
@@ -101,18 +101,16 @@ def _pieces(stream: IO[bytes]) -> Iterator[_Piece]:
     data, filled, end_seen = bytearray(FIRST_BYTES), 0, False
     while True:
         filled += stream.readinto(memoryview(data)[filled:])  # type: ignore[attr-defined]
-        begins, ends, at = [], [], 0
-        while at + _BLOCK_HEADER <= filled:
-            end = at + _BLOCK_SIZE.unpack_from(data, at)[0] + 1
-            if end > filled:
-                break
-            end_seen = data[at + _BLOCK_HEADER : end - _BLOCK_END] == _NO_DATA
-            if not end_seen:
-                begins.append(at + _BLOCK_HEADER)
-                ends.append(end - _BLOCK_END)
-            at = end
-        yield _Piece(data, begins, ends)
-        rest = data[at:filled]
+        try:
+            bounds = np.array(block_bounds(data, 0, filled))
+        except BlockError as error:
+            raise ValueError("the stream has something else than blocks") from error
+        begins, ends = bounds[:-1] + HEADER_BYTES, bounds[1:] - END_BYTES
+        has_data = ends - begins > len(_NO_DATA)
+        if len(has_data):
+            end_seen = not has_data[-1]
+        yield _Piece(data, begins[has_data], ends[has_data])
+        rest = data[bounds[-1] : filled]
         if filled < len(data):
             break
         if len(data) < PIECE_BYTES:
@@ -152,7 +150,8 @@ def _header_end(data: bytes) -> int:
 
 
 def _read_records(rest: bytes, pieces: Iterator[_Piece]) -> Iterator[Positions]:
-    for piece in chain([_Piece(bytearray(), [], [])], pieces):
+    nothing = np.zeros(0, np.int64)
+    for piece in chain([_Piece(bytearray(), nothing, nothing)], pieces):
         in_blocks = None if rest else _records_in_blocks(piece)
         if in_blocks is not None:
             yield _positions(piece.data, in_blocks)
@@ -170,22 +169,24 @@ def _records_in_blocks(piece: _Piece) -> Ints | None:
     """Returns where the records begin in a piece; None unless it is as samtools writes it.
 
     That is: blocks are not compressed, and each record ends in the block in which it begins, unless
-    it is longer than a block. Then records of all blocks can be followed side by side, which takes
-    less than half of the time.
+    it is longer than a block. Then records of all blocks are followed side by side, which takes
+    less than half of the time: step 0 finds the first record of each block, step 1 the second, ...
+
+        block 0  |0   |1  |2     |      until each has come to the end of its block; one that has
+        block 1  |0  |1 |2   |3  |      waits there for the others
     """
-    if not piece.begins:
+    data, begins, ends = piece
+    if not len(begins):
         return None
-    data = piece.data
-    begins, ends = np.array(piece.begins), np.array(piece.ends)
     lengths = np.ndarray(len(data) - 1, "<u2", data, strides=(1,))[begins + _LENGTH_AT]
     stored = np.frombuffer(data, np.uint8)[begins] == _NOT_COMPRESSED
-    if not (stored & (lengths == ends - begins - _STORED_HEADER)).all():
+    if not (stored & (lengths == ends - begins - STORED_HEADER_BYTES)).all():
         return None
     sizes = np.ndarray(len(data) - 3, "<u4", data, strides=(1,))
-    at, steps = begins + _STORED_HEADER, []
+    at, steps = begins + STORED_HEADER_BYTES, []
     while True:
         steps.append(at)
-        after = at + sizes[at] + _SIZE_BYTES
+        after = at + sizes[at] + SIZE_BYTES
         if (after >= ends).any():
             after = np.where(at < ends, after, at)
             if (after > ends).any():
@@ -206,12 +207,12 @@ def _records_in(data: bytes) -> tuple[list[int], int]:
     # Sizes are not aligned: a view for each remainder takes half of the time of a struct.
     views = [
         memoryview(data)[first : first + (len(data) - first) // 4 * 4].cast("I")
-        for first in range(_SIZE_BYTES)
+        for first in range(SIZE_BYTES)
     ]
-    at, last = 0, len(data) - _SIZE_BYTES
+    at, last = 0, len(data) - SIZE_BYTES
     while at <= last:
         append(at)
-        at += _SIZE_BYTES + views[at & 3][at >> 2]
+        at += SIZE_BYTES + views[at & 3][at >> 2]
     if at > len(data):
         at = offsets.pop()
     return offsets, at
@@ -224,8 +225,8 @@ def _positions(data: bytes | bytearray, at: Ints) -> Positions:
     every = np.ndarray(len(data) - _FIELDS.itemsize + 1, f"V{_FIELDS.itemsize}", data, strides=(1,))
     records = every[at].view(_FIELDS)
     # The CIGAR of an unmapped record says nothing.
-    operations = records["n_cigar_op"] * (records["flag"] & _UNMAPPED == 0)
-    cigars = at + _READ_NAME + records["l_read_name"]
+    operations = records["n_cigar_op"] * (records["flag"] & UNMAPPED == 0)
+    cigars = at + READ_NAME + records["l_read_name"]
     int32 = np.ndarray(len(data) - 3, "<i4", data, strides=(1,))
     spans = np.zeros(len(at), np.int64)
     # Most short reads have one operation, which needs no sum.
@@ -249,6 +250,6 @@ def _reference_spans(int32: NDArray[np.int32], cigars: Ints, operations: Ints) -
 def _covered(encoded: NDArray[np.int32]) -> Ints:
     """Returns how many bases of the reference each operation of a CIGAR covers."""
     operation = encoded.view(np.uint32)
-    consumes = (_CONSUME_REFERENCE >> (operation & 0xF)) & 1
+    consumes = (CONSUME_REFERENCE >> (operation & 0xF)) & 1
     covered: Ints = (operation >> 4).astype(np.int64) * consumes
     return covered

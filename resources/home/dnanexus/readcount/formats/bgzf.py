@@ -6,6 +6,7 @@ data (SAM specification, section 4.1.1).
 
 import struct
 import zlib
+from contextlib import suppress
 
 # The start of a BGZF block: gzip's magic and flags, its time and system, and the only extra field
 # that htslib accepts, with the size of the block less 1 (SAM specification, section 4.1).
@@ -14,9 +15,11 @@ BLOCK_MAGIC, _HAS_EXTRA, _EXTRA = b"\x1f\x8b\x08", 4, b"\6\0BC\2\0"
 _BEGINNING = bytes.fromhex("1f8b08040000000000ff060042430200")
 # What follows the data of a block: its checksum, and its size.
 _BLOCK_END = struct.Struct("<II")
+HEADER_BYTES, END_BYTES = _BLOCK.size, _BLOCK_END.size
 # One piece of data that is not compressed: 1, its length, and that inverted (RFC 1951, section
 # 3.2.4).
 _STORED = struct.Struct("<BHH")
+STORED_HEADER_BYTES = _STORED.size
 # Maximum size of a block, and maximum data in one that is not compressed, as htslib has it.
 MAX_BLOCK_BYTES = 1 << 16
 _MAX_STORED_BYTES = 0xFF00
@@ -48,13 +51,33 @@ def block_at(data: bytes, at: int) -> tuple[bytes, int]:
     return content, end
 
 
-def _size_at(data: bytes, at: int) -> int:
+def _size_at(data: bytes | bytearray, at: int) -> int:
     """Returns the size of the block at an offset; raises BlockError if there is none."""
     if at + _BLOCK.size <= len(data):
         magic, flags, extra, size = _BLOCK.unpack_from(data, at)
         if magic == BLOCK_MAGIC and flags & _HAS_EXTRA and extra == _EXTRA:
             return int(size) + 1
     raise BlockError(at)
+
+
+def block_bounds(data: bytes | bytearray, begin: int, end: int) -> list[int]:
+    """Returns where each complete block begins, one after the other, and where the last one ends.
+
+    Args:
+        data: of the file.
+        begin: offset in data of the first block.
+        end: offset at which data ends.
+
+    Raises:
+        BlockError: there is something else.
+    """
+    bounds = [begin]
+    while begin + _BLOCK.size <= end:
+        begin += _size_at(data, begin)
+        if begin > end:
+            break
+        bounds.append(begin)
+    return bounds
 
 
 def last_blocks(data: bytes) -> list[int]:
@@ -65,15 +88,10 @@ def last_blocks(data: bytes) -> list[int]:
     """
     at = data.find(BLOCK_MAGIC)
     while at >= 0:
-        blocks, end = [], at
-        try:
-            while end < len(data):
-                blocks.append(end)
-                end += _size_at(data, end)
-        except BlockError:
-            end = -1
-        if end == len(data):
-            return blocks
+        with suppress(BlockError):
+            *blocks, end = block_bounds(data, at, len(data))
+            if end == len(data):
+                return blocks
         at = data.find(BLOCK_MAGIC, at + 1)
     return []
 

@@ -10,7 +10,6 @@ CRAM = "a CRAM file"
 GZIPPED_BAM = "a BAM file compressed with gzip instead of BGZF"
 RAW_BAM = "a BAM file without BGZF compression"
 BAI = "a BAI index"
-COMPRESSED_BAI = "a compressed BAI index"
 BAM_INDEXES = (BAI, "a CSI index")
 CRAM_INDEX = "a CRAI index"
 _GZIPPED = "a gzip-compressed file"
@@ -31,7 +30,7 @@ _BEGINNINGS = {
 }
 _COMPRESSED_BEGINNINGS = {
     b"BAM\1": BAM,
-    b"BAI\1": COMPRESSED_BAI,
+    b"BAI\1": "a compressed BAI index",
     b"CSI\1": "a CSI index",
     b"BCF\2": "a BCF file",
     b"TBI\1": "a tabix index",

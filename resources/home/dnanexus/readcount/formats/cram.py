@@ -32,8 +32,8 @@ MAX_SLICES = 100_000
 _INDEX_LINE = re.compile(r"(-?\d{1,10})\t(-?\d{1,10})\t(-?\d{1,10})" + r"\t(\d{1,19})" * 3)
 # The header of a container with up to some 60 slices, and the longest: each number takes up to 5
 # bytes.
-HEADER_BYTES = 256
-MAX_HEADER_BYTES = 5 * (MAX_SLICES + 20)
+CONTAINER_HEADER_BYTES = 256
+MAX_CONTAINER_HEADER_BYTES = 5 * (MAX_SLICES + 20)
 # The reference sequence of a container that may hold records of several.
 SEVERAL = -2
 
@@ -103,12 +103,8 @@ def check_definition(definition: bytes) -> None:
 
 
 def container_at(read: Read, offset: int) -> Container:
-    """Returns the container at an offset.
-
-    Raises:
-        ContainerError: there is none, or its header is corrupt.
-    """
-    for size in (HEADER_BYTES, MAX_HEADER_BYTES):
+    """Returns the container at an offset; raises ContainerError if there is none."""
+    for size in (CONTAINER_HEADER_BYTES, MAX_CONTAINER_HEADER_BYTES):
         data = read(offset, size)
         try:
             return _parse_container(data, offset)
@@ -119,11 +115,7 @@ def container_at(read: Read, offset: int) -> Container:
 
 
 def read_containers(read: Read, begin: int, end: int) -> list[Container]:
-    """Returns the containers from one offset to another, following one after the other.
-
-    Raises:
-        ContainerError: they do not end there.
-    """
+    """Returns the containers from one offset to another; raises ContainerError if others are."""
     containers = []
     at = begin
     while at < end:
@@ -135,12 +127,7 @@ def read_containers(read: Read, begin: int, end: int) -> list[Container]:
 
 
 def _parse_container(data: bytes, offset: int) -> Container:
-    """Parses the header of a container.
-
-    Raises:
-        IndexError: data ends before the header does.
-        ContainerError: it is corrupt.
-    """
+    """Parses the header of a container; raises IndexError if data ends before it does."""
     length = int.from_bytes(data[:4], "little", signed=True)
     at, numbers = 4, []
     for _ in range(4):
@@ -189,11 +176,7 @@ def _leading_ones(byte: int) -> int:
 
 
 def read_crai(path: Path) -> list[Slice]:
-    """Returns the lines of a CRAI, which may be compressed or not.
-
-    Raises:
-        IndexFormatError: it is not a CRAI, or is damaged.
-    """
+    """Returns the lines of a CRAI, compressed or not; raises IndexFormatError if it is none."""
     data = path.read_bytes()
     try:
         text = (gzip.decompress(data) if data.startswith(b"\x1f\x8b") else data).decode("ascii")
@@ -225,11 +208,7 @@ def tid_of(lines: Iterable[Slice]) -> int:
 
 
 def check_listed(container: Container, lines: Sequence[Slice]) -> None:
-    """Compares the header of a container with its lines of the CRAI.
-
-    Raises:
-        IndexFormatError: they contradict each other.
-    """
+    """Raises IndexFormatError if a container's header and its lines of the CRAI do not agree."""
     if container.records == 0:
         agree = not lines
     elif container.tid == SEVERAL:

@@ -3,13 +3,13 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pysam
 
+from readcount.formats.bam_index import MAX_LENGTH
 from readcount.outputs.result import Result
-from readcount.request.region_list import NONE
+from readcount.source.parts import NO_SEQUENCE
 
-# A tabix index holds no positions beyond this (SAM specification, section 5.1.1, which it follows).
-LONGEST_IN_TBI = 1 << 29
 LINES_TOGETHER = 1 << 16
 
 
@@ -19,39 +19,29 @@ def bedgraph_lines(result: Result) -> Iterator[str]:
     Reference sequences are in the header's order, positions 0-based and half-open (UCSC, "BedGraph
     Track Format").
     """
-    # Here, as to load numpy takes 0.1 s, and the counts of whole sequences do not need it.
-    import numpy as np
-
-    number_of = {contig: number for number, contig in enumerate(result.lengths)}
-    regions, names = result.regions.regions, list(result.lengths)
-    of_sequence = [number_of.get(contig, NONE) for contig in regions.contigs]
-    on = np.array(of_sequence, np.int64)[np.array(regions.numbers)]
+    regions = result.counts.regions
+    names, tids = regions.names_by_tid, np.array(regions.tids)
     starts, ends = map(np.array, result.extents())
-    order = np.lexsort((ends, starts, on))
-    order = order[on[order] != NONE]
-    columns = on, starts, ends, np.array(result.regions.records)
+    order = np.lexsort((ends, starts, tids))
+    order = order[tids[order] != NO_SEQUENCE]
+    columns = tids, starts, ends, np.array(result.counts.records)
     # In parts, as numbers of Python take four times the memory of a column.
     for first in range(0, len(order), LINES_TOGETHER):
         some = order[first : first + LINES_TOGETHER]
-        for number, start, end, records in zip(
+        for tid, start, end, records in zip(
             *(column[some].tolist() for column in columns), strict=True
         ):
-            yield f"{names[number]}\t{start}\t{end}\t{records}\n"
+            yield f"{names[tid]}\t{start}\t{end}\t{records}\n"
 
 
 def write_bedgraph(result: Result, path: Path) -> Path:
-    """Writes the bedGraph file, compressed by bgzip, and its index; returns the index.
-
-    Args:
-        result: the counts.
-        path: of the file, which ends in .gz.
-    """
+    """Writes the bedGraph file, compressed by bgzip, to a path in .gz; returns its index."""
     text = path.with_suffix("")
     with text.open("w", encoding="utf-8") as file:
         file.writelines(bedgraph_lines(result))
     pysam.tabix_compress(str(text), str(path), force=True)
     text.unlink()
-    csi = max(result.lengths.values(), default=0) > LONGEST_IN_TBI
+    csi = max(result.lengths.values(), default=0) > MAX_LENGTH
     index = Path(f"{path}.{'csi' if csi else 'tbi'}")
     pysam.tabix_index(str(path), force=True, preset="bed", csi=csi, index=str(index))
     return index

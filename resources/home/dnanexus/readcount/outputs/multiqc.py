@@ -10,18 +10,19 @@ from hashlib import sha256
 from heapq import nsmallest
 from html import escape
 
+from readcount.formats.bam_record import UNPLACED_NAME
 from readcount.outputs.result import Result
-from readcount.request.region import UNPLACED
-from readcount.request.region_list import RegionList
-from readcount.request.regions import is_primary_chromosome
+from readcount.regions.primary_chromosomes import is_primary_chromosome
+from readcount.regions.region_list import RegionList
+from readcount.source.parts import NO_SEQUENCE
 from readcount.text import shorten
 
 # Parts of a bar that a reader can still distinguish: chromosomes 1 to 22, X, Y and M.
-MOST_PARTS = 25
+MAX_PARTS = 25
 OTHER = "all other"
 UNPLACED_PART = "without a place"
 # Of a heading.
-LONGEST_TEXT = 200
+MAX_TEXT_LENGTH = 200
 
 
 def format_multiqc(result: Result, sample: str) -> str:
@@ -30,7 +31,7 @@ def format_multiqc(result: Result, sample: str) -> str:
     MultiQC puts the samples of all files with the same id into one section. Counts with different
     filters cannot be compared, so they get sections of their own.
     """
-    asked = escape(shorten(result.records_counted, LONGEST_TEXT))
+    asked = escape(shorten(result.records_counted, MAX_TEXT_LENGTH))
     section_id = f"samtools_count_{sha256(result.records_counted.encode()).hexdigest()[:8]}"
     section: dict[str, object] = {
         "id": section_id,
@@ -62,16 +63,16 @@ def parts_of_bar(result: Result) -> dict[str, int]:
     chromosomes and then the longest, and all others together. The parts do not depend on the
     records, so that samples with the same header have the same ones.
     """
-    regions = result.regions.regions
+    regions = result.counts.regions
     names = _names(regions)
-    if _more_than(MOST_PARTS, _names(regions)):
-        contigs = set(regions.used_contigs()) - {UNPLACED.contig}
-        chosen = nsmallest(MOST_PARTS, contigs, key=lambda contig: _rank(contig, result.lengths))
-        own = {contig: contig for contig in chosen} | {UNPLACED.contig: UNPLACED_PART}
-        parts_of = [own.get(contig, OTHER) for contig in regions.contigs]
-        names = map(parts_of.__getitem__, regions.numbers)
+    if _more_than(MAX_PARTS, _names(regions)):
+        contigs = [regions.names_by_tid[tid] for tid in set(regions.tids) - {NO_SEQUENCE}]
+        chosen = nsmallest(MAX_PARTS, contigs, key=lambda contig: _rank(contig, result.lengths))
+        own = {contig: contig for contig in chosen} | {UNPLACED_NAME: UNPLACED_PART}
+        parts_of = [own.get(name, OTHER) for name in regions.names_by_tid]
+        names = map(parts_of.__getitem__, regions.tids)
     parts = Counter[str]()
-    for name, more in zip(names, result.regions.records, strict=True):
+    for name, more in zip(names, result.counts.records, strict=True):
         parts[name] += more
     for last in (OTHER, UNPLACED_PART):
         if last in parts:
@@ -86,8 +87,8 @@ def _rank(contig: str, lengths: Mapping[str, int]) -> tuple[bool, int, str]:
 
 def _names(regions: RegionList) -> Iterator[str]:
     """Yields the name of each region's part, if each may have one."""
-    for number, label in zip(regions.numbers, regions.labels(), strict=True):
-        yield UNPLACED_PART if regions.contigs[number] == UNPLACED.contig else label
+    for tid, label in zip(regions.tids, regions.labels(), strict=True):
+        yield UNPLACED_PART if tid == NO_SEQUENCE else label
 
 
 def _more_than(most: int, names: Iterable[str]) -> bool:

@@ -4,20 +4,18 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import TYPE_CHECKING
 
+import numpy as np
+
+from readcount.columns import Ints, distinct
 from readcount.outputs.result import Result
-from readcount.request.region_list import NONE
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+from readcount.regions.region_list import UNSET
 
 # Of the longest sequence that is drawn, and how many sequences are.
 PARTS = 200
-MOST_PROFILES = 50
+MAX_PROFILES = 50
 # With fewer regions there is a bar for each.
-LEAST_REGIONS = 51
+MIN_REGIONS = 51
 # Of all parts, so that one with repeats does not make the others flat.
 SHARE_ON_SCALE = 0.99
 
@@ -59,25 +57,21 @@ def profiles_of(result: Result) -> Profiles:
 
     A region counts in each part that it overlaps, with its share. A part without regions has none.
     """
-    regions = result.regions.regions
-    if len(regions) - len(regions.whole) < LEAST_REGIONS:
+    regions = result.counts.regions
+    if len(regions) - len(regions.whole) < MIN_REGIONS:
         return Profiles()
-    # Here, as to load numpy takes 0.1 s, and only spans need it.
-    import numpy as np
-
-    from readcount.request.span_columns import distinct, spans_in
-
-    spans, on, _, _ = spans_in(regions)
-    sums = np.bincount(on, np.array(result.regions.records)[spans])
+    region_ids = regions.spans()
+    tids = np.array(regions.tids)[region_ids]
+    sums = np.bincount(tids, np.array(result.counts.records)[region_ids])
     totals: Counter[str] = Counter()
-    for number in distinct(on).tolist():
-        totals[regions.contigs[number]] += int(sums[number])
-    largest = sorted(totals, key=lambda contig: -totals[contig])[:MOST_PROFILES]
+    for tid in distinct(tids).tolist():
+        totals[regions.names_by_tid[tid]] += int(sums[tid])
+    largest = sorted(totals, key=lambda contig: -totals[contig])[:MAX_PROFILES]
     drawn = [contig for contig in result.lengths if contig in set(largest)]
     longest = max(result.lengths[contig] for contig in drawn)
     size = max(1, -(-longest // PARTS))
     parts = {contig: -(-result.lengths[contig] // size) for contig in drawn}
-    densities = _densities(result, spans, size, parts)
+    densities = _densities(result, region_ids, size, parts)
     top = _top(densities)
     profiles = [
         Profile(
@@ -92,26 +86,17 @@ def profiles_of(result: Result) -> Profiles:
 
 
 def _densities(
-    result: Result, spans: "NDArray[np.int64]", size: int, parts: Mapping[str, int]
+    result: Result, region_ids: Ints, size: int, parts: Mapping[str, int]
 ) -> dict[str, list[float]]:
-    """Returns the records per megabase in each part of some sequences.
-
-    Args:
-        result: the counts.
-        spans: indexes of the regions that are parts of a sequence.
-        size: of a part in bases.
-        parts: how many each sequence has, by name.
-    """
-    import numpy as np
-
-    regions = result.regions.regions
+    """Returns the records per megabase in each part, of a size in bases, of some sequences."""
+    regions = result.counts.regions
     # The parts of all sequences in one column.
     begins = dict(zip(parts, accumulate(parts.values(), initial=0), strict=False))
-    begin_of = np.array([begins.get(contig, NONE) for contig in regions.contigs])
-    begin = begin_of[np.array(regions.numbers)[spans]]
-    spans, begin = spans[begin != NONE], begin[begin != NONE]
-    starts, ends = (np.array(column)[spans] for column in result.extents())
-    counted = np.array(result.regions.records)[spans]
+    begin_of = np.array([begins.get(contig, UNSET) for contig in regions.names_by_tid])
+    begin = begin_of[np.array(regions.tids)[region_ids]]
+    region_ids, begin = region_ids[begin != UNSET], begin[begin != UNSET]
+    starts, ends = (np.array(column)[region_ids] for column in result.extents())
+    counted = np.array(result.counts.records)[region_ids]
     first, after = begin + starts // size, begin + (ends - 1) // size + 1
     number = sum(parts.values())
     in_one = after - first == 1

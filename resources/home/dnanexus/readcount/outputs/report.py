@@ -16,19 +16,19 @@ from markupsafe import Markup, escape
 
 from readcount.outputs.profile import profiles_of
 from readcount.outputs.result import Result, extent
-from readcount.planning.merge import RegionCount, RegionCounts
-from readcount.request.region import UNPLACED
+from readcount.regions.counts import RegionCount, RegionCounts
+from readcount.source.parts import NO_SEQUENCE
 from readcount.text import shorten
 
 # Of the table, as HTML; the rest of the page is a tenth of it.
-MOST_TABLE_BYTES = 400_000
+MAX_TABLE_BYTES = 400_000
 # The markup of a row, and its numbers if they are large.
 ROW_BYTES = 80
 # What a reader can compare, and a printed page holds.
-MOST_BARS = 50
-MOST_TICKS = 5
+MAX_BARS = 50
+MAX_TICKS = 5
 # Names may be of any length; longer ones are cut, and in the chart more than in the table.
-LONGEST_NAME = 500
+MAX_NAME_LENGTH = 500
 LABEL_LENGTH = 60
 
 _FOLDER = Path(__file__).parent
@@ -97,10 +97,10 @@ def format_report(result: Result, bam_name: str, name: str) -> str:
         bam_name=bam_name,
         name=name,
         result=result,
-        records_counted=shorten(result.records_counted, LONGEST_NAME),
-        regions=len(result.regions),
-        with_records=len(result.regions) - result.regions.records.count(0),
-        unplaced=_unplaced(result.regions),
+        records_counted=shorten(result.records_counted, MAX_NAME_LENGTH),
+        regions=len(result.counts),
+        with_records=len(result.counts) - result.counts.records.count(0),
+        unplaced=_unplaced(result.counts),
         rows=rows,
         drawn=drawn,
         charts=charts_of(drawn),
@@ -113,7 +113,7 @@ def format_report(result: Result, bam_name: str, name: str) -> str:
     )
 
 
-def rows_that_fit(result: Result, most_bytes: int = MOST_TABLE_BYTES) -> list[Row]:
+def rows_that_fit(result: Result, most_bytes: int = MAX_TABLE_BYTES) -> list[Row]:
     """Returns a row for each region; if these are too many for a page, those with most records.
 
     All regions are in the order of the output, a part of them with most records first.
@@ -121,9 +121,9 @@ def rows_that_fit(result: Result, most_bytes: int = MOST_TABLE_BYTES) -> list[Ro
     total = result.total
     rows: list[Row] = []
     size = 0
-    records = result.regions.records
+    records = result.counts.records
     for at in sorted(range(len(records)), key=records.__getitem__, reverse=True):
-        row = _row(at + 1, result.regions[at], result.lengths, total)
+        row = _row(at + 1, result.counts[at], result.lengths, total)
         size += ROW_BYTES + len(escape(row.name + row.position).encode())
         if size > most_bytes:
             return rows
@@ -133,11 +133,8 @@ def rows_that_fit(result: Result, most_bytes: int = MOST_TABLE_BYTES) -> list[Ro
 
 def _unplaced(counts: RegionCounts) -> int | None:
     """Returns how many unplaced records were counted; None if they were not to be."""
-    contigs, numbers = counts.regions.contigs, counts.regions.numbers
-    if UNPLACED.contig not in contigs:
-        return None
-    number = contigs.index(UNPLACED.contig)
-    return counts.records[numbers.index(number)] if number in numbers else None
+    tids = counts.regions.tids
+    return counts.records[tids.index(NO_SEQUENCE)] if NO_SEQUENCE in tids else None
 
 
 def _row(number: int, count: RegionCount, lengths: Mapping[str, int], total: int) -> Row:
@@ -146,8 +143,10 @@ def _row(number: int, count: RegionCount, lengths: Mapping[str, int], total: int
     length = end - start if region.placed else None
     return Row(
         number=number,
-        name=shorten(region.name or (str(region) if region.placed else "unplaced"), LONGEST_NAME),
-        position=shorten(str(region), LONGEST_NAME) if region.name else "",
+        name=shorten(
+            region.name or (str(region) if region.placed else "unplaced"), MAX_NAME_LENGTH
+        ),
+        position=shorten(str(region), MAX_NAME_LENGTH) if region.name else "",
         length=length,
         records=records,
         share=records / total if total else None,
@@ -157,7 +156,7 @@ def _row(number: int, count: RegionCount, lengths: Mapping[str, int], total: int
 
 def rows_to_draw(rows: Sequence[Row]) -> list[Row]:
     """Returns the rows with most records, in the order of the output."""
-    largest = sorted(rows, key=lambda row: -row.records)[:MOST_BARS]
+    largest = sorted(rows, key=lambda row: -row.records)[:MAX_BARS]
     return sorted(largest, key=lambda row: row.number)
 
 
@@ -192,20 +191,20 @@ def draw(measure: str, scale: str, values: Sequence[float]) -> Chart:
 
 def round_numbers(longest: float) -> list[float]:
     """Returns 0 and evenly spaced numbers: multiples of 1, 2 or 5 times a power of ten."""
-    power = 10.0 ** math.floor(math.log10(longest / MOST_TICKS))
-    step = next(power * times for times in (1, 2, 5, 10) if power * times * MOST_TICKS >= longest)
+    power = 10.0 ** math.floor(math.log10(longest / MAX_TICKS))
+    step = next(power * times for times in (1, 2, 5, 10) if power * times * MAX_TICKS >= longest)
     return [step * number for number in range(int(longest / step * (1 + 1e-9)) + 1)]
 
 
 def powers_of_ten(longest: float) -> list[float]:
-    """Returns 0 and at most MOST_TICKS powers of ten up to a number.
+    """Returns 0 and at most MAX_TICKS powers of ten up to a number.
 
     Below 1 the scale is nearly linear, and so are the marks.
     """
     if longest < 1:
         return round_numbers(longest)
     powers = math.floor(math.log10(longest) + 1e-9)
-    step = math.ceil((powers + 1) / MOST_TICKS)
+    step = math.ceil((powers + 1) / MAX_TICKS)
     # On a scale of many powers 1 is too close to 0 to be read beside it.
     first = (powers % step or step) if step > 1 else 0
     return [0.0, *(10.0**power for power in range(first, powers + 1, step))]

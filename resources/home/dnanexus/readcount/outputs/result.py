@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import repeat
 
-from readcount.planning.merge import RegionCounts
-from readcount.request.region import Region
-from readcount.request.region_list import NONE
+from readcount.regions.counts import RegionCounts
+from readcount.regions.region import Region
+from readcount.regions.region_list import UNSET
 from readcount.verification.verify import VerifiedCounts
 
 
@@ -16,7 +16,7 @@ class Result:
     """Verified counts, with what describes them.
 
     Attributes:
-        counts: the counts, in the order of the output.
+        verified: the counts, in the order of the output.
         lengths: of the reference sequences in bases, by name.
         records_counted: which records were counted, in words.
         regions_counted: which regions, in words.
@@ -24,7 +24,7 @@ class Result:
         unplaced: records in the file without a position by its index; None where it does not say.
     """
 
-    counts: VerifiedCounts
+    verified: VerifiedCounts
     lengths: Mapping[str, int]
     records_counted: str = "every record"
     regions_counted: str = "every reference sequence"
@@ -32,27 +32,30 @@ class Result:
     from_index: bool = False
 
     @property
-    def regions(self) -> RegionCounts:
+    def counts(self) -> RegionCounts:
         """A count for each region."""
-        return self.counts.regions
+        return self.verified.counts
 
     @property
     def total(self) -> int:
         """The sum over the regions."""
-        return self.counts.total
+        return self.verified.total
 
     def extents(self) -> tuple["array[int]", "array[int]"]:
         """Returns the starts and the ends that extent() gives, of all regions."""
-        regions = self.regions.regions
+        regions = self.counts.regions
         starts, ends = regions.starts, regions.ends
-        if NONE in starts:
+        if UNSET in starts:
             starts = array("q", map(max, starts, repeat(0)))
-        if NONE in ends:
-            lengths = [self.lengths.get(contig, 0) for contig in regions.contigs]
-            of_each = map(lengths.__getitem__, regions.numbers)
+        if UNSET in ends:
+            lengths = [self.lengths.get(name, 0) for name in regions.names_by_tid]
+            of_each = map(lengths.__getitem__, regions.tids)
             ends = array(
                 "q",
-                (length if end == NONE else end for length, end in zip(of_each, ends, strict=True)),
+                (
+                    length if end == UNSET else end
+                    for length, end in zip(of_each, ends, strict=True)
+                ),
             )
         return starts, ends
 

@@ -11,7 +11,7 @@ def format_counts(result: Result) -> str:
     One line `Region <name>: <count>` per region, in the order given, then `Total reads: <sum>`
     with no newline after it. Spans are 1-based and inclusive, as samtools writes them.
     """
-    counts = result.regions
+    counts = result.counts
     lines = (
         f"Region {text}: {records}\n"
         for text, records in zip(counts.regions.texts(), counts.records, strict=True)
@@ -25,12 +25,12 @@ def format_table(result: Result) -> str:
     Positions are those of extent(): 0-based, half-open. Unplaced records are at `*`, from 0 to 0,
     as in `samtools idxstats`. If the counts are the numbers of the index, a last column says so.
     """
-    counts, regions = result.regions, result.regions.regions
-    columns = zip(regions.labels(), regions.numbers, *result.extents(), counts.records, strict=True)
+    counts, regions = result.counts, result.counts.regions
+    columns = zip(regions.labels(), regions.tids, *result.extents(), counts.records, strict=True)
     source = "\tindex" if result.from_index else ""
     lines = (
-        f"{label}\t{regions.contigs[on]}\t{start}\t{end}\t{end - start}\t{records}{source}\n"
-        for label, on, start, end, records in columns
+        f"{label}\t{regions.names_by_tid[tid]}\t{start}\t{end}\t{end - start}\t{records}{source}\n"
+        for label, tid, start, end, records in columns
     )
     heading = "\tcounts_from" if result.from_index else ""
     return f"region\tcontig\tstart\tend\tlength\trecords{heading}\n" + "".join(lines)

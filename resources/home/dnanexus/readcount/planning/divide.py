@@ -1,6 +1,7 @@
 """Which subjob counts which tasks."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from heapq import heapreplace
 
 from readcount.planning.task import Task
@@ -8,6 +9,26 @@ from readcount.planning.task import Task
 # What the share of a subjob may cost at most, relative to the mean. Bytes and seconds, which differ
 # from what was expected, come to somewhat more.
 MAX_SHARE = 1.05
+
+
+@dataclass(frozen=True)
+class Share:
+    """What a subjob counts.
+
+    Attributes:
+        plan: a digest of what the plan is made from.
+        subjob: the number of the subjob, from 0.
+        subjobs: how many there are.
+        tasks: the numbers of its tasks in the plan.
+    """
+
+    plan: str
+    subjob: int
+    subjobs: int
+    tasks: tuple[int, ...]
+
+    def __str__(self) -> str:
+        return f"subjob {self.subjob + 1} of {self.subjobs}"
 
 
 def divide(tasks: Sequence[Task], subjobs: int) -> list[tuple[int, ...]]:

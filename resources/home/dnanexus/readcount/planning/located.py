@@ -1,18 +1,15 @@
-"""Finds the parts of the file that have the records of many spans.
-
-A module of its own, as numpy takes 0.1 s to load and only spans need it.
-"""
+"""Finds the parts of the file that have the records of many spans."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from readcount.columns import Bools, Ints, distinct
+from readcount.formats.bam_record import LAST_POSITION
 from readcount.planning.sizes import Sizes
-from readcount.request.region import LAST_POSITION
-from readcount.request.region_list import NONE, RegionList
-from readcount.request.span_columns import distinct, spans_in
+from readcount.regions.region_list import UNSET, RegionList
 from readcount.source.parts import (
     Edge,
     Layout,
@@ -23,9 +20,6 @@ from readcount.source.parts import (
     bytes_between,
 )
 
-Ints = NDArray[np.int64]
-Bools = NDArray[np.bool_]
-
 # A sequence is read whole, so that the number of its records can be compared with the index, if
 # its spans need this share of it.
 SHARE_READ_WHOLE = 0.8
@@ -33,14 +27,13 @@ SHARE_READ_WHOLE = 0.8
 NO_START, NO_END = LAST_POSITION + 1, -1
 
 
-@dataclass(frozen=True)
-class Needed:
+class Needed(NamedTuple):
     """What spans need of the file, as columns: rows are in the order of the file.
 
     Attributes:
         lows: offset at which a row begins.
         highs: offset at which it ends.
-        spans: index of the span that needs it; NONE for none.
+        spans: index of the span that needs it; UNSET for none.
         tids: number of the reference sequence.
         starts: records before the row end at this position or before; NO_START if they may not.
         ends: records after the row begin at this position or after; NO_END if they may not.
@@ -53,13 +46,9 @@ class Needed:
     starts: Ints
     ends: Ints
 
-    def __len__(self) -> int:
-        return len(self.lows)
-
-    def at(self, chosen: Ints | Bools | slice) -> "Needed":
+    def rows(self, chosen: Ints | Bools | slice) -> "Needed":
         """Returns the rows at these indexes, in this slice, or for which this is true."""
-        columns = self.lows, self.highs, self.spans, self.tids, self.starts, self.ends
-        return Needed(*(column[chosen] for column in columns))
+        return Needed(*(column[chosen] for column in self))
 
 
 @dataclass(frozen=True)
@@ -101,21 +90,16 @@ class LocatedSpans:
         return set(distinct(self.columns.tids).tolist())
 
 
-def locate_spans(
-    regions: RegionList, tids: Sequence[int], layout: Layout, sizes: Sizes
-) -> LocatedSpans:
-    """Finds the parts of the file with the records of all regions that are parts of a sequence.
-
-    Args:
-        regions: the list of regions.
-        tids: number in the header of each of its sequences.
-        layout: of the file.
-        sizes: for the costs.
-    """
-    region_ids, numbers, starts, ends = spans_in(regions)
+def locate_spans(regions: RegionList, layout: Layout, sizes: Sizes) -> LocatedSpans:
+    """Finds the parts of the file with the records of all regions that are parts of a sequence."""
+    region_ids = regions.spans()
+    tids, starts, ends = (
+        np.array(column)[region_ids] for column in (regions.tids, regions.starts, regions.ends)
+    )
+    starts = np.maximum(starts, 0)
     # The end of the sequence does not limit its records.
-    ends = np.where(ends == NONE, LAST_POSITION + 1, ends)
-    columns = SpanColumns(np.array(tids, np.int64)[numbers], starts, ends)
+    ends = np.where(ends == UNSET, LAST_POSITION + 1, ends)
+    columns = SpanColumns(tids, starts, ends)
     places = layout.places(columns)
     rows = places.spans
     needed = Needed(places.lows, places.highs, rows, columns.tids[rows], starts[rows], ends[rows])
@@ -126,7 +110,7 @@ def locate_spans(
         numbers = _nearly_complete(needed, inner, columns, layout)
         complete = [layout.stretches[number] for number in numbers.tolist()]
         needed = _with_whole(needed, complete)
-    needed = needed.at(np.lexsort((needed.highs, needed.lows)))
+    needed = needed.rows(np.lexsort((needed.highs, needed.lows)))
     shared = sum(stretch.bytes for stretch in places.shared)
     cost = (
         sizes.costs.byte * sum(part.bytes for part in inner.values())
@@ -171,7 +155,7 @@ def _without(needed: Needed, inner: Mapping[int, Part]) -> Needed:
     if not inner:
         return needed
     has_inner = np.isin(needed.spans, list(inner))
-    others, before = needed.at(~has_inner), needed.at(has_inner)
+    others, before = needed.rows(~has_inner), needed.rows(has_inner)
     begins = np.array([inner[row].begin.offset for row in before.spans.tolist()])
     ends = np.array([inner[row].end.offset for row in before.spans.tolist()])
     no_start, no_end = np.full(len(begins), NO_START), np.full(len(begins), NO_END)
@@ -181,11 +165,7 @@ def _without(needed: Needed, inner: Mapping[int, Part]) -> Needed:
 
 
 def _joined(*some: Needed) -> Needed:
-    columns = zip(
-        *((one.lows, one.highs, one.spans, one.tids, one.starts, one.ends) for one in some),
-        strict=True,
-    )
-    return Needed(*map(np.concatenate, columns))
+    return Needed(*map(np.concatenate, zip(*some, strict=True)))
 
 
 def _nearly_complete(
@@ -194,7 +174,7 @@ def _nearly_complete(
     """Returns the indexes of the stretches of which spans need nearly all records."""
     order = np.lexsort((needed.highs, needed.lows))
     lows, highs, tids = needed.lows[order] >> 16, needed.highs[order] >> 16, needed.tids[order]
-    covered = np.maximum(0, highs - np.maximum(lows, _reached_before(highs)))
+    covered = _not_covered_before(lows, highs)
     size_of = np.array([stretch.bytes for stretch in layout.stretches])
     tid_of = np.array([stretch.tid for stretch in layout.stretches])
     # One more for each, as tids begin with that of unplaced records.
@@ -207,22 +187,17 @@ def _nearly_complete(
 
 def _with_whole(needed: Needed, stretches: Sequence[Stretch]) -> Needed:
     """Returns what is needed, and all of some stretches."""
-    columns = np.array([(one.begin, one.end, NONE, one.tid) for one in stretches], np.int64)
-    lows, highs, spans, tids = columns.reshape(-1, 4).T
-    limits = np.full(len(lows), NO_START), np.full(len(lows), NO_END)
-    return _joined(needed, Needed(lows, highs, spans, tids, *limits))
+    rows = [(one.begin, one.end, UNSET, one.tid, NO_START, NO_END) for one in stretches]
+    return _joined(needed, Needed(*np.array(rows, np.int64).reshape(-1, 6).T))
 
 
 def _bytes_of_union(lows: Ints, highs: Ints) -> int:
     """Returns the bytes that are between lows and highs, both in the order of lows."""
-    lows, highs = lows >> 16, highs >> 16
     # What is within a block is a part of the file, too.
-    return len(lows) and 1 + int(
-        np.maximum(0, highs - np.maximum(lows, _reached_before(highs))).sum()
-    )
+    return lows.size and 1 + int(_not_covered_before(lows >> 16, highs >> 16).sum())
 
 
-def _reached_before(highs: Ints) -> Ints:
-    """Returns the highest of those before each; 0 for the first."""
-    reached = np.maximum.accumulate(np.concatenate(([0], highs)))
-    return reached[:-1]
+def _not_covered_before(lows: Ints, highs: Ints) -> Ints:
+    """Returns how much of each row, in the order of lows, is in none of those before it."""
+    reached = np.maximum.accumulate(np.concatenate(([0], highs)))[:-1]
+    return np.maximum(0, highs - np.maximum(lows, reached))

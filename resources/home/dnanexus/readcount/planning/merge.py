@@ -1,75 +1,17 @@
 """Adds up what the tasks counted."""
 
 from array import array
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from readcount.collector import without_collector
+import numpy as np
+
+from readcount.columns import Ints, Numbers
 from readcount.planning.task import Plan
-from readcount.request.region import Region
-from readcount.request.region_list import ColumnList, RegionList
+from readcount.regions.counts import RegionCounts, TaskCounts
 
 # In the place of the count of a region that no task has counted.
 UNCOUNTED = -1
-
-
-@dataclass(frozen=True, slots=True)
-class RegionCount:
-    """How many records overlap a region."""
-
-    region: Region
-    records: int
-
-
-class RegionCounts(ColumnList[RegionCount]):
-    """A list of RegionCount, that keeps columns instead of objects.
-
-    Attributes:
-        regions: the regions, in the order of the output.
-        records: how many overlap each.
-    """
-
-    def __init__(self, regions: RegionList, records: Iterable[int]) -> None:
-        self.regions = regions
-        self.records = array("q", records)
-        if len(self.records) != len(regions):
-            raise ValueError(f"{len(self.records)} counts for {len(regions)} regions")
-
-    @classmethod
-    def of(cls, counts: Iterable[RegionCount]) -> "RegionCounts":
-        """Returns the same counts in columns."""
-        counts = list(counts)
-        return cls(
-            RegionList(count.region for count in counts), (count.records for count in counts)
-        )
-
-    def __len__(self) -> int:
-        return len(self.records)
-
-    def item(self, at: int) -> RegionCount:
-        """Returns the count at an index."""
-        return RegionCount(self.regions[at], self.records[at])
-
-    def __iter__(self) -> Iterator[RegionCount]:
-        return map(RegionCount, self.regions, self.records)
-
-
-@dataclass(frozen=True)
-class TaskCounts:
-    """What a task counted.
-
-    Attributes:
-        task: its index in the plan.
-        records: a number for each of its regions, in the task's order.
-        decoded: all records that it read, by number of the reference sequence; None with filters,
-            as then samtools does not say.
-        warnings: of samtools, which change no count.
-    """
-
-    task: int
-    records: Sequence[int]
-    decoded: Mapping[int, int] | None = None
-    warnings: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -86,7 +28,6 @@ class MergedCounts:
     decoded: Sequence[tuple[int, int]]
 
 
-@without_collector()
 def merge_counts(plan: Plan, counted: Iterable[TaskCounts]) -> MergedCounts:
     """Adds up counts that come in any order, in the order of the plan's regions.
 
@@ -94,18 +35,17 @@ def merge_counts(plan: Plan, counted: Iterable[TaskCounts]) -> MergedCounts:
         ValueError: a task was counted twice or not at all or has not a number for each of its
             regions, or a region of the plan is in no task and not known to be empty.
     """
-    records = array("q", [UNCOUNTED]) * len(plan.regions)
-    for number in plan.empty:
-        records[number] = 0
-    for number, known in plan.known.items():
-        records[number] = known
+    records = np.full(len(plan.regions), UNCOUNTED)
+    records[np.array(plan.empty, np.int64)] = 0
+    for region_id, known in plan.known.items():
+        records[region_id] = known
     decoded = dict.fromkeys(plan.complete, 0)
     waiting = dict(enumerate(plan.tasks))
     for counts in counted:
         task = waiting.pop(counts.task, None)
         if task is None:
             raise ValueError(f"task {counts.task} was counted twice, or is not in the plan")
-        _add(records, task.region_ids, array("q", counts.records))
+        _add(records, task.region_ids, counts.records)
         if counts.decoded is None:
             decoded = {}
             continue
@@ -115,22 +55,14 @@ def merge_counts(plan: Plan, counted: Iterable[TaskCounts]) -> MergedCounts:
     if waiting:
         raise ValueError(f"{len(waiting)} of {len(plan.tasks)} tasks were not counted")
     if UNCOUNTED in records:
-        region = plan.regions[records.index(UNCOUNTED)]
+        region = plan.regions[int(np.argmin(records))]
         raise ValueError(f"no task counted region {region}")
     of_tids = [(tid, number) for (_, tid), number in decoded.items()]
-    return MergedCounts(RegionCounts(plan.regions, records), of_tids)
+    return MergedCounts(RegionCounts(plan.regions, array("q", records.tobytes())), of_tids)
 
 
-def _add(records: "array[int]", numbers: Sequence[int], more: "array[int]") -> None:
+def _add(records: Ints, region_ids: Ints, more: Numbers) -> None:
     """Adds a task's counts; raises ValueError if their number is not that of its regions."""
-    if len(more) != len(numbers):
-        raise ValueError(f"{len(more)} counts for {len(numbers)} regions")
-    # All at once, where there are a million spans.
-    if isinstance(numbers, range) and records[numbers.start : numbers.stop].count(UNCOUNTED) == len(
-        numbers
-    ):
-        records[numbers.start : numbers.stop] = more
-        return
-    for number, counted in zip(numbers, more, strict=True):
-        before = records[number]
-        records[number] = counted if before == UNCOUNTED else before + counted
+    if len(more) != len(region_ids):
+        raise ValueError(f"{len(more)} counts for {len(region_ids)} regions")
+    records[region_ids] = np.maximum(records[region_ids], 0) + more

@@ -4,20 +4,18 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 
-from readcount.collector import without_collector
 from readcount.planning.costs import Costs
+from readcount.planning.located import locate_spans
 from readcount.planning.sizes import Sizes
+from readcount.planning.spans import span_tasks
 from readcount.planning.task import Pass, Plan, Task
 from readcount.planning.whole import edges_around, whole_tasks
-from readcount.request.region import UNPLACED
-from readcount.request.region_list import RegionList
-from readcount.source.parts import NO_SEQUENCE, Layout
+from readcount.regions.region_list import RegionList
+from readcount.source.parts import Layout
 
 
-@without_collector()
 def plan_tasks(
     regions: RegionList,
-    names: Sequence[str],
     layout: Layout,
     processes: int,
     costs: Costs,
@@ -36,29 +34,23 @@ def plan_tasks(
 
     Args:
         regions: in any order.
-        names: of the reference sequences, in the header's order.
         layout: where the index has their records.
         processes: that tasks run on at a time.
         costs: what counting costs.
         numbers: the records of each stretch of the file, where they need not be counted.
     """
-    tids = tids_of(regions, names)
     wanted: dict[int, list[int]] = defaultdict(list)
     for at in regions.whole:
-        wanted[tids[regions.numbers[at]]].append(at)
+        wanted[regions.tids[at]].append(at)
     stretches = layout.stretches
     here = [at for at, one in enumerate(stretches) if not wanted.keys().isdisjoint(one.tids)]
     read = [at for at in here if not numbers or numbers[at] is None]
     total = costs.byte * sum(stretches[at].bytes for at in read)
-    sizes = Sizes(costs, processes, len(names), total)
+    sizes = Sizes(costs, processes, len(regions.names_by_tid), total)
     spans = None
     if len(regions.whole) < len(regions):
-        # Imported here: numpy takes 0.1 s to load and only spans need it.
-        from readcount.planning.located import locate_spans
-        from readcount.planning.spans import span_tasks
-
-        spans = locate_spans(regions, tids, layout, sizes)
-        sizes = Sizes(costs, processes, len(names), total + spans.cost)
+        spans = locate_spans(regions, layout, sizes)
+        sizes = Sizes(costs, processes, len(regions.names_by_tid), total + spans.cost)
     tasks = list(whole_tasks(read, wanted, layout, sizes))
     known: Counter[int] = Counter()
     for at in here if numbers else ():
@@ -81,30 +73,6 @@ def plan_tasks(
     tasks.sort(key=lambda task: task.cost, reverse=True)
     of_regions = {at: known[tid] for tid in known for at in wanted.get(tid, ())}
     return Plan(regions, tuple(tasks), empty, edges, frozenset(complete), of_regions)
-
-
-def asked_tids(regions: RegionList, names: Sequence[str]) -> tuple[set[int], set[int]]:
-    """Returns the numbers of the sequences of regions that are whole, and of all others.
-
-    Args:
-        regions: the list of regions.
-        names: of the reference sequences, in the header's order.
-    """
-    tids = tids_of(regions, names)
-    whole = {tids[regions.numbers[at]] for at in regions.whole}
-    if len(regions.whole) == len(regions):
-        return whole, set()
-    # There can be a million spans, and most lists have no whole sequence beside them.
-    of_spans = map(regions.numbers.__getitem__, regions.spans()) if whole else regions.numbers
-    return whole, {tids[number] for number in set(of_spans)}
-
-
-def tids_of(regions: RegionList, names: Sequence[str]) -> list[int]:
-    """Returns the number in the header of each sequence of a list of regions."""
-    numbers = {name: tid for tid, name in enumerate(names)}
-    return [
-        NO_SEQUENCE if contig == UNPLACED.contig else numbers[contig] for contig in regions.contigs
-    ]
 
 
 def _label(task: Task, regions: RegionList) -> str:

@@ -1,22 +1,18 @@
-"""Plans the count of many spans: which samtools call looks at which parts of the file.
+"""Plans the count of many spans: which samtools call looks at which parts of the file."""
 
-A module of its own, as numpy takes 0.1 s to load and only spans need it.
-"""
-
-from array import array
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from itertools import accumulate, pairwise
 
 import numpy as np
 
+from readcount.columns import Ints, distinct
 from readcount.planning.located import NO_END, NO_START, LocatedSpans, Needed
 from readcount.planning.sizes import Sizes, cut_part, runs
 from readcount.planning.task import Pass, Task
 from readcount.planning.whole import counting_task
-from readcount.request.region_list import NONE
-from readcount.request.span_columns import Ints, distinct
-from readcount.source.parts import Edge, Layout, Part, Span, Stretch, tid_at
+from readcount.regions.region_list import UNSET
+from readcount.source.parts import Edge, Layout, Part, Span, SpanColumns, Stretch, tid_at
 
 
 def span_tasks(spans: LocatedSpans, layout: Layout, sizes: Sizes) -> Iterator[Task]:
@@ -24,11 +20,6 @@ def span_tasks(spans: LocatedSpans, layout: Layout, sizes: Sizes) -> Iterator[Ta
 
     A record is in one part of the file, and a part in one task of a pass: what several tasks count
     for a span adds up to its records.
-
-    Args:
-        spans: the regions, and where their records are.
-        layout: of the file.
-        sizes: of the tasks.
     """
     yield from _tasks_of_parts(spans, layout, sizes)
     yield from _tasks_of_shared(spans, sizes)
@@ -44,7 +35,7 @@ def span_tasks(spans: LocatedSpans, layout: Layout, sizes: Sizes) -> Iterator[Ta
 def _tasks_of_parts(spans: LocatedSpans, layout: Layout, sizes: Sizes) -> Iterator[Task]:
     """Yields the tasks that look at each record of what spans need."""
     needed = spans.needed
-    if not len(needed):
+    if not needed.lows.size:
         return
     parts = list(_parts_of(spans, layout.stretches, sizes))
     costs = [sizes.costs.gap_bytes / 2 + part.bytes for part in parts]
@@ -68,7 +59,7 @@ def _tasks_of_parts(spans: LocatedSpans, layout: Layout, sizes: Sizes) -> Iterat
             int(np.searchsorted(needed.lows, end, "right")),
         )
         of_spans = needed.spans[rows]
-        its = distinct(of_spans[of_spans != NONE])
+        its = distinct(of_spans[of_spans != UNSET])
         # A place without records may be after those of its sequence.
         expected = set(distinct(needed.tids[rows]).tolist())
         expected |= {tid for part in some for one in _within(part, layout) for tid in one.tids}
@@ -76,12 +67,7 @@ def _tasks_of_parts(spans: LocatedSpans, layout: Layout, sizes: Sizes) -> Iterat
 
 
 def _bounds_of_tasks(costs: Sequence[float], bounds: Sequence[float]) -> list[int]:
-    """Returns the indexes of pieces at which tasks begin and end.
-
-    Args:
-        costs: of the pieces.
-        bounds: sums of these at which a task should end.
-    """
+    """Returns the indexes of pieces at which tasks begin and end; bounds are sums of costs."""
     ends = list(accumulate(costs))
     found = {bisect_right(ends, bound + 1e-9 * ends[-1]) for bound in bounds}
     return sorted({0, len(costs), *found})
@@ -106,7 +92,6 @@ def _looking_task(
     sizes: Sizes,
 ) -> Task:
     """Returns a task that looks at each record of some parts, for spans of these indexes."""
-    columns = spans.columns
     cost = (
         sizes.call
         + sizes.costs.decoded_byte * sum(part.bytes for part in parts)
@@ -114,10 +99,8 @@ def _looking_task(
     )
     return Task(
         parts=tuple(parts),
-        region_ids=_range_or_plain(spans.region_ids[its]),
-        tids=_plain(columns.tids[its]),
-        starts=_plain(columns.starts[its]),
-        ends=_plain(columns.ends[its]),
+        region_ids=spans.region_ids[its],
+        spans=SpanColumns(*(column[its] for column in spans.columns)),
         expected=expected,
         only=None,
         with_ends=True,
@@ -129,8 +112,12 @@ def _looking_task(
 def _parts_of(spans: LocatedSpans, stretches: Sequence[Stretch], sizes: Sizes) -> Iterator[Part]:
     """Yields the parts of the file that are needed, in its order.
 
-    Two are joined where it takes less time to read what is between them, unless they are on
-    different sequences with many records, or a task of its own reads what is between them.
+    Rows of what spans need are joined where it takes less time to read what is between them, unless
+    they are on different sequences with many records, or a task of its own reads what is between:
+
+        needed  |--a--|  |--b--|                 |--c--|
+                   |--d--|
+        parts   |--------------|                 |-----|
     """
     needed = spans.needed
     at_tid = {stretch.tid: at for at, stretch in enumerate(stretches)}
@@ -147,9 +134,9 @@ def _parts_of(spans: LocatedSpans, stretches: Sequence[Stretch], sizes: Sizes) -
     others += [part.begin.offset for part in spans.inner.values()]
     others_before = np.searchsorted(np.sort(np.array(others, np.int64)), needed.lows, "right")
     is_first |= np.diff(others_before, prepend=0) != 0
-    bounds = [*np.nonzero(is_first)[0].tolist(), len(needed)]
+    bounds = [*np.nonzero(is_first)[0].tolist(), needed.lows.size]
     for first, end in pairwise(bounds):
-        yield _part_of(needed.at(slice(first, end)), at_tid, stretches)
+        yield _part_of(needed.rows(slice(first, end)), at_tid, stretches)
 
 
 def _part_of(rows: Needed, at_tid: dict[int, int], stretches: Sequence[Stretch]) -> Part:
@@ -198,15 +185,3 @@ def _within(part: Part, layout: Layout) -> Iterator[Stretch]:
         if stretches[at].begin >= part.end.offset:
             return
         yield stretches[at]
-
-
-def _plain(column: Ints) -> "array[int]":
-    """Returns a column as an array that needs no numpy."""
-    return array("q", np.ascontiguousarray(column, np.int64).tobytes())
-
-
-def _range_or_plain(numbers: Ints) -> "range | array[int]":
-    """Returns a column as a range if it has consecutive numbers, which takes no memory."""
-    if len(numbers) and (np.diff(numbers) == 1).all():
-        return range(int(numbers[0]), int(numbers[-1]) + 1)
-    return _plain(numbers)

@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
-from readcount.request.region_list import RegionList
-from readcount.source.parts import Edge, Part, Span
+from readcount.columns import Ints
+from readcount.regions.region_list import RegionList
+from readcount.source.parts import Edge, Part, Span, SpanColumns
 from readcount.text import plural
 
 
@@ -23,19 +24,16 @@ class Pass(Enum):
     INNER = auto()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Task:
     """Parts of the file that one samtools call decodes, and the regions that get their records.
 
-    A record of these parts counts for each of the regions that it overlaps. It goes to another
-    process, so that long columns are plain arrays.
+    A record of these parts counts for each of the regions that it overlaps.
 
     Attributes:
         parts: in the order of the file.
         region_ids: indexes of the regions in the list of regions.
-        tids: number of the reference sequence of each region.
-        starts: first position of each, 0-based.
-        ends: position after the last one of each.
+        spans: of the regions.
         expected: numbers of the sequences that may have records here, by the index.
         only: the region in which all records begin, so that they need only be counted; None where
             each record is looked at.
@@ -46,10 +44,8 @@ class Task:
     """
 
     parts: tuple[Part, ...]
-    region_ids: Sequence[int]
-    tids: Sequence[int]
-    starts: Sequence[int]
-    ends: Sequence[int]
+    region_ids: Ints
+    spans: SpanColumns
     expected: Sequence[int]
     only: Span | None
     with_ends: bool

@@ -1,8 +1,9 @@
 """Plans the count of whole reference sequences, and of the unplaced records."""
 
-from array import array
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+import numpy as np
 
 from readcount.planning.sizes import Sizes, cut_part, runs
 from readcount.planning.task import Pass, Task
@@ -15,6 +16,7 @@ from readcount.source.parts import (
     Layout,
     Part,
     Span,
+    SpanColumns,
     Stretch,
     bytes_between,
     part_of,
@@ -83,13 +85,10 @@ def counting_task(
     part: Part, region_ids: Sequence[int], span: Span, why: Pass, sizes: Sizes
 ) -> Task:
     """Returns a task that counts the records of a part, all of which begin in a span."""
-    tids, starts, ends = (array("q", [value]) * len(region_ids) for value in span)
     return Task(
         parts=(part,),
-        region_ids=region_ids,
-        tids=tids,
-        starts=starts,
-        ends=ends,
+        region_ids=np.array(region_ids),
+        spans=SpanColumns(*(np.full(len(region_ids), value) for value in span)),
         expected=[span.tid],
         only=span,
         # A sequence as a whole has no end that decides.
@@ -130,15 +129,13 @@ def _shared_task(
     spans = [
         (at, *span_of_whole(tid)) for tid in sorted(expected & wanted.keys()) for at in wanted[tid]
     ]
-    region_ids, tids, starts, ends = (array("q", column) for column in zip(*spans, strict=True))
+    region_ids, *columns = np.array(spans).T
     parts = tuple(part_of(stretches, first, last) for first, last in joined)
     size = sum(part.bytes for part in parts)
     return Task(
         parts=parts,
         region_ids=region_ids,
-        tids=tids,
-        starts=starts,
-        ends=ends,
+        spans=SpanColumns(*columns),
         expected=sorted(expected),
         only=None,
         with_ends=False,

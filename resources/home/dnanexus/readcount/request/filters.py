@@ -9,7 +9,7 @@ from readcount.samtools import flag_names, parse_flags
 from readcount.text import shorten
 
 # MAPQ has 8 bits (SAM specification, section 4.2).
-HIGHEST_MAPPING_QUALITY = 0xFF
+MAX_MAPPING_QUALITY = 0xFF
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Filters:
     read_groups: tuple[str, ...] = ()
 
     @property
-    def none(self) -> bool:
+    def is_empty(self) -> bool:
         """Whether every record counts."""
         return self == NO_FILTERS
 
@@ -82,10 +82,10 @@ def make_filters(
     Raises:
         InputError: one of them is not valid.
     """
-    if not 0 <= min_mapping_quality <= HIGHEST_MAPPING_QUALITY:
+    if not 0 <= min_mapping_quality <= MAX_MAPPING_QUALITY:
         raise InputError(
             f"min_mapping_quality: {min_mapping_quality} is not a mapping quality. Give a number "
-            f"from 0 to {HIGHEST_MAPPING_QUALITY}."
+            f"from 0 to {MAX_MAPPING_QUALITY}."
         )
     for name in read_groups:
         if not re.fullmatch(r"[ -~]+", name):

@@ -14,14 +14,12 @@ from readcount.text import shorten
 Link = dict[str, Any]
 
 # Leaves room for the rest of a file name of at most 255 bytes.
-LONGEST_PREFIX = 100
+MAX_PREFIX_LENGTH = 100
 _NOT_IN_A_NAME = re.compile(r"[/\x00-\x1f\x7f]")
 # The platform's own compiler starts no more at a time (dnanexus/dxCompiler, Constants.scala).
-MOST_SUBJOBS = 500
+MAX_SUBJOBS = 500
 # Where counts come from.
 RECORDS, INDEX = "records", "index"
-# Of a region with two positions, which no name of a reference sequence is likely to end with.
-_SPAN_AT_END = re.compile(r".*:[0-9][0-9,]*-[0-9,]*\s*|\{.*\}:.*")
 # Connections for each core: a process that only waits for the network leaves the core to another.
 STREAMS_PER_CORE = 4
 
@@ -111,10 +109,10 @@ class Request:
 
 def check_output_prefix(prefix: str) -> None:
     """Raises InputError if a file name cannot begin with this text."""
-    if len(prefix) > LONGEST_PREFIX or _NOT_IN_A_NAME.search(prefix) or prefix != prefix.strip():
+    if len(prefix) > MAX_PREFIX_LENGTH or _NOT_IN_A_NAME.search(prefix) or prefix != prefix.strip():
         raise InputError(
             f"output_prefix: {shorten(repr(prefix), 60)} cannot begin a file name. Give up to "
-            f"{LONGEST_PREFIX} characters without a slash, and without a blank at either end."
+            f"{MAX_PREFIX_LENGTH} characters without a slash, and without a blank at either end."
         )
 
 
@@ -126,8 +124,8 @@ def check_windows(size: int) -> None:
 
 def check_streaming(stream_bam: bool, subjobs: int, has_index: bool) -> None:
     """Raises InputError if the file cannot be streamed as the user asks for."""
-    if not 0 <= subjobs <= MOST_SUBJOBS:
-        raise InputError(f"subjobs: must be from 0 (one job) to {MOST_SUBJOBS}, found {subjobs:,}.")
+    if not 0 <= subjobs <= MAX_SUBJOBS:
+        raise InputError(f"subjobs: must be from 0 (one job) to {MAX_SUBJOBS}, found {subjobs:,}.")
     if (stream_bam or subjobs) and not has_index:
         raise InputError(
             f"{'subjobs' if subjobs else 'stream_bam'}: a file that is streamed needs an index. "
@@ -142,7 +140,6 @@ def check_counts_from(request: Request) -> None:
     if not request.from_index:
         value = shorten(repr(request.counts_from), 40)
         raise InputError(f"counts_from: {value} is not a choice. Give 'records' or 'index'.")
-    spans = [text for text in request.regions if _SPAN_AT_END.fullmatch(text)]
     others = {
         "min_mapping_quality": request.min_mapping_quality > 0,
         "require_flags": request.filters.require_flags > 0,
@@ -158,18 +155,8 @@ def check_counts_from(request: Request) -> None:
             f"counts_from: 'index' cannot be combined with {', '.join(given)}: the index has only "
             "the number of all records of each reference sequence. Set counts_from to 'records'."
         )
-    if spans:
-        raise span_not_in_index(spans[0])
     if request.mappings_sorted_bai is None:
         raise InputError(
             "counts_from: 'index' needs an index. Give mappings_sorted_bai, or set counts_from to "
             "'records'."
         )
-
-
-def span_not_in_index(region: str) -> InputError:
-    """Returns the error for a region that is a part of a reference sequence."""
-    return InputError(
-        f"counts_from: 'index' has no number for {shorten(repr(region), 60)}, a part of a "
-        "reference sequence. Set counts_from to 'records'."
-    )

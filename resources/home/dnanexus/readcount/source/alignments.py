@@ -2,13 +2,11 @@
 
 import shlex
 import tempfile
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from readcount.collector import without_collector
 from readcount.errors import InputError
+from readcount.formats.bam_record import UNPLACED_NAME
 from readcount.formats.content import (
     BAM,
     BEGINNING_BYTES,
@@ -17,17 +15,16 @@ from readcount.formats.content import (
     RAW_BAM,
     kind_of_bytes,
 )
-from readcount.request.region import UNPLACED
-from readcount.source import bam, cram
+from readcount.source.bam_evidence import BamEvidence
+from readcount.source.bam_layout import BamLayout, in_order, stretches_of
 from readcount.source.bam_parts import BamParts
 from readcount.source.commands import (
     has_end,
     has_header,
     header_fault,
-    make_index,
-    not_sorted,
 )
-from readcount.source.cram_parts import CramParts
+from readcount.source.cram_evidence import CramEvidence
+from readcount.source.cram_parts import CramParts, read_head
 from readcount.source.evidence import Evidence
 from readcount.source.files import IndexedFile, InputFiles
 from readcount.source.header import (
@@ -37,11 +34,10 @@ from readcount.source.header import (
     repeated_name,
     write_bam_header,
 )
+from readcount.source.index import index_suffix, open_bam_index, open_cram_index, with_index
 from readcount.source.parts import NO_SEQUENCE, Parts
-from readcount.source.readers import NAME_LENGTH, LocalFile, Reader
-from readcount.text import plural, shorten
-
-Log = Callable[[str], None]
+from readcount.source.readers import NAME_LENGTH, Reader
+from readcount.text import Log, shorten
 
 NEW_HEADER = "Correct it with 'samtools reheader', or write the file again."
 
@@ -71,7 +67,6 @@ class Alignments:
         return dict(zip(self.header.names, self.header.lengths, strict=True))
 
 
-@without_collector()
 def open_alignments(
     files: InputFiles, log: Log = lambda line: None, *, cores: int = 1
 ) -> Alignments:
@@ -87,9 +82,9 @@ def open_alignments(
             or do not match.
         ReadCountError: they could not be read for another reason.
     """
-    kind = kind_of_bytes(files.data.read(0, BEGINNING_BYTES))
+    kind = kind_of_bytes(files.mappings.read(0, BEGINNING_BYTES))
     try:
-        header = _read_header(files.data, kind)
+        header = _read_header(files.mappings, kind)
     except InputError as error:
         # Both files may be wrong; then one run of the job says so.
         raise InputError("\n".join([str(error), *_faults_of_index(files, kind)])) from None
@@ -105,37 +100,37 @@ def _faults_of_index(files: InputFiles, kind: str) -> list[str]:
     """Returns the message about the index that the user gave, if it is wrong, too."""
     if files.index:
         try:
-            (cram if kind == CRAM else bam).open_index(files.index)
+            (open_cram_index if kind == CRAM else open_bam_index)(files.index)
         except InputError as error:
             return [str(error)]
     return []
 
 
 def _open_bam(files: InputFiles, header: Header, log: Log, cores: int) -> Alignments:
-    file = _with_index(files, bam.index_suffix(header), log, cores)
-    index = bam.open_index(file.index)
+    file = with_index(files, index_suffix(header), log, cores)
+    index = open_bam_index(file.index)
     _require_same_number(file, header, len(index.entries))
-    if not bam.in_order(index) and not (file.index_given and header.sort_order == "coordinate"):
-        raise not_sorted(file.data)
+    if not in_order(index) and not (file.index_given and header.sort_order == "coordinate"):
+        raise file.not_sorted()
     made = _temporary("header.bam")
     write_bam_header(made, header.names, header.lengths)
     parts = BamParts(file, made, header.end or 0)
-    stretches = bam.stretches_of(file, header, index)
-    layout = bam.BamLayout(file, header, index, stretches)
-    return Alignments(header, parts, bam.BamEvidence(layout, parts))
+    stretches = stretches_of(file, header, index)
+    layout = BamLayout(file, header, index, stretches)
+    return Alignments(header, parts, BamEvidence(parts, header, layout))
 
 
 def _open_cram(files: InputFiles, header: Header, log: Log, cores: int) -> Alignments:
-    head, end = cram.read_head(files.data)
-    file = _with_index(files, "crai", log, cores)
-    lines = cram.open_index(file.index)
+    head, end = read_head(files.mappings)
+    file = with_index(files, "crai", log, cores)
+    lines = open_cram_index(file.index)
     tids = {line.tid for its in lines.values() for line in its}
     if not tids <= set(range(NO_SEQUENCE, len(header.names))):
         raise file.mismatch("it has more reference sequences")
     made = _temporary("header.cram")
     made.write_bytes(head)
     parts = CramParts(file, made)
-    return Alignments(header, parts, cram.CramEvidence(parts, header, lines, len(head), end))
+    return Alignments(header, parts, CramEvidence(parts, header, lines, len(head), end))
 
 
 def _temporary(name: str) -> Path:
@@ -150,33 +145,16 @@ def _require_same_number(file: IndexedFile, header: Header, sequences: int) -> N
         )
 
 
-def _with_index(files: InputFiles, suffix: str, log: Log, cores: int) -> IndexedFile:
-    """Returns the file with its index, which is created if the user gave none."""
-    is_cram = suffix == "crai"
-    if files.index:
-        return IndexedFile(files.data, files.index, is_cram)
-    assert isinstance(files.data, LocalFile)
-    path = files.data.path
-    file = IndexedFile(files.data, Path(f"{path}.{suffix}"), is_cram, index_given=False)
-    start = time.monotonic()
-    make_index(file, path, cores)
-    seconds = time.monotonic() - start
-    log(
-        f"no index given: created a {suffix.upper()} in {seconds:,.1f} s on {plural(cores, 'core')}"
-    )
-    return file
-
-
-def _read_header(data: Reader, kind: str) -> Header:
+def _read_header(mappings: Reader, kind: str) -> Header:
     """Reads the header; raises InputError if the file is not a BAM or CRAM, or is corrupt."""
-    field = f"mappings_sorted_bam: {shorten(data.name, NAME_LENGTH)}"
+    field = f"mappings_sorted_bam: {shorten(mappings.name, NAME_LENGTH)}"
     if kind in (GZIPPED_BAM, RAW_BAM):
-        raise InputError(f"{field} is {kind}. Convert it with: {_command_for_bgzf(data, kind)}")
+        raise InputError(f"{field} is {kind}. Convert it with: {_command_for_bgzf(mappings, kind)}")
     if kind not in (BAM, CRAM):
         raise InputError(
             f"{field} is {kind}, not a BAM or CRAM file. Give one that is coordinate-sorted."
         )
-    with data.header_and_end(has_header) as path:
+    with mappings.header_and_end(has_header) as path:
         if not has_end(path):
             end = "container" if kind == CRAM else "BGZF block"
             raise InputError(
@@ -193,7 +171,7 @@ def _read_header(data: Reader, kind: str) -> Header:
             raise InputError(
                 f"{field} is corrupt: its header cannot be read ({reason}). Upload it again."
             ) from None
-    if UNPLACED.contig in header.names:
+    if UNPLACED_NAME in header.names:
         # SAM specification, section 1.2.1; to samtools the name stands for unplaced records.
         raise InputError(
             f"{field} has a reference sequence '*' in its header. Give it another name, with "
@@ -208,9 +186,9 @@ def _read_header(data: Reader, kind: str) -> Header:
     return header
 
 
-def _command_for_bgzf(data: Reader, kind: str) -> str:
+def _command_for_bgzf(mappings: Reader, kind: str) -> str:
     """Returns the command that compresses a BAM with BGZF, for a message."""
-    name, new = shorten(data.name, 80), shorten(f"bgzf_{data.name}", 80)
+    name, new = shorten(mappings.name, 80), shorten(f"bgzf_{mappings.name}", 80)
     compress = ["samtools", "view", "-b", "-o", new]
     if kind == GZIPPED_BAM:
         return f"{shlex.join(['gzip', '-dc', name])} | {shlex.join([*compress, '-'])}"

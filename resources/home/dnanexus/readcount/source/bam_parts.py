@@ -21,7 +21,7 @@ from readcount.formats.bam_record import (
 from readcount.formats.bgzf import END_OF_FILE, MAX_BLOCK_BYTES, BlockError, block_at, stored_blocks
 from readcount.source.files import IndexedFile
 from readcount.source.header import record_of
-from readcount.source.parts import Edge, NotOnlySpanError, Part, Sent, Span, Stretch
+from readcount.source.parts import Edge, Extent, NotOnlySpanError, Part, Span, Stretch
 from readcount.source.readers import Reader, Stream, write_all
 
 # Both ends of a smaller part are looked at before any of it is sent.
@@ -54,7 +54,7 @@ class BamParts:
         """Returns no options: the fields of a record are decoded together."""
         return []
 
-    def send(self, parts: Iterable[Part], only: Span | None, pipe: int, sent: Sent) -> None:
+    def send(self, parts: Iterable[Part], only: Span | None, pipe: int, sent: list[Extent]) -> None:
         """Writes a BAM with the records of some parts to a pipe; see Parts."""
         write_all(pipe, self.header.read_bytes().removesuffix(END_OF_FILE))
         with self._errors():
@@ -67,30 +67,30 @@ class BamParts:
         # What ends where the first block begins is in a block before.
         before = LOOKBACK_BYTES if part.begin.before is not None else 0
         start = max(self.first >> 16, first - before)
-        with self.file.data.stream(start, last + 2 * MAX_BLOCK_BYTES) as stream:
-            read = _reading_ahead(stream, self.file.data)
+        with self.file.mappings.stream(start, last + 2 * MAX_BLOCK_BYTES) as stream:
+            read = _reading_ahead(stream, self.file.mappings)
             self._check_begin(part.begin, only, read)
             if small := last - start < SMALL_PART_BYTES:
                 self._check_end(part.end, only, read)
             stream.skip(first - start)
             _send_first_block(stream, part, pipe)
             if not small:
-                stream.send(last - LOOKBACK_BYTES - stream.at, pipe)
+                stream.send(last - LOOKBACK_BYTES - stream.offset, pipe)
                 self._check_end(part.end, only, read)
             _send_last_blocks(stream, part, pipe)
 
     def check_edge(self, edge: Edge) -> None:
         """Raises InputError unless the records beside a place in the file are as expected."""
         with self._errors():
-            self._check_before(edge, self.file.data.read)
-            self._check_after(edge, self.file.data.read)
+            self._check_before(edge, self.file.mappings.read)
+            self._check_after(edge, self.file.mappings.read)
 
     def check_unplaced(self, stretch: Stretch) -> None:
         """Raises InputError if there are placed records after unplaced ones, as in no sorted file.
 
         Looks at all if they are few, else at the last record of the file and some between.
         """
-        read, size = self.file.data.read, self.file.data.size
+        read, size = self.file.mappings.read, self.file.mappings.size
         with self._errors():
             if record_at(read, stretch.begin, size) is None:
                 return
@@ -104,7 +104,7 @@ class BamParts:
             places = [begin + step * number for number in range(1, UNPLACED_PLACES + 1)]
             looks = [partial(record_near, read, at, size) for at in places]
             looks.append(partial(record_before, read, size << 16, self.first))
-            for record in self.file.data.map(lambda look: look(), looks):
+            for record in self.file.mappings.map(lambda look: look(), looks):
                 if record and record.tid != NO_REFERENCE:
                     raise self._mismatch(NO_REFERENCE, record.tid)
 
@@ -115,10 +115,10 @@ class BamParts:
             yield
         except BlockError as error:
             what = "no record can be read where the index has one"
-            raise InputError(self.file.corrupt_or_mismatch(what), f"at byte {error}") from error
+            raise self.file.corrupt_or_mismatch(what, f"at byte {error}") from error
         except EOFError as error:
             what = "the file ends before the index does"
-            raise InputError(self.file.corrupt_or_mismatch(what)) from error
+            raise self.file.corrupt_or_mismatch(what) from error
 
     def _check_begin(self, edge: Edge, only: Span | None, read: Read) -> None:
         self._check_before(edge, read)
@@ -148,7 +148,7 @@ class BamParts:
         """Returns where the record after an edge is; None if the edge does not say."""
         if edge.after is None:
             return None
-        found = record_at(read, edge.offset, self.file.data.size)
+        found = record_at(read, edge.offset, self.file.mappings.size)
         tid = NO_REFERENCE if found is None else found.tid
         if tid != edge.after:
             raise self._mismatch(edge.after, tid)
@@ -176,15 +176,15 @@ class BamParts:
         )
 
 
-def _reading_ahead(stream: Stream, data: Reader) -> Read:
+def _reading_ahead(stream: Stream, mappings: Reader) -> Read:
     """Returns a function that reads the file, where possible from what comes next in a stream."""
 
     def read(start: int, size: int) -> bytes:
-        size = min(size, data.size - start)
-        ahead = start - stream.at
+        size = min(size, mappings.size - start)
+        ahead = start - stream.offset
         found = stream.peek(ahead + size)[ahead:] if ahead >= 0 else b""
         missing = size - len(found)
-        return found + data.read(start + len(found), missing) if missing > 0 else found
+        return found + mappings.read(start + len(found), missing) if missing > 0 else found
 
     return read
 
@@ -192,11 +192,11 @@ def _reading_ahead(stream: Stream, data: Reader) -> Read:
 def _send_first_block(stream: Stream, part: Part, pipe: int) -> None:
     """Sends the first block, if the part begins within it; the stream is where it begins."""
     within = part.begin.offset & 0xFFFF
-    if within == 0 or stream.at == part.end.offset >> 16:
+    if within == 0 or stream.offset == part.end.offset >> 16:
         return
     content, size = block_at(stream.peek(MAX_BLOCK_BYTES), 0)
     if within > len(content):
-        raise BlockError(stream.at)
+        raise BlockError(stream.offset)
     write_all(pipe, stored_blocks(content[within:]))
     stream.skip(size)
 
@@ -204,11 +204,11 @@ def _send_first_block(stream: Stream, part: Part, pipe: int) -> None:
 def _send_last_blocks(stream: Stream, part: Part, pipe: int) -> None:
     """Sends what is left of a part; the stream is before the last block, or where it begins."""
     begin, end = part.begin.offset, part.end.offset
-    stream.send((end >> 16) - stream.at, pipe)
+    stream.send((end >> 16) - stream.offset, pipe)
     first = begin & 0xFFFF if begin >> 16 == end >> 16 else 0
     last = end & 0xFFFF
     if last > first:
         content, _ = block_at(stream.peek(MAX_BLOCK_BYTES), 0)
         if last > len(content):
-            raise BlockError(stream.at)
+            raise BlockError(stream.offset)
         write_all(pipe, stored_blocks(content[first:last]))

@@ -11,13 +11,12 @@ from readcount.errors import (
     MORE_STORAGE,
     CallError,
     DiskSpaceError,
-    InputError,
     ReadCountError,
     SamtoolsKilledError,
 )
 from readcount.samtools import samtools_path
 from readcount.source.files import IndexedFile
-from readcount.source.readers import NAME_LENGTH, Reader
+from readcount.source.readers import NAME_LENGTH
 from readcount.text import shorten
 
 # What `samtools index` says of records that are not in the order of the header.
@@ -55,11 +54,7 @@ _OUT_OF_MEMORY = re.compile("cannot allocate memory|out of memory", re.IGNORECAS
 def has_end(path: Path) -> bool:
     """Whether `samtools quickcheck` finds the end of a BAM or CRAM, if it can open the file.
 
-    Args:
-        path: where the header and the end are, with or without the rest.
-
-    Raises:
-        SamtoolsKilledError: samtools was killed or crashed.
+    The path may have no more than the header and the end. Raises SamtoolsKilledError.
     """
     command = [samtools_path(), "quickcheck", "-u", str(path)]
     ended = subprocess.run(command, capture_output=True, check=False)
@@ -97,16 +92,10 @@ def _malformed(said: str) -> str:
 def make_index(file: IndexedFile, path: Path, threads: int) -> None:
     """Writes the index of a file to where it is to be: a CSI, or else a BAI or CRAI.
 
-    Args:
-        file: the BAM or CRAM with its index.
-        path: of the BAM or CRAM.
-        threads: that samtools uses.
-
     Raises:
         InputError: the file is not sorted by position, or cannot be read.
         DiskSpaceError: the index cannot be written.
         SamtoolsKilledError: samtools was killed, crashed, or had not enough memory.
-        MissingToolError: there is no samtools.
     """
     # To samtools the number is that of threads beside the first.
     csi = ["-c"] if file.index.suffix == ".csi" else []
@@ -117,24 +106,13 @@ def make_index(file: IndexedFile, path: Path, threads: int) -> None:
         return
     details = f"{shlex.join(command)} said:\n{said}"
     if _NOT_SORTED.search(said):
-        raise not_sorted(file.data, details)
+        raise file.not_sorted(details)
     if _CANNOT_WRITE in said:
         raise DiskSpaceError(
             f"mappings_sorted_bam: the index of {file.name} cannot be written. {MORE_STORAGE}",
             details,
         )
     raise failure(file, "creating the index of", command, ended.returncode, said)
-
-
-def not_sorted(data: Reader, details: str = "") -> InputError:
-    """Returns the error for a file whose records are not in the order of the header."""
-    name = data.name
-    command = ["samtools", "sort", "-o", shorten(f"sorted_{name}", 80), shorten(name, 80)]
-    return InputError(
-        f"mappings_sorted_bam: {shorten(name, NAME_LENGTH)} is not coordinate-sorted. "
-        f"Sort it with: {shlex.join(command)}",
-        details,
-    )
 
 
 def failure(

@@ -1,5 +1,6 @@
 """Parts of a CRAM as a CRAM of their own: how a process of the Pool sends them to samtools."""
 
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -8,16 +9,20 @@ from pathlib import Path
 from readcount.errors import InputError
 from readcount.formats.bam_index import IndexFormatError
 from readcount.formats.cram import (
+    DEFINITION_BYTES,
     END_OF_FILE,
+    VERSION,
     Container,
     ContainerError,
     Slice,
+    VersionError,
     by_container,
+    check_definition,
     check_listed,
     container_at,
     read_crai,
 )
-from readcount.source.files import IndexedFile
+from readcount.source.files import IndexedFile, corrupt_mappings
 from readcount.source.parts import (
     EVERYWHERE,
     NO_SEQUENCE,
@@ -25,10 +30,10 @@ from readcount.source.parts import (
     Extent,
     NotOnlySpanError,
     Part,
-    Sent,
     Span,
 )
-from readcount.source.readers import Stream, write_all
+from readcount.source.readers import NAME_LENGTH, Reader, Stream, write_all
+from readcount.text import shorten
 
 # What decides whether a record counts: FLAG, RNAME, POS and MAPQ (SAM_FLAG, ... in htslib/sam.h).
 # Without the bases a CRAM is decoded without its reference, and faster.
@@ -64,21 +69,21 @@ class CramParts:
         fields |= FIELD_OF_READ_GROUP if read_group else 0
         return ["--input-fmt-option", f"required_fields={fields:#x}"]
 
-    def send(self, parts: Iterable[Part], only: Span | None, pipe: int, sent: Sent) -> None:
+    def send(self, parts: Iterable[Part], only: Span | None, pipe: int, sent: list[Extent]) -> None:
         """Writes a CRAM with the records of some parts to a pipe; see Parts."""
         listed = _listed(self.file.index, self.file.index.stat().st_mtime_ns)
         write_all(pipe, self.header.read_bytes())
         for part in parts:
             begin, end = part.begin.offset >> 16, part.end.offset >> 16
-            with self.file.data.stream(begin, end) as stream:
-                while stream.at < end:
+            with self.file.mappings.stream(begin, end) as stream:
+                while stream.offset < end:
                     container = self.container(stream)
                     self.check(container, listed)
                     if only and container.records and not _is_only(container, only):
                         raise NotOnlySpanError
-                    sent.extents.append(_extent_of(container))
+                    sent.append(_extent_of(container))
                     self._send_container(stream, container, pipe)
-                if stream.at != end:
+                if stream.offset != end:
                     raise self.file.mismatch(f"no container begins at byte {end}")
         write_all(pipe, END_OF_FILE)
 
@@ -89,9 +94,9 @@ class CramParts:
             return stream.peek(size)
 
         try:
-            return container_at(read, stream.at)
+            return container_at(read, stream.offset)
         except ContainerError as error:
-            raise InputError(self.file.corrupt_or_mismatch(str(error))) from None
+            raise self.file.corrupt_or_mismatch(str(error)) from None
 
     def check(self, container: Container, listed: Mapping[int, Sequence[Slice]]) -> None:
         """Raises InputError unless the index has what a container has."""
@@ -109,7 +114,7 @@ class CramParts:
                 stream.skip(container.size)
         except EOFError:
             what = "the file ends within a container"
-            raise InputError(self.file.corrupt_or_mismatch(what)) from None
+            raise self.file.corrupt_or_mismatch(what) from None
 
 
 @lru_cache(maxsize=1)
@@ -138,3 +143,25 @@ def _extent_of(container: Container) -> Extent:
         return Extent(container.records, None)
     start = EVERYWHERE[0] if container.tid == NO_SEQUENCE else container.start - 1
     return Extent(container.records, Span(container.tid, start, EVERYWHERE[1]))
+
+
+def read_head(mappings: Reader) -> tuple[bytes, int]:
+    """Returns the beginning of a CRAM up to the end of its SAM header, and where the file ends.
+
+    Raises:
+        InputError: it is of another version, or corrupt.
+    """
+    name = shorten(mappings.name, NAME_LENGTH)
+    try:
+        check_definition(mappings.read(0, DEFINITION_BYTES))
+        header = container_at(mappings.read, DEFINITION_BYTES)
+    except VersionError as error:
+        convert = ["samtools", "view", "-T", "reference.fa", "-C", "-o"]
+        command = shlex.join([*convert, shorten(f"new_{mappings.name}", 80), name])
+        raise InputError(
+            f"mappings_sorted_bam: {name} is of CRAM version {error}, and only version {VERSION} "
+            f"can be counted. Convert it with: {command}"
+        ) from None
+    except ContainerError as error:
+        raise corrupt_mappings(mappings, str(error)) from None
+    return mappings.read(0, header.end), mappings.size - len(END_OF_FILE)

@@ -1,14 +1,16 @@
 """What counts are compared with: the same questions for a BAM and a CRAM."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
-from typing import NamedTuple, Protocol
+from dataclasses import dataclass
+from typing import ClassVar, NamedTuple
 
 from readcount.source.files import IndexedFile
 from readcount.source.header import Header
-from readcount.source.parts import Edge, Layout
+from readcount.source.parts import Edge, Layout, Parts
 
 # For the log and the report, where the counts are the numbers of the index.
-NOT_COUNTED = "the other records were not counted"
+OTHERS_NOT_COUNTED = "the other records were not counted"
 
 
 class Located(NamedTuple):
@@ -26,38 +28,40 @@ class Located(NamedTuple):
     checks: tuple[str, ...] = ()
 
 
-class Evidence(Protocol):
+@dataclass(frozen=True)
+class Evidence(ABC):
     """What the file and its index prove about counts.
 
     The parts of a file are decoded from one record to another, whatever the index says. The index
     says which parts these are, and where each reference sequence begins and ends: that is compared
     with the records on both sides of each part, by those who read it, and here for what is not
     read. And it may say how many records there are.
+
+    Attributes:
+        parts: of the file.
+        header: of the file.
+        source: what the numbers come from: "index" or "containers".
     """
+
+    parts: Parts
+    header: Header
+
+    source: ClassVar[str]
 
     @property
     def file(self) -> IndexedFile:
         """The BAM or CRAM with its index."""
-
-    @property
-    def header(self) -> Header:
-        """The header of the file."""
-
-    @property
-    def source(self) -> str:
-        """What the numbers come from: "index" or "containers"."""
+        return self.parts.file
 
     @property
     def numbers(self) -> Mapping[int, int]:
-        """Records by number of the reference sequence, to compare with those that were read.
+        """Records by number of the reference sequence, also NO_SEQUENCE, where they are known.
 
-        Empty if they are compared with the file while they are read.
+        They are compared with those that were read. Empty if that was done while they were read.
         """
+        return {}
 
-    @property
-    def unplaced(self) -> int | None:
-        """The records without a position, if that is known without counting them."""
-
+    @abstractmethod
     def locate(self, whole: Collection[int], spans: Collection[int]) -> Located:
         """Returns where the records are.
 
@@ -69,6 +73,7 @@ class Evidence(Protocol):
             InputError: the index leaves out records of the file.
         """
 
+    @abstractmethod
     def trust(self, whole: Collection[int]) -> Located:
         """Returns where the records are, and the numbers that prove right without counting.
 
@@ -79,5 +84,6 @@ class Evidence(Protocol):
             InputError: the index is not right.
         """
 
+    @abstractmethod
     def check_index(self, edges: Sequence[Edge]) -> None:
         """Raises InputError if the records at some places are not those of the index."""

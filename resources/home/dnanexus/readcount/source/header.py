@@ -6,18 +6,20 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 import pysam
 
 from readcount.errors import InputError
-from readcount.formats.bam_record import NO_REFERENCE
+from readcount.formats.bam_record import NO_REFERENCE, UNPLACED_NAME
 from readcount.formats.bgzf import END_OF_FILE, stored_blocks
 from readcount.formats.content import header_fields
 from readcount.request.filters import Filters
-from readcount.request.region import NO_ALIASES, UNPLACED
 from readcount.text import plural, shorten
 
+# Of a header without alternative names.
+NO_ALIASES: Mapping[str, str] = MappingProxyType({})
 _UINT32 = struct.Struct("<I")
 _READ_GROUP = re.compile(r"\n@RG\t(.*)")
 _SEQUENCE_WITH_ALIAS = re.compile(r"\n(@SQ(?:\t.*)?\tAN:.*)")
@@ -60,7 +62,7 @@ class Header(NamedTuple):
 
     def name_of(self, tid: int) -> str:
         """Returns the name of a reference sequence, or that of unplaced records, by its number."""
-        return self.names[tid] if tid >= 0 else UNPLACED.contig
+        return self.names[tid] if tid >= 0 else UNPLACED_NAME
 
 
 class HeaderError(ValueError):
@@ -135,9 +137,7 @@ def _names(alignments: pysam.AlignmentFile) -> tuple[str, ...]:
 def _check_lines(text: str, names: Sequence[str]) -> None:
     """Raises HeaderError for a malformed line, or @SQ lines that have other names.
 
-    Args:
-        text: the lines, with a line feed before each.
-        names: of the reference sequences.
+    There is a line feed before each line of the text.
     """
     suspect = any(pattern.search(text) for pattern in _SUSPECT)
     if not suspect and tuple(_NAMES.findall(text)) == names:
@@ -205,13 +205,7 @@ def repeated_name(header: Header) -> str | None:
 
 
 def check_read_groups(header: Header, filters: Filters, name: str) -> None:
-    """Raises InputError for a read group that is not in the header.
-
-    Args:
-        header: of the file.
-        filters: which read groups to count.
-        name: of the file.
-    """
+    """Raises InputError for a read group that is not in the header of the file of a name."""
     unknown = [group for group in filters.read_groups if group not in header.read_groups]
     if unknown:
         known = shorten(", ".join(header.read_groups) or "none", 160)
@@ -223,12 +217,7 @@ def check_read_groups(header: Header, filters: Filters, name: str) -> None:
 
 
 def record_of(header: Path, tid: int) -> str:
-    """Returns "a record of" a reference sequence.
-
-    Args:
-        header: a BAM or CRAM without records.
-        tid: number of the sequence, which it may not have.
-    """
+    """Returns "a record of" a reference sequence, by a BAM or CRAM that may not have it."""
     if tid == NO_REFERENCE:
         return "no placed record"
     with _opened(header) as alignments:
@@ -238,13 +227,7 @@ def record_of(header: Path, tid: int) -> str:
 
 
 def write_bam_header(path: Path, names: Sequence[str], lengths: Sequence[int]) -> None:
-    """Writes a BAM without records, and without the text of its header.
-
-    Args:
-        path: of the BAM.
-        names: of the reference sequences.
-        lengths: of each, in bases.
-    """
+    """Writes a BAM with these reference sequences, without records and text of its header."""
     sequences = [
         _UINT32.pack(len(name.encode()) + 1) + name.encode() + b"\0" + _UINT32.pack(length)
         for name, length in zip(names, lengths, strict=True)

@@ -7,18 +7,12 @@ offsets of containers times 65,536.
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
-from readcount.formats.bam_record import NO_REFERENCE
+from readcount.columns import Ints
+from readcount.formats.bam_record import LAST_POSITION, NO_REFERENCE
 from readcount.formats.cram import SEVERAL as SEVERAL
-from readcount.request.region import LAST_POSITION
 from readcount.source.files import IndexedFile
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    Ints = NDArray[np.int64]
 
 # In the place of the number of a reference sequence: that of unplaced records.
 NO_SEQUENCE = NO_REFERENCE
@@ -71,12 +65,7 @@ class Edge(NamedTuple):
 
 
 class Part(NamedTuple):
-    """A part of the file, from one record to another.
-
-    Attributes:
-        begin: its beginning.
-        end: its end.
-    """
+    """A part of the file, from one record to another."""
 
     begin: Edge
     end: Edge
@@ -112,9 +101,9 @@ class SpanColumns(NamedTuple):
         ends: position after the last one of each.
     """
 
-    tids: "Ints"
-    starts: "Ints"
-    ends: "Ints"
+    tids: Ints
+    starts: Ints
+    ends: Ints
 
 
 class SpanPlaces(NamedTuple):
@@ -128,9 +117,9 @@ class SpanPlaces(NamedTuple):
             have to be read for spans on any of these.
     """
 
-    spans: "Ints"
-    lows: "Ints"
-    highs: "Ints"
+    spans: Ints
+    lows: Ints
+    highs: Ints
     shared: Sequence[Stretch] = ()
 
 
@@ -165,23 +154,6 @@ class Extent(NamedTuple):
     span: Span | None
 
 
-class Sent:
-    """What has been sent to samtools, so far.
-
-    Attributes:
-        extents: of the records, in order; none for a BAM, where only decoding shows them.
-        records: how many there are; None if only decoding shows that.
-    """
-
-    def __init__(self) -> None:
-        self.extents: list[Extent] = []
-
-    @property
-    def records(self) -> int | None:
-        """How many records there are; None if only decoding shows that."""
-        return sum(extent.records for extent in self.extents) if self.extents else None
-
-
 class NotOnlySpanError(Exception):
     """Parts hold records that are not in the span in which all of them were expected."""
 
@@ -205,14 +177,15 @@ class Parts(Protocol):
             read_group: whether the read group of each record is needed.
         """
 
-    def send(self, parts: Iterable[Part], only: Span | None, pipe: int, sent: Sent) -> None:
+    def send(self, parts: Iterable[Part], only: Span | None, pipe: int, sent: list[Extent]) -> None:
         """Writes a file with the records of some parts to a pipe.
 
         Args:
             parts: in the order of the file.
             only: the span in which all records should begin; None for none.
             pipe: the file descriptor to write to.
-            sent: takes what is known of the records, before they are sent.
+            sent: takes what containers say of the records, in order, before they are sent; nothing
+                for a BAM, where only decoding shows them.
 
         Raises:
             InputError: the file is not what the index says, or is corrupt.

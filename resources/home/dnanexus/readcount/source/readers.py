@@ -4,9 +4,12 @@ import errno
 import os
 import tempfile
 import time
+import urllib.error
+import urllib.request
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from http.client import HTTPException, HTTPResponse
@@ -28,7 +31,7 @@ TIMEOUT_SECONDS = 60
 # Requests at a time: each waits longer for its first byte than it takes to read a few.
 READERS = 32
 # A header of a million sequences takes some 10 MB; the last block or container takes 38 bytes.
-LONGEST_HEADER = 1 << 28
+MAX_HEADER_BYTES = 1 << 28
 END_BYTES = 100
 # Bytes that go to a pipe at once.
 COPIED_BYTES = 1 << 20
@@ -40,17 +43,17 @@ class Stream(ABC):
     """Consecutive bytes of a file, some of which go to a pipe as they are.
 
     Attributes:
-        at: offset in the file of the next byte.
+        offset: of the next byte in the file.
     """
 
-    def __init__(self, at: int) -> None:
-        self.at = at
+    def __init__(self, offset: int) -> None:
+        self.offset = offset
         self._ahead = b""
 
     def peek(self, size: int) -> bytes:
         """Returns the next bytes, which stay the next; fewer where the stream ends."""
-        if size > len(self._ahead):
-            self._ahead += self._read(size - len(self._ahead))
+        while size > len(self._ahead) and (more := self._read(size - len(self._ahead))):
+            self._ahead += more
         return self._ahead[:size]
 
     def skip(self, size: int) -> None:
@@ -63,16 +66,7 @@ class Stream(ABC):
             size -= taken
 
     def send(self, size: int, pipe: int) -> None:
-        """Writes the next bytes to a pipe.
-
-        Args:
-            size: how many.
-            pipe: the file descriptor to write to.
-
-        Raises:
-            BrokenPipeError: nobody reads from the pipe any more.
-            EOFError: the stream has fewer.
-        """
+        """Writes the next bytes to a file descriptor; raises EOFError if the stream has fewer."""
         ahead = self._ahead[:size]
         write_all(pipe, ahead)
         self._take(len(ahead))
@@ -81,20 +75,22 @@ class Stream(ABC):
             sent = self._send(min(size, COPIED_BYTES), pipe)
             if sent == 0:
                 raise EOFError
-            self.at += sent
+            self.offset += sent
             size -= sent
 
     def _take(self, size: int) -> None:
         self._ahead = self._ahead[size:]
-        self.at += size
+        self.offset += size
 
     @abstractmethod
     def _read(self, size: int) -> bytes:
-        """Returns the bytes after those that are ahead; fewer only at the end."""
+        """Returns some of the bytes after those that are ahead; none at the end."""
 
-    @abstractmethod
     def _send(self, size: int, pipe: int) -> int:
-        """Writes some of the next bytes to a pipe; returns how many, 0 at the end."""
+        """Writes some of the next bytes to a pipe, if none is ahead; returns how many."""
+        data = self._read(size)
+        write_all(pipe, data)
+        return len(data)
 
     @abstractmethod
     def close(self) -> None:
@@ -111,23 +107,21 @@ def write_all(pipe: int, data: bytes) -> None:
 class LocalStream(Stream):
     """Consecutive bytes of a file on the worker's disk; they go to a pipe without a copy."""
 
-    def __init__(self, path: Path, at: int) -> None:
-        super().__init__(at)
+    def __init__(self, path: Path, offset: int) -> None:
+        super().__init__(offset)
         self._file = os.open(path, os.O_RDONLY)
 
     def _read(self, size: int) -> bytes:
-        return os.pread(self._file, size, self.at + len(self._ahead))
+        return os.pread(self._file, size, self.offset + len(self._ahead))
 
     def _send(self, size: int, pipe: int) -> int:
         try:
-            return os.splice(self._file, pipe, size, offset_src=self.at)
+            return os.splice(self._file, pipe, size, offset_src=self.offset)
         except OSError as error:
             # Some file systems cannot.
             if error.errno != errno.EINVAL:
                 raise
-            data = os.pread(self._file, size, self.at)
-            write_all(pipe, data)
-            return len(data)
+            return super()._send(size, pipe)
 
     def close(self) -> None:
         """Closes the file."""
@@ -137,33 +131,16 @@ class LocalStream(Stream):
 class HttpStream(Stream):
     """Consecutive bytes of a file that is streamed: one request, unless the connection breaks."""
 
-    def __init__(self, file: "StreamedFile", at: int, stop: int) -> None:
-        super().__init__(at)
+    def __init__(self, file: "StreamedFile", offset: int, stop: int) -> None:
+        super().__init__(offset)
         self._file = file
         self._stop = stop
         self._response: HTTPResponse | None = None
         self._failures = 0
 
     def _read(self, size: int) -> bytes:
-        data = b""
-        while len(data) < size and (more := self._receive(len(data), size - len(data))):
-            data += more
-        return data
-
-    def _send(self, size: int, pipe: int) -> int:
-        data = self._receive(0, size)
-        write_all(pipe, data)
-        return len(data)
-
-    def _receive(self, beyond: int, size: int) -> bytes:
-        """Returns some of the bytes after those that are ahead, and after so many more.
-
-        A connection that breaks is replaced by one that goes on from there.
-
-        Raises:
-            NetworkError: that failed too often.
-        """
-        start = self.at + len(self._ahead) + beyond
+        # A connection that breaks is replaced by one that goes on from there, a few times.
+        start = self.offset + len(self._ahead)
         size = min(size, self._stop - start)
         while size > 0:
             try:
@@ -217,14 +194,9 @@ class LocalFile:
             file.seek(min(start, self.size))
             return file.read(size)
 
-    @contextmanager
-    def stream(self, start: int, stop: int) -> Iterator[Stream]:
-        """Yields the bytes from one offset to another, or some more."""
-        stream = LocalStream(self.path, start)
-        try:
-            yield stream
-        finally:
-            stream.close()
+    def stream(self, start: int, stop: int) -> AbstractContextManager[Stream]:
+        """Opens the bytes from one offset to another, or some more."""
+        return closing(LocalStream(self.path, start))
 
     def map(self, function: Callable[[S], T], items: Iterable[S]) -> Iterator[T]:
         """Yields what a function that reads the file returns for each item."""
@@ -265,20 +237,12 @@ class StreamedFile:
         """Reads bytes, as read(), with a request of their own."""
         return with_retries(partial(read_url, self.url, self.name, start, size))
 
-    @contextmanager
-    def stream(self, start: int, stop: int) -> Iterator[Stream]:
-        """Yields the bytes from one offset to another; reading them raises NetworkError."""
-        stream = HttpStream(self, start, min(stop, self.size))
-        try:
-            yield stream
-        finally:
-            stream.close()
+    def stream(self, start: int, stop: int) -> AbstractContextManager[Stream]:
+        """Opens the bytes from one offset to another; reading them raises NetworkError."""
+        return closing(HttpStream(self, start, min(stop, self.size)))
 
     def map(self, function: Callable[[S], T], items: Iterable[S]) -> Iterator[T]:
         """Yields what a function that reads the file returns for each item; threads call it."""
-        # Imported here: it takes 12 ms to load, and a downloaded file does not need it.
-        from concurrent.futures import ThreadPoolExecutor
-
         with ThreadPoolExecutor(READERS) as threads:
             yield from threads.map(function, items)
 
@@ -291,13 +255,11 @@ class StreamedFile:
         """Yields a path at which the header and the end of the file can be read.
 
         It is a copy of no more than these, which saves a connection for each program that reads it.
-
-        Args:
-            has_header: whether a part of the file, at a path, has all of the header.
+        `has_header` tells whether a part of the file, at a path, has all of the header.
         """
         with tempfile.NamedTemporaryFile() as copy:
             path, have, wanted = Path(copy.name), 0, BEGINNING_BYTES
-            while have < min(self.size, LONGEST_HEADER):
+            while have < min(self.size, MAX_HEADER_BYTES):
                 copy.write(self.read(have, wanted - have))
                 copy.flush()
                 have = wanted
@@ -321,17 +283,9 @@ Reader = LocalFile | StreamedFile
 
 
 def read_url(url: str, name: str, start: int, size: int) -> bytes:
-    """Reads bytes of a file; fewer, or none, where it ends.
+    """Reads bytes of a file; fewer, or none, where it ends; raises as request_error.
 
-    Args:
-        url: a secret, which no message contains.
-        name: of the file, for messages.
-        start: offset of the first byte.
-        size: how many.
-
-    Raises:
-        InputError: the server refuses them; see request_error.
-        NetworkError: they cannot be had, for any other reason.
+    The URL is a secret, which no message contains.
     """
     try:
         with open_url(url, start, size) as response:
@@ -344,10 +298,6 @@ def read_url(url: str, name: str, start: int, size: int) -> bytes:
 
 def open_url(url: str, start: int, size: int) -> HTTPResponse:
     """Requests bytes of a file; raises OSError or HTTPException."""
-    # Imported here: it takes 30 ms to load, and a downloaded file does not need it.
-    import urllib.error
-    import urllib.request
-
     request = urllib.request.Request(url, headers={"Range": f"bytes={start}-{start + size - 1}"})
     try:
         response: HTTPResponse = urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS)
@@ -357,38 +307,25 @@ def open_url(url: str, start: int, size: int) -> HTTPResponse:
     return response
 
 
-def reason_of(error: Exception) -> str:
-    """Returns why a request failed, without its URL."""
-    code = getattr(error, "code", None)
-    return type(error).__name__ if code is None else f"HTTP status {code}"
-
-
 def request_error(name: str, error: Exception) -> ReadCountError:
     """Returns the error for a request that failed: of 401 and 403 another try cannot help."""
-    if getattr(error, "code", None) in _FORBIDDEN:
+    field = f"mappings_sorted_bam: {shorten(name, NAME_LENGTH)}"
+    code = getattr(error, "code", None)
+    reason = type(error).__name__ if code is None else f"HTTP status {code}"
+    if code in _FORBIDDEN:
         return InputError(
-            f"mappings_sorted_bam: {shorten(name, NAME_LENGTH)} cannot be streamed "
-            f"({reason_of(error)}): the link to it has expired, the file was archived, or a policy "
-            "of its project forbids it. Run the job again without stream_bam, subjobs and "
-            "counts_from."
+            f"{field} cannot be streamed ({reason}): the link to it has expired, the file was "
+            "archived, or a policy of its project forbids it. Run the job again without "
+            "stream_bam, subjobs and counts_from."
         )
-    return network_error(name, reason_of(error))
-
-
-def network_error(name: str, reason: str) -> NetworkError:
-    """Returns the error for a file that cannot be read over the network."""
     return NetworkError(
-        f"mappings_sorted_bam: {shorten(name, NAME_LENGTH)} cannot be read over the network: "
-        f"{reason}. Run the job again, or without stream_bam and subjobs."
+        f"{field} cannot be read over the network: {reason}. Run the job again, or without "
+        "stream_bam and subjobs."
     )
 
 
 def with_retries(work: Callable[[], T]) -> T:
-    """Does work that reads over the network, and tries again after a while if that fails.
-
-    Raises:
-        CallError, NetworkError: the last attempt failed, too.
-    """
+    """Does work that reads over the network, and tries again after a while if that fails."""
     for pause in PAUSES:
         try:
             return work()

@@ -14,13 +14,12 @@ A count that is not what it should be is an error, never a warning.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import compress, count
+from itertools import compress, count, repeat
 from math import inf
 from operator import gt
 
-from readcount.collector import without_collector
-from readcount.planning.merge import MergedCounts, RegionCounts
-from readcount.planning.plan import tids_of
+from readcount.planning.merge import MergedCounts
+from readcount.regions.counts import RegionCounts
 from readcount.request.filters import NO_FILTERS, Filters
 from readcount.source.evidence import Evidence
 from readcount.text import plural
@@ -31,20 +30,19 @@ class VerifiedCounts:
     """Counts that agree with the evidence; only verify() makes them.
 
     Attributes:
-        regions: a count for each, in the order of the output.
+        counts: one for each region, in the order of the output.
         checks: what the counts were found to agree with, in words.
     """
 
-    regions: RegionCounts
+    counts: RegionCounts
     checks: tuple[str, ...] = ()
 
     @property
     def total(self) -> int:
         """The sum over the regions; a record counts once for each region that it overlaps."""
-        return sum(self.regions.records)
+        return sum(self.counts.records)
 
 
-@without_collector()
 def verify(
     merged: MergedCounts,
     evidence: Evidence,
@@ -68,9 +66,8 @@ def verify(
         regions = plural(len(counts), "region")
         taken = f"counts of {regions} were taken from the {evidence.source}"
         return VerifiedCounts(counts, (taken, *from_index))
-    tids = tids_of(counts.regions, evidence.header.names)
-    _require_at_most(counts, [evidence.numbers.get(tid, inf) for tid in tids], evidence)
-    numbered, unnumbered, bounded = _classify(counts, tids, evidence, filters)
+    _require_at_most(counts, evidence)
+    numbered, unnumbered, bounded = _classify(counts, evidence, filters)
     checks = []
     if numbered:
         checks.append(f"counts of {_all(numbered, counts)} match the {evidence.source}")
@@ -99,42 +96,28 @@ def _require_numbers(merged: MergedCounts, evidence: Evidence) -> None:
             raise evidence.file.disagreement(evidence.header.name_of(tid), records, number)
 
 
-def _require_at_most(counts: RegionCounts, most: Sequence[float], evidence: Evidence) -> None:
-    """Raises InputError for the first region with more records than its sequence.
-
-    Args:
-        counts: the counts.
-        most: records of each sequence of the list of regions.
-        evidence: of the file.
-    """
-    regions = counts.regions
-    most_of_each = map(most.__getitem__, regions.numbers)
-    for at in compress(count(), map(gt, counts.records, most_of_each)):
-        most_there = int(most[regions.numbers[at]])
+def _require_at_most(counts: RegionCounts, evidence: Evidence) -> None:
+    """Raises InputError for the first region with more records than its sequence."""
+    regions, numbers = counts.regions, evidence.numbers
+    most = map(numbers.get, regions.tids, repeat(inf))
+    for at in compress(count(), map(gt, counts.records, most)):
+        most_there = numbers[regions.tids[at]]
         raise evidence.file.disagreement(str(regions[at]), counts.records[at], most_there)
 
 
-def _classify(
-    counts: RegionCounts, tids: Sequence[int], evidence: Evidence, filters: Filters
-) -> tuple[Sequence[int], Sequence[int], Sequence[int]]:
-    """Returns the indexes of the counts that have a number, that have none, and all others.
+def _classify(counts: RegionCounts, evidence: Evidence, filters: Filters) -> tuple[int, int, int]:
+    """Returns how many counts have a number to compare with, how many have none, and all others.
 
     Those are of whole sequences without filters; the number of their records has been compared if
     there is one.
     """
-    regions = counts.regions
-    if not filters.none:
-        return (), (), range(len(counts))
-    # There can be a million sequences: what is the same for all is not decided for each.
-    has_number = [not evidence.numbers or tid in evidence.numbers for tid in tids]
-    numbered = [at for at in regions.whole if has_number[regions.numbers[at]]]
-    unnumbered = (
-        []
-        if len(numbered) == len(regions.whole)
-        else [at for at in regions.whole if not has_number[regions.numbers[at]]]
-    )
-    return numbered, unnumbered, regions.spans()
+    if not filters.is_empty:
+        return 0, 0, len(counts)
+    regions, numbers = counts.regions, evidence.numbers
+    unnumbered = sum(regions.tids[at] not in numbers for at in regions.whole) if numbers else 0
+    whole = len(regions.whole)
+    return whole - unnumbered, unnumbered, len(counts) - whole
 
 
-def _all(some: Sequence[int], counts: RegionCounts) -> str:
-    return f"{'all ' if len(some) == len(counts) > 1 else ''}{plural(len(some), 'region')}"
+def _all(some: int, counts: RegionCounts) -> str:
+    return f"{'all ' if some == len(counts) > 1 else ''}{plural(some, 'region')}"

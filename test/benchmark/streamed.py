@@ -1,4 +1,4 @@
-"""Measures counting in place and by subjobs on a local platform: `python -m benchmark.in_place`."""
+"""Measures streaming and subjobs on a local platform: `python -m benchmark.streamed`."""
 
 import os
 import statistics
@@ -157,7 +157,7 @@ def main() -> None:
             cram_of(bam)
     bams += [bam_of_shape("contigs", CONTIG_READS, SEED, BENCH), *crams]
     print(
-        f"# In place: {ROUNDS} rounds, {RATE / 1e6:,.0f} MB/s for each connection, "
+        f"# Streamed: {ROUNDS} rounds, {RATE / 1e6:,.0f} MB/s for each connection, "
         f"{1e3 * LATENCY:,.0f} ms to begin one, jobs one after the other"
     )
     with LocalPlatform(jobs_at_once=1) as platform, tempfile.TemporaryDirectory() as folder:

@@ -13,15 +13,15 @@ from typing import ClassVar
 import pytest
 
 from builders import cram_of, index_of, make_bam
-from layouts import layout_of, names
+from layouts import layout_of, names, task_of
 from messages import is_a_known_message
 from readcount.errors import CallError, InputError, NetworkError
 from readcount.planning.costs import STREAMED
 from readcount.planning.divide import MAX_SHARE, divide
 from readcount.planning.plan import plan_tasks
-from readcount.planning.task import Pass, Task
+from readcount.planning.task import Task
 from readcount.platform_files import URL_SECONDS
-from readcount.request.region_list import RegionList
+from readcount.regions.region_list import RegionList
 from readcount.request.request import check_streaming
 from readcount.source.alignments import open_alignments
 from readcount.source.files import streamed_files
@@ -31,7 +31,7 @@ from readcount.source.readers import (
     LocalFile,
     Stream,
     StreamedFile,
-    network_error,
+    request_error,
     with_retries,
 )
 from steps import ask, count_here, planned
@@ -48,10 +48,7 @@ def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def tasks(*costs: float) -> list[Task]:
     part = Part(Edge(0), Edge(1 << 16))
-    return [
-        Task((part,), [n], [0], [0], [9], [0], None, False, Pass.WHOLE, cost)
-        for n, cost in enumerate(costs)
-    ]
+    return [task_of(part, region_ids=[n], cost=cost) for n, cost in enumerate(costs)]
 
 
 @pytest.mark.parametrize(
@@ -75,7 +72,7 @@ def test_subjobs_cost_about_the_same(
 def test_every_task_of_a_genome_is_in_one_subjob(subjobs: int) -> None:
     layout = layout_of(*[1_000_000_000 + tid for tid in range(24)])
     regions = RegionList.of_whole(names(24))
-    plan = plan_tasks(regions, names(24), layout, 16 * subjobs, STREAMED)
+    plan = plan_tasks(regions, layout, 16 * subjobs, STREAMED)
     shares = divide(plan.tasks, subjobs)
     assert len(shares) == subjobs
     assert sorted(number for share in shares for number in share) == list(range(len(plan.tasks)))
@@ -92,7 +89,7 @@ def test_the_url_is_not_shown() -> None:
 
 
 def test_what_fails_for_a_while_is_tried_again() -> None:
-    errors: list[Exception] = [network_error("x", "gone"), CallError("cut")]
+    errors: list[Exception] = [request_error("x", EOFError()), CallError("cut")]
 
     def work() -> int:
         if errors:
@@ -130,7 +127,7 @@ def test_what_is_wrong_for_good_is_not_tried_again() -> None:
     ("stream_bam", "subjobs", "has_index"),
     [(True, 0, False), (False, 2, False), (False, -1, True), (False, 501, True)],
 )
-def test_what_cannot_be_done_in_place_is_refused(
+def test_what_cannot_be_streamed_is_refused(
     stream_bam: bool, subjobs: int, has_index: bool
 ) -> None:
     with pytest.raises(InputError) as refused:
@@ -206,7 +203,7 @@ def test_a_stream_gives_consecutive_bytes(
         stream.skip(4)
         assert stream.peek(100_000) == content[1004:101_004]
         assert sent(stream, 3_000_000) == content[1004:3_001_004]
-        assert (stream.at, stream.peek(5)) == (3_001_004, content[3_001_004:3_001_009])
+        assert (stream.offset, stream.peek(5)) == (3_001_004, content[3_001_004:3_001_009])
         assert sent(stream, 3) == content[3_001_004:3_001_007]
     with file.stream(len(content) - 10, len(content)) as stream:
         assert stream.peek(99) == content[-10:]

@@ -5,16 +5,24 @@ import gzip
 import io
 import re
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
+import numpy as np
+
+from readcount.columns import Ints
 from readcount.errors import InputError
-from readcount.request.region import NO_ALIASES, Region, RegionError, span_on
-from readcount.request.region_list import RegionList
+from readcount.regions.region import Region, RegionError, span_on
+from readcount.regions.region_list import RegionList
+from readcount.source.header import NO_ALIASES
 from readcount.text import shorten
 
 # Also of interval lists.
 POSITION = re.compile(r"[0-9]{1,15}")
+# Lines that are not data (GA4GH specification of BED v1, sections 1.2 to 1.4).
+_NOT_DATA = re.compile(r"\s*$|#|(track|browser)(\s|$)")
+_DIGITS = b"0123456789"
 # Of the lines that are read together.
 BLOCK_CHARACTERS = 1 << 16
 # The columns of a GFF or GTF line (source, type, start, end), with the first one left out.
@@ -42,16 +50,13 @@ def read_bed(
     Raises:
         InputError: it is not a BED file, or has an interval that is on none of the sequences.
     """
-    # Here, as to load numpy takes 0.1 s, and only intervals need it.
-    from readcount.request.bed_columns import NOT_DATA, add_plain_lines
-
     field = f"regions_bed: {shorten(path.name, 80)}"
-    regions = RegionList()
+    regions = RegionList(lengths)
     for first, text in read_blocks(path, field):
-        if add_plain_lines(regions, text, lengths, aliases):
+        if _add_plain_lines(regions, text, lengths, aliases):
             continue
         for number, line in enumerate(text.split("\n"), start=first):
-            if NOT_DATA.match(line):
+            if _NOT_DATA.match(line):
                 continue
             try:
                 regions.append(_interval(line, lengths, aliases, first=not regions))
@@ -98,6 +103,84 @@ def _not_positions(line: str, start: str, end: str, first: bool) -> RegionError:
     if first and _HEADING.fullmatch(start) and _HEADING.fullmatch(end):
         return RegionError(f"looks like a heading ({found}). Remove it, or let it begin with '#'.")
     return RegionError(f"start and end (columns 2 and 3) must be whole numbers, {found}.")
+
+
+class _Columns(NamedTuple):
+    """What lines of a BED file have in their columns.
+
+    Attributes:
+        contigs: the names in the first column, each once.
+        contig_ids: which of these each line has.
+        starts: the second column.
+        ends: the third; as long as the others only if each field of both is one number.
+        names: the fourth; empty if there is none.
+    """
+
+    contigs: list[str]
+    contig_ids: Ints
+    starts: Ints
+    ends: Ints
+    names: Sequence[str] = ()
+
+
+def _add_plain_lines(
+    regions: RegionList, text: str, lengths: Mapping[str, int], aliases: Mapping[str, str]
+) -> bool:
+    """Adds the intervals of lines that are all valid and have the same number of columns.
+
+    Args:
+        regions: what to add them to.
+        text: lines with tabs between columns, without the end of the last one.
+        lengths: of the reference sequences in bases, by name.
+        aliases: names of reference sequences by their alternative names.
+
+    Returns:
+        Whether they were added; if not, each line has to be looked at.
+    """
+    columns = _columns(text)
+    if columns is None or not len(columns.starts) == len(columns.ends) == len(columns.contig_ids):
+        return False
+    sequences = []
+    for name in columns.contigs:
+        if _NOT_DATA.match(name):
+            return False
+        try:
+            sequences.append(span_on(name, 0, 1, lengths, aliases=aliases))
+        except RegionError:
+            return False
+    starts, ends = columns.starts, columns.ends
+    most = np.array([lengths[sequence.contig] for sequence in sequences])[columns.contig_ids]
+    if not (np.all(starts < ends) and np.all(ends <= most)):
+        return False
+    tids = np.array([regions.tid_of(one.contig) for one in sequences])[columns.contig_ids]
+    given = [sequence.alias for sequence in sequences]
+    if any(given):
+        given = [given[contig_id] for contig_id in columns.contig_ids.tolist()]
+    regions.extend_spans(tids, starts, ends, columns.names, given)
+    return True
+
+
+def _columns(text: str) -> _Columns | None:
+    """Returns the columns of lines that have the same number of them, three or more; else None."""
+    data = np.frombuffer(text.encode(), np.uint8)
+    (tabs,), (line_feeds,) = np.nonzero(data == ord("\t")), np.nonzero(data == ord("\n"))
+    tabs_before = np.searchsorted(tabs, np.append(line_feeds, len(data)))
+    number = int(tabs_before[0]) + 1
+    if number < 3 or (np.diff(tabs_before) != number - 1).any():
+        return None
+    fields = text.replace("\n", "\t").split("\t")
+    contigs, starts, ends = (fields[column::number] for column in range(3))
+    # A line feed is in no field.
+    digits = "\n".join(starts + ends).encode()
+    if digits.translate(None, _DIGITS + b"\n"):
+        return None
+    id_of = {contig: contig_id for contig_id, contig in enumerate(dict.fromkeys(contigs))}
+    contig_ids = np.fromiter(map(id_of.__getitem__, contigs), np.int64, len(contigs))
+    names = list(map(str.strip, fields[3::number])) if number > 3 else ()
+    numbers = np.fromstring(digits, np.int64, sep=" ")
+    return _Columns(
+        list(id_of), contig_ids, numbers[: len(contigs)], numbers[len(contigs) :], names
+    )
 
 
 def read_lines(path: Path, field: str) -> Iterator[tuple[int, str]]:

@@ -6,9 +6,10 @@ from pathlib import Path
 
 from readcount.errors import InputError
 from readcount.formats.content import header_fields
-from readcount.request.bed import POSITION, read_lines
-from readcount.request.region import NO_ALIASES, Region, RegionError, known_name, span_on
-from readcount.request.region_list import RegionList
+from readcount.regions.bed import POSITION, read_lines
+from readcount.regions.region import Region, RegionError, known_name, span_on
+from readcount.regions.region_list import RegionList
+from readcount.source.header import NO_ALIASES
 from readcount.text import shorten
 
 SUFFIXES = (".interval_list", ".interval_list.gz")
@@ -43,7 +44,7 @@ def read_interval_list(
         InputError: it is not an interval list, or is for other reference sequences.
     """
     field = f"regions_bed: {shorten(path.name, 80)}"
-    regions = RegionList()
+    regions = RegionList(lengths)
     for number, line in read_lines(path, field):
         try:
             if line.startswith("@"):

@@ -2,18 +2,15 @@
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 
+from readcount.formats.bam_record import UNPLACED_NAME
+from readcount.source.header import NO_ALIASES
 from readcount.text import shorten
 
-# The highest position in a BAM, where positions are 32-bit (SAM specification, section 4.2).
-LAST_POSITION = 2**31 - 1
 # Where a position stands below the number of its reference sequence, in one number.
 POSITION_BITS = 32
 # How many names of the header a message shows.
 NAMES_IN_MESSAGE = 3
-# Of a header without alternative names.
-NO_ALIASES: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +60,8 @@ class Region:
         return f":{(self.start or 0) + 1}-{'' if self.end is None else self.end}"
 
 
-# The unplaced records (no position), by their name in samtools. They follow all others.
-UNPLACED = Region("*", placed=False)
+# The unplaced records (no position), which follow all others.
+UNPLACED = Region(UNPLACED_NAME, placed=False)
 
 
 class RegionError(ValueError):

@@ -2,21 +2,28 @@
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
-from itertools import accumulate, chain, compress
-from operator import gt, itemgetter
-from typing import TYPE_CHECKING, NamedTuple
+from itertools import accumulate, compress
+from operator import gt
+from typing import NamedTuple
 
+import numpy as np
+
+from readcount.columns import Ints
 from readcount.formats.bam_index import Bins, first_bin
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    Ints = NDArray[np.int64]
 
 
 class RecordOffsets(NamedTuple):
     """Where in the file the records of a reference sequence may be; virtual file offsets.
+
+    A record is in the smallest bin that holds all of it, and in the file records are in the order
+    of their beginnings. So those that overlap a span are between the low of the bin in which it
+    begins, and the high of the first bin that begins after it:
+
+        positions  |bin 4681   |bin 4682   |bin 4683   |     smallest bins
+                   |bin 585                                  one that begins with the first of them
+        span             [-------------)
+        low         ^                                        first record that overlaps bin 4681
+        high                               ^                 first record that begins in bin 4683
 
     Attributes:
         shift: positions in the smallest bins, as a power of 2.
@@ -40,16 +47,8 @@ class RecordOffsets(NamedTuple):
     end: int
     not_in_linear: Sequence[int] = ()
 
-    def of_spans(self, starts: "Ints", ends: "Ints") -> tuple["Ints", "Ints"]:
-        """Returns offsets between which all records are that overlap each of some spans.
-
-        Args:
-            starts: first position of each, 0-based.
-            ends: position after the last one of each.
-        """
-        # Imported here: numpy takes 0.1 s to load, and only spans need it.
-        import numpy as np
-
+    def of_spans(self, starts: Ints, ends: Ints) -> tuple[Ints, Ints]:
+        """Returns offsets between which all records are that overlap each of some spans."""
         bins = np.array(self.starts, np.int64)
         # The first one stands for what is before all bins.
         lows = np.array([self.begin, *self.lows])
@@ -61,13 +60,9 @@ class RecordOffsets(NamedTuple):
 
     def inner(self, start: int, end: int) -> tuple[int, int]:
         """Returns offsets between which all records begin in a span; see of_spans."""
-        first = bisect_left(self.starts, -(-start >> self.shift))
-        begin = self.highs[first] if start > 0 and first < len(self.starts) else self.begin
-        if start > 0 and first == len(self.starts):
-            begin = self.end
-        after = bisect_left(self.starts, end >> self.shift)
-        stop = self.highs[after] if after < len(self.starts) else self.end
-        return begin, max(begin, stop)
+        highs = [*self.highs, self.end]
+        begin = highs[bisect_left(self.starts, -(-start >> self.shift))] if start else self.begin
+        return begin, max(begin, highs[bisect_left(self.starts, end >> self.shift)])
 
 
 def record_offsets(bins: Bins) -> RecordOffsets | None:
@@ -81,14 +76,14 @@ def record_offsets(bins: Bins) -> RecordOffsets | None:
     Raises:
         ValueError: the entry contradicts itself; the message says how.
     """
-    chunks = list(chain.from_iterable(map(itemgetter(2), bins.bins)))
-    if not chunks:
+    begins_of_chunks, ends_of_chunks = bins.chunk_begins(), bins.chunk_ends()
+    if not begins_of_chunks:
         if bins.bounds and bins.bounds[0] < bins.bounds[1]:
             raise ValueError("it has no offsets of its records")
         return None
-    firsts, lasts = sorted(chunks[::2]), sorted(chunks[1::2])
+    firsts, lasts = sorted(begins_of_chunks), sorted(ends_of_chunks)
     begin, end = bins.bounds or (firsts[0], lasts[-1])
-    if firsts[0] != begin or lasts[-1] != end or any(map(gt, chunks[::2], chunks[1::2])):
+    if firsts[0] != begin or lasts[-1] != end or any(map(gt, begins_of_chunks, ends_of_chunks)):
         raise ValueError("its offsets are not those of its first and last record")
     # If a chunk begins after the end of all that begin before it, so does it in these two lists.
     if any(map(gt, firsts[1:], lasts)):

@@ -15,7 +15,7 @@ from dx_client import Applet, Dx, Run
 from local_platform import LocalPlatform
 from local_platform.faults import Fault, Injection, answer, corrupt, cut, lose_request
 from local_platform.job import Job
-from local_platform.specs import MOST_CHARACTERS
+from local_platform.specs import MAX_CHARACTERS
 from messages import is_a_known_message
 from oracle import expected_count_file
 
@@ -59,28 +59,30 @@ def test_the_outputs_are_those_of_a_file_on_disk(
     path = write(tmp_path)
     on_disk = applet.run(path, index_of(path))
     for how in ("stream_bam=true", "subjobs=3"):
-        in_place = applet.run(path, index_of(path), how)
-        assert in_place.state == "done", in_place.log
-        assert in_place.produced == on_disk.produced
-        assert (in_place.count_file, in_place.table) == (on_disk.count_file, on_disk.table)
-        assert in_place.job["output"]["total_records"] == on_disk.job["output"]["total_records"]
+        streamed = applet.run(path, index_of(path), how)
+        assert streamed.state == "done", streamed.log
+        assert streamed.produced == on_disk.produced
+        assert (streamed.count_file, streamed.table) == (on_disk.count_file, on_disk.table)
+        assert streamed.job["output"]["total_records"] == on_disk.job["output"]["total_records"]
         if path.stat().st_size > 60_000_000:
-            calls = re.search(r" (\d+) samtools calls ", in_place.log)
+            calls = re.search(r" (\d+) samtools calls ", streamed.log)
             assert calls is not None and int(calls[1]) > 2, "no sequence was cut into parts"
 
 
-def test_selected_records_of_regions_are_counted_in_place(applet: Applet, tmp_path: Path) -> None:
+def test_selected_records_of_regions_of_a_streamed_file_are_counted(
+    applet: Applet, tmp_path: Path
+) -> None:
     bam = make_big_bam(tmp_path / "x.bam", contigs=3, reads=50_000)
     asked = ("regions=chr1:1-500000", "regions=chr2", "min_mapping_quality=60")
     on_disk = applet.run(bam, index_of(bam), *asked, "include_unplaced=true")
     for how in ("stream_bam=true", "subjobs=2"):
-        in_place = applet.run(bam, index_of(bam), *asked, "include_unplaced=true", how)
-        assert in_place.state == "done", in_place.log
-        assert in_place.table == on_disk.table
+        streamed = applet.run(bam, index_of(bam), *asked, "include_unplaced=true", how)
+        assert streamed.state == "done", streamed.log
+        assert streamed.table == on_disk.table
 
 
 @pytest.mark.parametrize("how", ["stream_bam=true", "subjobs=2"])
-def test_without_an_index_nothing_is_read_in_place(applet: Applet, bam: Path, how: str) -> None:
+def test_without_an_index_no_file_is_streamed(applet: Applet, bam: Path, how: str) -> None:
     run = applet.run(bam, None, how)
     assert run.failure == (
         "AppError",
@@ -89,10 +91,10 @@ def test_without_an_index_nothing_is_read_in_place(applet: Applet, bam: Path, ho
     )
 
 
-def run_in_place_with(
+def run_streamed_with(
     fault: Fault, applet: Applet, platform: LocalPlatform, bam: Path, times: int
 ) -> tuple[Run, Injection]:
-    """Counts in place while so many reads of the file go wrong; gives what is left of the fault."""
+    """Streams a file of which so many reads go wrong; gives what is left of the fault."""
     injected: list[Injection] = []
     run = applet.run(
         bam,
@@ -115,7 +117,7 @@ def test_a_fault_of_the_network_that_passes_changes_nothing(
     applet: Applet, platform: LocalPlatform, tmp_path: Path, fault: Fault
 ) -> None:
     bam = make_big_bam(tmp_path / "x.bam", contigs=2, reads=50_000)
-    run, injected = run_in_place_with(fault, applet, platform, bam, times=2)
+    run, injected = run_streamed_with(fault, applet, platform, bam, times=2)
     assert injected.times == 0, "the fault never happened"
     assert run.state == "done", run.log
     assert run.count_file == expected_count_file(bam)
@@ -131,7 +133,7 @@ def test_a_fault_of_the_network_that_passes_changes_nothing(
 def test_a_fault_of_the_network_that_lasts_fails_the_job_and_does_not_tell_the_url(
     applet: Applet, platform: LocalPlatform, bam: Path, fault: Fault, kind: str
 ) -> None:
-    run, _ = run_in_place_with(fault, applet, platform, bam, times=1000)
+    run, _ = run_streamed_with(fault, applet, platform, bam, times=1000)
     assert run.failure[0] == kind
     assert is_a_known_message(run.failure[1].removeprefix(f"{kind}: "), kind)
     assert SECRET not in run.log + str(run.job)
@@ -150,7 +152,7 @@ def test_a_count_that_the_network_fails_does_not_tell_the_url(
             return lose_request(app, environ, start_response)
         return app(environ, start_response)
 
-    run, _ = run_in_place_with(lose_large_requests, applet, platform, bam, times=1000)
+    run, _ = run_streamed_with(lose_large_requests, applet, platform, bam, times=1000)
     assert run.failure[0] == "AppInternalError", run.failure
     assert is_a_known_message(run.failure[1].removeprefix("AppInternalError: "), "AppInternalError")
     assert "samtools call" in run.log, "nothing was counted"
@@ -176,7 +178,7 @@ def test_wrong_bytes_give_no_wrong_count(
     applet: Applet, platform: LocalPlatform, tmp_path: Path
 ) -> None:
     bam = make_big_bam(tmp_path / "x.bam", contigs=2, reads=50_000)
-    run, _ = run_in_place_with(corrupt, applet, platform, bam, times=1000)
+    run, _ = run_streamed_with(corrupt, applet, platform, bam, times=1000)
     assert run.state == "failed"
     assert run.produced == []
 
@@ -211,7 +213,7 @@ def test_counts_that_are_too_long_for_json_are_handed_over(
     run = applet.run(bam, index_of(bam), "windows=1000", "report=false", "subjobs=2")
     assert run.state == "done", run.failure
     assert (run.count_file, run.table) == (on_disk.count_file, on_disk.table)
-    assert len(json.dumps(run.table)) > 10 * MOST_CHARACTERS
+    assert len(json.dumps(run.table)) > 10 * MAX_CHARACTERS
     (merge,) = (job for job in subjobs_of(platform, run.job["id"]) if job.function == "merge")
     # dxpy writes the whole input to the log.
     assert len(json.dumps(merge.input)) < 1_000

@@ -1,13 +1,15 @@
 """Windows: regions cut into consecutive parts of so many bases."""
 
-from array import array
 from collections.abc import Mapping
+from itertools import repeat
+
+import numpy as np
 
 from readcount.errors import InputError
-from readcount.request.region_list import RegionList
+from readcount.regions.region_list import RegionList
 
 # A million take the parent process 360 MB, so that so many need a larger worker than the default.
-MOST_WINDOWS = 20_000_000
+MAX_WINDOWS = 20_000_000
 
 
 def cut_into_windows(regions: RegionList, size: int, lengths: Mapping[str, int]) -> RegionList:
@@ -21,22 +23,20 @@ def cut_into_windows(regions: RegionList, size: int, lengths: Mapping[str, int])
         lengths: of the reference sequences in bases, by name.
 
     Raises:
-        InputError: there would be more than MOST_WINDOWS.
+        InputError: there would be more than MAX_WINDOWS.
     """
     bounds = [(region.start or 0, region.end or lengths[region.contig]) for region in regions]
     number = sum(-(-(end - start) // size) for start, end in bounds)
-    if number > MOST_WINDOWS:
+    if number > MAX_WINDOWS:
         raise InputError(
-            f"windows: {size:,} bases make {number:,} windows, and at most {MOST_WINDOWS:,} can be "
+            f"windows: {size:,} bases make {number:,} windows, and at most {MAX_WINDOWS:,} can be "
             "counted. Give a larger size, or fewer regions."
         )
-    windows = RegionList()
-    numbers_of = {}
-    for used in sorted(set(regions.numbers)):
-        numbers_of[used] = windows.number_of(regions.contigs[used], regions.aliases[used])
-    for on, (start, end) in zip(map(numbers_of.__getitem__, regions.numbers), bounds, strict=True):
-        starts = array("q", range(start, end, size))
-        numbers = array("q", [on]) * len(starts)
-        ends = starts[1:] + array("q", [end])
-        windows.extend_spans(numbers.tobytes(), starts.tobytes(), ends.tobytes())
+    windows = RegionList(lengths)
+    aliases = regions.aliases or repeat("", len(regions))
+    for tid, alias, (start, end) in zip(regions.tids, aliases, bounds, strict=True):
+        starts = np.arange(start, end, size)
+        ends = np.minimum(starts + size, end)
+        named = [alias] * len(starts) if alias else ()
+        windows.extend_spans(np.full(len(starts), tid), starts, ends, aliases=named)
     return windows

@@ -1,0 +1,93 @@
+"""Which regions to count: every reference sequence, those that the user names, BED intervals."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from readcount.errors import InputError
+from readcount.formats.content import OTHER_KINDS, kind_of
+from readcount.regions.bed import read_bed
+from readcount.regions.interval_list import is_interval_list, read_interval_list
+from readcount.regions.primary_chromosomes import is_primary_chromosome
+from readcount.regions.region import UNPLACED, some_of
+from readcount.regions.region_list import RegionList
+from readcount.regions.samtools_syntax import parse_region
+from readcount.regions.windows import cut_into_windows
+from readcount.request.request import Request
+from readcount.source.header import NO_ALIASES
+from readcount.text import plural, shorten
+
+
+def list_regions(
+    request: Request,
+    bed: Path | None,
+    lengths: Mapping[str, int],
+    aliases: Mapping[str, str] = NO_ALIASES,
+) -> RegionList:
+    """Returns the regions to count, in the order of the output.
+
+    Named regions come first, then the intervals of the BED file, each in the order given; without
+    either, every reference sequence in the header's order.
+
+    Args:
+        request: what the user asks for.
+        bed: the BED file or interval list, if there is one.
+        lengths: of the reference sequences in bases, by name, in the header's order.
+        aliases: names of reference sequences by their alternative names.
+
+    Raises:
+        InputError: a region is not one of this header, or none is left.
+    """
+    if request.regions or bed:
+        named = (parse_region(text, lengths, aliases) for text in request.regions)
+        regions = RegionList(lengths, named)
+        if bed:
+            read = read_interval_list if is_interval_list(bed) else read_bed
+            regions.extend(read(_text_file(bed), lengths, aliases))
+    else:
+        regions = RegionList.of_whole(lengths)
+    if request.primary_chromosomes_only:
+        primary = {contig for contig in lengths if is_primary_chromosome(contig)}
+        primary |= {contig for alias, contig in aliases.items() if is_primary_chromosome(alias)}
+        regions = regions.regions_on(primary)
+        if not regions:
+            raise InputError(
+                "primary_chromosomes_only: no region is on chromosome 1-22, X, Y or M. The file "
+                f"has {some_of(lengths)}; leave this input out."
+            )
+    if request.windows:
+        regions = cut_into_windows(regions, request.windows, lengths)
+    if request.from_index and len(regions.whole) < len(regions):
+        part = shorten(repr(str(regions[regions.spans()[0]])), 60)
+        raise InputError(
+            f"counts_from: 'index' has no number for {part}, a part of a reference sequence. Set "
+            "counts_from to 'records'."
+        )
+    if request.include_unplaced:
+        regions.append(UNPLACED)
+    return regions
+
+
+def _text_file(path: Path) -> Path:
+    """Returns the path; raises InputError if the file is of a kind that has no intervals."""
+    kind = kind_of(path)
+    if kind in OTHER_KINDS:
+        raise InputError(
+            f"regions_bed: {shorten(path.name, 80)} is {kind}. Give a BED file or an interval list."
+        )
+    return path
+
+
+def describe_regions(request: Request, bed: Path | None) -> str:
+    """Returns which regions the user asks for, in words, for the report."""
+    parts = []
+    if request.regions:
+        named = len(request.regions)
+        parts.append(f"{named:,} named region{'s' if named > 1 else ''}")
+    if bed:
+        parts.append(f"the intervals of {bed.name}")
+    text = " and ".join(parts) or "every reference sequence"
+    if request.primary_chromosomes_only:
+        text += " on chromosomes 1-22, X, Y and M"
+    if request.windows:
+        text += f", in windows of {plural(request.windows, 'base')}"
+    return text + (", and unplaced records" if request.include_unplaced else "")

@@ -1,0 +1,83 @@
+"""Regions in samtools syntax: chr1, chr1:1000-2000, {name}:1000-2000."""
+
+import re
+import shlex
+from collections.abc import Mapping
+
+from readcount.errors import InputError
+from readcount.regions.region import Region, RegionError, require_known, span_on
+from readcount.source.header import NO_ALIASES
+from readcount.text import shorten
+
+# htslib takes the first brace at which the text ends or a colon follows for the end of the name.
+_BRACED = re.compile(r"\{(?P<name>.*?)\}(:(?P<span>.*))?")
+# Between regions that were given as one text; a comma also stands between digits.
+_BETWEEN_REGIONS = re.compile(r"[\s;]+|,(?![0-9]{3}(?![0-9]))\s*")
+# What follows a name, as in chr1:1,000-2,000, chr1:1000, chr1:1000- and chr1:-2000.
+_SPAN = re.compile(r"(?P<first>[0-9][0-9,]*)?(?P<to>-(?P<last>[0-9][0-9,]*)?)?")
+
+
+def parse_region(
+    text: str, lengths: Mapping[str, int], aliases: Mapping[str, str] = NO_ALIASES
+) -> Region:
+    """Returns the region that samtools understands; see "Regions" in the samtools-view manual.
+
+    A name alone is a whole sequence. A text that is a name, and could also be another name with a
+    span, is neither to samtools, which then wants braces.
+
+    Args:
+        text: 1-based and inclusive: chr1, chr1:1000-2000, chr1:1,000, {HLA-A*01:01}:1-100.
+        lengths: of the reference sequences in bases, by name.
+        aliases: names of reference sequences by their alternative names.
+
+    Raises:
+        InputError: it is not a region of these sequences.
+
+    >>> parse_region("chr1:1,000-2,000", {"chr1": 5000})
+    Region(contig='chr1', start=999, end=2000, name='', placed=True, alias='')
+    """
+    try:
+        return _region(text.strip(), lengths, aliases)
+    except RegionError as error:
+        raise InputError(f"regions: {shorten(repr(text), 80)} {error}") from None
+
+
+def _region(text: str, lengths: Mapping[str, int], aliases: Mapping[str, str]) -> Region:
+
+    def known(name: str) -> bool:
+        return name in lengths or name in aliases
+
+    parts = [part for part in _BETWEEN_REGIONS.split(text) if part]
+    if len(parts) > 1 and all(known(part) or known(part.rpartition(":")[0]) for part in parts):
+        inputs = " ".join(f"-i regions={shlex.quote(shorten(part, 40))}" for part in parts[:3])
+        raise RegionError(f"is more than one region. Give each as an input of its own: {inputs}")
+    braced = _BRACED.fullmatch(text)
+    before, colon, after = text.rpartition(":")
+    span: str | None
+    if braced:
+        contig, span = braced["name"], braced["span"]
+    elif known(text) or not colon:
+        contig, span = text, None
+        if known(before) and _SPAN.fullmatch(after):
+            raise RegionError(
+                "is the name of a reference sequence, and also a span of another one. Put the "
+                f"name in braces: {{{shorten(text, 60)}}} or "
+                f"{{{shorten(before, 60)}}}:{shorten(after, 30)}."
+            )
+    else:
+        contig, span = before, after
+    if contig == "*":
+        raise RegionError("selects unplaced reads; set include_unplaced instead.")
+    name = require_known(contig, lengths, aliases)
+    if span is None:
+        return Region(name, alias="" if name == contig else contig)
+    found = _SPAN.fullmatch(span)
+    if not found or not (found["first"] or found["last"]):
+        raise RegionError(
+            "is not a region. Write it as chr1:1000-2000 or {name}:1000-2000 (1-based, inclusive)."
+        )
+    first = int((found["first"] or "1").replace(",", ""))
+    last = int(found["last"].replace(",", "")) if found["last"] else None
+    if first < 1:
+        raise RegionError("starts at 0, but positions in a region are 1-based.")
+    return span_on(contig, first - 1, last, lengths, aliases=aliases)

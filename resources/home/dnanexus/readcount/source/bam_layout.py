@@ -1,0 +1,137 @@
+"""Where the index has the records of a BAM."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from readcount.columns import rows_by
+from readcount.formats.bam_index import BamIndex, Bins
+from readcount.formats.bam_record import is_unmapped_at
+from readcount.formats.bgzf import BlockError
+from readcount.source.bam_offsets import RecordOffsets, record_offsets
+from readcount.source.files import IndexedFile
+from readcount.source.header import Header
+from readcount.source.parts import (
+    NO_SEQUENCE,
+    Span,
+    SpanColumns,
+    SpanPlaces,
+    Stretch,
+)
+
+# How many of the records to look at that the linear index of a sequence leaves out.
+UNMAPPED_PLACES = 3
+
+
+def in_order(index: BamIndex) -> bool:
+    """Whether records are in the order of the header, which `samtools index` does not require."""
+    begins = [entry.begin for entry in index.entries if entry.begin is not None]
+    return begins == sorted(begins)
+
+
+def stretches_of(file: IndexedFile, header: Header, index: BamIndex) -> list[Stretch]:
+    """Returns the stretches of a BAM by its index, in the order of the file.
+
+    The records of a sorted file have no gaps between them: a stretch begins where the one before
+    ends, even if the index, as old ones, has the first records later.
+
+    Raises:
+        InputError: the index contradicts itself, or is that of another file.
+    """
+    stretches = []
+    at = header.end or 0
+    for tid, entry in enumerate(index.entries):
+        begin, end = entry.begin, entry.end
+        if begin is None or end is None:
+            begin, end = _bounds_of_chunks(index.bins(tid)) if entry.records is None else (0, 0)
+        if begin == end:
+            continue
+        if not at <= begin < end:
+            what = "its offsets are not in the order of the file"
+            raise file.contradiction(header.names[tid], what)
+        stretches.append(Stretch(at, end, tid, (tid,)))
+        at = end
+    if at > file.mappings.size << 16:
+        raise file.mismatch("it has records after the end of the file")
+    stretches.append(Stretch(at, file.mappings.size << 16, NO_SEQUENCE, (NO_SEQUENCE,)))
+    return stretches
+
+
+def _bounds_of_chunks(bins: Bins) -> tuple[int, int]:
+    return min(bins.chunk_begins(), default=0), max(bins.chunk_ends(), default=0)
+
+
+@dataclass(frozen=True)
+class BamLayout:
+    """Where the index has the records of a BAM; see Layout.
+
+    Attributes:
+        file: the BAM with its index.
+        header: of the BAM.
+        index: the index.
+        stretches: of the sequences that have records, in the order of the file.
+    """
+
+    file: IndexedFile
+    header: Header
+    index: BamIndex
+    stretches: Sequence[Stretch]
+
+    has_numbers = True
+
+    def cuts(self, stretch: Stretch) -> Sequence[int]:
+        """Returns offsets at which a record of a stretch begins by the index; see Layout."""
+        if stretch.tid == NO_SEQUENCE:
+            return ()
+        bins = self.index.bins(stretch.tid)
+        known = bins.linear if len(bins.linear) > 1 else bins.chunk_begins()
+        return sorted({offset for offset in known if stretch.begin < offset < stretch.end})
+
+    def places(self, spans: SpanColumns) -> SpanPlaces:
+        """Returns where the records are that may overlap some spans; see Layout."""
+        found = [np.zeros((3, 0), np.int64)]
+        for tid, its in rows_by(spans.tids).items():
+            if offsets := self.offsets(tid):
+                lows, highs = offsets.of_spans(spans.starts[its], spans.ends[its])
+                # Old indexes leave out what is first.
+                lows[lows == offsets.begin] = self._begins[tid]
+                found.append(np.array([its, lows, highs]))
+        return SpanPlaces(*np.concatenate(found, axis=1))
+
+    def inner(self, span: Span) -> tuple[int, int]:
+        """Returns offsets between which all records begin in a span; see Layout."""
+        offsets = self.offsets(span.tid)
+        return offsets.inner(span.start, span.end) if offsets else (0, 0)
+
+    @cached_property
+    def _begins(self) -> Mapping[int, int]:
+        return {stretch.tid: stretch.begin for stretch in self.stretches}
+
+    @cached_property
+    def _known_offsets(self) -> dict[int, RecordOffsets | None]:
+        return {}
+
+    def offsets(self, tid: int) -> RecordOffsets | None:
+        """Returns where the records of a sequence are by the index; None if it has none.
+
+        Raises InputError if the index contradicts itself. Found out once, when it is asked for.
+        """
+        if tid not in self._known_offsets:
+            try:
+                found = record_offsets(self.index.bins(tid))
+                late = found.not_in_linear[:UNMAPPED_PLACES] if found else ()
+                if not all(map(self._is_unmapped, late)):
+                    raise ValueError("its linear index skips some of its records")
+                self._known_offsets[tid] = found
+            except ValueError as error:
+                raise self.file.contradiction(self.header.names[tid], str(error)) from error
+        return self._known_offsets[tid]
+
+    def _is_unmapped(self, offset: int) -> bool:
+        try:
+            return is_unmapped_at(self.file.mappings.read, offset, self.file.mappings.size)
+        except BlockError as error:
+            what = "no record can be read where the index has one"
+            raise self.file.corrupt_or_mismatch(what, f"at byte {error}") from error

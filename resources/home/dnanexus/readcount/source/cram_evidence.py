@@ -1,0 +1,124 @@
+"""What a CRAM and its CRAI index prove about counts."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from readcount.formats.cram import (
+    Container,
+    ContainerError,
+    Slice,
+    read_containers,
+)
+from readcount.source.cram_layout import CramLayout, Unit, beside, units_of
+from readcount.source.cram_parts import CramParts
+from readcount.source.evidence import OTHERS_NOT_COUNTED, Evidence, Located
+from readcount.source.parts import (
+    NO_SEQUENCE,
+    SEVERAL,
+    Edge,
+)
+from readcount.text import plural
+
+
+@dataclass(frozen=True)
+class CramEvidence(Evidence):
+    """What a CRAM and its index prove; see Evidence.
+
+    Each task compares the containers that it reads with the index, and counts with their headers.
+
+    Attributes:
+        parts: of the CRAM.
+        lines: of the index, by the offset of their container.
+        begin: offset of the first container after the header, in bytes.
+        end: offset of the container that ends the file.
+    """
+
+    parts: CramParts
+    lines: Mapping[int, Sequence[Slice]]
+    begin: int
+    end: int
+
+    source = "containers"
+
+    def locate(self, whole: Collection[int], spans: Collection[int]) -> Located:
+        """Returns where the records are; see Evidence.
+
+        The headers of the containers of a streamed file are all over the file. Those that no task
+        reads are read here: of sequences that are asked for in parts, and those that show that the
+        index leaves out none of what is asked for.
+        """
+        units = self._units
+        if self.file.mappings.streamed:
+            wanted = sorted(
+                beside(units, {*whole, *spans})
+                | {at for at, unit in enumerate(units) if not set(spans).isdisjoint(unit.tids)}
+            )
+            units = list(units)
+            for at, unit in zip(
+                wanted,
+                self.file.mappings.map(self._read, [units[at] for at in wanted]),
+                strict=True,
+            ):
+                units[at] = unit
+        return Located(CramLayout(units, {*whole, *spans}))
+
+    @cached_property
+    def _units(self) -> Sequence[Unit]:
+        """The containers; of a file that is not streamed with their headers."""
+        if self.file.mappings.streamed and self.lines:
+            return units_of(self.lines, self.begin, self.end)
+        if not self.lines:
+            self._read_between(self.begin, self.end)
+        return [self._read(unit) for unit in units_of(self.lines, self.begin, self.end)]
+
+    def _read(self, unit: Unit) -> Unit:
+        """Returns a unit with what the header of its container says; raises InputError."""
+        containers = self._read_between(unit.begin, unit.end)
+        container = next((one for one in containers if one.records), None)
+        if container is None:
+            raise self.file.mismatch(f"the file has no records at byte {unit.begin}")
+        if container.tid == SEVERAL:
+            return unit._replace(several=True, records=container.records)
+        start = min(unit.start, container.start - 1)
+        stop = max(unit.stop, container.start + container.span)
+        return unit._replace(start=start, stop=stop, records=container.records)
+
+    def _read_between(self, begin: int, end: int) -> list[Container]:
+        """Returns the containers from one offset to another, compared with the index."""
+        try:
+            containers = read_containers(self.file.mappings.read, begin, end)
+        except ContainerError as error:
+            raise self.file.corrupt_or_mismatch(str(error)) from None
+        for container in containers:
+            self.parts.check(container, self.lines)
+        return containers
+
+    def check_index(self, edges: Sequence[Edge]) -> None:
+        """Does nothing: locate() has compared the index with the containers."""
+
+    def trust(self, whole: Collection[int]) -> Located:
+        """Returns the numbers of records by the headers of all containers; see Evidence.
+
+        None for those that several sequences share, and that have records without a position.
+        """
+        units = list(self.file.mappings.map(self._read, self._units))
+        layout = CramLayout(units, whole)
+        numbers = []
+        for stretch in layout.stretches:
+            its = layout.units(stretch)
+            known = stretch.tid != SEVERAL and (
+                stretch.tid == NO_SEQUENCE or all(unit.start >= 0 for unit in its)
+            )
+            numbers.append(sum(unit.records or 0 for unit in its) if known else None)
+        decoded = sum(number is None for number in numbers)
+        were = "was" if decoded == 1 else "were"
+        return Located(
+            layout,
+            numbers,
+            (
+                f"the index matches the headers of all {plural(len(units), 'container')}; "
+                f"{decoded:,} shared by several sequences {were} decoded",
+                OTHERS_NOT_COUNTED,
+            ),
+        )

@@ -1,0 +1,209 @@
+"""Where the records of a CRAM are, by its index and the headers of its containers."""
+
+from bisect import bisect_left
+from collections.abc import Collection, Mapping, Sequence, Set
+from itertools import groupby, pairwise
+from math import inf
+from typing import NamedTuple
+
+import numpy as np
+
+from readcount.columns import rows_by
+from readcount.formats.cram import (
+    Slice,
+)
+from readcount.source.parts import (
+    NO_SEQUENCE,
+    SEVERAL,
+    Span,
+    SpanColumns,
+    SpanPlaces,
+    Stretch,
+)
+
+
+class Unit(NamedTuple):
+    """A container with records, by the index and, if it has been read, by its header.
+
+    Attributes:
+        begin: offset of the container, or of empty ones before it, in bytes.
+        end: offset of the next one.
+        tids: numbers of the reference sequences that the index lists, in the order of the file.
+        several: whether it may hold records of several sequences.
+        start: first position, 0-based, if it holds records of one sequence.
+        stop: position after the last one.
+        records: how many it holds; None if its header has not been read.
+    """
+
+    begin: int
+    end: int
+    tids: tuple[int, ...]
+    several: bool
+    start: int
+    stop: int
+    records: int | None = None
+
+    @property
+    def tid(self) -> int:
+        """The number of its reference sequence, NO_SEQUENCE or SEVERAL."""
+        return SEVERAL if self.several else self.tids[0]
+
+
+def units_of(lines: Mapping[int, Sequence[Slice]], begin: int, end: int) -> list[Unit]:
+    """Returns the containers that an index lists, in the order of the file.
+
+    They begin after the header, and end with the container that ends the file.
+    """
+    bounds = [begin, *list(lines)[1:], end] if lines else []
+    units = []
+    for (first, last), its in zip(pairwise(bounds), lines.values(), strict=True):
+        tids = sorted({line.tid for line in its}, key=_in_file)
+        start = min(line.start for line in its) - 1
+        # A record that covers no base, which counts as covering one, may be after the span.
+        stop = max(line.start + line.span for line in its)
+        units.append(Unit(first, last, tuple(tids), len(tids) > 1, start, stop))
+    return units
+
+
+def _in_file(tid: int) -> float:
+    """Returns what to sort sequences by: unplaced records are last."""
+    return inf if tid == NO_SEQUENCE else tid
+
+
+class CramLayout:
+    """Where the records of a CRAM are; see Layout."""
+
+    has_numbers = False
+
+    def __init__(self, units: Sequence[Unit], asked: Collection[int]) -> None:
+        """Groups containers.
+
+        Args:
+            units: the containers, in the order of the file.
+            asked: numbers of the sequences that are asked for: a container that several sequences
+                share may hold records of these that the index does not list.
+        """
+        runs = _runs_of(units)
+        self._units = {run[0].begin: run for run in runs}
+        ordered = is_in_order(units)
+        before = [(), *(run[-1].tids if ordered else () for run in runs)]
+        after = [*(run[0].tids if ordered else () for run in runs[1:]), ()]
+        self.stretches = [
+            Stretch(
+                run[0].begin << 16,
+                run[-1].end << 16,
+                run[0].tid,
+                _tids_of(run[0], its_before, its_after, asked),
+            )
+            for run, its_before, its_after in zip(runs, before, after, strict=False)
+        ]
+
+    def cuts(self, stretch: Stretch) -> Sequence[int]:
+        """Returns where the containers of a stretch begin; see Layout."""
+        return [unit.begin << 16 for unit in self.units(stretch)[1:]]
+
+    def units(self, stretch: Stretch) -> Sequence[Unit]:
+        """Returns the containers of a stretch."""
+        return self._units[stretch.begin >> 16]
+
+    def places(self, spans: SpanColumns) -> SpanPlaces:
+        """Returns the containers that spans overlap; see Layout."""
+        rows_of = rows_by(spans.tids)
+        found = [np.zeros((3, 0), np.int64)]
+        for stretch in self.stretches:
+            if stretch.tid not in rows_of:
+                continue
+            its = rows_of[stretch.tid]
+            units = np.array([unit[:2] + unit[4:6] for unit in self.units(stretch)], np.int64)
+            begins, ends, starts, stops = units.T
+            if (np.diff(starts) >= 0).all():
+                first = np.searchsorted(np.maximum.accumulate(stops), spans.starts[its], "right")
+                last = np.searchsorted(starts, spans.ends[its], "left")
+            else:
+                overlaps = (spans.ends[its] > starts.min()) & (spans.starts[its] < stops.max())
+                first, last = np.zeros(len(its), np.int64), np.where(overlaps, len(starts), 0)
+            here = first < last
+            lows, highs = begins[first[here]] << 16, ends[last[here] - 1] << 16
+            found.append(np.array([its[here], lows, highs]))
+        shared = [
+            stretch
+            for stretch in self.stretches
+            if stretch.tid == SEVERAL and not rows_of.keys().isdisjoint(stretch.tids)
+        ]
+        rows, lows, highs = np.concatenate(found, axis=1)
+        return SpanPlaces(rows, lows, highs, shared)
+
+    def inner(self, span: Span) -> tuple[int, int]:
+        """Returns offsets of the containers whose records all begin in a span; see Layout."""
+        its = [stretch for stretch in self.stretches if span.tid in stretch.tids]
+        if len(its) != 1:
+            return 0, 0
+        inside = [
+            list(units)
+            for is_inside, units in groupby(
+                self.units(its[0]),
+                lambda unit: span.start <= unit.start and unit.stop <= span.end,
+            )
+            if is_inside
+        ]
+        if not inside:
+            return 0, 0
+        longest = max(inside, key=len)
+        return longest[0].begin << 16, longest[-1].end << 16
+
+
+def _tids_of(
+    unit: Unit, before: Sequence[int], after: Sequence[int], asked: Collection[int]
+) -> tuple[int, ...]:
+    """Returns the sequences of which there may be records in a container.
+
+    Those before and after it limit them, if containers are in order.
+    """
+    if not unit.several:
+        return unit.tids
+    least = _in_file(before[-1]) if before else 0
+    most = _in_file(after[0]) if after else inf
+    between = {tid for tid in asked if least <= _in_file(tid) <= most}
+    return tuple(sorted(between.union(unit.tids), key=_in_file))
+
+
+def _runs_of(units: Sequence[Unit]) -> list[list[Unit]]:
+    """Returns the containers of one sequence that follow each other, and each one of several."""
+    runs: list[list[Unit]] = []
+    for unit in units:
+        if runs and not unit.several and runs[-1][0].tid == unit.tid:
+            runs[-1].append(unit)
+        else:
+            runs.append([unit])
+    return runs
+
+
+def is_in_order(units: Sequence[Unit]) -> bool:
+    """Whether containers are in the order of the header, and of the positions on a sequence."""
+    return all(
+        _in_file(one.tids[-1]) <= _in_file(other.tids[0])
+        and (one.tids != other.tids or one.start <= other.start)
+        for one, other in pairwise(units)
+    )
+
+
+def beside(units: Sequence[Unit], asked: Set[int]) -> set[int]:
+    """Returns the indexes of containers that may hold what the index does not list for them.
+
+    They are not among those that are asked for: the one before and the one after these, and where
+    sequences would be that the index does not list at all. If containers are not in order, all.
+
+    Args:
+        units: the containers, in the order of the file.
+        asked: numbers of the sequences that are asked for.
+    """
+    others = {at for at, unit in enumerate(units) if asked.isdisjoint(unit.tids)}
+    if not is_in_order(units):
+        return others
+    found = {near for at in range(len(units)) if at not in others for near in (at - 1, at + 1)}
+    firsts = [_in_file(unit.tids[0]) for unit in units]
+    listed = {tid for unit in units for tid in unit.tids}
+    for tid in asked - listed:
+        after = bisect_left(firsts, _in_file(tid))
+        found |= {after - 1, after}
+    return found & others
