@@ -205,7 +205,8 @@ def _attempt(
     for way in WAYS:
         if way == IDXSTATS and choice not in (WHOLE, INDEX):
             continue
-        if way != OURS and streamed:
+        # A call for each of more than a hundred windows takes longer than all else.
+        if way != OURS and (streamed or choice is WINDOWS):
             continue
         what = classify(way, bam, expected, choice, streamed)
         tally[mutation, way, what] += 1
