@@ -1,10 +1,11 @@
-"""The README, for tests that compare it with what is so."""
+"""The README and the page of further examples, for tests that run or check what they say."""
 
 import re
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-README = (ROOT / "README.md").read_text()
+EXAMPLES = ROOT / "test/end_to_end/README.md"
+README = (ROOT / "README.md").read_text() + EXAMPLES.read_text()
 
 
 def section(title: str) -> str:
