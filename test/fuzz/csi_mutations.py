@@ -80,7 +80,7 @@ def csi_bins_renumbered(pair: Pair, rng: random.Random) -> Pair:
         changed = bytearray(data)
         for at in _fields(data).bins:
             (number,) = struct.unpack_from("<I", data, at)
-            struct.pack_into("<I", changed, at, number + by)
+            struct.pack_into("<I", changed, at, max(0, number + by))
         return bytes(changed)
 
     return _with_data(pair, change)

@@ -269,6 +269,28 @@ def test_a_mapped_record_that_the_linear_index_leaves_out_shows_that_it_is_wrong
     assert is_a_known_message(str(refused.value), "AppError")
 
 
+@pytest.mark.parametrize("field", [4, 8], ids=["size of bins", "levels"])
+@pytest.mark.parametrize("more", [1, -1])
+def test_a_csi_whose_bins_are_of_another_size_is_refused(
+    tmp_path: Path, field: int, more: int
+) -> None:
+    """One number in it decides where all records of long reads are looked for."""
+    reads = [Read("a", 50 * n, f"{40 + n * n % 40_000}M") for n in range(7_000)]
+    bam = write_bam(tmp_path, {"a": 400_000}, reads, csi=True)
+    bam.write_bytes(bgzf.in_small_blocks(bam.read_bytes(), 12_000, level=0))
+    pysam.index("-c", str(bam), f"{bam}.bai")
+    spans = [f"a:{at}-{at + 10}" for at in range(9_000, 340_000, 30_000)]
+    assert planned(opened(bam), ask(regions=spans))
+    index = Path(f"{bam}.bai")
+    data = bytearray(gzip.decompress(index.read_bytes()))
+    data[field] += more
+    index.write_bytes(gzip.compress(data))
+    for span in spans:
+        with pytest.raises(InputError, match="inconsistent for a") as refused:
+            planned(opened(bam), ask(regions=[span]))
+        assert is_a_known_message(str(refused.value), "AppError")
+
+
 def flip(block: bytes, at: int) -> bytes:
     return block[:at] + bytes([block[at] ^ 1]) + block[at + 1 :]
 

@@ -36,6 +36,8 @@ class RecordOffsets(NamedTuple):
         not_in_linear: of the first records of bins which, by the linear index, do not overlap the
             bin. samtools up to 1.13 left unmapped ones out of it (htslib issue 1142); any other
             record there shows that the index is wrong.
+        last_bin: the positions of the bin that begins last, 0-based and half-open; its first record
+            is the last of highs.
     """
 
     shift: int
@@ -46,6 +48,7 @@ class RecordOffsets(NamedTuple):
     last_chunk: int
     end: int
     not_in_linear: Sequence[int] = ()
+    last_bin: tuple[int, int] = (0, 0)
 
     def of_spans(self, starts: Ints, ends: Ints) -> tuple[Ints, Ints]:
         """Returns offsets between which all records are that overlap each of some spans."""
@@ -88,7 +91,7 @@ def record_offsets(bins: Bins) -> RecordOffsets | None:
     # If a chunk begins after the end of all that begin before it, so does it in these two lists.
     if any(map(gt, firsts[1:], lasts)):
         raise ValueError("it skips some of its records")
-    starts, lows, begins = _in_order(bins)
+    starts, ends, lows, begins = _in_order(bins)
     late = list(map(gt, lows, begins))
     not_in_linear = list(compress(begins, late))
     if not_in_linear:
@@ -103,11 +106,14 @@ def record_offsets(bins: Bins) -> RecordOffsets | None:
             raise ValueError("its linear index is not in order")
     highs = list(accumulate(reversed(begins), min))[::-1]
     lows = list(accumulate(lows, max))
-    return RecordOffsets(bins.shift, starts, lows, highs, begin, firsts[-1], end, not_in_linear)
+    last_bin = (starts[-1] << bins.shift, ends[-1] << bins.shift) if starts else (0, 0)
+    return RecordOffsets(
+        bins.shift, starts, lows, highs, begin, firsts[-1], end, not_in_linear, last_bin
+    )
 
 
-def _in_order(bins: Bins) -> tuple[list[int], list[int], list[int]]:
-    """Returns where bins begin, and the offsets of what overlaps each, and of what begins there.
+def _in_order(bins: Bins) -> tuple[list[int], list[int], list[int], list[int]]:
+    """Returns where bins begin and end, and offsets of what overlaps and of what begins in each.
 
     Raises:
         ValueError: there is no such bin, or their records are not in order.
@@ -139,4 +145,5 @@ def _in_order(bins: Bins) -> tuple[list[int], list[int], list[int]]:
             at += 1
         if first < reached:
             raise ValueError("its bins are not in order")
-    return [one[0] for one in placed], [one[4] for one in placed], [one[2] for one in placed]
+    starts, ends, firsts, _, lows = zip(*placed, strict=True) if placed else [()] * 5
+    return list(starts), list(ends), list(lows), list(firsts)
