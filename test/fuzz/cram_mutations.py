@@ -250,10 +250,19 @@ def crai_lines_of_a_sequence_renumbered(pair: Pair, rng: random.Random) -> Pair:
 
 
 def cram_container_header_rewritten(pair: Pair, rng: random.Random) -> Pair:
-    """Sequence, start, span or number of records are others, and the checksum is right."""
+    """Sequence, start or span are others, and the checksum is right."""
+    return _with_another_number(pair, rng.randrange(3), rng)
+
+
+def cram_number_of_records_rewritten(pair: Pair, rng: random.Random) -> Pair:
+    """It is another in the header of a container, and the checksum is right."""
+    return _with_another_number(pair, 3, rng)
+
+
+def _with_another_number(pair: Pair, which: int, rng: random.Random) -> Pair:
     parts = _split(pair)
     where = rng.randrange(1, len(parts) - 1)
-    parts[where] = _with_number(parts[where], rng.randrange(4), lambda number: _other(number, rng))
+    parts[where] = _with_number(parts[where], which, lambda number: _other(number, rng))
     return replace(pair, bam=b"".join(parts))
 
 
@@ -343,7 +352,8 @@ def _indexed(cram: bytes, pair: Pair) -> Pair:
 
 # See UNPROVABLE of a BAM.
 CRAM_UNPROVABLE: dict[str, Mutation] = {
-    "cram_container_and_crai_rewritten": cram_container_and_crai_rewritten
+    mutation.__name__: mutation
+    for mutation in (cram_container_and_crai_rewritten, cram_number_of_records_rewritten)
 }
 CRAM_MUTATIONS: dict[str, Mutation] = {
     name: function
