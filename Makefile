@@ -15,15 +15,15 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export PYTHONPATH := $(CURDIR)/test:$(CURDIR)/resources/home/dnanexus
 # Compiled files must not get into resources/, all of which goes into the applet's bundle.
 export PYTHONDONTWRITEBYTECODE := 1
-export BAM BAI PYTHON READS ROUNDS SEED CORES RATE LATENCY RELEASE
+export BAM BAI PYTHON READS ROUNDS SEED CORES DRAWS RATE LATENCY RELEASE PART
 
 .DEFAULT_GOAL := applet
-.PHONY: applet help setup run shell test test-bare test-dnanexus bench bench-calls bench-streamed fuzz check lint format clean
+.PHONY: applet help setup run shell test test-bare test-dnanexus bench bench-calls bench-cohort bench-streamed fuzz validate check lint format clean
 
 applet:
 	@find resources -name __pycache__ -type d -prune -exec rm -rf {} +
 
-help: ## list the goals
+help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 16
 
 setup: $(INSTALLED) ## install what run and lint need: samtools, and a virtual environment
@@ -65,7 +65,7 @@ test-bare: ## as root: the README's commands on a bare Debian (RELEASE=bookworm 
 test-dnanexus: $(INSTALLED_FOR_REPORT) ## run the end-to-end tests in the project that dx has selected
 	@pytest -c test/pytest.ini test/end_to_end --dnanexus
 
-bench: $(INSTALLED) ## measure the counting beside other ways (READS=6000000 ROUNDS=5)
+bench: $(INSTALLED) ## benchmark against other tools (READS=6000000 ROUNDS=5)
 	@python -m benchmark
 
 bench-calls: $(INSTALLED) ## list a job's requests, at 100 ms each (BEFORE=folder of an earlier version)
@@ -73,6 +73,9 @@ bench-calls: $(INSTALLED) ## list a job's requests, at 100 ms each (BEFORE=folde
 
 bench-streamed: $(INSTALLED) ## measure stream_bam and subjobs (RATE=50e6 LATENCY=0.02)
 	@python -m benchmark.streamed
+
+bench-cohort: $(INSTALLED) ## measure cohorts: many samples in one job (READS=2000000 ROUNDS=5)
+	@python -m benchmark.cohort
 
 # What the fuzzer damages, and what it counts of that; commas stand for blanks.
 FUZZ_ASKED := whole --filtered --spans --some --windows --index
@@ -85,14 +88,18 @@ fuzz: $(INSTALLED) ## damage a BAM, and a CRAM, N times in each mode, and look f
 		python -m fuzz $(or $(N),1000) $(or $(SEED),1) $$options || exit 1; \
 	done
 
+validate: $(INSTALLED) ## simulate samples and print what the cohort's statistics say (DRAWS=200)
+	@python -m validation
+
 check: lint test ## lint and test
 
-lint: $(INSTALLED) ## check style and types
+lint: $(INSTALLED) ## check style, types and spelling
+	codespell
 	ruff check
 	ruff format --check
 	mypy
 
-format: $(INSTALLED) ## bring the code into its one format
+format: $(INSTALLED) ## format the code
 	ruff check --fix
 	ruff format
 

@@ -99,7 +99,7 @@ def write_bam(
         )
         + "\n"
     )
-    order = {contig: number for number, contig in enumerate(contigs)}
+    order = {contig: tid for tid, contig in enumerate(contigs)}
 
     def place(read: Read) -> tuple[int, int]:
         return (len(order), 0) if read.contig is None else (order[read.contig], read.position)
@@ -107,7 +107,7 @@ def write_bam(
     with pysam.AlignmentFile(str(path), "wb", header=header) as bam:
         names = names or (f"read{number}" for number in count())
         for name, read in zip(names, sorted(reads, key=place), strict=False):
-            bam.write(_record(header, name, read))
+            bam.write(_record(header, order, name, read))
     pysam.index("-c" if csi else "-b", str(path), f"{path}.bai")
     return path
 
@@ -195,7 +195,9 @@ def cram_of(bam: Path, *options: str) -> Path:
     return cram
 
 
-def _record(header: pysam.AlignmentHeader, name: str, read: Read) -> pysam.AlignedSegment:
+def _record(
+    header: pysam.AlignmentHeader, order: Mapping[str, int], name: str, read: Read
+) -> pysam.AlignedSegment:
     record = pysam.AlignedSegment(header)
     record.query_name = name
     record.mapping_quality = read.mapping_quality
@@ -205,7 +207,7 @@ def _record(header: pysam.AlignmentHeader, name: str, read: Read) -> pysam.Align
         record.flag = read.flag | 4
     else:
         record.flag = read.flag
-        record.reference_id = header.references.index(read.contig)
+        record.reference_id = order[read.contig]
         record.reference_start = read.position
         record.cigarstring = read.cigar
     return record

@@ -1,14 +1,24 @@
-"""The real `dx` as a subprocess, and the applet that it built."""
+"""The real `dx` as a subprocess, the real dxpy in this process, and the applet that `dx` built.
+
+To start `dx` takes longer than what it does: what these tests are not about is asked of dxpy.
+"""
 
 import json
+import os
 import secrets
 import shutil
 import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+
+import dxpy
+from dxpy.utils.job_log_client import DXJobLogStreamClient
+
+from local_platform.__main__ import PROXIES
 
 PROJECT = Path(__file__).parents[1]
 
@@ -36,14 +46,77 @@ class Dx:
         assert done.returncode == 0, f"dx {arguments}: {done.stdout}\n{done.stderr}"
         return done.stdout.strip()
 
+    def binary(self, *arguments: str) -> bytes:
+        """Gives what dx prints to the byte; it has to succeed."""
+        environment = dict(self.environment)
+        return subprocess.run(
+            ["dx", *arguments], env=environment, capture_output=True, check=True
+        ).stdout
+
     def describe(self, object_id: str) -> dict[str, Any]:
-        described: dict[str, Any] = json.loads(self.ok("describe", "--json", object_id))
-        return described
+        with python_client(self.environment):
+            return dict(dxpy.describe(object_id))
 
     def upload(self, path: Path, folder: str | None = None) -> str:
-        """Gives the id of the uploaded file, which keeps its name."""
-        target = f"{folder or self.folder}/"
-        return self.ok("upload", "--brief", "-p", "--path", target, str(path))
+        """Returns the id of the uploaded file, which keeps its name."""
+        with python_client(self.environment):
+            folder = folder or self.folder or "/"
+            return str(dxpy.upload_local_file(str(path), folder=folder, parents=True).get_id())
+
+    def content_of(self, file_id: str) -> bytes:
+        with python_client(self.environment), dxpy.open_dxfile(file_id, mode="rb") as file:
+            return bytes(file.read())
+
+    def list_files(self, folder: str) -> list[str]:
+        """Returns the names of the files in a folder, sorted; none if there is no folder."""
+        wanted = {"folder": folder, "only": "objects", "describe": {"fields": {"name": True}}}
+        with python_client(self.environment):
+            try:
+                listing = dxpy.api.project_list_folder(dxpy.WORKSPACE_ID, wanted)
+            except dxpy.exceptions.ResourceNotFound:
+                return []
+        return sorted(item["describe"]["name"] for item in listing["objects"])
+
+    def log_of(self, job_id: str) -> str:
+        """Follows the log of a job to its end, as `dx watch` does, and returns it.
+
+        A line begins with its level.
+        """
+        lines: list[str] = []
+        with python_client(self.environment):
+            DXJobLogStreamClient(
+                job_id,
+                input_params={"numRecentMessages": 10_000, "tail": True},
+                msg_callback=lambda line: lines.append("{level} {msg}".format(**line)),
+                print_job_info=False,
+                exit_on_failed=False,
+            ).connect()
+        return "\n".join(lines)
+
+
+@contextmanager
+def python_client(environment: Mapping[str, str]) -> Iterator[None]:
+    """Lets the dxpy of this process talk to the platform of which an environment for `dx` tells.
+
+    One that tells of none is that of a user who has logged in: dxpy knows what dx knows.
+    """
+    if "DX_APISERVER_HOST" not in environment:
+        yield
+        return
+    server = dxpy.APISERVER_HOST, dxpy.APISERVER_PORT, dxpy.APISERVER_PROTOCOL
+    security, workspace = dxpy.SECURITY_CONTEXT, dxpy.WORKSPACE_ID
+    names = ("DX_APISERVER_HOST", "DX_APISERVER_PORT", "DX_APISERVER_PROTOCOL")
+    proxies = {name: os.environ.pop(name) for name in PROXIES if name in os.environ}
+    try:
+        dxpy.set_api_server_info(*(environment[name] for name in names))
+        dxpy.set_security_context(json.loads(environment["DX_SECURITY_CONTEXT"]))
+        dxpy.set_workspace_id(environment["DX_PROJECT_CONTEXT_ID"])
+        yield
+    finally:
+        dxpy.set_api_server_info(*server)
+        dxpy.set_security_context(security)
+        dxpy.set_workspace_id(workspace)
+        os.environ.update(proxies)
 
 
 def files_of(name: str, *more: str) -> list[str]:
@@ -104,32 +177,20 @@ class Applet:
         """
         dx, folder = self.dx, f"{self.dx.folder}/{secrets.token_hex(4)}"
         files = {"mappings_sorted_bam": bam, "mappings_sorted_bai": index, "regions_bed": bed}
-        given_files = {name: str(file) for name, file in files.items() if file}
-        upload = ["upload", "--brief", "-p", "--path", f"{folder}/in/", *given_files.values()]
-        ids = dx.ok(*upload).splitlines()
+        given_files = {name: file for name, file in files.items() if file}
+        ids = [dx.upload(file, f"{folder}/in") for file in given_files.values()]
         before()
         links = zip(given_files, ids, strict=True)
         given = [f"{name}={link}" for name, link in links] + [*options]
         inputs = [part for value in given for part in ("-i", value)]
         job_id = dx.ok("run", self.id, *inputs, "--destination", f"{folder}/out", "--brief", "-y")
-        log = dx("watch", "--no-timestamps", job_id)
-        job = dx.describe(job_id)
-        listing = dx("ls", f"{folder}/out")
-        produced = listing.stdout.splitlines() if listing.returncode == 0 else []
-        return Run(dx, job, log.stdout, produced)
+        log = dx.log_of(job_id)
+        return Run(dx, dx.describe(job_id), log, dx.list_files(f"{folder}/out"))
 
 
-def text_of(dx: Dx, link: dict[str, str] | None) -> str | None:
-    """Gives the text of a file to the byte: its last line may have no newline."""
-    if link is None:
-        return None
-    done = subprocess.run(
-        ["dx", "cat", link["$dnanexus_link"]],
-        env=dict(dx.environment),
-        capture_output=True,
-        check=True,
-    )
-    return done.stdout.decode()
+def text_of(dx: Dx, link: Mapping[str, str] | None) -> str | None:
+    """Returns the text of a file to the byte: its last line may have no newline."""
+    return None if link is None else dx.content_of(link["$dnanexus_link"]).decode()
 
 
 def copy_of_applet(folder: Path, source: Path = PROJECT) -> Path:

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from readcount.source.files import InputFiles, streamed_files
+from readcount.source.files import InputFiles, input_files
+from readcount.source.readers import StreamedFile
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -41,5 +42,5 @@ def streaming(file: Path, index: Path) -> Iterator[InputFiles]:
         server.content = file.read_bytes()
         threading.Thread(target=server.serve_forever, args=[0.01], daemon=True).start()
         url = f"http://127.0.0.1:{server.server_port}/{file.name}"
-        yield streamed_files(url, file.name, len(server.content), str(index))
+        yield input_files(StreamedFile(file.name, len(server.content), url), str(index))
         server.shutdown()

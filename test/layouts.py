@@ -64,7 +64,7 @@ def task_of(*parts: Part, region_ids: Sequence[int] = (0,), tid: int = 0, cost: 
     """A task that reads these parts; where its regions are does not matter here."""
     spans = SpanColumns(*(np.full(len(region_ids), value) for value in (tid, 0, 9)))
     ids = np.array(region_ids, np.int64)
-    return Task(parts, ids, spans, [tid], None, False, Pass.WHOLE, cost)
+    return Task(parts, ids, spans, [tid], None, Pass.WHOLE, cost)
 
 
 def names(number: int) -> list[str]:

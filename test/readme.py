@@ -8,15 +8,15 @@ EXAMPLES = ROOT / "test/end_to_end/README.md"
 README = (ROOT / "README.md").read_text() + EXAMPLES.read_text()
 
 
-def section(title: str) -> str:
+def section(title: str, text: str = README) -> str:
     """The text below a heading, up to the next one of the same level or above."""
-    found = re.search(rf"^(##+) {re.escape(title)}\n", README, re.MULTILINE)
+    found = re.search(rf"^(##+) {re.escape(title)}\n", text, re.MULTILINE)
     assert found, f"the README has no section {title}"
-    rest = README[found.end() :]
+    rest = text[found.end() :]
     return re.split(rf"^#{{2,{len(found[1])}}} ", rest, maxsplit=1, flags=re.MULTILINE)[0]
 
 
-def blocks(language: str, title: str | None = None) -> list[str]:
+def blocks(language: str, title: str | None = None, text: str = README) -> list[str]:
     """The code blocks of a language, in the order of the page, or those below one heading."""
-    text = README if title is None else section(title)
+    text = text if title is None else section(title, text)
     return re.findall(rf"^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)

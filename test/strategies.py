@@ -6,9 +6,11 @@ from hypothesis import settings
 from hypothesis import strategies as st
 
 from builders import Read
-from readcount.formats.bam_index import INTERVAL
+from readcount.formats.bam_index import BAI_SHIFT
 from readcount.planning.costs import DOWNLOADED
 
+# Positions that share an entry of a BAI's linear index (SAM specification, section 5.1.3).
+INTERVAL = 1 << BAI_SHIFT
 UNMAPPED = 0x4
 CIGARS = [None, "1M", "10M", "3S5M", "2M40000N2M", "5I", "100000M"]
 # Costs with which every sequence is cut and counted, or every record looked at, and no parts of the

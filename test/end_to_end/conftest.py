@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from builders import make_bam
+from cohort import CohortApplet, build_cohort_applet, copy_of_cohort_applet
 from dx_client import Applet, Dx, build_applet, copy_of_applet
 from local_platform import LocalPlatform
 from local_platform.__main__ import client_environment
@@ -62,3 +63,9 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def applet(dx: Dx, source: Path) -> Applet:
     """The applet, built from that copy."""
     return build_applet(dx, source)
+
+
+@pytest.fixture(scope="session")
+def cohort_applet(dx: Dx, tmp_path_factory: pytest.TempPathFactory) -> CohortApplet:
+    """The applet for cohorts, built from a copy."""
+    return build_cohort_applet(dx, copy_of_cohort_applet(tmp_path_factory.mktemp("cohort")))

@@ -29,15 +29,10 @@ def test_the_count_file_is_the_one_in_the_book(applet: Applet, tmp_path: Path) -
 BAMS: dict[str, Callable[[Path], Path]] = {
     "no_reference_sequences": lambda folder: make_bam(folder / "x.bam", {}, unplaced=3),
     "no_records": lambda folder: make_bam(folder / "x.bam", {"chr1": 0, "chr2": 0}),
-    "only_unplaced_records": lambda folder: make_bam(folder / "x.bam", {"chr1": 0}, unplaced=5),
-    "names_with_special_characters": lambda folder: make_bam(
+    "names_with_special_characters_and_in_other_header_lines": lambda folder: make_bam(
         folder / "x.bam",
         {"a:b": 1, "*x": 2, "c,d": 3, "{": 4, "}": 5, ".": 6, "{chr1}": 7, "chr1": 8}
         | {"chr1:1-100": 9},
-    ),
-    "names_in_other_header_lines": lambda folder: make_bam(
-        folder / "x.bam",
-        {"chr1": 2},
         more_header=["@PG\tID:x\tCL:make SN:chr7", "@CO\tSN:chr8\tLN:5"],
     ),
     "records_of_every_kind": lambda folder: write_bam(

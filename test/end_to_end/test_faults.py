@@ -8,6 +8,7 @@ from dx_client import Applet, files_of
 from local_platform import LocalPlatform
 from local_platform.faults import (
     Fault,
+    Injection,
     answer,
     corrupt,
     cut,
@@ -31,37 +32,47 @@ BAD_GATEWAY = answer("502 Bad Gateway", ("Content-Type", "text/html"), body=b"<h
 REFUSED = refuse("InvalidState", 422, "refused by the test")
 
 
-TRANSIENT: dict[str, tuple[str, Fault]] = {
-    "500 to a request": (ANY_FILE + "/download", BROKEN),
-    "502 to a request": (ANY_FILE + "/download", BAD_GATEWAY),
-    "503 to a request": ("/file/new", BUSY),
-    "a request is lost": (ANY_FILE + "/download", lose_request),
-    "an answer is lost": ("/file/new", lose_answer),
-    "an answer is cut": (ANY_FILE + "/download", cut),
-    "an answer takes long": (ANY_FILE + "/download", stall(2)),
-    "a download is refused for now": (BYTES, BUSY),
-    "a download is lost": (BYTES, lose_request),
-    "a download is cut": (BYTES, cut),
-    "a download has a wrong byte": (BYTES, corrupt),
-    "a part of an upload fails": (PART, BROKEN),
-    "a part of an upload is lost": (PART, lose_request),
-    "the answer to a part is lost": (PART, lose_answer),
-    "closing fails": (ANY_FILE + "/close", BROKEN),
-    "the answer to closing is lost": (ANY_FILE + "/close", lose_answer),
+Given = tuple[str, Fault]
+
+# Each is what happens to one job: a fault in each of its steps.
+TRANSIENT: dict[str, list[Given]] = {
+    "an answer is an error": [
+        (ANY_FILE + "/download", BROKEN),
+        (BYTES, BUSY),
+        ("/file/new", BUSY),
+        (PART, BROKEN),
+        (ANY_FILE + "/close", BROKEN),
+    ],
+    "a request is lost": [
+        (ANY_FILE + "/download", lose_request),
+        (BYTES, lose_request),
+        (PART, lose_request),
+    ],
+    "an answer is lost": [
+        ("/file/new", lose_answer),
+        (PART, lose_answer),
+        (ANY_FILE + "/close", lose_answer),
+    ],
+    "an answer is cut": [(ANY_FILE + "/download", cut), (BYTES, cut)],
+    "an answer is not JSON": [(ANY_FILE + "/download", BAD_GATEWAY)],
+    "an answer takes long, and a byte is wrong": [
+        (ANY_FILE + "/download", stall(2)),
+        (BYTES, corrupt),
+    ],
 }
 
 
-@pytest.mark.parametrize(("path", "fault"), TRANSIENT.values(), ids=TRANSIENT.keys())
+@pytest.mark.parametrize("faults", TRANSIENT.values(), ids=TRANSIENT.keys())
 def test_a_fault_that_passes_changes_nothing(
-    applet: Applet, platform: LocalPlatform, bam: Path, path: str, fault: Fault
+    applet: Applet, platform: LocalPlatform, bam: Path, faults: list[Given]
 ) -> None:
-    injected = []
+    injected: list[Injection] = []
     run = applet.run(
         bam,
         Path(f"{bam}.bai"),
-        before=lambda: injected.append(platform.faults.add(path, fault)),
+        before=lambda: injected.extend(platform.faults.add(*fault) for fault in faults),
     )
-    assert injected[0].times == 0, "the fault never happened"
+    assert [one.times for one in injected] == [0] * len(faults), "a fault never happened"
     assert run.state == "done", run.log
     assert run.produced == files_of("sample")
     assert run.count_file == expected_count_file(bam)

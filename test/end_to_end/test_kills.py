@@ -21,7 +21,7 @@ HANG_SECONDS = 60
 @pytest.fixture(scope="module")
 def inputs(dx: Dx, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     """The input arguments for a BAM that takes samtools long enough to be caught at work."""
-    bam = make_big_bam(tmp_path_factory.mktemp("big") / "big.bam", contigs=4, reads=1_000_000)
+    bam = make_big_bam(tmp_path_factory.mktemp("big") / "big.bam", contigs=2, reads=1_000_000)
     return [
         *("-i", f"mappings_sorted_bam={dx.upload(bam)}"),
         *("-i", f"mappings_sorted_bai={dx.upload(Path(f'{bam}.bai'))}"),

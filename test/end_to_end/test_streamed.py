@@ -28,45 +28,72 @@ BUSY = answer("503 Service Unavailable")
 FORBIDDEN = answer("403 Forbidden")
 
 
-# Bases of a read, so that few reads make a file that is worth to be shared.
-LONG = 20_000
-FILES: dict[str, Callable[[Path], Path]] = {
-    "a BAM": lambda folder: make_big_bam(folder / "x.bam", contigs=5, reads=60_000),
-    "a CRAM": lambda folder: cram_of(make_big_bam(folder / "x.bam", contigs=5, reads=60_000)),
-    "long reads": lambda folder: make_big_bam(folder / "x.bam", contigs=2, reads=2100, bases=LONG),
-    "long reads in a CRAM": lambda folder: cram_of(
-        make_big_bam(folder / "x.bam", contigs=2, reads=2100, bases=LONG)
+BOTH = ("stream_bam=true", "subjobs=3")
+STREAMED, SUBJOBS = (BOTH[:1], BOTH[1:])
+SMALL = {f"HLA-A*{n:02}:01": n % 3 for n in range(200)}
+# Each with the ways in which it is counted.
+FILES: dict[str, tuple[tuple[str, ...], Callable[[Path], Path]]] = {
+    "a BAM": (BOTH, lambda folder: make_big_bam(folder / "x.bam", contigs=5, reads=60_000)),
+    "a CRAM": (
+        BOTH,
+        lambda folder: cram_of(make_big_bam(folder / "x.bam", contigs=5, reads=60_000)),
     ),
-    "many small sequences": lambda folder: make_bam(
-        folder / "x.bam", {f"HLA-A*{n:02}:01": n % 3 for n in range(200)}, unplaced=7
+    "many small sequences": (
+        STREAMED,
+        lambda folder: make_bam(folder / "x.bam", SMALL, unplaced=7),
     ),
-    "small sequences in a CRAM": lambda folder: cram_of(
-        make_bam(folder / "x.bam", {f"HLA-A*{n:02}:01": n % 3 for n in range(200)}, unplaced=7),
-        "no_ref=1",
+    "small sequences in a CRAM": (
+        SUBJOBS,
+        lambda folder: cram_of(make_bam(folder / "x.bam", SMALL, unplaced=7), "no_ref=1"),
     ),
-    "a CSI index": lambda folder: write_bam(
-        folder / "x.bam", {"chr1": 10_000}, [Read("chr1", at) for at in range(5)], csi=True
+    "a CSI index": (
+        SUBJOBS,
+        lambda folder: write_bam(
+            folder / "x.bam", {"chr1": 10_000}, [Read("chr1", at) for at in range(5)], csi=True
+        ),
     ),
-    "no records": lambda folder: make_bam(folder / "x.bam", {"chr1": 0, "chr2": 0}, unplaced=2),
-    "no reference sequences": lambda folder: make_bam(folder / "x.bam", {}, unplaced=3),
+    "no records": (
+        SUBJOBS,
+        lambda folder: make_bam(folder / "x.bam", {"chr1": 0, "chr2": 0}, unplaced=2),
+    ),
+    "no reference sequences": (
+        STREAMED,
+        lambda folder: make_bam(folder / "x.bam", {}, unplaced=3),
+    ),
 }
 
 
-@pytest.mark.parametrize("write", FILES.values(), ids=FILES.keys())
+@pytest.mark.parametrize(("ways", "write"), FILES.values(), ids=FILES.keys())
 def test_the_outputs_are_those_of_a_file_on_disk(
-    applet: Applet, tmp_path: Path, write: Callable[[Path], Path]
+    applet: Applet, tmp_path: Path, ways: tuple[str, ...], write: Callable[[Path], Path]
 ) -> None:
-    path = write(tmp_path)
+    the_outputs_are_those_of_a_file_on_disk(applet, write(tmp_path), ways)
+
+
+@pytest.mark.parametrize("kind", ["BAM", "CRAM"])
+def test_the_outputs_of_long_reads_are_those_of_a_file_on_disk(
+    applet: Applet, large: Path, kind: str
+) -> None:
+    path = large if kind == "BAM" else cram_of(large)
+    assert path.stat().st_size > 60_000_000
+    for run in the_outputs_are_those_of_a_file_on_disk(applet, path, BOTH):
+        calls = re.search(r" (\d+) samtools calls ", run.log)
+        assert calls is not None and int(calls[1]) > 2, "no sequence was cut into parts"
+
+
+def the_outputs_are_those_of_a_file_on_disk(
+    applet: Applet, path: Path, ways: tuple[str, ...]
+) -> list[Run]:
+    """Returns the jobs in which it was streamed."""
     on_disk = applet.run(path, index_of(path))
-    for how in ("stream_bam=true", "subjobs=3"):
-        streamed = applet.run(path, index_of(path), how)
+    assert on_disk.count_file == expected_count_file(path)
+    runs = [applet.run(path, index_of(path), how) for how in ways]
+    for streamed in runs:
         assert streamed.state == "done", streamed.log
         assert streamed.produced == on_disk.produced
         assert (streamed.count_file, streamed.table) == (on_disk.count_file, on_disk.table)
         assert streamed.job["output"]["total_records"] == on_disk.job["output"]["total_records"]
-        if path.stat().st_size > 60_000_000:
-            calls = re.search(r" (\d+) samtools calls ", streamed.log)
-            assert calls is not None and int(calls[1]) > 2, "no sequence was cut into parts"
+    return runs
 
 
 def test_selected_records_of_regions_of_a_streamed_file_are_counted(
@@ -81,13 +108,11 @@ def test_selected_records_of_regions_of_a_streamed_file_are_counted(
         assert streamed.table == on_disk.table
 
 
-@pytest.mark.parametrize("how", ["stream_bam=true", "subjobs=2"])
-def test_without_an_index_no_file_is_streamed(applet: Applet, bam: Path, how: str) -> None:
-    run = applet.run(bam, None, how)
+def test_without_an_index_no_file_is_streamed(applet: Applet, bam: Path) -> None:
+    run = applet.run(bam, None, "stream_bam=true")
     assert run.failure == (
         "AppError",
-        f"{how.partition('=')[0]}: a file that is streamed needs an index. Give "
-        "mappings_sorted_bai, or leave this input out.",
+        "stream_bam: streaming requires an index. Provide mappings_sorted_bai, or omit this input.",
     )
 
 
@@ -117,7 +142,7 @@ def test_a_fault_of_the_network_that_passes_changes_nothing(
     applet: Applet, platform: LocalPlatform, tmp_path: Path, fault: Fault
 ) -> None:
     bam = make_big_bam(tmp_path / "x.bam", contigs=2, reads=50_000)
-    run, injected = run_streamed_with(fault, applet, platform, bam, times=2)
+    run, injected = run_streamed_with(fault, applet, platform, bam, times=1)
     assert injected.times == 0, "the fault never happened"
     assert run.state == "done", run.log
     assert run.count_file == expected_count_file(bam)
@@ -187,8 +212,8 @@ def subjobs_of(platform: LocalPlatform, run_of: str) -> list[Job]:
     return [job for job in platform.jobs.by_id.values() if job.parent and job.parent.id == run_of]
 
 
-# The file is 8 tasks, as each is worth 30 MB of it: 7 subjobs would end no earlier than 4.
-@pytest.mark.parametrize(("subjobs", "started"), [(1, 1), (2, 2), (7, 4), (30, 8)])
+# The file is 4 tasks, as each is worth 30 MB of it: 3 subjobs would end no earlier than 2.
+@pytest.mark.parametrize(("subjobs", "started"), [(1, 1), (3, 2), (30, 4)])
 def test_any_number_of_subjobs_gives_the_same(
     applet: Applet, platform: LocalPlatform, large: Path, subjobs: int, started: int
 ) -> None:
@@ -197,9 +222,9 @@ def test_any_number_of_subjobs_gives_the_same(
     assert run.count_file == expected_count_file(large)
     counting = [job for job in subjobs_of(platform, run.job["id"]) if job.function == "count_part"]
     assert len(counting) == started
-    # They get it compressed.
+    # They read the index that the job was given.
     index = run.job["input"]["mappings_sorted_bai"]
-    assert all(job.input["mappings_sorted_bai"] != index for job in counting)
+    assert all(job.input["mappings_sorted_bai"] == index for job in counting)
 
 
 def test_counts_that_are_too_long_for_json_are_handed_over(
@@ -224,10 +249,9 @@ def test_counts_that_are_too_long_for_json_are_handed_over(
 
 @pytest.fixture(scope="module")
 def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A file that is worth to be shared."""
-    return make_big_bam(
-        tmp_path_factory.mktemp("large") / "l.bam", contigs=4, reads=2550, bases=LONG
-    )
+    """A file that is worth to be shared: of long reads, so that few of them make it large."""
+    folder = tmp_path_factory.mktemp("large")
+    return make_big_bam(folder / "l.bam", contigs=2, reads=2550, bases=20_000)
 
 
 def start(dx: Dx, applet: Applet, bam: Path, *options: str) -> str:

@@ -23,9 +23,14 @@ class Caller:
 
     @classmethod
     def of_job(cls, job: Job) -> "Caller":
-        """Returns a job, with its access to its workspace and its project or app."""
-        visible = job.executable.container or job.project
-        return cls(job.user, job, {visible: VIEW, job.workspace: ADMINISTER})
+        """Returns a job, with its access to its workspace and its project or app.
+
+        One of an app may read no more of the project than its inputs, unless it asks for that.
+        """
+        access = {job.executable.container or job.project: VIEW, job.workspace: ADMINISTER}
+        if asked := job.executable.spec.get("access", {}).get("project"):
+            access[job.project] = asked
+        return cls(job.user, job, access)
 
     @property
     def id(self) -> str:

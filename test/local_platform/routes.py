@@ -13,7 +13,7 @@ from urllib.parse import quote
 from . import app_routes, batches, search, workflows
 from .access import ADMINISTER, CONTRIBUTE, VIEW
 from .analyses import Analysis, describe_analysis
-from .calls import Answer, Call, string_values
+from .calls import Answer, Call
 from .describe import (
     REGION,
     choose_fields,
@@ -25,7 +25,6 @@ from .describe import (
 from .errors import InvalidInput, InvalidState, InvalidType, ResourceNotFound
 from .ids import class_of
 from .job import Job, describe_job
-from .jobs import EXECUTION_CLASSES
 from .restarts import check_policy, check_restartable
 from .runs import instance_type, run, run_part
 from .specs import check_spec, links_in
@@ -314,47 +313,12 @@ def object_rename(call: Call) -> Answer:
     return {"id": call.target}
 
 
-def object_add_tags(call: Call) -> Answer:
-    return _change_tags(call, add=True)
-
-
-def object_remove_tags(call: Call) -> Answer:
-    return _change_tags(call, add=False)
-
-
-def object_set_properties(call: Call) -> Answer:
-    labels, changed = _labels(call), call.required("properties", dict)
-    kept = {key: value for key, value in labels.properties.items() if key not in changed}
-    new = {key: value for key, value in changed.items() if value is not None}
-    labels.properties = kept | string_values(new)
-    return {"id": call.target}
-
-
-def _change_tags(call: Call, add: bool) -> Answer:
-    labels, changed = _labels(call), call.strings("tags")
-    kept = [tag for tag in labels.tags if tag not in changed]
-    labels.tags = kept + changed if add else kept
-    return {"id": call.target}
-
-
 def _placement(call: Call) -> Placement:
     """The placement that the call is about to change."""
     data_object, container_id = call.placement(CONTRIBUTE)
     placement = data_object.placements[container_id]
     placement.modified = now_ms()
     return placement
-
-
-def _labels(call: Call) -> Placement | Job | Analysis | Container:
-    """The owner of tags and properties: an execution, a container, an object's placement."""
-    if class_of(call.target) in EXECUTION_CLASSES:
-        execution = call.execution()
-        if call.caller.job is not execution:
-            call.caller.require(CONTRIBUTE, execution.project)
-        return execution
-    if class_of(call.target) in ("project", "container"):
-        return call.container(CONTRIBUTE)
-    return _placement(call)
 
 
 # Files
@@ -506,15 +470,9 @@ ROUTES: dict[str, Handler] = {
     "/{container}/renameFolder": project_rename_folder,
     "/{container}/move": project_move,
     "/{container}/removeObjects": project_remove_objects,
-    "/{container}/addTags": object_add_tags,
-    "/{container}/removeTags": object_remove_tags,
-    "/{container}/setProperties": object_set_properties,
     "/{object}/describe": object_describe,
     "/{object}/getDetails": object_get_details,
     "/{object}/rename": object_rename,
-    "/{object}/addTags": object_add_tags,
-    "/{object}/removeTags": object_remove_tags,
-    "/{object}/setProperties": object_set_properties,
     "/file/new": file_new,
     "/{file}/upload": file_upload,
     "/{file}/close": file_close,
@@ -539,19 +497,11 @@ ROUTES: dict[str, Handler] = {
     "/{app}/validateBatch": batches.executable_validate_batch,
     "/workflow/new": workflows.workflow_new,
     "/{workflow}/addStage": workflows.workflow_add_stage,
-    "/{workflow}/removeStage": workflows.workflow_remove_stage,
-    "/{workflow}/moveStage": workflows.workflow_move_stage,
-    "/{workflow}/update": workflows.workflow_update,
-    "/{workflow}/updateStageExecutable": workflows.workflow_update_stage_executable,
-    "/{workflow}/close": workflows.workflow_close,
     "/{workflow}/run": workflows.workflow_run,
     "/{workflow}/dryRun": workflow_dry_run,
     "/{workflow}/validateBatch": batches.executable_validate_batch,
     "/job/new": job_new,
     "/{execution}/describe": execution_describe,
-    "/{execution}/addTags": object_add_tags,
-    "/{execution}/removeTags": object_remove_tags,
-    "/{execution}/setProperties": object_set_properties,
     "/{execution}/terminate": execution_terminate,
 }
 

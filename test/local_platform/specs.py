@@ -94,15 +94,11 @@ def reference_of(value: object) -> Reference | None:
 
 @dataclass(frozen=True)
 class StageLink:
-    """A link inside a workflow: to an output or an input of a stage, or to the workflow's input.
+    """A link inside a workflow: to an output or an input of a stage, one of which is set."""
 
-    One of the three fields is set; the workflow's own input has no stage.
-    """
-
-    stage: str = ""
+    stage: str
     output: str = ""
     input: str = ""
-    workflow_input: str = ""
 
 
 def stage_link_of(value: object) -> StageLink | None:
@@ -114,8 +110,6 @@ def stage_link_of(value: object) -> StageLink | None:
             return StageLink(stage, output=field)
         case {"stage": str(stage), "inputField": str(field), **rest} if not rest:
             return StageLink(stage, input=field)
-        case {"workflowInputField": str(field), **rest} if not rest:
-            return StageLink(workflow_input=field)
     return None
 
 

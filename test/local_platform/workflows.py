@@ -1,4 +1,4 @@
-"""Workflows: their stages, how they are edited, and the analyses that they are run as.
+"""Workflows: their stages, and the analyses that they are run as.
 
 https://documentation.dnanexus.com/developer/api/running-analyses/workflows-and-analyses
 """
@@ -7,27 +7,25 @@ import copy
 import graphlib
 import posixpath
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from .access import CONTRIBUTE
 from .analyses import Analysis
 from .calls import Answer, Call
 from .describe import describe_object
-from .errors import InvalidInput, InvalidState, PlatformError, ResourceNotFound
+from .errors import InvalidInput, InvalidState, PlatformError
 from .ids import new_id
 from .job import Executable, Job
 from .runs import common_fields, instance_type, prepare_job
 from .specs import (
     Reference,
     StageLink,
-    check_spec,
     check_values,
     found_in,
     reference_of,
     replaced,
     stage_link_of,
-    with_defaults,
 )
 from .store import DataObject, normal_folder
 
@@ -37,22 +35,20 @@ _STAGE_ID = re.compile(r"([a-zA-Z_]|stage-)[0-9a-zA-Z_]*")
 # What a stage is made of besides its id and its executable, and what a new one has.
 _STAGE_DEFAULTS: Stage = {"name": None, "folder": None, "input": {}, "systemRequirements": {}}
 _TEXTS = ("summary", "description")
-# What workflow_new and workflow_update set.
-_FIELDS = ("title", *_TEXTS, "outputFolder", "inputs", "outputs")
+# What workflow_new sets.
+_FIELDS = ("title", *_TEXTS, "outputFolder")
 
 
-# Editing. A stage may link to one that is not there (yet); only a run needs all of them.
+# A stage may link to one that is not there (yet); only a run needs all of them.
 
 
 def workflow_new(call: Call) -> Answer:
     spec: dict[str, Any] = {key: "" if key in _TEXTS else None for key in _FIELDS}
-    spec |= {"stages": [], "editVersion": 0}
-    if "initializeFrom" in call.body:
-        wanted = call.required("initializeFrom", dict)
-        source = _source(call, wanted)
-        kept = {key: source[key] for key in (*_FIELDS, "stages") if key in source}
-        spec |= copy.deepcopy(kept) | {"initializedFrom": {"id": wanted["id"]}}
-        call = Call(call.platform, call.caller, call.target, {"name": source["name"], **call.body})
+    # It is not locked: those of its stages are its inputs and outputs.
+    spec |= {"inputs": None, "outputs": None, "stages": [], "editVersion": 0}
+    for key in ("initializeFrom", "inputs", "outputs"):
+        if call.body.get(key) is not None:
+            raise InvalidInput(f"this local platform has no workflows with {key}")
     _set_fields(call, spec)
     stages: list[Any] = call.optional("stages", [])
     for stage in stages:
@@ -63,113 +59,25 @@ def workflow_new(call: Call) -> Answer:
 
 
 def workflow_add_stage(call: Call) -> Answer:
-    def change(spec: dict[str, Any]) -> Answer:
-        spec["stages"].append(_new_stage(call, spec, call.body))
-        return {"stage": spec["stages"][-1]["id"]}
-
-    return _edit(call, change)
-
-
-def workflow_remove_stage(call: Call) -> Answer:
-    def change(spec: dict[str, Any]) -> Answer:
-        spec["stages"].remove(_stage(spec, call.required("stage", str)))
-        return {}
-
-    return _edit(call, change)
-
-
-def workflow_move_stage(call: Call) -> Answer:
-    def change(spec: dict[str, Any]) -> Answer:
-        stage, index = _stage(spec, call.required("stage", str)), call.required("newIndex", int)
-        if not 0 <= index < len(spec["stages"]):
-            raise InvalidInput(f"there is no place {index} among the stages")
-        spec["stages"].remove(stage)
-        spec["stages"].insert(index, stage)
-        return {}
-
-    return _edit(call, change)
-
-
-def workflow_update(call: Call) -> Answer:
-    def change(spec: dict[str, Any]) -> Answer:
-        _set_fields(call, spec)
-        for stage_id, changes in call.mapping("stages").items():
-            _update_stage(call, _stage(spec, stage_id), changes)
-        return {}
-
-    return _edit(call, change)
-
-
-def workflow_update_stage_executable(call: Call) -> Answer:
-    def change(spec: dict[str, Any]) -> Answer:
-        stage = _stage(spec, call.required("stage", str))
-        old, new = stage["executable"], call.executable(call.required("executable", str))
-        if not call.optional("force", False):
-            found = _incompatibilities(call.executable(old).spec, new.spec)
-            if found:
-                raise InvalidState(
-                    f"{new.id} is not compatible with {old}", {"incompatibilities": found}
-                )
-        stage["executable"] = new.id
-        names = {field["name"] for field in new.spec.get("inputSpec", [])}
-        if "inputSpec" in new.spec:
-            stage["input"] = {
-                name: value for name, value in stage["input"].items() if name in names
-            }
-        return {}
-
-    return _edit(call, change)
-
-
-def workflow_close(call: Call) -> Answer:
-    """Close it: it can then be run, but not be edited."""
     workflow, _ = call.placement(CONTRIBUTE)
-    workflow.state = "closed"
-    return {"id": workflow.id}
-
-
-def _edit(call: Call, change: Callable[[dict[str, Any]], Answer]) -> Answer:
-    """Change a workflow completely, or not at all. Raises InvalidState."""
-    workflow, _ = call.placement(CONTRIBUTE)
-    if workflow.state != "open":
-        raise InvalidState(f"{workflow.id} is in the {workflow.state} state")
     edit_version = call.required("editVersion", int)
-    spec = copy.deepcopy(workflow.spec)
-    if edit_version != spec["editVersion"]:
-        raise InvalidState(f"{workflow.id} has the edit version {spec['editVersion']}")
-    answer = change(spec)
-    spec["editVersion"] += 1
-    workflow.spec = spec
-    return {"id": workflow.id, "editVersion": spec["editVersion"], **answer}
-
-
-def _source(call: Call, wanted: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The workflow, or that of the analysis, to copy."""
-    source_id = str(wanted.get("id"))
-    if source_id in call.platform.jobs.analyses:
-        call.execution(source_id)
-        return call.platform.jobs.analyses[source_id].workflow
-    item, container_id = Call(call.platform, call.caller, source_id, dict(wanted)).placement()
-    return describe_object(item, container_id) | describe_workflow(call, item)
+    if edit_version != workflow.spec["editVersion"]:
+        raise InvalidState(f"{workflow.id} has the edit version {workflow.spec['editVersion']}")
+    stage = _new_stage(call, workflow.spec, call.body)
+    workflow.spec["stages"].append(stage)
+    workflow.spec["editVersion"] += 1
+    return {"id": workflow.id, "editVersion": edit_version + 1, "stage": stage["id"]}
 
 
 def _set_fields(call: Call, spec: dict[str, Any]) -> None:
     for key in _FIELDS:
         if key in call.body:
             value = call.body[key]
-            kind = list if key in ("inputs", "outputs") else str
-            if value is not None and not isinstance(value, kind):
+            if value is not None and not isinstance(value, str):
                 raise InvalidInput(f"the key {key} cannot be {value!r}")
             spec[key] = value
     if spec["outputFolder"] is not None:
         spec["outputFolder"] = normal_folder(spec["outputFolder"])
-    check_spec(spec["inputs"] or [])
-    check_spec(
-        [
-            {name: value for name, value in field.items() if name != "outputSource"}
-            for field in spec["outputs"] or []
-        ]
-    )
 
 
 def _new_stage(call: Call, spec: Mapping[str, Any], given: Mapping[str, Any]) -> Stage:
@@ -180,49 +88,20 @@ def _new_stage(call: Call, spec: Mapping[str, Any], given: Mapping[str, Any]) ->
         raise InvalidInput(f"the workflow has a stage {stage_id} already")
     executable = call.executable(str(given.get("executable")))
     stage = {"id": stage_id, "executable": executable.id, **copy.deepcopy(_STAGE_DEFAULTS)}
-    _update_stage(call, stage, {key: given[key] for key in _STAGE_DEFAULTS if key in given})
-    return stage
-
-
-def _update_stage(call: Call, stage: Stage, changes: Mapping[str, Any]) -> None:
-    """Set what is given; a null removes a name, a folder, or the value bound to an input."""
-    unknown = set(changes) - set(_STAGE_DEFAULTS)
-    if unknown:
-        raise InvalidInput(f"a stage has no {sorted(unknown)}")
-    for key, value in changes.items():
-        optional = key in ("name", "folder") and value is None
-        if not optional and not isinstance(value, str if key in ("name", "folder") else dict):
+    for key in _STAGE_DEFAULTS:
+        value = given.get(key)
+        if value is not None and not isinstance(value, str if key in ("name", "folder") else dict):
             raise InvalidInput(f"the key {key} of a stage cannot be {value!r}")
-    bound = stage["input"] | changes.get("input", {})
-    stage |= changes
-    stage["input"] = {name: value for name, value in bound.items() if value is not None}
+        if value is not None:
+            stage[key] = value
     instance_type(stage)
-    spec = call.executable(stage["executable"]).spec
-    if "inputSpec" in spec:
+    if "inputSpec" in executable.spec:
         check_values(
-            [{**field, "optional": True} for field in spec["inputSpec"]],
+            [{**field, "optional": True} for field in executable.spec["inputSpec"]],
             stage["input"],
             lambda value: reference_of(value) or stage_link_of(value),
         )
-
-
-def _stage(spec: Mapping[str, Any], stage_id: str) -> Stage:
-    stages: list[Stage] = spec["stages"]
-    for stage in stages:
-        if stage["id"] == stage_id:
-            return stage
-    raise ResourceNotFound(f"the workflow has no stage {stage_id}")
-
-
-def _incompatibilities(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    """Why an executable cannot take another one's place, with what is bound and linked to it."""
-    found = []
-    for spec, kind in (("inputSpec", "input"), ("outputSpec", "output")):
-        classes = {field["name"]: field["class"] for field in new.get(spec, [])}
-        for field in old.get(spec, []):
-            if classes.get(field["name"]) != field["class"]:
-                found.append(f"it has no {kind} {field['name']} of class {field['class']}")
-    return found
+    return stage
 
 
 # Descriptions
@@ -287,7 +166,7 @@ def prepare_analysis(call: Call) -> Analysis:
     shared = {key: fields[key] for key in ("project", "priority")}
     folder = normal_folder(call.optional("folder", spec["outputFolder"] or "/"))
     analysis_id, given = new_id("analysis"), call.mapping("input")
-    of_stages, of_workflow = _inputs_by_stage(spec, stages, given)
+    of_stages = _inputs_by_stage(stages, given)
     folders = call.mapping("stageFolders")
     requirements = call.mapping("stageSystemRequirements")
     jobs: dict[str, Job] = {}
@@ -298,7 +177,7 @@ def prepare_analysis(call: Call) -> Analysis:
             jobs[stage_id] = prepare_job(
                 call,
                 call.executable(stage["executable"]),
-                _without_stage_links(of_stages[stage_id], jobs, of_workflow),
+                _without_stage_links(of_stages[stage_id], jobs),
                 {"systemRequirements": requirements.get(stage_id, requirements.get("*", {}))},
                 call.body,
                 stage,
@@ -323,28 +202,22 @@ def prepare_analysis(call: Call) -> Analysis:
         user=call.caller.user,
         run_input=given,
         jobs={stage_id: jobs[stage_id] for stage_id in stages},
-        outputs=_outputs(spec, jobs),
+        outputs=_outputs(jobs),
         **fields,
     )
 
 
 def _inputs_by_stage(
-    spec: Mapping[str, Any], stages: Mapping[str, Stage], given: Mapping[str, Any]
-) -> tuple[dict[str, dict[str, Any]], dict[str, Any]]:
-    """What each stage's inputs are bound to in a run, and the input of the workflow itself.
-
-    A workflow that declares inputs of its own takes no others.
-    """
+    stages: Mapping[str, Stage], given: Mapping[str, Any]
+) -> dict[str, dict[str, Any]]:
+    """What each stage's inputs are bound to in a run."""
     of_stages = {stage_id: dict(stage["input"]) for stage_id, stage in stages.items()}
-    if spec["inputs"] is not None:
-        check_values(spec["inputs"], given)
-        return of_stages, with_defaults(spec["inputs"], given)
     for key, value in given.items():
         stage_id, _, name = key.partition(".")
         if stage_id not in stages or not name:
             raise InvalidInput(f"{key!r} is not an input of a stage of the workflow")
         of_stages[stage_id][name] = value
-    return of_stages, {}
+    return of_stages
 
 
 def _in_order(
@@ -352,7 +225,7 @@ def _in_order(
 ) -> tuple[str, ...]:
     """The stages, each after those that it has links to. Raises InvalidInput."""
     needs = {
-        stage_id: [link.stage for link in found_in(inputs[stage_id], stage_link_of) if link.stage]
+        stage_id: [link.stage for link in found_in(inputs[stage_id], stage_link_of)]
         for stage_id in stages
     }
     for stage_id, others in needs.items():
@@ -365,16 +238,12 @@ def _in_order(
         raise InvalidInput(f"stages wait for each other: {', '.join(error.args[1])}") from error
 
 
-def _without_stage_links(
-    values: Mapping[str, Any], jobs: Mapping[str, Job], of_workflow: Mapping[str, Any]
-) -> dict[str, Any]:
+def _without_stage_links(values: Mapping[str, Any], jobs: Mapping[str, Job]) -> dict[str, Any]:
     """The input of a stage's job: references take the place of links to outputs, values that of
     links to inputs. A link to an input that has no value leaves its field out.
     """
 
     def value_of(link: StageLink) -> Any:
-        if link.workflow_input:
-            return of_workflow.get(link.workflow_input)
         if link.input:
             return jobs[link.stage].original_input.get(link.input)
         return _reference(jobs[link.stage], link.output).as_json()
@@ -394,18 +263,10 @@ def _reference(job: Job, output: str) -> Reference:
     return Reference(job.id, output)
 
 
-def _outputs(spec: Mapping[str, Any], jobs: Mapping[str, Job]) -> dict[str, Reference]:
-    """The outputs that the workflow declares, or else all of its stages'."""
-    if spec["outputs"] is None:
-        return {
-            f"{stage_id}.{field['name']}": Reference(job.id, field["name"])
-            for stage_id, job in jobs.items()
-            for field in job.executable.spec.get("outputSpec", [])
-        }
-    outputs = {}
-    for field in spec["outputs"]:
-        link = stage_link_of(field.get("outputSource"))
-        if link is None or link.stage not in jobs or not link.output:
-            raise InvalidInput(f"the output {field['name']} has no source among the stages")
-        outputs[field["name"]] = _reference(jobs[link.stage], link.output)
-    return outputs
+def _outputs(jobs: Mapping[str, Job]) -> dict[str, Reference]:
+    """The outputs of all stages."""
+    return {
+        f"{stage_id}.{field['name']}": Reference(job.id, field["name"])
+        for stage_id, job in jobs.items()
+        for field in job.executable.spec.get("outputSpec", [])
+    }

@@ -99,9 +99,10 @@ class Client:
         path.write_bytes(content.encode() if isinstance(content, str) else content)
         return path
 
-    def file(self, name: str = "some.txt", content: str = "some text\n") -> str:
+    def file(self, name: str = "some.txt", content: str = "some text\n", **fields: Any) -> str:
         """Upload a closed file, and give its id."""
-        made = dxpy.upload_string(content, name=name, folder=self.folder, project=self.project)
+        fields = {"folder": self.folder, "project": self.project, **fields}
+        made = dxpy.upload_string(content, name=name, **fields)
         self.wait_until_closed(made.get_id())
         return str(made.get_id())
 

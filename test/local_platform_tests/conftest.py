@@ -7,8 +7,8 @@ from pathlib import Path
 import dxpy
 import pytest
 
+from dx_client import python_client
 from local_platform import LocalPlatform, store
-from local_platform.__main__ import PROXIES
 from local_platform_tests.client import Client
 
 _numbers = count(1)
@@ -31,21 +31,8 @@ def slow_closing(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="session")
 def _dxpy(platform: LocalPlatform) -> Iterator[None]:
     """The dxpy of this process as the platform's user."""
-    server = dxpy.APISERVER_HOST, dxpy.APISERVER_PORT, dxpy.APISERVER_PROTOCOL
-    security, workspace = dxpy.SECURITY_CONTEXT, dxpy.WORKSPACE_ID
-    api = platform.api_environment()
-    with pytest.MonkeyPatch.context() as patch:
-        for name in PROXIES:
-            patch.delenv(name, raising=False)
-        dxpy.set_api_server_info(
-            api["DX_APISERVER_HOST"], api["DX_APISERVER_PORT"], api["DX_APISERVER_PROTOCOL"]
-        )
-        dxpy.set_security_context({"auth_token_type": "Bearer", "auth_token": platform.user_token})
-        dxpy.set_workspace_id(platform.project.id)
+    with python_client(platform.client_environment()):
         yield
-    dxpy.set_api_server_info(*server)
-    dxpy.set_security_context(security)
-    dxpy.set_workspace_id(workspace)
 
 
 @pytest.fixture

@@ -191,16 +191,10 @@ def searched(
     client = Client(platform, "/searched", tmp_path_factory.mktemp("searched"))
     below = "/searched/below"
     dxpy.api.project_new_folder(client.project, {"folder": below, "parents": True})
-    a, b = client.file("a.txt"), client.file("b.txt")
+    client.file("a.txt", tags=["red"], properties={"sample": "7"})
+    client.file("b.txt", folder=below, tags=["red", "blue"], properties={"sample": "8"})
     client.open_file("c.bam")
     client.applet()
-    dxpy.api.file_add_tags(a, {"project": client.project, "tags": ["red"]})
-    dxpy.api.file_add_tags(b, {"project": client.project, "tags": ["red", "blue"]})
-    for file_id, sample in ((a, "7"), (b, "8")):
-        dxpy.api.file_set_properties(
-            file_id, {"project": client.project, "properties": {"sample": sample}}
-        )
-    dxpy.api.project_move(client.project, {"objects": [b], "destination": below})
     return client
 
 
@@ -224,27 +218,6 @@ def test_a_file_takes_its_time_to_close(client: Client) -> None:
 def test_wait_is_content_with_a_closed_file_and_not_with_an_open_one(client: Client) -> None:
     client.dx("wait", client.file())
     client.dx("wait", client.open_file(), status=3)
-
-
-def test_tags_and_properties_of_a_file_come_and_go(client: Client) -> None:
-    file_id = client.file("x.txt")
-    client.dx("tag", "x.txt", "a", "b")
-    client.dx("tag", "x.txt", "b")
-    client.dx("untag", "x.txt", "a")
-    client.dx("set_properties", "x.txt", "k=v", "l=w")
-    client.dx("unset_properties", "x.txt", "l")
-    described = client.dx_json("describe", file_id)
-    assert (described["tags"], described["properties"]) == (["b"], {"k": "v"})
-
-
-def test_tags_and_properties_of_a_job_come_and_go(client: Client) -> None:
-    job_id = client.run(client.applet())["id"]
-    client.dx("tag", job_id, "a", "b")
-    client.dx("untag", job_id, "a")
-    client.dx("set_properties", job_id, "k=v", "l=w")
-    client.dx("unset_properties", job_id, "l")
-    described = client.dx_json("describe", job_id)
-    assert (described["tags"], described["properties"]) == (["b"], {"k": "v"})
 
 
 def test_details_are_given_back(client: Client) -> None:

@@ -314,12 +314,10 @@ return {{"seen": {{
     "write in the project": attempt(dxpy.api.file_new, {{"project": project}}),
     "make a folder": attempt(dxpy.api.project_new_folder, project, {{"folder": "/x"}}),
     "remove": attempt(dxpy.api.project_remove_objects, project, {{"objects": ["{inside}"]}}),
-    "tag": attempt(dxpy.api.file_add_tags, "{inside}", {{"project": project, "tags": ["t"]}}),
     "describe elsewhere": attempt(dxpy.api.file_describe, "{elsewhere}"),
     "read elsewhere": attempt(dxpy.api.file_download, "{elsewhere}"),
     "another project": attempt(dxpy.api.project_describe, "{other}"),
     "write in the workspace": attempt(dxpy.api.file_new, {{"project": dxpy.WORKSPACE_ID}}),
-    "tag itself": attempt(dxpy.api.job_add_tags, dxpy.JOB_ID, {{"tags": ["t"]}}),
 }}}}
 """
     ended = client.run(client.applet(script(body), outputs=HASH))
@@ -330,12 +328,10 @@ return {{"seen": {{
         "write in the project": denied,
         "make a folder": denied,
         "remove": denied,
-        "tag": denied,
         "describe elsewhere": denied,
         "read elsewhere": denied,
         "another project": denied,
         "write in the workspace": "allowed",
-        "tag itself": "allowed",
     }
 
 

@@ -101,8 +101,6 @@ def test_what_does_not_exist_is_not_found(client: Client, path: str) -> None:
         ("/{project}/removeFolder", {"folder": "/"}),
         ("/{project}/removeObjects", {"objects": "all"}),
         ("/{project}/move", {"objects": []}),
-        ("/{project}/setProperties", {"properties": {"a": 1}}),
-        ("/{project}/addTags", {"tags": [1]}),
         ("/applet/new", {"name": "a", "dxapi": "1.0.0"}),
         ("/applet/new", {"name": "a", "dxapi": "1.0.0", "runSpec": []}),
         ("/applet/new", {"name": "a", "dxapi": "1.0.0", "runSpec": {"code": ""}}),

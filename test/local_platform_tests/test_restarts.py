@@ -96,9 +96,6 @@ def test_dx_tells_the_tries_apart(client: Client) -> None:
     assert client.dx(*by_name, "--brief") == job_id
     with_restarted = client.dx(*by_name, "--include-restarted", "--brief")
     assert with_restarted.splitlines() == [f"{job_id} try 1", f"{job_id} try 0"]
-    client.dx("tag", job_id, "of the first", "--try", "0")
-    assert dxpy.api.job_describe(job_id, {"try": 0})["tags"] == ["t", "of the first"]
-    assert client.describe(job_id)["tags"] == ["t"]
 
 
 def test_pages_of_a_search_hold_each_try_once(client: Client) -> None:

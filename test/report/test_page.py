@@ -76,7 +76,7 @@ def test_the_page_tells_what_was_counted(browser: Browser, file: Path) -> None:
         for words in (
             "978\nrecords counted",
             "3\nunplaced",
-            "chr2\nhas most records: 900",
+            "chr2\nhas the most records: 900",
             "match the index",
         ):
             assert words in text
@@ -152,7 +152,7 @@ def test_the_filter_finds_parts_of_names_and_says_how_many(browser: Browser, fil
 def test_200_000_regions_can_be_sorted_and_searched(browser: Browser, large: Path) -> None:
     with visit(browser, large) as page:
         shown = page.locator("tbody tr").count()
-        assert f"This page shows the {shown:,} regions with most records" in page.inner_text("main")
+        assert f"This page shows the {shown:,} of " in page.inner_text("main")
         assert names(page)[0] == "contig199999"
         assert heading(page, "Records").get_attribute("aria-sort") == "descending"
         assert page.locator("svg:visible rect").count() == MAX_BARS
@@ -243,7 +243,7 @@ def test_print_has_the_beginning_of_the_table_and_no_controls(
         assert names(page) == [f"contig{n}" for n in range(199899, 199799, -1)]
         assert not page.get_by_label("Name contains").is_visible()
         assert not page.get_by_label("log").is_visible()
-        assert "The printed page has the first 100 rows." in page.inner_text("main")
+        assert "Only the first 100 rows are printed." in page.inner_text("main")
         white = page.evaluate("getComputedStyle(document.body).backgroundColor")
         assert white == "rgb(255, 255, 255)"
 

@@ -13,13 +13,11 @@ from hypothesis import strategies as st
 
 from builders import Read, make_bam, write_bam
 from readcount.formats.bam_index import (
-    INTERVAL,
     ContigIndex,
     IndexFormatError,
     read_index,
 )
-
-pytestmark = pytest.mark.samtools
+from strategies import INTERVAL
 
 READS = {"chr1": 3, "empty": 0, "chr2": 2}
 STATISTICS = 37450
@@ -34,6 +32,7 @@ def bai_of(bam: Path) -> Path:
     return Path(f"{bam}.bai")
 
 
+@pytest.mark.samtools
 @pytest.mark.parametrize("index_of", [bai_of, csi_of])
 def test_both_kinds_of_index_tell_the_records(
     tmp_path: Path, index_of: Callable[[Path], Path]
@@ -42,6 +41,7 @@ def test_both_kinds_of_index_tell_the_records(
     assert [entry.records for entry in read_index(index_of(bam)).entries] == [3, 0, 2]
 
 
+@pytest.mark.samtools
 @pytest.mark.parametrize("index_of", [bai_of, csi_of])
 def test_they_are_what_pysam_tells(tmp_path: Path, index_of: Callable[[Path], Path]) -> None:
     reads = [Read("chr1", 7), Read("chr1", 9, flag=4, cigar=None), Read("chr3", 2**20), Read(None)]
@@ -52,6 +52,7 @@ def test_they_are_what_pysam_tells(tmp_path: Path, index_of: Callable[[Path], Pa
     assert [entry.records for entry in read_index(index).entries] == expected == [2, 0, 1]
 
 
+@pytest.mark.samtools
 def test_a_bai_tells_where_the_records_lie(tmp_path: Path) -> None:
     reads = [Read("chr1", at) for at in (5, 100, 3 * INTERVAL + 5)]
     bam = write_bam(tmp_path, {"chr1": 2**20, "chr2": 2**20}, reads)
@@ -65,6 +66,7 @@ def test_a_bai_tells_where_the_records_lie(tmp_path: Path) -> None:
     assert index.entries[1] == ContigIndex(records=0)
 
 
+@pytest.mark.samtools
 @pytest.mark.parametrize("index_of", [bai_of, csi_of])
 def test_chunks_tell_where_records_begin(tmp_path: Path, index_of: Callable[[Path], Path]) -> None:
     reads = [Read("chr1", at) for at in (5, 100, 3 * INTERVAL + 5)]
@@ -103,6 +105,7 @@ def test_no_bins_are_no_records_but_no_statistics_are_no_knowledge(tmp_path: Pat
     assert [entry.records for entry in read_index(index).entries] == [0, None, 0, 7, None]
 
 
+@pytest.mark.samtools
 def test_both_kinds_tell_where_the_records_of_a_sequence_begin_and_end(tmp_path: Path) -> None:
     bam = make_bam(tmp_path, READS, unplaced=1)
     with pysam.AlignmentFile(str(bam)) as alignments:

@@ -167,7 +167,7 @@ def test_a_faulty_file_gets_no_index(
         open_and_index(bam)
     assert str(refused.value).startswith("mappings_sorted_bam: ")
     assert "sample.bam" in str(refused.value)
-    assert "Upload it again" in str(refused.value) or "Give one" in str(refused.value)
+    assert "Upload it again" in str(refused.value) or "Provide a" in str(refused.value)
     assert is_a_known_message(str(refused.value), "AppError")
     assert not list((tmp_path / "alone").glob("*.bai"))
 

@@ -137,12 +137,12 @@ def test_an_interval_list_is_known_by_its_name_without_a_header(tmp_path: Path) 
     ("line", "words"),
     [
         ("chr1\t0\t5\t+\ta", "line 4: 'chr1 0 5' starts at 0"),
-        ("chr1\t9\t1001\t+\ta", "ends after the end of chr1"),
-        ("chr3\t9\t10\t+\ta", "not a reference sequence of the file"),
+        ("chr1\t9\t1001\t+\ta", "extends beyond the end of chr1"),
+        ("chr3\t9\t10\t+\ta", "not in the header of the BAM or CRAM"),
         ("chr1\tx\t10\t+\ta", "a line of an interval list has"),
         ("chr1 1 10", "a line of an interval list has"),
-        ("@SQ\tSN:chr1\tLN:999", "'chr1' has 999 bp there, but 1000 bp in the BAM or CRAM"),
-        ("", "has no interval"),
+        ("@SQ\tSN:chr1\tLN:999", "'chr1' is 999 bp long in this file but 1000 bp in the BAM"),
+        ("", "contains no intervals"),
     ],
 )
 def test_a_faulty_interval_list_is_refused(tmp_path: Path, line: str, words: str) -> None:
@@ -160,15 +160,15 @@ GTF = 'chr1\thavana\texon\t100\t200\t.\t+\t.\tgene_id "g1";\n'
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (b"chrom start end\nchr1 1 2\n", "line 1: looks like a heading"),
-        (b"#x\nchrom\tchromStart\tchromEnd\nchr1\t1\t2\n", "line 2: looks like a heading"),
+        (b"chrom start end\nchr1 1 2\n", "line 1: looks like a header line"),
+        (b"#x\nchrom\tchromStart\tchromEnd\nchr1\t1\t2\n", "line 2: looks like a header line"),
         (b"##gff-version 3\n" + GTF.encode(), "is GFF text"),
         (b"#!genome-build x\n" + GTF.encode(), "line 2: looks like a line of a GFF or GTF file"),
         (gzip.compress(b"##gff-version 3\n", mtime=0), "is compressed GFF text"),
         (b"##fileformat=VCFv4.2\n#CHROM\n", "is VCF text"),
         (gzip.compress(b"##fileformat=VCFv4.2\n", mtime=0), "is compressed VCF text"),
         (gzip.compress(b"BAM\1", mtime=0), "is a BAM file"),
-        (b"chr1\t5\t5\n", "line 1: 'chr1 5 5' is empty, and tools differ"),
+        (b"chr1\t5\t5\n", "line 1: 'chr1 5 5' is empty, and tools disagree"),
         (b"chr1\t6\t5\n", "line 1: 'chr1 6 5' is empty: its end is not after its start"),
     ],
 )

@@ -22,7 +22,7 @@ def counts_of(
 
 def test_each_region_is_a_part_in_the_order_of_the_files() -> None:
     counts = counts_of({Region("chr2"): 5, Region("chr1"): 7, UNPLACED: 3})
-    assert list(parts_of_bar(counts).items()) == [("chr2", 5), ("chr1", 7), ("without a place", 3)]
+    assert list(parts_of_bar(counts).items()) == [("chr2", 5), ("chr1", 7), ("unplaced", 3)]
 
 
 def test_regions_with_the_same_name_are_one_part() -> None:
@@ -37,7 +37,7 @@ def test_of_many_sequences_the_chromosomes_are_parts_and_all_others_one() -> Non
     assert list(parts_of_bar(counts).items()) == [
         *((name, 2) for name in CHROMOSOMES),
         ("all other", 6000),
-        ("without a place", 9),
+        ("unplaced", 9),
     ]
 
 

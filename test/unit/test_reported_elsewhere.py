@@ -21,12 +21,12 @@ from fuzz.mutations import offsets_of
 from messages import is_a_known_message
 from oracle import Record, records_of
 from readcount.errors import InputError
-from readcount.formats.bam_index import INTERVAL, read_index
+from readcount.formats.bam_index import read_index
 from readcount.planning.costs import DOWNLOADED
 from readcount.regions.region import Region
 from readcount.verification.verify import verify
 from steps import ask, count_here, opened, planned
-from strategies import COUNTED, LOOKED_AT
+from strategies import COUNTED, INTERVAL, LOOKED_AT
 
 pytestmark = pytest.mark.samtools
 

@@ -22,8 +22,6 @@ from readcount.source.files import local_files
 from steps import ask, count_here, count_regions, files_of, opened, planned
 from strategies import COUNTED, LOOKED_AT
 
-pytestmark = pytest.mark.samtools
-
 
 @pytest.fixture(autouse=True)
 def look_for_samtools_again() -> Iterator[None]:
@@ -64,6 +62,7 @@ ODD_CONTIGS = [
 ]
 
 
+@pytest.mark.samtools
 @pytest.mark.parametrize("costs", [COUNTED, LOOKED_AT])
 def test_every_name_counts_its_own_records(tmp_path: Path, costs: Costs) -> None:
     wanted = {contig: 2 * number + 1 for number, contig in enumerate(ODD_CONTIGS)}
@@ -76,6 +75,7 @@ def test_every_name_counts_its_own_records(tmp_path: Path, costs: Costs) -> None
 SECONDARY, SUPPLEMENTARY, DUPLICATE, FAILED, UNMAPPED = 0x100, 0x800, 0x400, 0x200, 0x4
 
 
+@pytest.mark.samtools
 @pytest.mark.parametrize("costs", [COUNTED, LOOKED_AT])
 def test_every_placed_record_counts(tmp_path: Path, costs: Costs) -> None:
     reads = [
@@ -203,6 +203,7 @@ def test_a_worker_without_samtools_says_so(tmp_path: Path, monkeypatch: pytest.M
     assert is_a_known_message(str(caught.value), "AppInternalError")
 
 
+@pytest.mark.samtools
 def test_a_file_that_is_cut_after_it_was_opened_is_an_error(tmp_path: Path) -> None:
     bam = make_bam(tmp_path, {"chr1": 30_000, "chr2": 30_000})
     for counted in (True, False):
@@ -215,6 +216,7 @@ def test_a_file_that_is_cut_after_it_was_opened_is_an_error(tmp_path: Path) -> N
         bam.write_bytes(content)
 
 
+@pytest.mark.samtools
 def test_filters_are_those_of_samtools(tmp_path: Path) -> None:
     reads = [Read("chr1", at, mapping_quality=at, flag=at % 2 << 8) for at in range(100)]
     bam = write_bam(tmp_path, {"chr1": 1000}, reads)
@@ -245,6 +247,7 @@ GROUPS = ["@RG\tID:lane1\tSM:x", "@RG\tID:lane1\tSM:y"]
 PROGRAMS = ["@PG\tID:a\tPN:a\tPP:missing", "@PG\tID:a\tPN:b"]
 
 
+@pytest.mark.samtools
 @pytest.mark.parametrize("cram", [False, True])
 @pytest.mark.parametrize("more_header", [GROUPS, PROGRAMS], ids=["read groups", "programs"])
 @pytest.mark.parametrize("regions", [[], ["chr1:1-5000", "chr2"]], ids=["whole", "spans"])
@@ -264,6 +267,7 @@ def test_a_warning_that_changes_no_count_is_no_error(
     assert bool(warnings) == (cram and more_header is GROUPS)
 
 
+@pytest.mark.samtools
 @pytest.mark.parametrize("cram", [False, True])
 def test_an_index_is_made_in_spite_of_such_a_warning(tmp_path: Path, cram: bool) -> None:
     bam = make_bam(tmp_path, {"chr1": 3}, more_header=GROUPS)

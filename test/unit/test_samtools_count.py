@@ -20,6 +20,7 @@ from builders import Read, make_bam, write_bam
 from oracle import expected_count_file
 from readcount.request.request import Request
 from steps import LINK
+from strategies import examples
 
 BAM, INDEX = ({"$dnanexus_link": f"file-{letter * 24}"} for letter in "BJ")
 
@@ -215,10 +216,17 @@ def test_the_count_file_is_right_to_the_byte(
 
 
 @pytest.mark.parametrize(
-    "name",
-    ["SAMPLE.BAM", "-c.bam", "a b.bam", 'it\'s "so".bam', "größe.bam", "$(false).bam", ".bam"],
+    ("name", "index_name"),
+    [
+        ("SAMPLE.BAM", "{name}.bai"),
+        ("-c.bam", "{stem}.bai"),
+        ("a b.bam", "{name}.bai"),
+        ('it\'s "so".bam', "{stem}.bai"),
+        ("größe.bam", "{stem}.bai"),
+        ("$(false).bam", "{name}.bai"),
+        (".bam", "{stem}.bai"),
+    ],
 )
-@pytest.mark.parametrize("index_name", ["{name}.bai", "{stem}.bai"])
 def test_odd_file_names_change_nothing(
     job: Job, tmp_path: Path, name: str, index_name: str
 ) -> None:
@@ -271,6 +279,27 @@ def test_a_bam_that_cannot_be_read_is_the_users_to_mend(
 
     assert job.uploaded == {}
     assert multiprocessing.active_children() == []
+
+
+@pytest.mark.parametrize(
+    ("inputs", "words"),
+    [
+        ({"min_mapping_quality": 300}, "min_mapping_quality: 300 is not a mapping quality"),
+        ({"require_flags": "PAIRD"}, "require_flags: unknown flag in 'PAIRD'"),
+        ({"exclude_flags": "70000"}, "exclude_flags: '70000' is too large"),
+        ({"read_groups": ["lane3"]}, "read_groups: sample.bam has no read group 'lane3'"),
+        ({"regions": ["chr9"]}, "regions: 'chr9' refers to 'chr9', which is not in the header"),
+        ({"regions": ["chr1:1-10001"]}, "regions: 'chr1:1-10001' extends beyond the end of chr1"),
+        ({"output_prefix": "a/b"}, "output_prefix: 'a/b' is not a valid file name prefix"),
+    ],
+    ids=lambda value: str(next(iter(value.values()))) if isinstance(value, dict) else "",
+)
+def test_a_wrong_value_ends_the_job_with_its_name_and_uploads_nothing(
+    job: Job, tmp_path: Path, inputs: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(dxpy.AppError, match=re.escape(words)):
+        job.run(make_bam(tmp_path, {"chr1": 3}), **inputs)
+    assert job.uploaded == {}
 
 
 def test_what_is_not_the_users_fault_is_an_internal_error(job: Job, tmp_path: Path) -> None:
@@ -344,7 +373,7 @@ def bams(draw: st.DrawFn) -> tuple[dict[str, int], list[Read]]:
 
 
 @given(bams())
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(parent=examples(20), suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_bam_gives_what_reading_all_of_it_gives(
     tmp_path_factory: pytest.TempPathFactory,
     monkeypatch: pytest.MonkeyPatch,

@@ -35,8 +35,7 @@ def with_claim(file: Path, claim: str) -> Path:
 
 
 @pytest.mark.parametrize("claim", CLAIMS)
-@pytest.mark.parametrize("kind", ["bam", "cram"])
-@pytest.mark.parametrize("with_index", [True, False])
+@pytest.mark.parametrize(("kind", "with_index"), [("bam", False), ("cram", True)])
 def test_records_in_order_are_counted_whatever_the_header_says(
     tmp_path: Path, claim: str, kind: str, with_index: bool
 ) -> None:

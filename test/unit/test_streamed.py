@@ -24,7 +24,7 @@ from readcount.platform_files import URL_SECONDS
 from readcount.regions.region_list import RegionList
 from readcount.request.request import check_streaming
 from readcount.source.alignments import open_alignments
-from readcount.source.files import streamed_files
+from readcount.source.files import input_files
 from readcount.source.parts import Edge, Part
 from readcount.source.readers import (
     PAUSES,
@@ -35,8 +35,6 @@ from readcount.source.readers import (
     with_retries,
 )
 from steps import ask, count_here, planned
-
-pytestmark = pytest.mark.samtools
 
 URL = "https://dl.dnanex.us/F/D/S3cr3t/my%20sample.bam"
 
@@ -245,6 +243,7 @@ def test_a_link_that_has_expired_is_not_tried_again(streamed: StreamedFile, stat
         assert "S3cr3t" not in str(refused.value)
 
 
+@pytest.mark.samtools
 @pytest.mark.parametrize("cram", [False, True])
 def test_a_part_of_the_file_is_one_request(
     tmp_path: Path, streamed: StreamedFile, cram: bool
@@ -252,7 +251,8 @@ def test_a_part_of_the_file_is_one_request(
     bam = make_bam(tmp_path, {"chr1": 30_000, "chr2": 30_000, "chr3": 9}, unplaced=5)
     file = cram_of(bam, "seqs_per_slice=5000") if cram else bam
     Server.content = file.read_bytes()
-    files = streamed_files(streamed.url, "x.bam", file.stat().st_size, str(index_of(file)))
+    here = replace(streamed, size=file.stat().st_size)
+    files = input_files(here, str(index_of(file)))
     alignments = open_alignments(files)
     for regions, counts in (([], [30_000, 30_000, 9]), (["chr2"], [30_000]), (["chr3:15-19"], [4])):
         request = ask(regions=regions)

@@ -11,8 +11,10 @@ Data goes one way, from stage to stage; a stage imports from earlier ones only.
 - counting: tasks -> `TaskCounts`, by samtools calls in a Pool, which read parts of the file.
 - verification: merged counts and evidence -> `VerifiedCounts`, or an error. Pure.
 - outputs: `VerifiedCounts` -> the output files.
+- cohort: many samples, each through all stages above -> columns, a matrix, a table of samples.
 
-`dnanexus` is the platform's side: downloads, uploads, subjobs. `errors` has the kinds of failure.
+`dnanexus` is the platform's side: downloads, uploads, subjobs; `cohort_files` and `cohort_subjobs`
+are that of cohorts. `errors` has the kinds of failure.
 """
 
 import os

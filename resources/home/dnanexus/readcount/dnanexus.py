@@ -7,9 +7,8 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import dxpy
 
@@ -28,9 +27,10 @@ from readcount.source.files import (
     IndexedFile,
     InputFiles,
     check_disk,
+    input_files,
     local_files,
-    streamed_files,
 )
+from readcount.source.readers import StreamedFile
 
 # Not in older versions of dxpy. With the policy of the user's organisation that allows it, the
 # platform tries the job again one instance size up.
@@ -72,8 +72,7 @@ def app_errors() -> Iterator[None]:
         raise INSUFFICIENT_RESOURCE(f"The disk of the worker is full. {MORE_STORAGE}") from error
 
 
-@dataclass(frozen=True)
-class Inputs:
+class Inputs(NamedTuple):
     """The files of a job's input, as the platform describes them.
 
     Attributes:
@@ -83,11 +82,6 @@ class Inputs:
 
     files: Mapping[str, PlatformFile]
     counts: Sequence[PlatformFile] = ()
-
-    @property
-    def described(self) -> list[PlatformFile]:
-        """All of them."""
-        return [*self.files.values(), *self.counts]
 
 
 def describe_inputs(request: Request, counts: Sequence[Link] = ()) -> Inputs:
@@ -124,7 +118,8 @@ def fetch_inputs(request: Request, inputs: Inputs) -> InputFiles:
     if url:
         log(f"streaming {mappings.name}: {_bytes(mappings.size)}")
         assert index, "streaming needs an index: see check_streaming()"
-        return streamed_files(url.result(), mappings.local_name, mappings.size, index, bed)
+        streamed = StreamedFile(mappings.local_name, mappings.size, url.result())
+        return input_files(streamed, index, bed)
     seconds = time.monotonic() - start
     log(f"downloaded {mappings.name}: {_bytes(size)} in {seconds:,.1f} s, {_rate(size, seconds)}")
     return local_files(paths["mappings_sorted_bam"], index, bed)
@@ -143,16 +138,27 @@ def upload_outputs(result: Result, request: Request, file: IndexedFile) -> dict[
         index_name = f"{request.output_prefix or bam_name}{file.index.suffix}"
         named["index_file"] = (file.index, index_name)
     # An upload is six calls, one after another; those of several files go side by side.
+    details = {"counts_table": request.filters.as_details()}
     with ThreadPoolExecutor(len(named)) as threads:
-        links = threads.map(lambda file: upload(*file), named.values())
+        links = threads.map(lambda field: upload(*named[field], details.get(field)), named)
     return {**dict(zip(named, links, strict=True)), "total_records": result.total}
 
 
-def upload(path: Path, name: str) -> Link:
-    """Uploads a file under a name, which decides its media type, and returns a link to it."""
+def upload(path: Path, name: str, details: Mapping[str, object] | None = None) -> Link:
+    """Uploads a file and returns a link to it.
+
+    Args:
+        path: of the file on the worker.
+        name: of the file on the platform, which decides its media type.
+        details: of the file on the platform.
+    """
     media_type, _ = mimetypes.guess_type(name)
     file = dxpy.upload_local_file(
-        str(path), name=name, media_type=media_type, write_buffer_size=PART_BYTES
+        str(path),
+        name=name,
+        media_type=media_type,
+        write_buffer_size=PART_BYTES,
+        **({"details": details} if details else {}),
     )
     link: Link = dxpy.dxlink(file)
     log(f"uploaded {name}")

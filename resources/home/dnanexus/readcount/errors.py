@@ -6,9 +6,7 @@ sentences and MESSAGE_LENGTH characters. What does not fit goes to `details`, fo
 
 MESSAGE_LENGTH = 500
 
-NEW_INDEX = (
-    "Give the index of this file, or leave mappings_sorted_bai out: the applet then creates one."
-)
+NEW_INDEX = "Provide the index of this file, or omit mappings_sorted_bai to have one created."
 MORE_STORAGE = "Run the job on an instance type with more storage (--instance-type)."
 MORE_MEMORY = "Run the job on an instance type with more memory (--instance-type)."
 
@@ -51,6 +49,10 @@ class MissingToolError(ReadCountError):
 
 class SamtoolsKilledError(ReadCountError):
     """A samtools process was killed, crashed, or ran out of memory."""
+
+
+class SamtoolsCrashedError(SamtoolsKilledError):
+    """A samtools process crashed: the file may be corrupt."""
 
 
 class WorkerDiedError(ReadCountError):

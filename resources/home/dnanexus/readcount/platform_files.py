@@ -69,35 +69,67 @@ def describe_files(links: Sequence[tuple[str, Link]]) -> list[PlatformFile]:
     Raises:
         InputError: a file cannot be read: it is archived, or not closed, or cannot be found.
     """
-    files: list[PlatformFile] = []
-    for start in range(0, len(links), AT_ONCE):
-        asked = links[start : start + AT_ONCE]
-        body = {"objects": [_asked(link) for _, link in asked]}
-        try:
-            answers = dxpy.api.system_describe_data_objects(body)["results"]
-        except dxpy.DXAPIError as error:
-            if error.code >= 500:
-                raise
-            # The message has the ID of the file that it is about.
-            field, link = next((one for one in asked if _id(one[1]) in error.msg), asked[0])
-            raise _not_found(field, link) from error
-        for (field, link), answer in zip(asked, answers, strict=True):
-            if "describe" not in answer:
-                raise _not_found(field, link)
-            files.append(PlatformFile(field, answer["describe"]))
+    files = []
+    for file in describe_each(links):
+        if isinstance(file, InputError):
+            raise file
+        files.append(file)
     for file in files:
         check_readable(file)
     return files
 
 
-def _asked(link: Link) -> dict[str, Any]:
+def describe_each(
+    links: Sequence[tuple[str, Link]], parts: bool = True
+) -> list[PlatformFile | InputError]:
+    """Describes files, in one call unless there are very many, or one cannot be found.
+
+    Args:
+        links: the input that each is given as, and the link to it.
+        parts: whether they will be downloaded; a large file has many parts.
+
+    Returns:
+        The files, or why one cannot be described. A file may still be one that cannot be read: see
+        check_readable().
+    """
+    files: list[PlatformFile | InputError] = []
+    for start in range(0, len(links), AT_ONCE):
+        files += _describe(links[start : start + AT_ONCE], parts)
+    return files
+
+
+def _describe(links: Sequence[tuple[str, Link]], parts: bool) -> list[PlatformFile | InputError]:
+    """Describes files; if the call fails because of one of them, describes the others again."""
+    if not links:
+        return []
+    body = {"objects": [_asked(link, parts) for _, link in links]}
+    try:
+        answers = dxpy.api.system_describe_data_objects(body)["results"]
+    except dxpy.DXAPIError as error:
+        if error.code >= 500:
+            raise
+        if len(links) == 1:
+            return [_not_found(*links[0])]
+        # The message has the ID of the file that it is about.
+        named = (at for at, (_, link) in enumerate(links) if _id(link) in error.msg)
+        at = next(named, len(links) // 2)
+        some = (links[:at], links[at : at + 1], links[at + 1 :])
+        return [file for each in some for file in _describe(each, parts)]
+    return [
+        PlatformFile(field, answer["describe"]) if "describe" in answer else _not_found(field, link)
+        for (field, link), answer in zip(links, answers, strict=True)
+    ]
+
+
+def _asked(link: Link, parts: bool) -> dict[str, Any]:
     """Returns what asks for the description of a file."""
     file_id, project = dxpy.get_dxlink_ids(link)
+    fields = {"parts": parts, "archivalState": True, "details": True}
     # What a file is called, and whether it is archived, differs between projects.
     return {
         "id": file_id,
         **({"project": project} if project else {}),
-        "describe": {"defaultFields": True, "fields": {"parts": True, "archivalState": True}},
+        "describe": {"defaultFields": True, "fields": fields},
     }
 
 

@@ -74,7 +74,7 @@ def parse_flags(field: str, text: str) -> int:
     flags = _samtools_flags(text) if _NAMES.fullmatch(text) else None
     if flags is None:
         raise InputError(
-            f"{field}: unknown flag in {shorten(repr(text), 60)}. Give names that 'samtools flags' "
+            f"{field}: unknown flag in {shorten(repr(text), 60)}. Use names that 'samtools flags' "
             "lists, such as PROPER_PAIR,READ1, or a number."
         )
     return int(flags[0], 16)

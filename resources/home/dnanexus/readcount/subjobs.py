@@ -74,12 +74,6 @@ def start_subjobs(
     It is the last thing that the first job does: if that loses its worker meanwhile, the platform
     terminates the subjobs that it has started, and starts it again.
 
-    Args:
-        job_input: of this job.
-        request: the same.
-        digest: of the plan; see divide_plan.
-        shares: what each subjob is to count.
-
     Returns:
         References to what will be the outputs.
     """
@@ -105,10 +99,6 @@ def upload_counts(share: Share, counted: Iterable[TaskCounts]) -> dict[str, Any]
 
 def fetch_counts(files: Sequence[PlatformFile], shares: Sequence[Share]) -> Iterator[TaskCounts]:
     """Yields what the subjobs have counted; reads a file when its counts are wanted.
-
-    Args:
-        files: of the subjobs, in their order.
-        shares: what each has counted.
 
     Raises:
         InputError: the platform does not give a file out.

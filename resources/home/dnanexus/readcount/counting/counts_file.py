@@ -34,12 +34,7 @@ def write_counts(path: Path, share: Share, counted: Iterable[TaskCounts]) -> Non
 def read_counts(path: Path, share: Share) -> Iterator[TaskCounts]:
     """Yields the counts of a subjob's tasks, in the order in which they were written.
 
-    Args:
-        path: of the file.
-        share: what the subjob was to count.
-
-    Raises:
-        SubjobError: the file is not that of this subjob and plan, or is corrupt.
+    Raises SubjobError if the file is not that of this subjob and plan, or is corrupt.
     """
     try:
         # Without pickle nothing in the file is run.

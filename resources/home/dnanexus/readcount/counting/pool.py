@@ -3,11 +3,13 @@
 import contextlib
 import multiprocessing
 import os
+import queue
 import signal
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from multiprocessing.context import ForkContext, ForkProcess
 from multiprocessing.pool import Pool
 from multiprocessing.process import BaseProcess
@@ -41,18 +43,57 @@ class Workers:
         """
         coming = self.pool.imap_unordered(function, tasks, chunksize=1)
         while True:
-            for process in self.processes:
-                if process.exitcode is not None:
-                    raise WorkerDiedError(
-                        f"A counting process ended with exit code {process.exitcode}: it was "
-                        f"killed, or the worker ran out of memory. {MORE_MEMORY}"
-                    )
+            self._require_alive()
             try:
                 yield coming.next(timeout=POLL_SECONDS)
             except multiprocessing.TimeoutError:
                 continue
             except StopIteration:
                 return
+
+    def results_of_few(
+        self, function: Callable[[T], R], tasks: Iterable[T], at_once: int
+    ) -> Iterator[R]:
+        """Runs the function on each task as results() does, and takes no more tasks than needed.
+
+        results() takes all tasks at once. Where a task has files on the disk, and there are
+        thousands, it is better to make one when there is a process for it.
+
+        Args:
+            function: what to run.
+            tasks: the tasks.
+            at_once: how many may wait or run at a time.
+
+        Raises:
+            WorkerDiedError: as results().
+        """
+        done: queue.SimpleQueue[R | BaseException] = queue.SimpleQueue()
+        waiting = iter(tasks)
+        running = 0
+        while True:
+            for task in islice(waiting, at_once - running):
+                self.pool.apply_async(function, (task,), callback=done.put, error_callback=done.put)
+                running += 1
+            if not running:
+                return
+            self._require_alive()
+            try:
+                result = done.get(timeout=POLL_SECONDS)
+            except queue.Empty:
+                continue
+            running -= 1
+            if isinstance(result, BaseException):
+                raise result
+            yield result
+
+    def _require_alive(self) -> None:
+        """Raises WorkerDiedError if a process has ended."""
+        for process in self.processes:
+            if process.exitcode is not None:
+                raise WorkerDiedError(
+                    f"A counting process ended with exit code {process.exitcode}: it was "
+                    f"killed, or the worker ran out of memory. {MORE_MEMORY}"
+                )
 
 
 class _NoProcess:

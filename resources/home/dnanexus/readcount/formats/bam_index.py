@@ -11,19 +11,22 @@ import zlib
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
+from readcount.columns import Ints
+
+Offsets = NDArray[np.uint64]
+
 # A BAI holds no positions from here on (SAM specification, section 5.1.1); nor does a tabix index.
 MAX_LENGTH = 1 << 29
-# Positions that share an entry of a BAI's linear index (SAM specification, section 5.1.3).
-INTERVAL = 1 << 14
 # Positions in the smallest bins, as a power of 2, and the levels above (section 5.1.1).
 BAI_SHIFT, BAI_DEPTH = 14, 5
 
 _COUNT = struct.Struct("<I")
 # Number of a bin and of its chunks; in a CSI index an offset is between them.
 _BAI_BIN = struct.Struct("<II")
-_CSI_BIN = struct.Struct("<IQI")
-# The same without the offset, which most readers do not need.
-_CSI_BIN_SHORT = struct.Struct("<I8xI")
+_CSI_BIN = struct.Struct("<I8xI")
 _STATISTICS = struct.Struct("<QQQQ")
 
 
@@ -43,6 +46,34 @@ class ContigIndex(NamedTuple):
     records: int | None = None
     begin: int | None = None
     end: int | None = None
+
+
+class BinColumns(NamedTuple):
+    """All that an index has on the records of one reference sequence, as columns.
+
+    Offsets are unsigned: those of a corrupt index can be any 64-bit number.
+
+    Attributes:
+        shift: positions in the smallest bins, as a power of 2.
+        depth: levels above these.
+        numbers: of the bins.
+        lows: the CSI offset of the first record that overlaps each bin; 0 in a BAI.
+        chunks: how many each bin has.
+        begins: of the chunks of all bins, one bin after the other.
+        ends: of the same.
+        linear: offsets of the linear index of a BAI, as they are.
+        bounds: begin and end of its records by the statistics; None where there are none.
+    """
+
+    shift: int
+    depth: int
+    numbers: Ints
+    lows: Offsets
+    chunks: Ints
+    begins: Offsets
+    ends: Offsets
+    linear: Offsets
+    bounds: tuple[int, int] | None
 
 
 class Bins(NamedTuple):
@@ -71,6 +102,20 @@ class Bins(NamedTuple):
         """Returns where chunks end."""
         return [offset for _, _, chunks in self.bins for offset in chunks[1::2]]
 
+    def columns(self) -> BinColumns:
+        """Returns the same as columns."""
+        return BinColumns(
+            self.shift,
+            self.depth,
+            np.array([number for number, _, _ in self.bins], np.int64),
+            np.array([low for _, low, _ in self.bins], np.uint64),
+            np.array([len(chunks) // 2 for _, _, chunks in self.bins], np.int64),
+            np.array(self.chunk_begins(), np.uint64),
+            np.array(self.chunk_ends(), np.uint64),
+            np.array(self.linear, np.uint64),
+            self.bounds,
+        )
+
 
 class BamIndex(NamedTuple):
     """A BAI or CSI index that has been read.
@@ -80,6 +125,7 @@ class BamIndex(NamedTuple):
         unplaced: records without a position; None where the index does not say.
         data: the index, decompressed.
         starts: where in data the bins of each sequence begin.
+        bin_ends: where they end, and the linear index of a BAI begins.
         csi: whether it is a CSI.
         shift: positions in the smallest bins, as a power of 2.
         depth: levels above these.
@@ -89,36 +135,85 @@ class BamIndex(NamedTuple):
     unplaced: int | None
     data: bytes
     starts: list[int]
+    bin_ends: list[int]
     csi: bool
     shift: int
     depth: int
 
-    def bins(self, tid: int) -> Bins:
+    def columns(self, tid: int) -> BinColumns:
         """Returns all that there is on a reference sequence.
 
         Only for those that need it: to decode all bins takes most of the time with 200,000
         sequences.
         """
-        data, at = self.data, self.starts[tid]
+        data, start = self.data, self.starts[tid]
         layout = _CSI_BIN if self.csi else _BAI_BIN
-        bins: list[tuple[int, int, tuple[int, ...]]] = []
-        bounds: tuple[int, int] | None = None
-        (number_of_bins,) = _COUNT.unpack_from(data, at)
-        at += _COUNT.size
+        (number_of_bins,) = _COUNT.unpack_from(data, start)
+        start += _COUNT.size
+        at, places, chunks = start, [], []
         for _ in range(number_of_bins):
-            number, *loffset, chunks = layout.unpack_from(data, at)
-            offsets = struct.unpack_from(f"<{2 * chunks}Q", data, at + layout.size)
-            if number == _statistics_bin(self.depth) and chunks == 2:
-                bounds = offsets[:2]
-            else:
-                bins.append((number, loffset[0] if loffset else 0, offsets))
-            at += layout.size + 16 * chunks
-        return Bins(self.shift, self.depth, bins, () if self.csi else _linear(data, at), bounds)
+            _, of_bin = layout.unpack_from(data, at)
+            places.append(at)
+            chunks.append(of_bin)
+            at += layout.size + 16 * of_bin
+        # Everything has a multiple of 4 bytes; an offset is two numbers, the lower half first.
+        words = np.frombuffer(data, "<u4", (at - start) // 4, start)
+        firsts, sizes = (np.array(places, np.int64) - start) // 4, np.array(chunks, np.int64)
+        numbers = words[firsts].astype(np.int64)
+        lows = _offsets_at(words, firsts + 1) if self.csi else np.zeros(len(firsts), np.uint64)
+        before = np.cumsum(sizes) - sizes
+        within = np.arange(sizes.sum()) - np.repeat(before, sizes)
+        of_chunks = np.repeat(firsts + layout.size // 4, sizes) + 4 * within
+        begins, ends = _offsets_at(words, of_chunks), _offsets_at(words, of_chunks + 2)
+        is_bin = (numbers != _statistics_bin(self.depth)) | (sizes != 2)
+        bounds = None
+        for found in np.flatnonzero(~is_bin).tolist():
+            bounds = int(begins[before[found]]), int(ends[before[found]])
+        is_chunk = np.repeat(is_bin, sizes)
+        return BinColumns(
+            self.shift,
+            self.depth,
+            numbers[is_bin],
+            lows[is_bin],
+            sizes[is_bin],
+            begins[is_chunk],
+            ends[is_chunk],
+            self.linear(tid),
+            bounds,
+        )
+
+    def linear(self, tid: int) -> Offsets:
+        """Returns the linear index of a reference sequence, as it is; nothing of a CSI."""
+        if self.csi:
+            return np.zeros(0, np.uint64)
+        at = self.bin_ends[tid]
+        (intervals,) = _COUNT.unpack_from(self.data, at)
+        return np.frombuffer(self.data, "<u8", intervals, at + _COUNT.size)
+
+    def bins(self, tid: int) -> Bins:
+        """Returns the same with a tuple for each bin, for few of them."""
+        columns = self.columns(tid)
+        offsets = np.column_stack((columns.begins, columns.ends)).reshape(-1).tolist()
+        ends = (2 * np.cumsum(columns.chunks)).tolist()
+        bins = [
+            (number, low, tuple(offsets[end - 2 * chunks : end]))
+            for number, low, chunks, end in zip(
+                columns.numbers.tolist(),
+                columns.lows.tolist(),
+                columns.chunks.tolist(),
+                ends,
+                strict=True,
+            )
+        ]
+        linear = tuple(columns.linear.tolist())
+        return Bins(self.shift, self.depth, bins, linear, columns.bounds)
 
 
-def _linear(data: bytes, at: int) -> tuple[int, ...]:
-    (intervals,) = _COUNT.unpack_from(data, at)
-    return struct.unpack_from(f"<{intervals}Q", data, at + _COUNT.size)
+def _offsets_at(words: NDArray[np.uint32], places: Ints) -> Offsets:
+    """Returns the 64-bit numbers at places among 32-bit numbers."""
+    low, high = words[places].astype(np.uint64), words[places + 1].astype(np.uint64)
+    offsets: Offsets = low | (high << np.uint64(32))
+    return offsets
 
 
 def read_index(path: Path) -> BamIndex:
@@ -143,10 +238,11 @@ def _read_index(data: bytes) -> BamIndex:
         at = 16 + size
     (contigs,) = _COUNT.unpack_from(data, at)
     at += _COUNT.size
-    entries, starts = [], []
+    entries, starts, bin_ends = [], [], []
     for _ in range(contigs):
         starts.append(at)
-        entry, at = _summary(data, at, _CSI_BIN_SHORT if csi else _BAI_BIN, depth)
+        entry, at = _summary(data, at, _CSI_BIN if csi else _BAI_BIN, depth)
+        bin_ends.append(at)
         if not csi:
             at += _COUNT.size + 8 * _COUNT.unpack_from(data, at)[0]
         entries.append(entry)
@@ -156,7 +252,7 @@ def _read_index(data: bytes) -> BamIndex:
     if len(data) - at not in (0, 8):
         raise IndexFormatError(f"{len(data) - at} bytes follow after its end")
     unplaced = int.from_bytes(data[at:], "little") if len(data) > at else None
-    return BamIndex(entries, unplaced, data, starts, csi, shift, depth)
+    return BamIndex(entries, unplaced, data, starts, bin_ends, csi, shift, depth)
 
 
 def _summary(data: bytes, at: int, layout: struct.Struct, depth: int) -> tuple[ContigIndex, int]:

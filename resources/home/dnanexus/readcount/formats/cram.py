@@ -201,12 +201,6 @@ def by_container(slices: Iterable[Slice]) -> dict[int, list[Slice]]:
     return dict(sorted(lines.items()))
 
 
-def tid_of(lines: Iterable[Slice]) -> int:
-    """Returns the reference sequence of a container by its lines of a CRAI; SEVERAL for more."""
-    tid, *others = {line.tid for line in lines}
-    return SEVERAL if others else tid
-
-
 def check_listed(container: Container, lines: Sequence[Slice]) -> None:
     """Raises IndexFormatError if a container's header and its lines of the CRAI do not agree."""
     if container.records == 0:

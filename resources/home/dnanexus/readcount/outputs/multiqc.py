@@ -20,19 +20,34 @@ from readcount.text import shorten
 # Parts of a bar that a reader can still distinguish: chromosomes 1 to 22, X, Y and M.
 MAX_PARTS = 25
 OTHER = "all other"
-UNPLACED_PART = "without a place"
+UNPLACED_PART = "unplaced"
 # Of a heading.
 MAX_TEXT_LENGTH = 200
 
 
 def format_multiqc(result: Result, sample: str) -> str:
-    """Returns the text of the file: the section's settings, then a line for the sample.
+    """Returns the text of the file: the section's settings, then a line for the sample."""
+    parts = parts_of_bar(result)
+    bars = {sample: parts.values()}
+    return format_bars(result.records_counted, result.from_index, parts, bars)
+
+
+def format_bars(
+    records_counted: str, from_index: bool, parts: Iterable[str], bars: Mapping[str, Iterable[int]]
+) -> str:
+    """Returns the text of a section with a bar for each sample.
 
     MultiQC puts the samples of all files with the same id into one section. Counts with different
     filters cannot be compared, so they get sections of their own.
+
+    Args:
+        records_counted: which records were counted, in words.
+        from_index: whether the counts are the numbers of the index.
+        parts: names of the parts of the bars.
+        bars: for each sample, the records of each part.
     """
-    asked = escape(shorten(result.records_counted, MAX_TEXT_LENGTH))
-    section_id = f"samtools_count_{sha256(result.records_counted.encode()).hexdigest()[:8]}"
+    asked = escape(shorten(records_counted, MAX_TEXT_LENGTH))
+    section_id = f"samtools_count_{sha256(records_counted.encode()).hexdigest()[:8]}"
     section: dict[str, object] = {
         "id": section_id,
         "section_name": f"Records by region: {asked}",
@@ -46,38 +61,43 @@ def format_multiqc(result: Result, sample: str) -> str:
             "ylab": "Records",
         },
     }
-    if result.from_index:
+    if from_index:
         # MultiQC itself does not use this one.
         section["counts_from"] = "index"
-    header = [f"# {key}: {json.dumps(value)}\n" for key, value in section.items()]
-    parts = parts_of_bar(result)
-    names = [_cell(text) for text in ("Sample", *parts)]
-    row = [_cell(sample), *(str(records) for records in parts.values())]
-    return "".join(header) + "\t".join(names) + "\n" + "\t".join(row) + "\n"
+    lines = [f"# {key}: {json.dumps(value)}" for key, value in section.items()]
+    lines.append("\t".join(_cell(text) for text in ("Sample", *parts)))
+    lines += ["\t".join([_cell(sample), *map(str, records)]) for sample, records in bars.items()]
+    return "".join(f"{line}\n" for line in lines)
 
 
 def parts_of_bar(result: Result) -> dict[str, int]:
-    """Returns the parts of a sample's bar with their records, in the order of the output.
+    """Returns the parts of a sample's bar with their records, in the order of the output."""
+    parts = Counter[str]()
+    names = part_of_each(result.counts.regions, result.lengths)
+    for name, more in zip(names, result.counts.records, strict=True):
+        parts[name] += more
+    return {name: parts[name] for name in in_order(parts)}
+
+
+def part_of_each(regions: RegionList, lengths: Mapping[str, int]) -> Iterable[str]:
+    """Returns the name of the part of a bar that each region is in.
 
     They are the regions; if these are too many, the reference sequences that they are on, first
     chromosomes and then the longest, and all others together. The parts do not depend on the
     records, so that samples with the same header have the same ones.
     """
-    regions = result.counts.regions
-    names = _names(regions)
-    if _more_than(MAX_PARTS, _names(regions)):
-        contigs = [regions.names_by_tid[tid] for tid in set(regions.tids) - {NO_SEQUENCE}]
-        chosen = nsmallest(MAX_PARTS, contigs, key=lambda contig: _rank(contig, result.lengths))
-        own = {contig: contig for contig in chosen} | {UNPLACED_NAME: UNPLACED_PART}
-        parts_of = [own.get(name, OTHER) for name in regions.names_by_tid]
-        names = map(parts_of.__getitem__, regions.tids)
-    parts = Counter[str]()
-    for name, more in zip(names, result.counts.records, strict=True):
-        parts[name] += more
-    for last in (OTHER, UNPLACED_PART):
-        if last in parts:
-            parts[last] = parts.pop(last)
-    return dict(parts)
+    if not _more_than(MAX_PARTS, _names(regions)):
+        return _names(regions)
+    contigs = [regions.names_by_tid[tid] for tid in set(regions.tids) - {NO_SEQUENCE}]
+    chosen = nsmallest(MAX_PARTS, contigs, key=lambda contig: _rank(contig, lengths))
+    own = {contig: contig for contig in chosen} | {UNPLACED_NAME: UNPLACED_PART}
+    parts_of = [own.get(name, OTHER) for name in regions.names_by_tid]
+    return map(parts_of.__getitem__, regions.tids)
+
+
+def in_order(parts: Iterable[str]) -> list[str]:
+    """Returns the parts in the order of a bar: all others, and unplaced records, are at its end."""
+    return sorted(parts, key=lambda part: (part == OTHER) + 2 * (part == UNPLACED_PART))
 
 
 def _rank(contig: str, lengths: Mapping[str, int]) -> tuple[bool, int, str]:

@@ -1,13 +1,11 @@
 """Where on each reference sequence its records are, by the counts of many regions."""
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import accumulate
 
 import numpy as np
 
-from readcount.columns import Ints, distinct
+from readcount.columns import Floats, Ints, distinct
 from readcount.outputs.result import Result
 from readcount.regions.region_list import UNSET
 
@@ -58,63 +56,62 @@ def profiles_of(result: Result) -> Profiles:
     A region counts in each part that it overlaps, with its share. A part without regions has none.
     """
     regions = result.counts.regions
-    if len(regions) - len(regions.whole) < MIN_REGIONS:
-        return Profiles()
     region_ids = regions.spans()
-    tids = np.array(regions.tids)[region_ids]
-    sums = np.bincount(tids, np.array(result.counts.records)[region_ids])
-    totals: Counter[str] = Counter()
-    for tid in distinct(tids).tolist():
-        totals[regions.names_by_tid[tid]] += int(sums[tid])
-    largest = sorted(totals, key=lambda contig: -totals[contig])[:MAX_PROFILES]
-    drawn = [contig for contig in result.lengths if contig in set(largest)]
-    longest = max(result.lengths[contig] for contig in drawn)
-    size = max(1, -(-longest // PARTS))
-    parts = {contig: -(-result.lengths[contig] // size) for contig in drawn}
-    densities = _densities(result, region_ids, size, parts)
+    if len(region_ids) < MIN_REGIONS:
+        return Profiles()
+    tids, starts, ends, counted = (
+        np.array(column)[region_ids]
+        for column in (regions.tids, *result.extents(), result.counts.records)
+    )
+    sums, used = np.bincount(tids, counted), distinct(tids)
+    drawn = distinct(used[np.argsort(-sums[used], kind="stable")[:MAX_PROFILES]])
+    contigs = [regions.names_by_tid[tid] for tid in drawn.tolist()]
+    lengths = [result.lengths[contig] for contig in contigs]
+    size = max(1, -(-max(lengths) // PARTS))
+    # The parts of all sequences in one column.
+    last_parts = np.cumsum([-(-length // size) for length in lengths])
+    begins = np.full(len(regions.names_by_tid), UNSET)
+    begins[drawn] = [0, *last_parts[:-1]]
+    is_drawn = begins[tids] != UNSET
+    places = begins[tids][is_drawn], starts[is_drawn], ends[is_drawn]
+    densities = _densities(*places, counted[is_drawn], size, int(last_parts[-1]))
     top = _top(densities)
+    heights = np.round(np.minimum(100, 100 * densities / top), 1)
     profiles = [
-        Profile(
-            contig,
-            totals[contig],
-            [round(min(100.0, 100 * density / top), 1) for density in densities[contig]],
-            round(100 * result.lengths[contig] / longest, 2),
+        Profile(contig, int(sums[tid]), own.tolist(), round(100 * length / max(lengths), 2))
+        for contig, tid, own, length in zip(
+            contigs, drawn.tolist(), np.split(heights, last_parts[:-1]), lengths, strict=True
         )
-        for contig in drawn
     ]
-    return Profiles(profiles, len(totals), top)
+    return Profiles(profiles, len(used), top)
 
 
 def _densities(
-    result: Result, region_ids: Ints, size: int, parts: Mapping[str, int]
-) -> dict[str, list[float]]:
-    """Returns the records per megabase in each part, of a size in bases, of some sequences."""
-    regions = result.counts.regions
-    # The parts of all sequences in one column.
-    begins = dict(zip(parts, accumulate(parts.values(), initial=0), strict=False))
-    begin_of = np.array([begins.get(contig, UNSET) for contig in regions.names_by_tid])
-    begin = begin_of[np.array(regions.tids)[region_ids]]
-    region_ids, begin = region_ids[begin != UNSET], begin[begin != UNSET]
-    starts, ends = (np.array(column)[region_ids] for column in result.extents())
-    counted = np.array(result.counts.records)[region_ids]
-    first, after = begin + starts // size, begin + (ends - 1) // size + 1
-    number = sum(parts.values())
+    begins: Ints, starts: Ints, ends: Ints, counted: Ints, size: int, parts: int
+) -> Floats:
+    """Returns the records per megabase in each part.
+
+    Args:
+        begins: the first part of the sequence of each region.
+        starts: of each region.
+        ends: of each.
+        counted: the records of each.
+        size: of a part in bases.
+        parts: how many there are.
+    """
+    first, after = begins + starts // size, begins + (ends - 1) // size + 1
     in_one = after - first == 1
     # If there are none, bincount returns integers.
-    records = np.bincount(first[in_one], counted[in_one], number).astype(np.float64)
-    bases = np.bincount(first[in_one], (ends - starts)[in_one], number).astype(np.float64)
+    records = np.bincount(first[in_one], counted[in_one], parts).astype(np.float64)
+    bases = np.bincount(first[in_one], (ends - starts)[in_one], parts).astype(np.float64)
     for at in np.nonzero(~in_one)[0].tolist():
         its = slice(first[at], after[at])
         records[its] += counted[at] / (after[at] - first[at])
         bases[its] += (ends[at] - starts[at]) / (after[at] - first[at])
-    densities = np.divide(1e6 * records, bases, out=np.zeros(number), where=bases > 0)
-    return {
-        contig: densities[begins[contig] : begins[contig] + own].tolist()
-        for contig, own in parts.items()
-    }
+    return np.divide(1e6 * records, bases, out=np.zeros(parts), where=bases > 0)
 
 
-def _top(densities: Mapping[str, Sequence[float]]) -> float:
+def _top(densities: Floats) -> float:
     """Returns the density that SHARE_ON_SCALE of the parts with records do not exceed."""
-    ordered = sorted(density for parts in densities.values() for density in parts if density)
-    return ordered[int(SHARE_ON_SCALE * (len(ordered) - 1))] if ordered else 1.0
+    ordered = np.sort(densities[densities > 0])
+    return float(ordered[int(SHARE_ON_SCALE * (len(ordered) - 1))]) if len(ordered) else 1.0

@@ -3,11 +3,12 @@
 from array import array
 from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import repeat
+
+import numpy as np
 
 from readcount.regions.counts import RegionCounts
 from readcount.regions.region import Region
-from readcount.regions.region_list import UNSET
+from readcount.regions.region_list import UNSET, RegionList
 from readcount.verification.verify import VerifiedCounts
 
 
@@ -43,21 +44,15 @@ class Result:
 
     def extents(self) -> tuple["array[int]", "array[int]"]:
         """Returns the starts and the ends that extent() gives, of all regions."""
-        regions = self.counts.regions
-        starts, ends = regions.starts, regions.ends
-        if UNSET in starts:
-            starts = array("q", map(max, starts, repeat(0)))
-        if UNSET in ends:
-            lengths = [self.lengths.get(name, 0) for name in regions.names_by_tid]
-            of_each = map(lengths.__getitem__, regions.tids)
-            ends = array(
-                "q",
-                (
-                    length if end == UNSET else end
-                    for length, end in zip(of_each, ends, strict=True)
-                ),
-            )
-        return starts, ends
+        return extents(self.counts.regions, self.lengths)
+
+
+def extents(regions: RegionList, lengths: Mapping[str, int]) -> tuple["array[int]", "array[int]"]:
+    """Returns the starts and the ends that extent() gives, of all regions."""
+    starts, ends = np.array(regions.starts), np.array(regions.ends)
+    length_of = np.array([lengths.get(name, 0) for name in regions.names_by_tid])
+    ends = np.where(ends == UNSET, length_of[np.array(regions.tids)], ends)
+    return array("q", np.maximum(starts, 0).tobytes()), array("q", ends.tobytes())
 
 
 def extent(region: Region, lengths: Mapping[str, int]) -> tuple[int, int]:

@@ -40,27 +40,26 @@ def plan_tasks(
         numbers: the records of each stretch of the file, where they need not be counted.
     """
     wanted: dict[int, list[int]] = defaultdict(list)
-    for at in regions.whole:
-        wanted[regions.tids[at]].append(at)
+    for region_id in regions.whole:
+        wanted[regions.tids[region_id]].append(region_id)
     stretches = layout.stretches
+    # Indexes of the stretches with records of whole sequences, and of those that have to be read.
     here = [at for at, one in enumerate(stretches) if not wanted.keys().isdisjoint(one.tids)]
     read = [at for at in here if not numbers or numbers[at] is None]
+    known = Counter[int]()
+    for at in set(here) - set(read):
+        known[stretches[at].tid] += numbers[at] or 0
     total = costs.byte * sum(stretches[at].bytes for at in read)
     sizes = Sizes(costs, processes, len(regions.names_by_tid), total)
     spans = None
     if len(regions.whole) < len(regions):
         spans = locate_spans(regions, layout, sizes)
-        sizes = Sizes(costs, processes, len(regions.names_by_tid), total + spans.cost)
+        sizes = replace(sizes, total=total + spans.cost)
     tasks = list(whole_tasks(read, wanted, layout, sizes))
-    known: Counter[int] = Counter()
-    for at in here if numbers else ():
-        number = numbers[at]
-        if number is not None:
-            known[stretches[at].tid] += number
-    found = {tid for at in here for tid in stretches[at].tids}
-    empty = [at for tid, region_ids in wanted.items() if tid not in found for at in region_ids]
-    read_tids = {tid for at in read for tid in stretches[at].tids} - known.keys()
-    complete = {(Pass.WHOLE, tid) for tid in read_tids & wanted.keys()}
+    tids_here = {tid for at in here for tid in stretches[at].tids}
+    empty = [one for tid in wanted.keys() - tids_here for one in wanted[tid]]
+    tids_read = {tid for at in read for tid in stretches[at].tids} - known.keys()
+    complete = {(Pass.WHOLE, tid) for tid in tids_read & wanted.keys()}
     asked = set(wanted)
     if spans:
         tasks += span_tasks(spans, layout, sizes)
@@ -71,7 +70,7 @@ def plan_tasks(
     edges = edges_around(asked - with_records, stretches, set(read))
     tasks = [replace(task, label=_label(task, regions)) for task in tasks]
     tasks.sort(key=lambda task: task.cost, reverse=True)
-    of_regions = {at: known[tid] for tid in known for at in wanted.get(tid, ())}
+    of_regions = {region_id: known[tid] for tid in known for region_id in wanted.get(tid, ())}
     return Plan(regions, tuple(tasks), empty, edges, frozenset(complete), of_regions)
 
 

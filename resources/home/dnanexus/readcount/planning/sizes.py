@@ -1,12 +1,13 @@
 """What tasks should cost, so that all cores finish together, and where to cut the file for that."""
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from math import ceil
+from operator import attrgetter
 
 from readcount.planning.costs import Costs
-from readcount.source.parts import Edge, Part
+from readcount.source.parts import Edge, Layout, Part, Stretch
 
 # This much of the cost goes into large tasks.
 SHARE_IN_LARGE_TASKS = 0.75
@@ -66,25 +67,31 @@ class Sizes:
         ]
 
 
-def cut_part(
-    part: Part, shares: Sequence[float], cuts: Sequence[int], tid_of: Callable[[int], int]
-) -> list[Part]:
-    """Cuts a part of the file.
-
-    Args:
-        part: the part.
-        shares: of its bytes, at which to cut, rising.
-        cuts: offsets at which it can be cut, rising.
-        tid_of: returns the number of the sequence of the record at an offset.
-    """
+def cut_part(part: Part, shares: Sequence[float], layout: Layout) -> list[Part]:
+    """Cuts a part at shares of its bytes, as near to them as records begin by the index."""
+    if not shares:
+        return [part]
     begin, end = part.begin.offset, part.end.offset
+    within = stretches_in(part, layout)
+    cuts = [offset for stretch in within for offset in layout.cuts(stretch)]
     wanted = (begin + share * (end - begin) for share in shares)
     found = {cuts[at] for one in wanted if (at := bisect_left(cuts, one)) < len(cuts)}
     between = [offset for offset in sorted(found) if begin < offset < end]
-    begins = [part.begin, *(Edge(offset, after=tid_of(offset)) for offset in between)]
+    tids = [within[bisect_right(within, offset, key=_end)].tid for offset in between]
+    begins = [part.begin, *(Edge(at, after=tid) for at, tid in zip(between, tids, strict=True))]
     # What is before a cut is looked at by the call that reads it.
     ends = [*map(Edge, between), part.end]
     return list(map(Part, begins, ends))
+
+
+def stretches_in(part: Part, layout: Layout) -> Sequence[Stretch]:
+    """Returns the stretches that a part overlaps."""
+    first = bisect_right(layout.stretches, part.begin.offset, key=_end)
+    return layout.stretches[first : bisect_left(layout.stretches, part.end.offset, key=_begin)]
+
+
+_begin: Callable[[Stretch], int] = attrgetter("begin")
+_end: Callable[[Stretch], int] = attrgetter("end")
 
 
 def runs(costs: Sequence[float], most: float) -> Iterator[slice]:

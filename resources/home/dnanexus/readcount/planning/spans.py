@@ -8,7 +8,7 @@ import numpy as np
 
 from readcount.columns import Ints, distinct
 from readcount.planning.located import NO_END, NO_START, LocatedSpans, Needed
-from readcount.planning.sizes import Sizes, cut_part, runs
+from readcount.planning.sizes import Sizes, cut_part, runs, stretches_in
 from readcount.planning.task import Pass, Task
 from readcount.planning.whole import counting_task
 from readcount.regions.region_list import UNSET
@@ -28,7 +28,7 @@ def span_tasks(spans: LocatedSpans, layout: Layout, sizes: Sizes) -> Iterator[Ta
         span = Span(int(columns.tids[row]), int(columns.starts[row]), int(columns.ends[row]))
         shares = sizes.shares(sizes.costs.byte * part.bytes)
         region_ids = [int(spans.region_ids[row])]
-        for piece in _cut(part, shares, layout):
+        for piece in cut_part(part, shares, layout):
             yield counting_task(piece, region_ids, span, Pass.INNER, sizes)
 
 
@@ -47,7 +47,7 @@ def _tasks_of_parts(spans: LocatedSpans, layout: Layout, sizes: Sizes) -> Iterat
     for part, cost, end in zip(parts, costs, ends, strict=True):
         first, last = bisect_right(bounds, end - cost), bisect_right(bounds, end)
         within = [1 - (end - bound) / cost for bound in bounds[first:last]]
-        cut = _cut(part, within, layout)
+        cut = cut_part(part, within, layout)
         pieces += cut
         piece_costs += [cost * piece.bytes / part.bytes for piece in cut]
     reached = np.maximum.accumulate(needed.highs)
@@ -62,7 +62,7 @@ def _tasks_of_parts(spans: LocatedSpans, layout: Layout, sizes: Sizes) -> Iterat
         its = distinct(of_spans[of_spans != UNSET])
         # A place without records may be after those of its sequence.
         expected = set(distinct(needed.tids[rows]).tolist())
-        expected |= {tid for part in some for one in _within(part, layout) for tid in one.tids}
+        expected |= {tid for part in some for one in stretches_in(part, layout) for tid in one.tids}
         yield _looking_task(spans, its, some, sorted(expected), sizes)
 
 
@@ -103,7 +103,6 @@ def _looking_task(
         spans=SpanColumns(*(column[its] for column in spans.columns)),
         expected=expected,
         only=None,
-        with_ends=True,
         why=Pass.SPANS,
         cost=cost,
     )
@@ -162,26 +161,3 @@ def _part_of(rows: Needed, at_tid: dict[int, int], stretches: Sequence[Stretch])
         min_start=None if stop == NO_END or tid_after != last_tid else stop,
     )
     return Part(at_begin, at_end)
-
-
-def _cut(part: Part, shares: Sequence[float], layout: Layout) -> list[Part]:
-    """Cuts a part at shares of its bytes, as near to them as records begin by the index."""
-    if not shares:
-        return [part]
-    stretches = layout.stretches
-    cuts = [offset for stretch in _within(part, layout) for offset in layout.cuts(stretch)]
-
-    def tid_of(offset: int) -> int:
-        return stretches[bisect_right(stretches, offset, key=lambda one: one.end)].tid
-
-    return cut_part(part, shares, cuts, tid_of)
-
-
-def _within(part: Part, layout: Layout) -> Iterator[Stretch]:
-    """Yields the stretches that a part overlaps."""
-    stretches = layout.stretches
-    first = bisect_right(stretches, part.begin.offset, key=lambda stretch: stretch.end)
-    for at in range(first, len(stretches)):
-        if stretches[at].begin >= part.end.offset:
-            return
-        yield stretches[at]

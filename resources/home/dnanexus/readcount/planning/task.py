@@ -11,16 +11,13 @@ from readcount.text import plural
 
 
 class Pass(Enum):
-    """Why a part of the file is read: a task of each pass may read the same part.
+    """Why a part of the file is read: a task of each pass may read the same part."""
 
-    Attributes:
-        WHOLE: for regions that are whole reference sequences, and the unplaced records.
-        SPANS: for regions that are parts of a sequence.
-        INNER: for those of one span with many records, all of which begin in it.
-    """
-
+    # For regions that are whole reference sequences, and the unplaced records.
     WHOLE = auto()
+    # For regions that are parts of a sequence.
     SPANS = auto()
+    # For one span with many records, all of which begin in it.
     INNER = auto()
 
 
@@ -37,7 +34,6 @@ class Task:
         expected: numbers of the sequences that may have records here, by the index.
         only: the region in which all records begin, so that they need only be counted; None where
             each record is looked at.
-        with_ends: whether it matters where a record ends.
         why: the pass.
         cost: expected, in seconds.
         label: what it counts, in words.
@@ -48,10 +44,14 @@ class Task:
     spans: SpanColumns
     expected: Sequence[int]
     only: Span | None
-    with_ends: bool
     why: Pass
     cost: float
     label: str = ""
+
+    @property
+    def with_ends(self) -> bool:
+        """Whether it matters where a record ends: a sequence as a whole has no end that decides."""
+        return self.why is not Pass.WHOLE
 
     @property
     def bytes(self) -> int:

@@ -74,10 +74,7 @@ def _counting_tasks(
     stretch = layout.stretches[at]
     span = span_of_whole(stretch.tid)
     shares = sizes.shares(sizes.costs.byte * stretch.bytes)
-    cuts = layout.cuts(stretch) if shares else ()
-    for part in cut_part(
-        part_of(layout.stretches, at, at), shares, cuts, lambda offset: stretch.tid
-    ):
+    for part in cut_part(part_of(layout.stretches, at, at), shares, layout):
         yield counting_task(part, region_ids, span, Pass.WHOLE, sizes)
 
 
@@ -91,8 +88,6 @@ def counting_task(
         spans=SpanColumns(*(np.full(len(region_ids), value) for value in span)),
         expected=[span.tid],
         only=span,
-        # A sequence as a whole has no end that decides.
-        with_ends=why is Pass.INNER,
         why=why,
         cost=sizes.call + sizes.costs.byte * part.bytes,
     )
@@ -138,7 +133,6 @@ def _shared_task(
         spans=SpanColumns(*columns),
         expected=sorted(expected),
         only=None,
-        with_ends=False,
         why=Pass.WHOLE,
         cost=sizes.call * (1 + len(parts)) + sizes.costs.decoded_byte * size,
     )

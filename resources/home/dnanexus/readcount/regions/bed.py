@@ -63,7 +63,7 @@ def read_bed(
             except RegionError as error:
                 raise InputError(f"{field}, line {number:,}: {error}") from None
     if not regions:
-        raise InputError(f"{field} has no interval. Give a BED file with one or more.")
+        raise InputError(f"{field} contains no intervals. Provide at least one.")
     return regions
 
 
@@ -84,7 +84,7 @@ def _interval(
         if start == end:
             # samtools view -L counts what spans this point, bedtools also what touches it.
             raise RegionError(
-                "is empty, and tools differ in what they count there. Give it a base."
+                "is empty, and tools disagree on what to count there. Extend it by a base."
             )
         return span_on(contig, int(start), int(end), lengths, name, aliases)
     except RegionError as error:
@@ -101,7 +101,7 @@ def _not_positions(line: str, start: str, end: str, first: bool) -> RegionError:
             "and end in columns 2 and 3, the start 0-based."
         )
     if first and _HEADING.fullmatch(start) and _HEADING.fullmatch(end):
-        return RegionError(f"looks like a heading ({found}). Remove it, or let it begin with '#'.")
+        return RegionError(f"looks like a header line ({found}). Remove it or start it with '#'.")
     return RegionError(f"start and end (columns 2 and 3) must be whole numbers, {found}.")
 
 
@@ -128,14 +128,7 @@ def _add_plain_lines(
 ) -> bool:
     """Adds the intervals of lines that are all valid and have the same number of columns.
 
-    Args:
-        regions: what to add them to.
-        text: lines with tabs between columns, without the end of the last one.
-        lengths: of the reference sequences in bases, by name.
-        aliases: names of reference sequences by their alternative names.
-
-    Returns:
-        Whether they were added; if not, each line has to be looked at.
+    Returns whether they were added; if not, each line has to be looked at.
     """
     columns = _columns(text)
     if columns is None or not len(columns.starts) == len(columns.ends) == len(columns.contig_ids):
@@ -152,7 +145,7 @@ def _add_plain_lines(
     most = np.array([lengths[sequence.contig] for sequence in sequences])[columns.contig_ids]
     if not (np.all(starts < ends) and np.all(ends <= most)):
         return False
-    tids = np.array([regions.tid_of(one.contig) for one in sequences])[columns.contig_ids]
+    tids = np.array([regions.tid_of[one.contig] for one in sequences])[columns.contig_ids]
     given = [sequence.alias for sequence in sequences]
     if any(given):
         given = [given[contig_id] for contig_id in columns.contig_ids.tolist()]
@@ -203,7 +196,7 @@ def read_blocks(path: Path, field: str) -> Iterator[tuple[int, str]]:
         InputError: it is not a text file, or is corrupt.
     """
     number = 1
-    not_text = InputError(f"{field} is not a text file. Give a BED file.")
+    not_text = InputError(f"{field} is not a text file. Provide a BED file.")
     try:
         with path.open("rb") as file:
             compressed = file.read(2) == b"\x1f\x8b"

@@ -54,7 +54,7 @@ def read_interval_list(
         except RegionError as error:
             raise InputError(f"{field}, line {number:,}: {error}") from None
     if not regions:
-        raise InputError(f"{field} has no interval. Give an interval list with one or more.")
+        raise InputError(f"{field} contains no intervals. Provide at least one.")
     return regions
 
 
@@ -65,8 +65,8 @@ def _check_sequence(line: str, lengths: Mapping[str, int], aliases: Mapping[str,
     length = lengths.get(known_name(name, lengths, aliases))
     if line.startswith("@SQ\t") and length is not None and values.get("LN") != str(length):
         raise RegionError(
-            f"{shorten(repr(name), 60)} has {shorten(values.get('LN', 'no'), 20)} bp there, but "
-            f"{length} bp in the BAM or CRAM. Is it for another reference genome?"
+            f"{shorten(repr(name), 60)} is {shorten(values.get('LN', 'no'), 20)} bp long in this "
+            f"file but {length} bp in the BAM or CRAM. Was it made for another reference genome?"
         )
 
 

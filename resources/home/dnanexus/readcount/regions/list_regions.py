@@ -52,14 +52,14 @@ def list_regions(
         if not regions:
             raise InputError(
                 "primary_chromosomes_only: no region is on chromosome 1-22, X, Y or M. The file "
-                f"has {some_of(lengths)}; leave this input out."
+                f"contains {some_of(lengths)}; omit this input."
             )
     if request.windows:
         regions = cut_into_windows(regions, request.windows, lengths)
     if request.from_index and len(regions.whole) < len(regions):
         part = shorten(repr(str(regions[regions.spans()[0]])), 60)
         raise InputError(
-            f"counts_from: 'index' has no number for {part}, a part of a reference sequence. Set "
+            f"counts_from: 'index' has no count for {part}, which is only part of a sequence. Set "
             "counts_from to 'records'."
         )
     if request.include_unplaced:
@@ -72,7 +72,8 @@ def _text_file(path: Path) -> Path:
     kind = kind_of(path)
     if kind in OTHER_KINDS:
         raise InputError(
-            f"regions_bed: {shorten(path.name, 80)} is {kind}. Give a BED file or an interval list."
+            f"regions_bed: {shorten(path.name, 80)} is {kind}. Provide a BED file or an "
+            "interval list."
         )
     return path
 

@@ -95,8 +95,8 @@ def span_on(
         raise RegionError("is empty: its end is not after its start.")
     if max(start + 1, end or 0) > length:
         raise RegionError(
-            f"ends after the end of {shorten(contig, 60)} ({length:,} bp). Is it for another "
-            "reference genome?"
+            f"extends beyond the end of {shorten(contig, 60)} ({length:,} bp). Was it made for "
+            "another reference genome?"
         )
     return Region(contig, start, end, name=name, alias="" if given == contig else given)
 
@@ -119,8 +119,8 @@ def require_known(
         similar = similar_name(name, [*lengths, *aliases])
         hint = f" Did you mean {shorten(similar, 60)}?" if similar else ""
         raise RegionError(
-            f"is on {shorten(repr(name), 60)}, which is not a reference sequence of the file."
-            f"{hint} The file has {some_of(lengths)}."
+            f"refers to {shorten(repr(name), 60)}, which is not in the header of the BAM or CRAM."
+            f"{hint} It contains {some_of(lengths)}."
         )
     return contig
 

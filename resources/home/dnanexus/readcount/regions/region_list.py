@@ -147,21 +147,18 @@ class RegionList(ColumnList[Region]):
         return (name or text for name, text in zip(self.names, self.texts(), strict=True))
 
     @cached_property
-    def _tid_of(self) -> dict[str, int]:
+    def tid_of(self) -> dict[str, int]:
+        """The number of the sequence of each name."""
         tids = {name: tid for tid, name in enumerate(self.names_by_tid)}
         tids[UNPLACED_NAME] = NO_SEQUENCE
         return tids
-
-    def tid_of(self, contig: str) -> int:
-        """Returns the number of the sequence of a name."""
-        return self._tid_of[contig]
 
     def append(self, region: Region) -> None:
         """Adds a region."""
         if region.start is None and region.end is None:
             self.whole.append(len(self))
         self._add_texts(1, [region.name], [region.alias])
-        self.tids.append(self.tid_of(region.contig))
+        self.tids.append(self.tid_of[region.contig])
         self.starts.append(UNSET if region.start is None else region.start)
         self.ends.append(UNSET if region.end is None else region.end)
 
@@ -195,6 +192,19 @@ class RegionList(ColumnList[Region]):
                 column += texts
             elif column:
                 column += repeat("", number)
+
+    def with_contigs(self, contigs: Iterable[str]) -> "RegionList":
+        """Returns the same regions for a header with these reference sequences, in this order.
+
+        All sequences of the regions have to be among them.
+        """
+        regions = RegionList(contigs)
+        # Those of other sequences are not used.
+        tids = [regions.tid_of.get(name, NO_SEQUENCE) for name in self.names_by_tid]
+        regions.tids = array("q", map(tids.__getitem__, self.tids))
+        regions.starts, regions.ends, regions.whole = self.starts, self.ends, self.whole
+        regions.names, regions.aliases = self.names, self.aliases
+        return regions
 
     def regions_on(self, wanted: Container[str]) -> "RegionList":
         """Returns the regions on the sequences of these names."""

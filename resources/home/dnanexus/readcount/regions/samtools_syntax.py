@@ -50,7 +50,7 @@ def _region(text: str, lengths: Mapping[str, int], aliases: Mapping[str, str]) -
     parts = [part for part in _BETWEEN_REGIONS.split(text) if part]
     if len(parts) > 1 and all(known(part) or known(part.rpartition(":")[0]) for part in parts):
         inputs = " ".join(f"-i regions={shlex.quote(shorten(part, 40))}" for part in parts[:3])
-        raise RegionError(f"is more than one region. Give each as an input of its own: {inputs}")
+        raise RegionError(f"is more than one region. Pass each region separately: {inputs}")
     braced = _BRACED.fullmatch(text)
     before, colon, after = text.rpartition(":")
     span: str | None

@@ -30,7 +30,7 @@ def cut_into_windows(regions: RegionList, size: int, lengths: Mapping[str, int])
     if number > MAX_WINDOWS:
         raise InputError(
             f"windows: {size:,} bases make {number:,} windows, and at most {MAX_WINDOWS:,} can be "
-            "counted. Give a larger size, or fewer regions."
+            "counted. Use a larger size, or fewer regions."
         )
     windows = RegionList(lengths)
     aliases = regions.aliases or repeat("", len(regions))

@@ -10,6 +10,9 @@ from readcount.text import shorten
 
 # MAPQ has 8 bits (SAM specification, section 4.2).
 MAX_MAPPING_QUALITY = 0xFF
+# In the details of a file of counts on the platform, which readers of the table do not see: the
+# options of `samtools view` for the filters.
+OPTIONS_DETAIL = "samtools_view_options"
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,10 @@ class Filters:
             options += ["-d", f"RG:{name}"]
         return options
 
+    def as_details(self) -> dict[str, object]:
+        """The details of a file of counts on the platform: which filters were used."""
+        return {OPTIONS_DETAIL: self.as_samtools()}
+
     def __str__(self) -> str:
         conditions = []
         if self.min_mapping_quality:
@@ -84,13 +91,13 @@ def make_filters(
     """
     if not 0 <= min_mapping_quality <= MAX_MAPPING_QUALITY:
         raise InputError(
-            f"min_mapping_quality: {min_mapping_quality} is not a mapping quality. Give a number "
+            f"min_mapping_quality: {min_mapping_quality} is not a mapping quality. Use a number "
             f"from 0 to {MAX_MAPPING_QUALITY}."
         )
     for name in read_groups:
         if not re.fullmatch(r"[ -~]+", name):
             raise InputError(
-                f"read_groups: {shorten(repr(name), 80)} cannot be the ID of a read group. Give "
+                f"read_groups: {shorten(repr(name), 80)} is not a valid read group ID. Use "
                 "the ID of an @RG line of the header ('samtools view -H' shows them)."
             )
     return Filters(

@@ -85,7 +85,7 @@ class Request:
     @property
     def records_counted(self) -> str:
         """Which records count, in words."""
-        return f"{self.filters}, by the index" if self.from_index else str(self.filters)
+        return f"{self.filters} (from the index)" if self.from_index else str(self.filters)
 
     @property
     def bedgraph(self) -> bool:
@@ -111,15 +111,16 @@ def check_output_prefix(prefix: str) -> None:
     """Raises InputError if a file name cannot begin with this text."""
     if len(prefix) > MAX_PREFIX_LENGTH or _NOT_IN_A_NAME.search(prefix) or prefix != prefix.strip():
         raise InputError(
-            f"output_prefix: {shorten(repr(prefix), 60)} cannot begin a file name. Give up to "
-            f"{MAX_PREFIX_LENGTH} characters without a slash, and without a blank at either end."
+            f"output_prefix: {shorten(repr(prefix), 60)} is not a valid file name prefix. "
+            f"Use at most {MAX_PREFIX_LENGTH} characters, no slash and no leading or trailing "
+            "spaces."
         )
 
 
 def check_windows(size: int) -> None:
     """Raises InputError if a window cannot have this size."""
     if size < 0:
-        raise InputError(f"windows: {size} is not a size. Give bases, or 0 for whole regions.")
+        raise InputError(f"windows: {size} must be 0 (whole regions) or more bases.")
 
 
 def check_streaming(stream_bam: bool, subjobs: int, has_index: bool) -> None:
@@ -128,8 +129,8 @@ def check_streaming(stream_bam: bool, subjobs: int, has_index: bool) -> None:
         raise InputError(f"subjobs: must be from 0 (one job) to {MAX_SUBJOBS}, found {subjobs:,}.")
     if (stream_bam or subjobs) and not has_index:
         raise InputError(
-            f"{'subjobs' if subjobs else 'stream_bam'}: a file that is streamed needs an index. "
-            "Give mappings_sorted_bai, or leave this input out."
+            f"{'subjobs' if subjobs else 'stream_bam'}: streaming requires an index. "
+            "Provide mappings_sorted_bai, or omit this input."
         )
 
 
@@ -139,7 +140,7 @@ def check_counts_from(request: Request) -> None:
         return
     if not request.from_index:
         value = shorten(repr(request.counts_from), 40)
-        raise InputError(f"counts_from: {value} is not a choice. Give 'records' or 'index'.")
+        raise InputError(f"counts_from: {value} is not a valid value. Use 'records' or 'index'.")
     others = {
         "min_mapping_quality": request.min_mapping_quality > 0,
         "require_flags": request.filters.require_flags > 0,
@@ -152,11 +153,12 @@ def check_counts_from(request: Request) -> None:
     given = [name for name, is_given in others.items() if is_given]
     if given:
         raise InputError(
-            f"counts_from: 'index' cannot be combined with {', '.join(given)}: the index has only "
-            "the number of all records of each reference sequence. Set counts_from to 'records'."
+            f"counts_from: 'index' cannot be combined with {', '.join(given)}: the index "
+            "only has the number of all records of each reference sequence. Set counts_from to "
+            "'records'."
         )
     if request.mappings_sorted_bai is None:
         raise InputError(
-            "counts_from: 'index' needs an index. Give mappings_sorted_bai, or set counts_from to "
-            "'records'."
+            "counts_from: 'index' requires an index. Provide mappings_sorted_bai, or set "
+            "counts_from to 'records'."
         )

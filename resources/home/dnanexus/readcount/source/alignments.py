@@ -152,7 +152,7 @@ def _read_header(mappings: Reader, kind: str) -> Header:
         raise InputError(f"{field} is {kind}. Convert it with: {_command_for_bgzf(mappings, kind)}")
     if kind not in (BAM, CRAM):
         raise InputError(
-            f"{field} is {kind}, not a BAM or CRAM file. Give one that is coordinate-sorted."
+            f"{field} is {kind}, not a BAM or CRAM file. Provide a coordinate-sorted one."
         )
     with mappings.header_and_end(has_header) as path:
         if not has_end(path):
@@ -174,14 +174,14 @@ def _read_header(mappings: Reader, kind: str) -> Header:
     if UNPLACED_NAME in header.names:
         # SAM specification, section 1.2.1; to samtools the name stands for unplaced records.
         raise InputError(
-            f"{field} has a reference sequence '*' in its header. Give it another name, with "
+            f"{field} has a reference sequence '*' in its header. Rename it with "
             "'samtools reheader'."
         )
     if repeated := repeated_name(header):
         # SAM specification, section 1.3; samtools could not be asked for the second one.
         raise InputError(
             f"{field} has more than one reference sequence {shorten(repeated, 60)} in its "
-            "header. Give each a name of its own, with 'samtools reheader'."
+            "header. Rename them with 'samtools reheader'."
         )
     return header
 

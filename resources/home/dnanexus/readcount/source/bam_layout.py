@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 
 from readcount.columns import rows_by
-from readcount.formats.bam_index import BamIndex, Bins
+from readcount.formats.bam_index import BamIndex, BinColumns
 from readcount.formats.bam_record import is_unmapped_at, record_at
 from readcount.formats.bgzf import BlockError
 from readcount.source.bam_offsets import RecordOffsets, record_offsets
@@ -46,7 +46,7 @@ def stretches_of(file: IndexedFile, header: Header, index: BamIndex) -> list[Str
     for tid, entry in enumerate(index.entries):
         begin, end = entry.begin, entry.end
         if begin is None or end is None:
-            begin, end = _bounds_of_chunks(index.bins(tid)) if entry.records is None else (0, 0)
+            begin, end = _bounds_of_chunks(index.columns(tid)) if entry.records is None else (0, 0)
         if begin == end:
             continue
         if not at <= begin < end:
@@ -60,8 +60,8 @@ def stretches_of(file: IndexedFile, header: Header, index: BamIndex) -> list[Str
     return stretches
 
 
-def _bounds_of_chunks(bins: Bins) -> tuple[int, int]:
-    return min(bins.chunk_begins(), default=0), max(bins.chunk_ends(), default=0)
+def _bounds_of_chunks(bins: BinColumns) -> tuple[int, int]:
+    return (int(bins.begins.min()), int(bins.ends.max())) if len(bins.begins) else (0, 0)
 
 
 @dataclass(frozen=True)
@@ -86,9 +86,12 @@ class BamLayout:
         """Returns offsets at which a record of a stretch begins by the index; see Layout."""
         if stretch.tid == NO_SEQUENCE:
             return ()
-        bins = self.index.bins(stretch.tid)
-        known = bins.linear if len(bins.linear) > 1 else bins.chunk_begins()
-        return sorted({offset for offset in known if stretch.begin < offset < stretch.end})
+        known = self.index.linear(stretch.tid)
+        if len(known) < 2:
+            known = self.index.columns(stretch.tid).begins
+        within = known[(known > stretch.begin) & (known < stretch.end)]
+        cuts: list[int] = np.unique(within).tolist()
+        return cuts
 
     def places(self, spans: SpanColumns) -> SpanPlaces:
         """Returns where the records are that may overlap some spans; see Layout."""
@@ -126,7 +129,7 @@ class BamLayout:
         """
         if tid not in self._known_offsets:
             try:
-                found = record_offsets(self.index.bins(tid))
+                found = record_offsets(self.index.columns(tid))
                 late = found.not_in_linear[:UNMAPPED_PLACES] if found else ()
                 if not all(map(self._is_unmapped, late)):
                     raise ValueError("its linear index skips some of its records")

@@ -1,15 +1,13 @@
 """Where the records of a span are in a BAM by its index, and whether the index is consistent."""
 
-from bisect import bisect_left, bisect_right
+from bisect import bisect_left
 from collections.abc import Sequence
-from itertools import accumulate, compress
-from operator import gt
 from typing import NamedTuple
 
 import numpy as np
 
-from readcount.columns import Ints
-from readcount.formats.bam_index import Bins, first_bin
+from readcount.columns import Ints, distinct
+from readcount.formats.bam_index import BinColumns, Offsets, first_bin
 
 
 class RecordOffsets(NamedTuple):
@@ -68,7 +66,7 @@ class RecordOffsets(NamedTuple):
         return begin, max(begin, highs[bisect_left(self.starts, end >> self.shift)])
 
 
-def record_offsets(bins: Bins) -> RecordOffsets | None:
+def record_offsets(bins: BinColumns) -> RecordOffsets | None:
     """Returns where records are by an index entry; None if it has no records.
 
     These hold for every index that samtools writes, merged bins and chunks included: each record
@@ -79,71 +77,68 @@ def record_offsets(bins: Bins) -> RecordOffsets | None:
     Raises:
         ValueError: the entry contradicts itself; the message says how.
     """
-    begins_of_chunks, ends_of_chunks = bins.chunk_begins(), bins.chunk_ends()
-    if not begins_of_chunks:
+    if not len(bins.begins):
         if bins.bounds and bins.bounds[0] < bins.bounds[1]:
             raise ValueError("it has no offsets of its records")
         return None
-    firsts, lasts = sorted(begins_of_chunks), sorted(ends_of_chunks)
-    begin, end = bins.bounds or (firsts[0], lasts[-1])
-    if firsts[0] != begin or lasts[-1] != end or any(map(gt, begins_of_chunks, ends_of_chunks)):
+    firsts, lasts = np.sort(bins.begins), np.sort(bins.ends)
+    of_chunks = (int(firsts[0]), int(lasts[-1]))
+    begin, end = bins.bounds or of_chunks
+    if of_chunks != (begin, end) or (bins.begins > bins.ends).any():
         raise ValueError("its offsets are not those of its first and last record")
     # If a chunk begins after the end of all that begin before it, so does it in these two lists.
-    if any(map(gt, firsts[1:], lasts)):
+    if (firsts[1:] > lasts[:-1]).any():
         raise ValueError("it skips some of its records")
     starts, ends, lows, begins = _in_order(bins)
-    late = list(map(gt, lows, begins))
-    not_in_linear = list(compress(begins, late))
-    if not_in_linear:
-        # What overlaps such a bin overlaps the one before it, too, or begins in it.
-        late_starts = set(compress(starts, late))
-        lows = [0 if start in late_starts else low for start, low in zip(starts, lows, strict=True)]
+    late = lows > begins
+    # What overlaps such a bin overlaps the one before it, too, or begins in it.
+    lows = np.where(np.isin(starts, starts[late]), np.uint64(0), lows)
     for offsets in (bins.linear, lows):
-        known = list(filter(None, offsets))
-        if known and not begin <= min(known) <= max(known) < end:
-            raise ValueError("its linear index leads elsewhere")
-        if any(map(gt, known, known[1:])):
+        known = offsets[offsets != 0]
+        if len(known) and not begin <= int(known.min()) <= int(known.max()) < end:
+            raise ValueError("its linear index points outside its records")
+        if (known[:-1] > known[1:]).any():
             raise ValueError("its linear index is not in order")
-    highs = list(accumulate(reversed(begins), min))[::-1]
-    lows = list(accumulate(lows, max))
-    last_bin = (starts[-1] << bins.shift, ends[-1] << bins.shift) if starts else (0, 0)
-    return RecordOffsets(
-        bins.shift, starts, lows, highs, begin, firsts[-1], end, not_in_linear, last_bin
-    )
+    highs = np.minimum.accumulate(begins[::-1])[::-1]
+    lows = np.maximum.accumulate(lows)
+    columns = (starts.tolist(), lows.tolist(), highs.tolist())
+    last_bin = (columns[0][-1] << bins.shift, int(ends[-1]) << bins.shift) if len(ends) else (0, 0)
+    late_begins = begins[late].tolist()
+    return RecordOffsets(bins.shift, *columns, begin, int(firsts[-1]), end, late_begins, last_bin)
 
 
-def _in_order(bins: Bins) -> tuple[list[int], list[int], list[int], list[int]]:
+def _in_order(bins: BinColumns) -> tuple[Ints, Ints, Offsets, Offsets]:
     """Returns where bins begin and end, and offsets of what overlaps and of what begins in each.
 
     Raises:
         ValueError: there is no such bin, or their records are not in order.
     """
-    depth, linear, intervals = bins.depth, bins.linear, len(bins.linear)
-    levels = [first_bin(level) for level in range(depth + 2)]
-    placed = []
-    for number, low, chunks in bins.bins:
-        level = bisect_right(levels, number) - 1
-        if level > depth or not chunks:
-            raise ValueError("it has a bin that does not exist")
-        # htslib puts what has no position on its sequence into the last bin above the smallest.
-        if number == levels[depth] - 1:
-            continue
-        size = 3 * (depth - level)
-        start = number - levels[level] << size
-        first, last = chunks if len(chunks) == 2 else (min(chunks[::2]), max(chunks[1::2]))
-        if linear:
-            low = linear[start] if start < intervals else last
-        placed.append((start, start + (1 << size), first, last, low))
-    if len({number for number, _, _ in bins.bins}) < len(bins.bins):
-        raise ValueError("it has a bin twice")
-    placed.sort()
-    ended = sorted((end, last) for _, end, _, last, _ in placed)
-    reached, at = 0, 0
-    for start, _, first, _, _ in placed:
-        while ended[at][0] <= start:
-            reached = max(reached, ended[at][1])
-            at += 1
-        if first < reached:
-            raise ValueError("its bins are not in order")
-    starts, ends, firsts, _, lows = zip(*placed, strict=True) if placed else [()] * 5
-    return list(starts), list(ends), list(lows), list(firsts)
+    depth = bins.depth
+    first_bins = np.array([first_bin(level) for level in range(depth + 2)])
+    levels = np.searchsorted(first_bins, bins.numbers, "right") - 1
+    if (levels > depth).any() or (bins.chunks == 0).any():
+        raise ValueError("it has a bin that does not exist")
+    if len(distinct(bins.numbers)) < len(bins.numbers):
+        raise ValueError("it contains a bin twice")
+    of_bins = np.cumsum(bins.chunks) - bins.chunks
+    firsts = np.minimum.reduceat(bins.begins, of_bins)
+    lasts = np.maximum.reduceat(bins.ends, of_bins)
+    # htslib puts what has no position on its sequence into the last bin above the smallest.
+    placed = bins.numbers != first_bins[depth] - 1
+    levels, firsts, lasts = levels[placed], firsts[placed], lasts[placed]
+    sizes = 3 * (depth - levels)
+    starts = (bins.numbers[placed] - first_bins[levels]) << sizes
+    ends = starts + (1 << sizes)
+    lows = bins.lows[placed]
+    if len(bins.linear):
+        within = starts < len(bins.linear)
+        lows = np.where(within, bins.linear[np.where(within, starts, 0)], lasts)
+    order = np.lexsort((lows, lasts, firsts, ends, starts))
+    starts, firsts, lows, last_ends = starts[order], firsts[order], lows[order], ends[order]
+    by_end = np.argsort(ends, kind="stable")
+    # How far the bins reach that end before a bin begins.
+    ended = np.searchsorted(ends[by_end], starts, "right")
+    reached = np.maximum.accumulate(np.append(np.zeros(1, np.uint64), lasts[by_end]))
+    if (firsts < reached[ended]).any():
+        raise ValueError("its bins are not in order")
+    return starts, last_ends, lows, firsts

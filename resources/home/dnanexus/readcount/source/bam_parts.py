@@ -63,6 +63,12 @@ class BamParts:
         write_all(pipe, END_OF_FILE)
 
     def _send_part(self, part: Part, only: Span | None, pipe: int) -> None:
+        """Sends the records of a part, and looks at those beside its ends.
+
+        blocks  |----------|----------|----------|----------|
+        part         [------------------------------)
+        sent         {rest}|----------|----------|{begin}       {}: in blocks of their own
+        """
         first, last = part.begin.offset >> 16, part.end.offset >> 16
         # What ends where the first block begins is in a block before.
         before = LOOKBACK_BYTES if part.begin.before is not None else 0
@@ -82,8 +88,7 @@ class BamParts:
     def check_edge(self, edge: Edge) -> None:
         """Raises InputError unless the records beside a place in the file are as expected."""
         with self._errors():
-            self._check_before(edge, self.file.mappings.read)
-            self._check_after(edge, self.file.mappings.read)
+            self._check(edge, self.file.mappings.read)
 
     def check_unplaced(self, stretch: Stretch) -> None:
         """Raises InputError if there are placed records after unplaced ones, as in no sorted file.
@@ -121,19 +126,20 @@ class BamParts:
             raise self.file.corrupt_or_mismatch(what) from error
 
     def _check_begin(self, edge: Edge, only: Span | None, read: Read) -> None:
-        self._check_before(edge, read)
-        after = self._check_after(edge, read)
+        _, after = self._check(edge, read)
         if only and after and after.tid == only.tid and after.start < only.start:
             raise NotOnlySpanError
 
     def _check_end(self, edge: Edge, only: Span | None, read: Read) -> None:
-        before = self._check_before(edge, read)
-        self._check_after(edge, read)
+        before, _ = self._check(edge, read)
         if only and before and before.tid == only.tid and before.start >= only.end:
             raise NotOnlySpanError
 
+    def _check(self, edge: Edge, read: Read) -> tuple[Placement | None, Placement | None]:
+        """Returns where the records beside an edge are, if it says what they should be."""
+        return self._check_before(edge, read), self._check_after(edge, read)
+
     def _check_before(self, edge: Edge, read: Read) -> Placement | None:
-        """Returns where the record before an edge is; None if the edge does not say."""
         if edge.before is None:
             return None
         found = record_before(read, edge.offset, self.first)
@@ -145,7 +151,6 @@ class BamParts:
         return found
 
     def _check_after(self, edge: Edge, read: Read) -> Placement | None:
-        """Returns where the record after an edge is; None if the edge does not say."""
         if edge.after is None:
             return None
         found = record_at(read, edge.offset, self.file.mappings.size)

@@ -12,6 +12,7 @@ from readcount.errors import (
     CallError,
     DiskSpaceError,
     ReadCountError,
+    SamtoolsCrashedError,
     SamtoolsKilledError,
 )
 from readcount.samtools import samtools_path
@@ -156,7 +157,7 @@ def _killed(
             f"{MORE_MEMORY}",
             details,
         )
-    return SamtoolsKilledError(
+    return SamtoolsCrashedError(
         f"mappings_sorted_bam: samtools crashed ({signal.strsignal(-exit_status)}) while {doing} "
         f"{name}. The file may be corrupt: upload it again.",
         details or shlex.join(command),

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from readcount.errors import MORE_STORAGE, NEW_INDEX, DiskSpaceError, InputError
-from readcount.source.readers import NAME_LENGTH, LocalFile, Reader, StreamedFile
+from readcount.source.readers import NAME_LENGTH, LocalFile, Reader
 from readcount.text import plural, shorten
 
 # Room for what is written beside the inputs.
@@ -120,20 +120,13 @@ def not_an_index(index: Path, kind: str, of: str) -> InputError:
 
 def local_files(mappings: str, index: str | None, bed: str | None = None) -> InputFiles:
     """Returns files that were downloaded, by their paths."""
-    return _with_others(LocalFile(Path(mappings).absolute()), index, bed)
+    return input_files(LocalFile(Path(mappings).absolute()), index, bed)
 
 
-def streamed_files(
-    url: str, name: str, size: int, index: str, bed: str | None = None
-) -> InputFiles:
-    """Returns a file that is streamed, by URL, name and size; the others were downloaded."""
-    return _with_others(StreamedFile(name, size, url), index, bed)
-
-
-def _with_others(mappings: Reader, index: str | None, bed: str | None) -> InputFiles:
-    return InputFiles(
-        mappings, Path(index).absolute() if index else None, Path(bed) if bed else None
-    )
+def input_files(mappings: Reader, index: str | None, bed: str | None = None) -> InputFiles:
+    """Returns a file that may be streamed, with others that were downloaded, by their paths."""
+    absolute = Path(index).absolute() if index else None
+    return InputFiles(mappings, absolute, Path(bed) if bed else None)
 
 
 def check_disk(needed: int, free: int) -> None:

@@ -49,6 +49,7 @@ class Header(NamedTuple):
         sort_order: SO of the @HD line; "unknown", as the specification has it, where it is not.
         end: virtual file offset of the first record of a BAM; None for a CRAM.
         read_groups: ID of each @RG line.
+        sample_names: SM of the @RG lines, each once.
         aliases: names of reference sequences by their alternative names (AN of the @SQ lines; SAM
             specification, section 1.3). Without those that are the name of a sequence.
     """
@@ -58,6 +59,7 @@ class Header(NamedTuple):
     sort_order: str
     end: int | None
     read_groups: tuple[str, ...] = ()
+    sample_names: tuple[str, ...] = ()
     aliases: Mapping[str, str] = NO_ALIASES
 
     def name_of(self, tid: int) -> str:
@@ -91,14 +93,16 @@ def read_header(path: Path) -> Header:
             lengths=alignments.lengths,
             sort_order=order if first_line[0] == "@HD" and order.isprintable() else "unknown",
             end=None if alignments.is_cram else alignments.tell(),
-            read_groups=tuple(
-                field[3:]
-                for line in _READ_GROUP.findall(text)
-                for field in line.split("\t")
-                if field.startswith("ID:")
-            ),
+            read_groups=tuple(_read_group_fields(text, "ID:")),
+            sample_names=tuple(dict.fromkeys(_read_group_fields(text, "SM:"))),
             aliases=_aliases(text, set(names)),
         )
+
+
+def _read_group_fields(text: str, tag: str) -> Iterator[str]:
+    """Yields the value of a field in each @RG line that has it."""
+    for line in _READ_GROUP.findall(text):
+        yield from (field[3:] for field in line.split("\t") if field.startswith(tag))
 
 
 @contextmanager
@@ -211,8 +215,8 @@ def check_read_groups(header: Header, filters: Filters, name: str) -> None:
         known = shorten(", ".join(header.read_groups) or "none", 160)
         known = known.encode(errors="backslashreplace").decode()
         raise InputError(
-            f"read_groups: {name} has no read group {shorten(repr(unknown[0]), 60)}. Give the ID "
-            f"of an @RG line of its header; it has: {known}."
+            f"read_groups: {name} has no read group {shorten(repr(unknown[0]), 60)} in its "
+            f"header. Use one of: {known}."
         )
 
 

@@ -93,13 +93,7 @@ def part_of(stretches: Sequence[Stretch], first: int, last: int) -> Part:
 
 
 class SpanColumns(NamedTuple):
-    """Many spans, as columns.
-
-    Attributes:
-        tids: number of the reference sequence of each.
-        starts: first position of each, 0-based.
-        ends: position after the last one of each.
-    """
+    """Many spans, as columns; see Span."""
 
     tids: Ints
     starts: Ints
@@ -129,13 +123,7 @@ def bytes_between(begin: int, end: int) -> int:
 
 
 class Span(NamedTuple):
-    """A span of a reference sequence; 0-based, half-open.
-
-    Attributes:
-        tid: number of the sequence.
-        start: first position.
-        end: position after the last one.
-    """
+    """A span of a reference sequence; 0-based, half-open."""
 
     tid: int
     start: int

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from builders import Read, cram_of, write_bam
 from oracle import Record, count_one_by_one, records_of
-from readcount.formats.bam_index import INTERVAL
 from readcount.planning.costs import DOWNLOADED, Costs
 from readcount.planning.task import Plan
 from readcount.regions.region import Region
@@ -19,7 +18,17 @@ from readcount.request.request import Request
 from readcount.source.alignments import Alignments
 from readcount.verification.verify import verify
 from steps import ask, ask_for, count_here, opened, planned
-from strategies import CIGARS, COUNTED, LOOKED_AT, UNMAPPED, Case, cases, examples, ways_to_count
+from strategies import (
+    CIGARS,
+    COUNTED,
+    INTERVAL,
+    LOOKED_AT,
+    UNMAPPED,
+    Case,
+    cases,
+    examples,
+    ways_to_count,
+)
 
 
 def counts_of(alignments: Alignments, request: Request, costs: Costs = DOWNLOADED) -> list[int]:

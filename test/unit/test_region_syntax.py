@@ -69,28 +69,28 @@ def test_a_region_is_what_samtools_makes_of_it(tmp_path: Path, text: str, region
     [
         (
             "chr3",
-            "not a reference sequence of the file. The file has chr1, chr2, HLA-A*01:01 and 4 more",
+            "not in the header of the BAM or CRAM. It contains chr1, chr2, HLA-A*01:01 and 4 more",
         ),
-        ("1:5-6", "not a reference sequence of the file. Did you mean chr1?"),
-        ("CHR2:5-6", "not a reference sequence of the file. Did you mean chr2?"),
+        ("1:5-6", "not in the header of the BAM or CRAM. Did you mean chr1?"),
+        ("CHR2:5-6", "not in the header of the BAM or CRAM. Did you mean chr2?"),
         (
             "chr1:1-100",
             "also a span of another one. Put the name in braces: {chr1:1-100} or {chr1}",
         ),
         ("chr1:0-5", "starts at 0, but positions in a region are 1-based"),
         ("chr1:9-8", "is empty: its end is not after its start"),
-        ("chr1:1-1001", "ends after the end of chr1 (1,000 bp)"),
-        ("chr1:1001", "ends after the end of chr1 (1,000 bp)"),
+        ("chr1:1-1001", "extends beyond the end of chr1 (1,000 bp)"),
+        ("chr1:1001", "extends beyond the end of chr1 (1,000 bp)"),
         ("chr1:", "is not a region. Write it as chr1:1000-2000"),
         ("chr1:-", "is not a region. Write it as chr1:1000-2000"),
         ("chr1:a-b", "is not a region. Write it as chr1:1000-2000"),
         ("chr1:1-2-3", "is not a region. Write it as chr1:1000-2000"),
         ("chr1:1.5", "is not a region. Write it as chr1:1000-2000"),
-        ("{chr1}5", "not a reference sequence of the file"),
-        ("", "not a reference sequence of the file"),
-        (".", "not a reference sequence of the file"),
+        ("{chr1}5", "not in the header of the BAM or CRAM"),
+        ("", "not in the header of the BAM or CRAM"),
+        (".", "not in the header of the BAM or CRAM"),
         ("*", "selects unplaced reads; set include_unplaced instead"),
-        ("x" * 9999, "not a reference sequence of the file"),
+        ("x" * 9999, "not in the header of the BAM or CRAM"),
     ],
 )
 def test_what_is_no_region_is_refused_with_its_text(text: str, wrong: str) -> None:
@@ -128,7 +128,7 @@ def test_a_name_that_another_reference_genome_writes_differently_is_found(
 
 
 def test_an_alternative_name_may_be_meant() -> None:
-    with pytest.raises(InputError, match=r"Did you mean chr1\? The file has NC_1\."):
+    with pytest.raises(InputError, match=r"Did you mean chr1\? It contains NC_1\."):
         parse_region("Chr1", {"NC_1": 5}, {"chr1": "NC_1"})
 
 
@@ -167,9 +167,9 @@ def given_in(line: str) -> list[str]:
         ("chr1\t-1\t9", "start and end (columns 2 and 3) must be whole numbers, found"),
         ("chr1\t1.5\t9", "start and end (columns 2 and 3) must be whole numbers, found"),
         ("chr1\t9\t8", "is empty: its end is not after its start"),
-        ("chr1\t9\t9", "is empty, and tools differ in what they count there. Give it a base."),
-        ("chr1\t9\t1001", "ends after the end of chr1 (1,000 bp)"),
-        ("chr3\t9\t10", "not a reference sequence of the file"),
+        ("chr1\t9\t9", "is empty, and tools disagree on what to count there. Extend it by a base."),
+        ("chr1\t9\t1001", "extends beyond the end of chr1 (1,000 bp)"),
+        ("chr3\t9\t10", "not in the header of the BAM or CRAM"),
         ("2\t9\t10", "Did you mean chr2?"),
         ("chr1:1-5", "at least three columns (reference sequence, start, end)"),
     ],
@@ -190,8 +190,8 @@ def test_a_line_that_is_no_interval_is_refused_with_number_and_text(
 @pytest.mark.parametrize(
     ("content", "wrong"),
     [
-        (b"", "has no interval"),
-        (b"# nothing\n", "has no interval"),
+        (b"", "contains no intervals"),
+        (b"# nothing\n", "contains no intervals"),
         (b"\xff\xfe\0", "is not a text file"),
         (b"\xff\0", "is not a text file"),
         (gzip.compress(BED.encode(), mtime=0)[:-9], "is truncated or corrupt"),

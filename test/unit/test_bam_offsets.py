@@ -14,16 +14,14 @@ from builders import Read, write_bam
 from fuzz import bgzf
 from messages import is_a_known_message
 from readcount.errors import MESSAGE_LENGTH, InputError
-from readcount.formats.bam_index import INTERVAL, Bins, read_index
+from readcount.formats.bam_index import Bins, read_index
 from readcount.formats.bam_record import LAST_POSITION, last_record, record_at, record_before
 from readcount.formats.bgzf import BlockError, last_blocks, stored_blocks
 from readcount.planning.costs import Costs
 from readcount.source.bam_offsets import record_offsets
 from readcount.verification.verify import verify
 from steps import ask, count_here, files_of, opened, planned
-from strategies import COUNTED, LOOKED_AT, Case, cases, examples
-
-pytestmark = pytest.mark.samtools
+from strategies import COUNTED, INTERVAL, LOOKED_AT, Case, cases, examples
 
 READS = {
     "chr1": [Read("chr1", 40 * number, "300M") for number in range(3000)],
@@ -42,6 +40,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return bam
 
 
+@pytest.mark.samtools
 @given(case=cases())
 @settings(parent=examples(60))
 def test_all_records_of_a_span_are_where_the_index_says(
@@ -57,7 +56,9 @@ def test_all_records_of_a_span_are_where_the_index_says(
         for record in alignments.fetch(until_eof=True):
             begin, end = record.reference_start, record.reference_end or record.reference_start + 1
             found = (
-                record_offsets(index.bins(record.reference_id)) if record.reference_name else None
+                record_offsets(index.columns(record.reference_id))
+                if record.reference_name
+                else None
             )
             for span in range(len(spans)) if found else ():
                 lows, highs = found.of_spans(starts, ends)  # type: ignore[union-attr]
@@ -83,6 +84,7 @@ def placements_of(bam: Path) -> tuple[list[int], list[tuple[int, int, int]]]:
     return offsets, placements
 
 
+@pytest.mark.samtools
 @pytest.mark.parametrize("size", [0, 300, 3000, 100_000], ids=lambda size: f"blocks of {size}")
 def test_the_records_beside_any_place_are_found(tmp_path: Path, size: int) -> None:
     """Also where a block does not begin with a record, as not every program writes it."""
@@ -168,7 +170,7 @@ ENTRY = Bins(
 
 
 def test_an_entry_tells_where_the_records_of_a_region_lie() -> None:
-    offsets = record_offsets(ENTRY)
+    offsets = record_offsets(ENTRY.columns())
     assert offsets
     spans = {
         (0, LAST_POSITION): blocks(10, 60),
@@ -184,7 +186,7 @@ def test_an_entry_tells_where_the_records_of_a_region_lie() -> None:
 
 
 def test_an_entry_tells_between_which_records_all_begin_in_a_span() -> None:
-    offsets = record_offsets(ENTRY)
+    offsets = record_offsets(ENTRY.columns())
     assert offsets
     assert offsets.inner(0, 4 * INTERVAL) == blocks(10, 60)
     # Records of the large bin begin anywhere in it.
@@ -209,7 +211,7 @@ FAULTS: dict[str, tuple[Bins, str]] = {
     ),
     "a bin of no level": (with_bin(4681, (37449, 0, blocks(10, 20))), "a bin that does not exist"),
     "a bin without a chunk": (with_bin(4681, (4681, 0, ())), "offsets are not those"),
-    "a bin twice": (with_bin(4683, (4682, 0, blocks(35, 45))), "it has a bin twice"),
+    "a bin twice": (with_bin(4683, (4682, 0, blocks(35, 45))), "it contains a bin twice"),
     "a bin lost": (ENTRY._replace(bins=[*ENTRY.bins[:1], *ENTRY.bins[2:]]), "it skips"),
     "a chunk that ends early": (with_bin(4682, (4682, 0, blocks(20, 29))), "it skips"),
     "a chunk that begins late": (with_bin(4683, (4683, 0, blocks(36, 45))), "it skips"),
@@ -218,14 +220,17 @@ FAULTS: dict[str, tuple[Bins, str]] = {
     "a last chunk that ends late": (with_bin(4684, (4684, 0, blocks(50, 61))), "its offsets"),
     "no bins": (ENTRY._replace(bins=[]), "it has no offsets of its records"),
     "a linear index that falls": (ENTRY._replace(linear=blocks(10, 20, 30, 29)), "is not in order"),
-    "one that leads elsewhere": (ENTRY._replace(linear=blocks(10, 20, 9, 45)), "leads elsewhere"),
+    "one that leads elsewhere": (
+        ENTRY._replace(linear=blocks(10, 20, 9, 45)),
+        "points outside its records",
+    ),
 }
 
 
 @pytest.mark.parametrize(("damaged", "words"), FAULTS.values(), ids=FAULTS.keys())
 def test_an_index_that_contradicts_itself_is_found_out(damaged: Bins, words: str) -> None:
     with pytest.raises(ValueError, match=words):
-        record_offsets(damaged)
+        record_offsets(damaged.columns())
 
 
 LATE: dict[str, tuple[Bins, tuple[int, ...]]] = {
@@ -243,7 +248,7 @@ def test_records_that_the_linear_index_leaves_out_are_within_what_is_read(
     late: Bins, first: tuple[int, ...]
 ) -> None:
     """As samtools up to 1.13 left out unmapped ones."""
-    offsets = record_offsets(late)
+    offsets = record_offsets(late.columns())
     assert offsets
     assert tuple(offsets.not_in_linear) == first
     starts = np.array(offsets.starts) << 14
@@ -307,6 +312,7 @@ DAMAGES: dict[str, Callable[[list[bytes]], list[bytes]]] = {
 }
 
 
+@pytest.mark.samtools
 @pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES.keys())
 @pytest.mark.parametrize("costs", [COUNTED, LOOKED_AT], ids=["counted", "looked at"])
 @pytest.mark.parametrize("asked", ["regions=chr1", "spans", "filters"])
@@ -333,6 +339,7 @@ def test_a_file_that_does_not_match_its_index_is_refused(
     assert is_a_known_message(str(refused.value), "AppError")
 
 
+@pytest.mark.samtools
 def test_blocks_in_another_order_have_the_same_records(whole: Path, tmp_path: Path) -> None:
     """A sequence is decoded whole, so that the order of its records does not matter."""
     bam = tmp_path / "sample.bam"
@@ -345,6 +352,7 @@ def test_blocks_in_another_order_have_the_same_records(whole: Path, tmp_path: Pa
     assert list(count_here(alignments, plan, request.filters).counts.records) == [3000]
 
 
+@pytest.mark.samtools
 def test_blocks_in_another_order_are_noticed_where_a_span_is_counted(tmp_path: Path) -> None:
     """Blocks of one size, so that the index still fits; records of the span are elsewhere."""
     names = (f"read{number:05}" for number in range(10_000))
@@ -362,6 +370,7 @@ def test_blocks_in_another_order_are_noticed_where_a_span_is_counted(tmp_path: P
     assert is_a_known_message(str(refused.value), "AppError")
 
 
+@pytest.mark.samtools
 def test_placed_records_between_unplaced_ones_are_noticed(tmp_path: Path) -> None:
     """As after samtools cat, with the index of the first file: the others would be left out."""
     bam = write_bam(tmp_path, LENGTHS, [*READS["chr1"][:100], *[Read(None)] * 200])
@@ -376,6 +385,7 @@ def test_placed_records_between_unplaced_ones_are_noticed(tmp_path: Path) -> Non
         assert is_a_known_message(str(refused.value), "AppError")
 
 
+@pytest.mark.samtools
 def test_damage_elsewhere_does_not_matter(whole: Path, tmp_path: Path) -> None:
     """A span needs only its part of the file."""
     bam = tmp_path / "sample.bam"

@@ -1,0 +1,305 @@
+"""Counts one sample of a cohort: by the stages that count a single file."""
+
+import pickle
+import re
+import tempfile
+from array import array
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import NamedTuple
+
+from readcount.counting.pool import Workers
+from readcount.counting.tasks import count_tasks, run_task
+from readcount.errors import NEW_INDEX, InputError, ReadCountError, SamtoolsCrashedError
+from readcount.planning.costs import costs_for
+from readcount.planning.merge import merge_counts
+from readcount.planning.plan import plan_tasks
+from readcount.planning.task import Plan
+from readcount.regions.counts import TaskCounts
+from readcount.regions.list_regions import describe_regions, list_regions
+from readcount.regions.region import similar_name, some_of
+from readcount.regions.region_list import RegionList
+from readcount.request.request import Request
+from readcount.source.alignments import Alignments, open_alignments
+from readcount.source.files import InputFiles
+from readcount.source.header import Header, check_read_groups
+from readcount.source.parts import NO_SEQUENCE
+from readcount.text import Log, shorten
+from readcount.verification.verify import verify
+
+# What a message says of a single file, and what it says of one of a cohort.
+_INSTEAD = (
+    (re.escape(NEW_INDEX), "Provide the index of this file."),
+    (r" without stream_bam, subjobs and counts_from", ""),
+    (r", or without stream_bam and subjobs", ""),
+    (r"mappings_sorted_bam", "mappings"),
+    (r"mappings_sorted_bai", "mappings_indexes"),
+)
+
+
+# What is wrong with a sample. Any other error is one of the worker, the network or the platform.
+FAULTS_OF_SAMPLE = (InputError, SamtoolsCrashedError)
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What all samples share, by the header of the first one.
+
+    Attributes:
+        request: what the user asks for, of each sample.
+        file: name of the file with that header, for messages.
+        lengths: of its reference sequences in bases, by name, in their order.
+        regions: the regions to count.
+        regions_counted: which these are, in words.
+        aliases: names of these sequences by their alternative names.
+    """
+
+    request: Request
+    file: str
+    lengths: Mapping[str, int]
+    regions: RegionList
+    regions_counted: str
+    aliases: Mapping[str, str] = field(default_factory=dict)
+
+
+class Counted(NamedTuple):
+    """The verified counts of a sample.
+
+    Attributes:
+        records: a count for each region, in the order of the list of regions.
+        sample_names: SM of its read groups.
+        unplaced: records without a position by its index; None where that does not say.
+    """
+
+    records: "array[int]"
+    sample_names: Sequence[str]
+    unplaced: int | None
+
+
+class NotCounted(NamedTuple):
+    """Why a sample cannot be counted.
+
+    Attributes:
+        message: what is wrong with which of its files, and what to do.
+        details: for the log.
+    """
+
+    message: str
+    details: str = ""
+
+
+class RegionsError(InputError):
+    """The regions cannot be counted in any sample."""
+
+
+class _Opened(NamedTuple):
+    """A sample that is ready to be counted."""
+
+    alignments: Alignments
+    plan: Plan
+    from_index: Sequence[str]
+
+
+def reference_of(files: InputFiles, request: Request, log: Log) -> Reference:
+    """Opens a sample, and returns what it defines for all.
+
+    Args:
+        files: of the sample, and the BED file.
+        request: what the user asks for.
+        log: takes lines for the job's log.
+
+    Raises:
+        RegionsError: the regions are not on its reference sequences.
+        InputError: the sample cannot be counted.
+    """
+    with _own_temporary_folder():
+        header = open_alignments(files, log).header
+    lengths = dict(zip(header.names, header.lengths, strict=True))
+    try:
+        regions = list_regions(request, files.bed, lengths, header.aliases)
+    except InputError as error:
+        raise RegionsError(*error.args) from error
+    name = shorten(files.mappings.name, 80)
+    counted = describe_regions(request, files.bed)
+    return Reference(request, name, lengths, regions, counted, dict(header.aliases))
+
+
+def write_reference(reference: Reference, folder: Path) -> Path:
+    """Writes what all samples share, for the processes of the Pool.
+
+    Returns:
+        The path, which no other one has: the processes keep what they have read.
+    """
+    with tempfile.NamedTemporaryFile(dir=folder, delete=False) as file:
+        pickle.dump(reference, file)
+    return Path(file.name)
+
+
+@lru_cache(maxsize=1)
+def _read_reference(path: Path) -> Reference:
+    reference: Reference = pickle.loads(path.read_bytes())
+    return reference
+
+
+def count_in_one_process(
+    reference: Path, numbered: tuple[int, InputFiles | NotCounted]
+) -> tuple[int, Counted | NotCounted]:
+    """Counts a sample in a process of the Pool, so that many are counted side by side.
+
+    Args:
+        reference: path of what write_reference() has written.
+        numbered: the number of the sample, and its files, or why it has none.
+
+    Returns:
+        The number of the sample, and its counts, or why it has none.
+
+    Raises:
+        ReadCountError: the worker or the network failed, not the sample.
+    """
+    number, files = numbered
+    if isinstance(files, NotCounted):
+        return number, files
+    shared = _read_reference(reference)
+    try:
+        with _own_temporary_folder():
+            opened = _open(files, shared, processes=1, log=_no_log)
+            parts, filters = opened.alignments.parts, shared.request.filters
+            counted = [run_task(parts, task, filters) for task in enumerate(opened.plan.tasks)]
+            return number, _finish(opened, shared, counted)
+    except FAULTS_OF_SAMPLE as error:
+        return number, not_counted(error)
+
+
+def count_with_all_processes(
+    files: InputFiles | NotCounted, reference: Reference, workers: Workers, log: Log
+) -> Counted | NotCounted:
+    """Counts a sample, parts of it side by side; raises as count_in_one_process."""
+    if isinstance(files, NotCounted):
+        return files
+    try:
+        with _own_temporary_folder():
+            opened = _open(files, reference, len(workers.processes), log)
+            parts, filters = opened.alignments.parts, reference.request.filters
+            numbers = range(len(opened.plan.tasks))
+            counted = count_tasks(opened.plan, numbers, parts, filters, workers, log)
+            return _finish(opened, reference, counted)
+    except FAULTS_OF_SAMPLE as error:
+        return not_counted(error)
+
+
+def _no_log(line: str) -> None:
+    """Takes a line that is for the log of a single file."""
+
+
+def _open(files: InputFiles, reference: Reference, processes: int, log: Log) -> _Opened:
+    """Opens a sample, plans its count as for a single file, and checks its index."""
+    request = reference.request
+    alignments = open_alignments(files, log)
+    check_read_groups(alignments.header, request.filters, alignments.file.name)
+    regions = regions_of(alignments.header, alignments.file.name, reference)
+    evidence, whole = alignments.evidence, regions.whole_tids()
+    if request.from_index:
+        located = evidence.trust(whole)
+    else:
+        located = evidence.locate(whole, regions.span_tids())
+    costs = costs_for(alignments.file.mappings.streamed)
+    plan = plan_tasks(regions, located.layout, processes, costs, located.numbers)
+    evidence.check_index(plan.edges)
+    return _Opened(alignments, plan, located.checks)
+
+
+def _finish(opened: _Opened, reference: Reference, counted: Iterable[TaskCounts]) -> Counted:
+    """Merges and verifies the counts of a sample, as for a single file."""
+    evidence = opened.alignments.evidence
+    merged = merge_counts(opened.plan, counted)
+    verified = verify(merged, evidence, reference.request.filters, opened.from_index)
+    names = opened.alignments.header.sample_names
+    unplaced = evidence.numbers.get(NO_SEQUENCE)
+    return Counted(verified.counts.records, names, unplaced)
+
+
+def regions_of(header: Header, name: str, reference: Reference) -> RegionList:
+    """Returns the regions to count in a sample, by the numbers of its own reference sequences.
+
+    Args:
+        header: of the sample.
+        name: of its file.
+        reference: what all samples share.
+
+    Raises:
+        InputError: it was aligned to another reference genome: the sequences of the regions are
+            not in its header, or are not as long. Where the regions are all sequences, these have
+            to be the same.
+    """
+    lengths = dict(zip(header.names, header.lengths, strict=True))
+    if lengths == reference.lengths and list(lengths) == list(reference.lengths):
+        return reference.regions
+    regions = reference.regions
+    used = {regions.names_by_tid[tid] for tid in set(regions.tids) - {NO_SEQUENCE}}
+    for contig in filter(used.__contains__, reference.lengths):
+        if contig not in lengths:
+            similar = similar_name(contig, lengths)
+            hint = f" It has {shorten(similar, 60)} instead." if similar else ""
+            raise _other_genome(name, reference, f"it has no sequence {shorten(contig, 60)}.{hint}")
+        if lengths[contig] != reference.lengths[contig]:
+            raise _other_genome(
+                name,
+                reference,
+                f"{shorten(contig, 60)} is {lengths[contig]:,} bp long in this file, but "
+                f"{reference.lengths[contig]:,} bp in that one.",
+            )
+    request = reference.request
+    if not request.regions and not request.regions_bed:
+        of_all = replace(request, windows=0, include_unplaced=False)
+        wanted = list_regions(of_all, None, lengths, header.aliases)
+        more = [name for tid in wanted.tids if (name := wanted.names_by_tid[tid]) not in used]
+        if more:
+            raise _other_genome(name, reference, f"it also has {some_of(more)}.")
+    return regions.with_contigs(header.names)
+
+
+def _other_genome(name: str, reference: Reference, how: str) -> InputError:
+    return InputError(
+        f"mappings: {name} has another reference genome than {reference.file}: {how} Count samples "
+        "of one reference genome together."
+    )
+
+
+def not_counted(error: ReadCountError) -> NotCounted:
+    """Returns why a sample cannot be counted, in the words of a cohort."""
+    return NotCounted(of_cohort(error.message), error.details)
+
+
+@contextmanager
+def words_of_cohort() -> Iterator[None]:
+    """Raises errors of the package again, with the names of the inputs that a cohort has."""
+    try:
+        yield
+    except ReadCountError as error:
+        raise type(error)(of_cohort(error.message), error.details) from error
+
+
+def of_cohort(message: str) -> str:
+    """Returns a message with the names of the inputs that a cohort has.
+
+    >>> of_cohort("mappings_sorted_bam: x.bam is not coordinate-sorted.")
+    'mappings: x.bam is not coordinate-sorted.'
+    """
+    for words, instead in _INSTEAD:
+        message = re.sub(words, instead, message)
+    return message
+
+
+@contextmanager
+def _own_temporary_folder() -> Iterator[None]:
+    """Puts temporary files of a sample into a folder that is removed after it."""
+    before = tempfile.tempdir
+    with tempfile.TemporaryDirectory() as folder:
+        tempfile.tempdir = folder
+        try:
+            yield
+        finally:
+            tempfile.tempdir = before

@@ -1,0 +1,265 @@
+"""Which regions the statistics use: the chromosomes of a genome, and bins of their regions.
+
+Call `layout_of(regions, samples)` with the columns of the regions. What it returns can add up
+blocks of rows of counts, so that a matrix of any size is read once and never held.
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from readcount.cohort.assemblies import MITOCHONDRION, SEX_CHROMOSOMES, Assembly, chromosomes_of
+
+Integers = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+# Bins of regions: at most this many, and at most this many numbers for all samples.
+MAX_BINS = 10_000
+MAX_BINS_OF_MANY = 2_000
+MANY_SAMPLES = 2_000
+MAX_CELLS = 10_000_000
+# In an unknown genome: sequences that are at least this part of the longest, and so many of them.
+SHARE_OF_LONGEST = 0.1
+MAX_CHROMOSOMES = 100
+_OTHER_SEX_CHROMOSOME = re.compile(r"(?:chr)?[WZ]", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class RegionColumns:
+    """The regions of a matrix, in the order of its rows.
+
+    Attributes:
+        names: as in the table of counts.
+        contigs: the reference sequence of each; `*` for unplaced records.
+        starts: 0-based.
+        ends: exclusive; of a whole sequence its length.
+        whole: whether a region is a whole reference sequence.
+    """
+
+    names: Sequence[str]
+    contigs: Sequence[str]
+    starts: Sequence[int]
+    ends: Sequence[int]
+    whole: Sequence[bool]
+
+
+@dataclass(frozen=True)
+class Chromosome:
+    """A sequence that the statistics use.
+
+    Attributes:
+        contig: its name.
+        kind: autosome, X, Y or MT.
+        bases: of its regions; of a known assembly the bases of the chromosome that are not N.
+    """
+
+    contig: str
+    kind: str
+    bases: int
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The chromosomes, autosomes first, and the bins of their regions.
+
+    Each autosome has one bin or more: neighbouring regions, so that there are not too many. X, Y
+    and MT have one each.
+
+    Attributes:
+        assembly: None if it is not known, or if regions are only parts of the chromosomes.
+        chromosomes: in the order of the regions, then X, Y and MT.
+        complete: whether the regions cover each of the chromosomes from its start to its end.
+        regions: how many regions of autosomes there are.
+        first_bins: of each chromosome, and behind the last one the number of bins.
+        starts: of the bins, 0-based.
+        ends: of the bins, exclusive.
+        bin_of_row: of each region; -1 for those that are not used.
+    """
+
+    assembly: Assembly | None
+    chromosomes: Sequence[Chromosome]
+    complete: bool
+    regions: int
+    first_bins: NDArray[np.intp]
+    starts: Integers
+    ends: Integers
+    bin_of_row: NDArray[np.intp]
+
+    @property
+    def autosomes(self) -> int:
+        """How many autosomes there are; they are the first chromosomes."""
+        return sum(chromosome.kind == "autosome" for chromosome in self.chromosomes)
+
+    @property
+    def bases(self) -> Integers:
+        """Of the chromosomes."""
+        return np.array([chromosome.bases for chromosome in self.chromosomes], np.int64)
+
+    def number_of(self, kind: str) -> int | None:
+        """Returns the index of chromosome X, Y or MT; None if there is none."""
+        kinds = [chromosome.kind for chromosome in self.chromosomes]
+        return kinds.index(kind) if kind in kinds else None
+
+    def sums(self, blocks: Iterable[Integers], samples: int) -> Integers:
+        """Returns the records of each bin and sample.
+
+        Args:
+            blocks: rows of the matrix in their order, each block with all samples.
+            samples: how many there are.
+        """
+        sums = np.zeros((int(self.first_bins[-1]), samples), np.int64)
+        row = 0
+        for block in blocks:
+            bins = self.bin_of_row[row : row + len(block)]
+            row += len(block)
+            used = np.flatnonzero(bins >= 0)
+            if not len(used):
+                continue
+            used = used[np.argsort(bins[used], kind="stable")]
+            begins = np.flatnonzero(np.diff(bins[used], prepend=-1))
+            rows = block if len(used) == len(block) and _ascending(used) else block[used]
+            sums[bins[used][begins]] += np.add.reduceat(rows, begins, axis=0)
+        if row != len(self.bin_of_row):
+            raise ValueError(f"{row:,} rows of counts for {len(self.bin_of_row):,} regions")
+        return sums
+
+
+def _ascending(indexes: NDArray[np.intp]) -> bool:
+    return bool((np.diff(indexes) == 1).all())
+
+
+def layout_of(regions: RegionColumns, samples: int) -> Layout:
+    """Returns the chromosomes and bins of a matrix.
+
+    If a sequence is counted whole, its other regions are left out. Chromosomes are those of a human
+    assembly; of another genome the sequences that are not named X, Y, Z, W, M or MT and are at
+    least a tenth as long as the longest, 100 at most.
+
+    Args:
+        regions: of the rows.
+        samples: how many columns there are.
+    """
+    contigs = list(dict.fromkeys(regions.contigs))
+    number = {contig: at for at, contig in enumerate(contigs)}
+    on = np.fromiter((number[contig] for contig in regions.contigs), np.intp, len(regions.contigs))
+    starts, ends = (np.array(column, np.int64) for column in (regions.starts, regions.ends))
+    used = _used(on, np.array(regions.whole, np.bool_)) & (ends > starts)
+    # By start, so that neighbours are beside each other.
+    order = np.flatnonzero(used)
+    order = order[np.lexsort((starts[order], on[order]))]
+    lasts, bases, covered = (np.zeros(len(contigs), np.int64) for _ in range(3))
+    np.maximum.at(lasts, on[order], ends[order])
+    np.add.at(bases, on[order], (ends - starts)[order])
+    np.add.at(covered, on[order], _new_bases(on[order], starts[order], ends[order]))
+    lengths = {contig: int(lasts[at]) for at, contig in enumerate(contigs) if lasts[at]}
+    assembly, names = chromosomes_of(lengths)
+    kinds = _kinds(lengths, names)
+    chosen = [number[contig] for contig in kinds]
+    complete = bool((covered[chosen] == lasts[chosen]).all())
+    if not complete:
+        assembly = None
+    known = assembly.known if assembly else {}
+    chromosomes = [
+        Chromosome(contig, kind, known.get(names.get(contig, ""), int(bases[number[contig]])))
+        for contig, kind in kinds.items()
+    ]
+    return _with_bins(assembly, chromosomes, complete, chosen, (order, on, starts, ends), samples)
+
+
+def _used(on: NDArray[np.intp], whole: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Returns which regions to use: of a sequence that is counted whole this count alone."""
+    used = ~np.isin(on, on[whole])
+    wholes = np.flatnonzero(whole)
+    used[wholes[np.unique(on[wholes], return_index=True)[1]]] = True
+    return used
+
+
+def _new_bases(on: NDArray[np.intp], starts: Integers, ends: Integers) -> Integers:
+    """Returns how many bases each region has that none before it on its sequence has."""
+    # Sequences one after the other, so that one running maximum does for all.
+    shift = on.astype(np.int64) * (int(ends.max(initial=0)) + 1)
+    starts, ends = starts + shift, ends + shift
+    before = np.maximum.accumulate(np.concatenate((np.zeros(1, np.int64), ends)))[:-1]
+    return np.asarray(np.maximum(0, ends - np.maximum(before, starts)))
+
+
+def _kinds(lengths: Mapping[str, int], names: Mapping[str, str]) -> dict[str, str]:
+    """Returns the kind of each sequence that is used, autosomes first."""
+    # In yeast chrX is chromosome ten.
+    roman = any(contig.upper().removeprefix("CHR") == "IX" for contig in lengths)
+    special = {
+        contig: name
+        for contig, name in names.items()
+        if not name.isdigit() and not (roman and name in SEX_CHROMOSOMES)
+    }
+    rest = [
+        contig
+        for contig in lengths
+        if contig not in special and not _OTHER_SEX_CHROMOSOME.fullmatch(contig)
+    ]
+    numbered = [contig for contig in rest if names.get(contig, "").isdigit()]
+    # Not where only some have numbers: 2L, 2R, 3L, 3R and 4 of Drosophila.
+    if 2 * sum(map(lengths.__getitem__, numbered)) > sum(map(lengths.__getitem__, rest)):
+        autosomes = numbered
+    else:
+        least = SHARE_OF_LONGEST * max(map(lengths.__getitem__, rest), default=0)
+        longest = sorted(rest, key=lengths.__getitem__, reverse=True)[:MAX_CHROMOSOMES]
+        chosen = {contig for contig in longest if lengths[contig] >= least}
+        autosomes = [contig for contig in rest if contig in chosen]
+    kinds = dict.fromkeys(autosomes, "autosome")
+    for kind in (*SEX_CHROMOSOMES, MITOCHONDRION):
+        # One of each, if a header has both chrX and X.
+        kinds |= dict.fromkeys([c for c, name in special.items() if name == kind][:1], kind)
+    return kinds
+
+
+def _with_bins(
+    assembly: Assembly | None,
+    chromosomes: Sequence[Chromosome],
+    complete: bool,
+    numbers: Sequence[int],
+    columns: tuple[NDArray[np.intp], NDArray[np.intp], Integers, Integers],
+    samples: int,
+) -> Layout:
+    """Returns the layout; see there.
+
+    Args:
+        assembly: if it is known.
+        chromosomes: that are used.
+        complete: whether regions cover them.
+        numbers: of the chromosomes in the columns.
+        columns: the rows that are used, by sequence and start; then of all rows the number of the
+            sequence, the start and the end.
+        samples: how many there are.
+    """
+    order, on, starts, ends = columns
+    of_chromosome = [order[on[order] == number] for number in numbers]
+    autosomes = [
+        rows for rows, its in zip(of_chromosome, chromosomes, strict=True) if its.kind == "autosome"
+    ]
+    regions = sum(map(len, autosomes))
+    most = MAX_BINS if samples <= MANY_SAMPLES else MAX_BINS_OF_MANY
+    most = max(1, min(most, MAX_CELLS // max(1, samples)))
+    size = max(1, -(-regions // most))
+    bin_of_row = np.full(len(on), -1, np.intp)
+    first_bins, begins, lasts = [0], [], []
+    for rows, its in zip(of_chromosome, chromosomes, strict=True):
+        own = np.arange(len(rows)) // (size if its.kind == "autosome" else max(1, len(rows)))
+        bin_of_row[rows] = first_bins[-1] + own
+        edges = np.flatnonzero(np.diff(own, prepend=-1))
+        begins.append(starts[rows][edges])
+        lasts.append(np.maximum.reduceat(ends[rows], edges) if len(rows) else ends[:0])
+        first_bins.append(first_bins[-1] + len(edges))
+    return Layout(
+        assembly,
+        chromosomes,
+        complete,
+        regions,
+        np.array(first_bins, np.intp),
+        np.concatenate([starts[:0], *begins]),
+        np.concatenate([starts[:0], *lasts]),
+        bin_of_row,
+    )

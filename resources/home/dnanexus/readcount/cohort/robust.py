@@ -1,0 +1,32 @@
+"""Medians and robust deviations of values of which some are not known (NaN)."""
+
+import numpy as np
+
+from readcount.cohort.layout import Floats
+
+# A normal distribution's standard deviation in median absolute deviations.
+ROBUST = 1.4826
+# Robust deviations from which on a value differs from the others.
+DEVIATIONS = 5
+
+
+def median(values: Floats) -> Floats:
+    """Returns the median of each row over what is known; NaN where nothing is."""
+    known = np.isfinite(values)
+    if values.size and known.all():
+        return np.asarray(np.median(values, axis=-1))
+    if not values.size:
+        return np.full(values.shape[:-1], np.nan)
+    # NaN is sorted behind all numbers.
+    ordered = np.sort(np.where(known, values, np.nan), axis=-1)
+    number = known.sum(axis=-1, keepdims=True)
+    low, high = (
+        np.take_along_axis(ordered, np.maximum(at, 0), axis=-1)
+        for at in ((number - 1) // 2, np.minimum(number // 2, values.shape[-1] - 1))
+    )
+    return np.asarray(((low + high) / 2)[..., 0])
+
+
+def deviation(values: Floats) -> Floats:
+    """Returns the robust standard deviation of each row."""
+    return ROBUST * median(np.abs(values - median(values)[..., None]))

@@ -1,0 +1,83 @@
+"""The rows of the matrix: the regions, with positions as the count table has them."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from readcount.cohort.layout import RegionColumns
+from readcount.outputs.result import extents
+from readcount.regions.region_list import RegionList
+from readcount.source.parts import NO_SEQUENCE
+
+Ints = NDArray[np.int64]
+
+# A tabix index holds no positions beyond this (SAM specification, section 5.1.1, which it follows).
+MAX_TBI_POSITION = 1 << 29
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The regions of a cohort, in the order of the matrix; positions are 0-based and half-open.
+
+    Attributes:
+        labels: returns the name of each, or its text as samtools writes it.
+        contigs: names of the reference sequences, in the order of the header, and at the end that
+            of unplaced records.
+        tids: which of these each region is on; NO_SEQUENCE for unplaced records.
+        starts: first position of each.
+        ends: position after the last one of each.
+        whole: indexes of those that are a whole reference sequence.
+    """
+
+    labels: Callable[[], Iterator[str]]
+    contigs: Sequence[str]
+    tids: Sequence[int]
+    starts: Sequence[int]
+    ends: Sequence[int]
+    whole: Sequence[int]
+
+    @classmethod
+    def of(cls, regions: RegionList, lengths: Mapping[str, int]) -> "Rows":
+        """Returns the rows of a list of regions.
+
+        Args:
+            regions: the regions.
+            lengths: of the reference sequences in bases, by name, in the header's order.
+        """
+        starts, ends = extents(regions, lengths)
+        return cls(regions.labels, regions.names_by_tid, regions.tids, starts, ends, regions.whole)
+
+    def __len__(self) -> int:
+        return len(self.tids)
+
+    def texts(self) -> Iterator[str]:
+        """Yields the first columns of each row: region, contig, start, end, length."""
+        columns = zip(self.labels(), self.tids, self.starts, self.ends, strict=True)
+        for label, tid, start, end in columns:
+            yield f"{label}\t{self.contigs[tid]}\t{start}\t{end}\t{end - start}"
+
+    def columns(self) -> RegionColumns:
+        """Returns the same for the statistics."""
+        whole = np.zeros(len(self), np.bool_)
+        whole[list(self.whole)] = True
+        contigs = list(map(self.contigs.__getitem__, self.tids))
+        return RegionColumns(list(self.labels()), contigs, self.starts, self.ends, whole.tolist())
+
+    def order(self) -> Ints:
+        """Returns the indexes of the placed regions, sorted by sequence, start and end."""
+        tids, starts, ends = map(np.array, (self.tids, self.starts, self.ends))
+        order = np.lexsort((ends, starts, tids))
+        placed: Ints = order[tids[order] != NO_SEQUENCE]
+        return placed
+
+    def places(self, order: Ints) -> Iterator[str]:
+        """Yields contig, start and end of these rows, as the first columns of a BED file."""
+        for row in order.tolist():
+            yield f"{self.contigs[self.tids[row]]}\t{self.starts[row]}\t{self.ends[row]}"
+
+    @property
+    def beyond_tbi(self) -> bool:
+        """Whether a position is too large for a tabix index (.tbi)."""
+        return max(self.ends, default=0) > MAX_TBI_POSITION

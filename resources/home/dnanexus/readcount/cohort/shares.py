@@ -1,0 +1,143 @@
+"""The samples that a subjob counts, and the file with their columns: numpy's .npz, compressed."""
+
+import json
+import zipfile
+import zlib
+from array import array
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from heapq import heapreplace
+from pathlib import Path
+
+import numpy as np
+
+from readcount.cohort.count import Counted, NotCounted
+from readcount.errors import SubjobError
+
+_ARRAY = ".npy"
+
+
+@dataclass(frozen=True)
+class SampleShare:
+    """What a subjob counts.
+
+    Attributes:
+        plan: digest of the plan, of which this is a part.
+        subjob: the number of the subjob, from 0.
+        subjobs: how many there are.
+        samples: names of its samples by their numbers.
+    """
+
+    plan: str
+    subjob: int
+    subjobs: int
+    samples: Mapping[int, str]
+
+    def __str__(self) -> str:
+        return f"subjob {self.subjob + 1} of {self.subjobs}"
+
+
+def deal(sizes: Mapping[int, float], subjobs: int) -> list[list[int]]:
+    """Returns the numbers of the samples of each subjob, which are of about the same size in all.
+
+    The largest sample goes first, each to the subjob that has least.
+
+    Args:
+        sizes: what each sample takes, in any unit, by its number.
+        subjobs: how many; there are no more than samples.
+
+    >>> deal({0: 5, 1: 1, 2: 3, 3: 1}, 2)
+    [[0], [1, 2, 3]]
+    """
+    shares: list[list[int]] = [[] for _ in range(min(subjobs, len(sizes)))]
+    spent = [(0.0, share) for share in range(len(shares))]
+    for sample in sorted(sizes, key=lambda sample: (-sizes[sample], sample)):
+        size, share = spent[0]
+        shares[share].append(sample)
+        heapreplace(spent, (size + sizes[sample], share))
+    return [sorted(share) for share in shares]
+
+
+class ShareWriter:
+    """Writes the columns of a subjob one after another; they are not in memory together."""
+
+    def __init__(self, path: Path, share: SampleShare) -> None:
+        self._file = zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1)
+        self._share = share
+        self._samples: dict[int, dict[str, object]] = {}
+
+    def add(self, sample: int, result: Counted | NotCounted) -> None:
+        """Adds the counts of a sample, or why it has none."""
+        name = self._share.samples[sample]
+        if isinstance(result, NotCounted):
+            self._samples[sample] = {"name": name, "not_counted": result._asdict()}
+            return
+        self._write(f"sample{sample}", np.array(result.records, np.int64))
+        self._samples[sample] = {
+            "name": name,
+            "total": sum(result.records),
+            "sample_names": list(result.sample_names),
+            "unplaced": result.unplaced,
+        }
+
+    def __enter__(self) -> "ShareWriter":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if error == (None, None, None):
+            self._end()
+        self._file.close()
+
+    def _end(self) -> None:
+        """Adds what is known of the samples, and of the subjob."""
+        about = {
+            "plan": self._share.plan,
+            "subjob": [self._share.subjob, self._share.subjobs],
+            "samples": self._samples,
+        }
+        self._write("about", np.frombuffer(json.dumps(about).encode(), np.uint8))
+
+    def _write(self, name: str, values: "np.ndarray[tuple[int], np.dtype[np.generic]]") -> None:
+        with self._file.open(name + _ARRAY, "w") as member:
+            np.lib.format.write_array(member, values, allow_pickle=False)
+
+
+def read_share(
+    path: Path, share: SampleShare, regions: int
+) -> Iterator[tuple[int, Counted | NotCounted]]:
+    """Yields the number of each sample of a subjob, and its counts, one after another.
+
+    Args:
+        path: of the file.
+        share: what the subjob was to count.
+        regions: how many counts each sample has.
+
+    Raises:
+        SubjobError: the file is not that of this subjob, or is corrupt.
+    """
+    try:
+        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
+            about = json.loads(file["about"].tobytes())
+            if about["plan"] != share.plan or about["subjob"] != [share.subjob, share.subjobs]:
+                raise SubjobError(
+                    f"The counts of {share} are those of another subjob, or of other inputs. Run "
+                    "the job again."
+                )
+            samples = {int(number): said for number, said in about["samples"].items()}
+            if {number: said["name"] for number, said in samples.items()} != share.samples:
+                raise _incomplete(share)
+            for number, said in samples.items():
+                if "not_counted" in said:
+                    yield number, NotCounted(**said["not_counted"])
+                    continue
+                counts = file[f"sample{number}"]
+                if counts.shape != (regions,) or int(counts.sum()) != said["total"]:
+                    raise _incomplete(share)
+                records = array("q", counts.astype(np.int64).tobytes())
+                yield number, Counted(records, said["sample_names"], said["unplaced"])
+    except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+        raise SubjobError(f"The counts of {share} cannot be read. Run the job again.") from error
+
+
+def _incomplete(share: SampleShare) -> SubjobError:
+    return SubjobError(f"The counts of {share} are incomplete. Run the job again.")

@@ -1,0 +1,213 @@
+"""Tables of counts made before: of samtools_count, and matrices of this applet."""
+
+import gzip
+import re
+import zlib
+from array import array
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import zip_longest
+from pathlib import Path
+from typing import TextIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from readcount.cohort.columns import BLOCK_COUNTS, ColumnStore
+from readcount.cohort.rows import Rows
+from readcount.cohort.samples import FIRST_COLUMNS, RECORDS_COLUMN, SOURCE_COLUMN
+from readcount.errors import InputError
+from readcount.formats.bam_record import UNPLACED_NAME
+from readcount.regions.region_list import RegionList
+from readcount.request.filters import OPTIONS_DETAIL, Filters
+from readcount.source.parts import NO_SEQUENCE
+from readcount.text import shorten
+
+Ints = NDArray[np.int64]
+
+# Where a table does not have it.
+NOT_STATED = "the table does not say which filters were used"
+_GZIP = b"\x1f\x8b"
+_ENDINGS = re.compile(r"(_counts?)?\.tsv(\.gz)?\Z")
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of counts made before.
+
+    Attributes:
+        path: of the file.
+        name: of the file, for messages.
+        samples: names of the samples, in the order of their columns.
+        cells: how many cells a row has after those of the region.
+        note: what is not known of the counts; empty for nothing.
+    """
+
+    path: Path
+    name: str
+    samples: Sequence[str]
+    cells: int
+    note: str = ""
+
+    def error(self, what: str) -> InputError:
+        """Returns an error about the table."""
+        return InputError(f"counts_tables: {shorten(self.name, 80)}{what}")
+
+
+def open_table(path: Path, name: str, details: object, filters: Filters) -> Table:
+    """Reads the header of a table.
+
+    Args:
+        path: of the file.
+        name: of the file.
+        details: of the file; see Filters.as_details().
+        filters: which records the other samples' counts are of.
+
+    Raises:
+        InputError: it is not a table of counts, or other filters were used.
+    """
+    table = Table(path, name, (), 0)
+    with _opened(table) as file:
+        heading = _lines(table, file)
+        columns = next(heading, "").split("\t")
+    first, rest = tuple(columns[: len(FIRST_COLUMNS)]), columns[len(FIRST_COLUMNS) :]
+    if first != FIRST_COLUMNS or not rest:
+        raise table.error(
+            " is not a table of counts. Provide a counts_table of samtools_count or a "
+            "counts_matrix of samtools_count_cohort."
+        )
+    used = details.get(OPTIONS_DETAIL) if isinstance(details, dict) else None
+    samples = rest
+    if rest[0] == RECORDS_COLUMN:
+        samples = [_ENDINGS.sub("", name)]
+        if rest[1:] == [SOURCE_COLUMN]:
+            # The numbers of an index are those of all records.
+            used = []
+    if used is not None and used != filters.as_samtools():
+        raise table.error(
+            f" was made with other filters ({_options(used)}) than this job "
+            f"({_options(filters.as_samtools())}). Use the same filters."
+        )
+    return Table(path, name, samples, len(rest), NOT_STATED if used is None else "")
+
+
+def _options(options: object) -> str:
+    words = options if isinstance(options, list) else []
+    return shorten("samtools view " + " ".join(map(str, words)) if words else "none", 80)
+
+
+def _opened(table: Table) -> TextIO:
+    with table.path.open("rb") as file:
+        compressed = file.read(2) == _GZIP
+    if compressed:
+        return gzip.open(table.path, "rt", encoding="utf-8", newline="\n")
+    return table.path.open(encoding="utf-8", newline="\n")
+
+
+def _lines(table: Table, file: TextIO) -> Iterator[str]:
+    """Yields the lines of a table; raises InputError if they cannot be read."""
+    try:
+        for line in file:
+            if not line.endswith("\n"):
+                raise table.error(" is truncated or corrupt. Provide the file as it was created.")
+            yield line.rstrip("\r\n")
+    except (EOFError, OSError, UnicodeDecodeError, zlib.error):
+        raise table.error(" is truncated or corrupt. Provide the file as it was created.") from None
+
+
+def regions_of(table: Table) -> tuple[RegionList, dict[str, int]]:
+    """Returns the regions of a table, and the last position of each of its reference sequences.
+
+    Raises:
+        InputError: a row is not that of a region.
+    """
+    labels, tids, starts, ends = [], array("q"), array("q"), array("q")
+    tid_of: dict[str, int] = {}
+    lengths: dict[str, int] = {}
+    with _opened(table) as file:
+        lines = _lines(table, file)
+        next(lines, "")
+        for number, line in enumerate(lines, start=2):
+            label, contig, *positions = line.split("\t")[: len(FIRST_COLUMNS)]
+            try:
+                start, end, _ = map(int, positions)
+            except ValueError:
+                raise _not_a_row(table, number) from None
+            labels.append(label)
+            starts.append(start)
+            ends.append(end)
+            if contig == UNPLACED_NAME:
+                tids.append(NO_SEQUENCE)
+                continue
+            tids.append(tid_of.setdefault(contig, len(tid_of)))
+            lengths[contig] = max(end, lengths.get(contig, 0))
+    regions = RegionList(tid_of)
+    regions.extend_spans(np.array(tids), np.array(starts), np.array(ends), labels)
+    # A whole sequence has its name alone.
+    names = map(regions.names_by_tid.__getitem__, tids)
+    same = (label == name for label, name in zip(labels, names, strict=True))
+    regions.whole.extend(region_id for region_id, is_same in enumerate(same) if is_same)
+    return regions, lengths
+
+
+def _not_a_row(table: Table, number: int) -> InputError:
+    return table.error(
+        f", line {number:,}: is not a row of a table of counts. Provide the file as it was created."
+    )
+
+
+def read_table(table: Table, rows: Rows, store: ColumnStore, samples: Sequence[int]) -> Ints:
+    """Adds the columns of a table to the others; returns the sum of each.
+
+    Args:
+        table: the table.
+        rows: the regions of the cohort, which have to be those of the table.
+        store: takes the columns.
+        samples: numbers of the samples, in the order of the table's columns.
+
+    Raises:
+        InputError: the table has other regions, or is corrupt.
+    """
+    columns = store.open_for(samples)
+    sums = np.zeros(len(samples), np.int64)
+    size = max(1, BLOCK_COUNTS // len(samples))
+    block: list[list[int]] = []
+    done = 0
+
+    def flush() -> None:
+        nonlocal done, sums
+        counts = np.array(block, np.int64).reshape(len(block), len(samples))
+        if counts.min(initial=0) < 0:
+            raise table.error(" has a negative count. Provide the file as it was created.")
+        columns[done : done + len(block)] = counts
+        sums += counts.sum(axis=0)
+        done += len(block)
+        block.clear()
+
+    with _opened(table) as file:
+        lines = _lines(table, file)
+        next(lines, "")
+        for number, (line, text) in enumerate(zip_longest(lines, rows.texts()), start=2):
+            if line is None or text is None:
+                raise table.error(
+                    f" has {'fewer' if line is None else 'more'} regions than this job "
+                    f"({len(rows):,}). Use the regions with which it was made."
+                )
+            if not line.startswith(f"{text}\t"):
+                found = "\t".join(line.split("\t")[:4])
+                raise table.error(
+                    f", line {number:,}: has region {shorten(repr(found), 80)} where this job has "
+                    f"{shorten(repr(text.rpartition(chr(9))[0]), 80)}. Use the regions with which "
+                    "the table was made, and samples of one reference genome."
+                )
+            cells = line[len(text) + 1 :].split("\t")
+            if len(cells) != table.cells:
+                raise _not_a_row(table, number)
+            try:
+                block.append([int(cell) for cell in cells[: len(samples)]])
+            except ValueError:
+                raise _not_a_row(table, number) from None
+            if len(block) == size:
+                flush()
+    flush()
+    return sums

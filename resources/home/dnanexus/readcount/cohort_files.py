@@ -1,0 +1,212 @@
+"""The files of a cohort on the platform: descriptions, sheets, tables, links to stream, uploads."""
+
+import shutil
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import dxpy
+
+from readcount.cohort.count import NotCounted, not_counted
+from readcount.cohort.request import CohortRequest
+from readcount.cohort.samples import Sample, SampleFile, pair_by_name
+from readcount.cohort.sheets import parse_sheet
+from readcount.cohort.tables import Table, open_table
+from readcount.dnanexus import upload
+from readcount.errors import InputError
+from readcount.outputs.text import name_without_suffix
+from readcount.platform_files import (
+    PlatformFile,
+    check_readable,
+    describe_each,
+    describe_files,
+    download,
+    download_input,
+    streaming_url,
+)
+from readcount.request.request import Link
+from readcount.source.files import InputFiles, input_files
+from readcount.source.readers import StreamedFile
+
+MAPPINGS, INDEXES = "mappings", "mappings_indexes"
+# Calls of the API and transfers at a time; the platform takes 200 calls a second.
+SIDE_BY_SIDE = 16
+
+
+@dataclass(frozen=True)
+class CohortFiles:
+    """The files of a cohort.
+
+    Attributes:
+        samples: paired with their indexes, in the order of the output.
+        described: the BAM and CRAM files and their indexes, by ID.
+        tables: made before.
+        bed: path of the BED file; None if there is none.
+    """
+
+    samples: Sequence[Sample]
+    described: Mapping[str, PlatformFile]
+    tables: Sequence[Table] = ()
+    bed: Path | None = None
+
+    def fetch(self, number: int, folder: Path) -> InputFiles | NotCounted:
+        """Returns the files of a sample: a link to stream its BAM or CRAM, and its index.
+
+        Args:
+            number: of the sample.
+            folder: for the index.
+
+        Returns:
+            The files, or why a sample has none.
+        """
+        sample = self.samples[number]
+        if sample.fault:
+            return NotCounted(sample.fault)
+        mappings, index = (
+            self.described[_id(file.link)] for file in (sample.mappings, sample.index)
+        )
+        try:
+            url = streaming_url(mappings)
+            path = str(download_input(index, _folder_of(number, folder)))
+            streamed = StreamedFile(mappings.local_name, mappings.size, url)
+            files = input_files(streamed, path)
+        except InputError as error:
+            return not_counted(error)
+        return replace(files, bed=self.bed)
+
+
+def describe_cohort(request: CohortRequest, folder: Path) -> CohortFiles:
+    """Describes and downloads the inputs, except for the samples, and pairs these with indexes.
+
+    Args:
+        request: what the user asks for.
+        folder: for the downloads.
+
+    Raises:
+        InputError: a sheet, table or BED file is wrong, or an index is missing or ambiguous.
+    """
+    sheets = [("sample_sheets", link) for link in request.sample_sheets]
+    tables = [("counts_tables", link) for link in request.counts_tables]
+    bed = [("regions_bed", request.regions_bed)] if request.regions_bed else []
+    described = describe_files([*sheets, *tables, *bed])
+    with ThreadPoolExecutor(SIDE_BY_SIDE) as threads:
+        # Several may have one name.
+        folders = (folder / f"input{number}" for number in range(len(described)))
+        paths = list(threads.map(download_input, described, folders))
+    of_sheets, rest = described[: len(sheets)], described[len(sheets) :]
+    rows = [
+        row
+        for file, path in zip(of_sheets, paths, strict=False)
+        for row in parse_sheet(path.read_bytes(), file.name)
+    ]
+    given = _Descriptions()
+    mappings = given.describe(MAPPINGS, [*request.mappings, *(row.mappings for row in rows)])
+    indexes = given.describe(INDEXES, [*request.mappings_indexes, *(row.index for row in rows)])
+    number, of_number = len(request.mappings), len(request.mappings_indexes)
+    samples = pair_by_name(mappings[:number], indexes[:of_number])
+    for row, file, index in zip(rows, mappings[number:], indexes[of_number:], strict=True):
+        samples.append(Sample(row.sample or name_without_suffix(file.name), file, index))
+    filters = request.of_sample.filters
+    opened = [
+        open_table(path, file.name, file.description.get("details"), filters)
+        for file, path in zip(rest[: len(tables)], paths[len(sheets) :], strict=False)
+    ]
+    return CohortFiles(samples, given.files, opened, paths[-1] if bed else None)
+
+
+def describe_samples(samples: Iterable[Sample], bed: Path | None) -> CohortFiles:
+    """Describes samples that have been paired before, in a job that counts a share of them."""
+    samples = list(samples)
+    given = _Descriptions()
+    mappings = given.describe(MAPPINGS, [sample.mappings.link for sample in samples])
+    indexes = given.describe(INDEXES, [sample.index.link for sample in samples])
+    described = [
+        Sample(sample.name, file, index)
+        for sample, file, index in zip(samples, mappings, indexes, strict=True)
+    ]
+    return CohortFiles(described, given.files, bed=bed)
+
+
+class _Descriptions:
+    """Describes the files of samples.
+
+    Attributes:
+        files: those that can be described, by ID.
+    """
+
+    def __init__(self) -> None:
+        self.files: dict[str, PlatformFile] = {}
+
+    def describe(self, field: str, links: Sequence[Link]) -> list[SampleFile]:
+        """Returns the files of these links; those that cannot be read say why."""
+        described = describe_each([(field, link) for link in links], parts=field == INDEXES)
+        return list(map(self._file, links, described))
+
+    def _file(self, link: Link, file: PlatformFile | InputError) -> SampleFile:
+        if isinstance(file, InputError):
+            return SampleFile(link, _id(link), fault=str(file))
+        self.files[file.id] = file
+        try:
+            check_readable(file)
+            fault = ""
+        except InputError as error:
+            fault = str(error)
+        folder = str(file.description.get("folder", "/"))
+        return SampleFile(link, file.name, folder, file.size, fault)
+
+
+def _id(link: Link) -> str:
+    return str(dxpy.get_dxlink_ids(link)[0])
+
+
+def fetch_ahead(
+    files: CohortFiles, numbers: Sequence[int], folder: Path, ahead: int
+) -> Iterator[tuple[int, InputFiles | NotCounted]]:
+    """Yields the files of samples, in this order; fetches those of the next ones meanwhile.
+
+    Args:
+        files: of the cohort.
+        numbers: of the samples.
+        folder: for the indexes; remove_files() removes them.
+        ahead: how many samples to fetch before they are wanted.
+    """
+    fetching: deque[tuple[int, Future[InputFiles | NotCounted]]] = deque()
+    with ThreadPoolExecutor(SIDE_BY_SIDE) as threads:
+        for number in numbers:
+            fetching.append((number, threads.submit(files.fetch, number, folder)))
+            if len(fetching) > ahead:
+                first, future = fetching.popleft()
+                yield first, future.result()
+        for first, future in fetching:
+            yield first, future.result()
+
+
+def remove_files(number: int, folder: Path) -> None:
+    """Removes the files of a sample from the worker's disk."""
+    shutil.rmtree(_folder_of(number, folder), ignore_errors=True)
+
+
+def _folder_of(number: int, folder: Path) -> Path:
+    return folder / f"sample{number}"
+
+
+def download_from(link: Link, field: str, path: Path) -> Path:
+    """Downloads a file of a job to a path, and returns that."""
+    (file,) = describe_files([(field, link)])
+    return download(file, path)
+
+
+def upload_all(
+    files: Sequence[tuple[str, Path, str]],
+    details: Mapping[str, Mapping[str, object]],
+) -> list[Link]:
+    """Uploads files side by side, and returns a link to each.
+
+    Args:
+        files: output, path and name of each.
+        details: of files on the platform, by output.
+    """
+    with ThreadPoolExecutor(len(files)) as threads:
+        return list(threads.map(lambda file: upload(file[1], file[2], details.get(file[0])), files))

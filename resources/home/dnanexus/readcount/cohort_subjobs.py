@@ -1,0 +1,161 @@
+"""Subjobs of a cohort: the plan that they share, and how they are started.
+
+The plan is a file in the workspace, as the inputs of jobs have a limit. So are the columns that a
+subjob has counted: one file for each subjob.
+"""
+
+import gzip
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import dxpy
+
+from readcount.cohort.count import NotCounted, Reference
+from readcount.cohort.request import CohortRequest
+from readcount.cohort.samples import Sample, SampleFile
+from readcount.cohort.shares import SampleShare
+from readcount.cohort_files import SIDE_BY_SIDE, download_from
+from readcount.dnanexus import upload
+from readcount.regions.list_regions import describe_regions, list_regions
+from readcount.request.request import Link
+
+# Names of inputs and outputs of the jobs.
+PLAN, COUNTS = "plan", "counts"
+# Inputs with a value for each sample or table: the plan has them.
+_OF_SAMPLES = ("mappings", "mappings_indexes", "sample_sheets")
+
+
+@dataclass(frozen=True)
+class CohortPlan:
+    """What the jobs of a cohort share.
+
+    Attributes:
+        job_input: of the first job, without the samples.
+        samples: all of them: name, link to the BAM or CRAM, name of that, link to the index.
+        not_counted: those that are known to have failed, by number.
+        file: name of the file whose header defines the reference sequences.
+        lengths: of these in bases, by name, in their order; as pairs, which JSON keeps in order.
+        aliases: their names by their alternative names.
+        shares: numbers of the samples of each subjob.
+    """
+
+    job_input: Mapping[str, Any]
+    samples: Sequence[tuple[str, Link, str, Link]]
+    not_counted: Mapping[str, tuple[str, str]]
+    file: str
+    lengths: Sequence[tuple[str, int]]
+    aliases: Mapping[str, str]
+    shares: Sequence[Sequence[int]]
+
+    @classmethod
+    def read(cls, path: Path) -> "CohortPlan":
+        """Reads a plan from its file."""
+        return cls(**json.loads(gzip.decompress(path.read_bytes())))
+
+    def write(self, path: Path) -> Path:
+        """Writes the plan to a file, and returns the path."""
+        path.write_bytes(gzip.compress(self._json, compresslevel=4))
+        return path
+
+    @cached_property
+    def _json(self) -> bytes:
+        return json.dumps(
+            {name: getattr(self, name) for name in self.__dataclass_fields__}
+        ).encode()
+
+    @cached_property
+    def digest(self) -> str:
+        """Tells this plan from any other."""
+        return hashlib.sha256(self._json).hexdigest()
+
+    @cached_property
+    def request(self) -> CohortRequest:
+        """What the user asks for, without the samples."""
+        return CohortRequest(**self.job_input)
+
+    def sample(self, number: int) -> Sample:
+        """Returns a sample, as it is known without a description."""
+        name, mappings, file, index = self.samples[number]
+        return Sample(name, SampleFile(mappings, file), SampleFile(index, ""))
+
+    def failed(self) -> dict[int, NotCounted]:
+        """Returns the samples that are known to have failed, by number."""
+        return {int(number): NotCounted(*said) for number, said in self.not_counted.items()}
+
+    def reference(self, bed: Path | None) -> Reference:
+        """Returns what all samples share; every job makes the same of it."""
+        lengths = dict(self.lengths)
+        request = self.request.of_sample
+        regions = list_regions(request, bed, lengths, self.aliases)
+        return Reference(request, self.file, lengths, regions, describe_regions(request, bed))
+
+    def share(self, subjob: int) -> SampleShare:
+        """Returns what a subjob counts."""
+        samples = {number: self.samples[number][0] for number in self.shares[subjob]}
+        return SampleShare(self.digest, subjob, len(self.shares), samples)
+
+
+def plan_of(
+    job_input: Mapping[str, Any],
+    samples: Sequence[Sample],
+    failed: Mapping[int, NotCounted],
+    reference: Reference,
+    shares: Sequence[Sequence[int]],
+) -> CohortPlan:
+    """Returns the plan of a cohort.
+
+    Args:
+        job_input: of this job.
+        samples: all of them.
+        failed: those that are known to have failed, by number.
+        reference: what all samples share.
+        shares: numbers of the samples of each subjob.
+    """
+    return CohortPlan(
+        {name: value for name, value in job_input.items() if name not in _OF_SAMPLES},
+        [
+            (sample.name, sample.mappings.link, sample.mappings.name, sample.index.link)
+            for sample in samples
+        ],
+        {str(number): (said.message, said.details) for number, said in failed.items()},
+        reference.file,
+        list(reference.lengths.items()),
+        reference.aliases,
+        shares,
+    )
+
+
+def start_subjobs(plan: CohortPlan, folder: Path, outputs: Sequence[str]) -> dict[str, Any]:
+    """Starts the subjobs, and a job that merges what they count.
+
+    Args:
+        plan: of the cohort.
+        folder: for the file of the plan.
+        outputs: names of the outputs of the merging job.
+
+    Returns:
+        References to these.
+    """
+    path = plan.write(folder / "plan.json.gz")
+    given = {PLAN: upload(path, path.name)}
+
+    def start(subjob: int) -> Any:
+        name = str(plan.share(subjob))
+        return dxpy.new_dxjob({**given, "subjob": subjob}, "count_share", name=name)
+
+    with ThreadPoolExecutor(SIDE_BY_SIDE) as threads:
+        jobs = threads.map(start, range(len(plan.shares)))
+        counts = [job.get_output_ref(COUNTS) for job in jobs]
+    merging = dxpy.new_dxjob({**given, COUNTS: counts}, "merge", name="merge")
+    return {name: merging.get_output_ref(name) for name in outputs}
+
+
+def fetch_plan(link: Link, folder: Path) -> CohortPlan:
+    """Downloads the plan of the job that started this one."""
+    return CohortPlan.read(download_from(link, PLAN, folder / "plan.json.gz"))

@@ -1,0 +1,140 @@
+"""The applet for cohorts as `dx build` made it, and runs of it."""
+
+import gzip
+import json
+import secrets
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from builders import index_of
+from dx_client import PROJECT, Dx, text_of
+
+NAME = "samtools_count_cohort"
+
+
+@dataclass(frozen=True)
+class CohortRun:
+    """A finished job of the applet."""
+
+    dx: Dx
+    job: dict[str, Any]
+    log: str
+
+    @property
+    def state(self) -> str:
+        return str(self.job["state"])
+
+    @property
+    def failure(self) -> tuple[str, str]:
+        return self.job["failureReason"], self.job["failureMessage"]
+
+    @property
+    def output(self) -> dict[str, Any]:
+        assert self.state == "done", (self.job["failureMessage"], self.log)
+        output: dict[str, Any] = self.job["output"]
+        return output
+
+    def download(self, field: str, folder: Path) -> Path:
+        """Gives the path of a downloaded output."""
+        file_id = self.output[field]["$dnanexus_link"]
+        self.dx.ok("download", file_id, "-o", f"{folder}/", "-f")
+        return folder / str(self.dx.describe(file_id)["name"])
+
+    @cached_property
+    def matrix_text(self) -> str:
+        file_id = self.output["counts_matrix"]["$dnanexus_link"]
+        content = self.dx.binary("cat", file_id)
+        return gzip.decompress(content).decode()
+
+    @property
+    def samples(self) -> list[str]:
+        """The names of the columns."""
+        return self.matrix_text.split("\n", 1)[0].split("\t")[5:]
+
+    def table_of(self, sample: str) -> str:
+        """Gives the column of a sample as the table that samtools_count makes of it."""
+        lines = [line.split("\t") for line in self.matrix_text.splitlines()]
+        at = lines[0].index(sample)
+        lines[0][at] = "records"
+        return "".join("\t".join([*line[:5], line[at]]) + "\n" for line in lines)
+
+    @cached_property
+    def rows(self) -> dict[str, dict[str, str]]:
+        """The rows of the samples' table by the name of the sample."""
+        text = text_of(self.dx, self.output["samples_table"])
+        assert text is not None
+        heading, *lines = [line.split("\t") for line in text.splitlines()]
+        rows = [dict(zip(heading, line, strict=True)) for line in lines]
+        assert len({row["sample"] for row in rows}) == len(rows)
+        return {row["sample"]: row for row in rows}
+
+    def failed(self) -> dict[str, str]:
+        """The messages of the samples that failed."""
+        return {
+            name: row["message"] for name, row in self.rows.items() if row["status"] == "failed"
+        }
+
+
+@dataclass(frozen=True)
+class Uploaded:
+    """Files of samples at the platform.
+
+    Attributes:
+        mappings: IDs of BAM and CRAM files.
+        indexes: IDs of their indexes, in the same order.
+    """
+
+    mappings: Sequence[str]
+    indexes: Sequence[str]
+
+    def inputs(self) -> dict[str, list[Any]]:
+        return {"mappings": links(self.mappings), "mappings_indexes": links(self.indexes)}
+
+
+def links(ids: Sequence[str]) -> list[dict[str, str]]:
+    return [{"$dnanexus_link": file_id} for file_id in ids]
+
+
+@dataclass(frozen=True)
+class CohortApplet:
+    """The applet as `dx build` made it."""
+
+    dx: Dx
+    id: str
+
+    def upload(self, paths: Sequence[Path], indexes: Sequence[Path] | None = None) -> Uploaded:
+        """Uploads samples and their indexes to a new folder."""
+        indexes = [index_of(path) for path in paths] if indexes is None else indexes
+        folder = f"{self.dx.folder}/{secrets.token_hex(4)}"
+        both = [str(path) for path in (*paths, *indexes)]
+        ids = self.dx.ok("upload", "--brief", "-p", "--path", f"{folder}/", *both).splitlines()
+        return Uploaded(ids[: len(paths)], ids[len(paths) :])
+
+    def run(self, inputs: Mapping[str, Any], **options: Any) -> CohortRun:
+        """Runs a job to its end."""
+        text = json.dumps({**inputs, **options})
+        folder = f"{self.dx.folder}/{secrets.token_hex(4)}"
+        run = ["run", self.id, "--input-json", text, "--destination", folder, "--brief", "-y"]
+        job_id = self.dx.ok(*run)
+        log = self.dx("watch", "--no-timestamps", job_id).stdout
+        return CohortRun(self.dx, self.dx.describe(job_id), log)
+
+
+def copy_of_cohort_applet(folder: Path, source: Path = PROJECT) -> Path:
+    """Copies the applet's folder, and the package beside it, into a folder."""
+    shutil.copytree(source / "resources", folder / "resources")
+    ignored = shutil.ignore_patterns("resources", "__pycache__")
+    shutil.copytree(source / NAME, folder / NAME, ignore=ignored)
+    return folder / NAME
+
+
+def build_cohort_applet(dx: Dx, folder: Path) -> CohortApplet:
+    """Builds the applet into the folder of dx; has to succeed without a warning."""
+    done = dx("build", "--destination", f"{dx.folder.rstrip('/')}/", str(folder))
+    assert done.returncode == 0, done.stderr
+    assert "WARNING" not in done.stderr, done.stderr
+    return CohortApplet(dx, json.loads(done.stdout.splitlines()[-1])["id"])

@@ -1,0 +1,88 @@
+"""Cohorts of simulated samples, with their statistics and reports."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from readcount.cohort.report import format_cohort_report
+from readcount.cohort.statistics import Statistics, statistics_of
+from validation.cases import ordinary
+from validation.simulation import (
+    Truth,
+    counts_in_windows,
+    counts_of,
+    whole_chromosomes,
+    windows_of,
+)
+
+# By sample: another number of sex chromosomes, a chromosome lost and one gained, much
+# mitochondria, another capture, a tenth of the records.
+ODD: dict[int, dict[str, object]] = {
+    10: {"x": 2, "y": 1},
+    21: {"copies": {"22": 1}},
+    32: {"copies": {"21": 3}},
+    43: {"mitochondria": 3000},
+    54: {"noise": 0.3},
+    65: {"depth": 3},
+}
+KIT_OF = 54
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of the samples' table."""
+
+    sample: str
+    message: str = ""
+    records: int | None = None
+    unplaced: int | None = None
+    counted: bool = True
+
+
+def truths_of(random: np.random.Generator, samples: int, odd: bool) -> list[Truth]:
+    """Ordinary samples, every second XX, and the odd ones."""
+    truths = [ordinary(Truth(1 + at % 2, 1 - at % 2), random) for at in range(samples)]
+    for at, changes in ODD.items() if odd else ():
+        truths[at] = replace(truths[at], **changes)  # type: ignore[arg-type]
+    return truths
+
+
+def statistics_of_cohort(
+    samples: int, odd: bool = False, windows: int = 0, seed: int = 1
+) -> Statistics:
+    """Of whole chromosomes, or of windows of this size."""
+    random = np.random.default_rng(seed)
+    truths = truths_of(random, samples, odd)
+    if windows:
+        regions = windows_of(windows)
+        kits = {}
+        if odd:
+            # The capture of single windows instead of that of chromosomes.
+            truths[KIT_OF] = replace(truths[KIT_OF], noise=0.005)
+            kits[KIT_OF] = 2 ** random.normal(0, 0.6, len(regions.names))
+        counts = counts_in_windows(truths, regions, random, kits)
+    else:
+        regions = whole_chromosomes()
+        counts = counts_of(truths, random) if samples else np.zeros((25, 0), np.int64)
+    return statistics_of(regions, lambda: iter([counts]), samples)
+
+
+def rows_of_cohort(samples: int, failed: int = 0, seed: int = 1) -> list[Row]:
+    """Rows of samples, the failed ones among them."""
+    random = np.random.default_rng(seed)
+    rows = [
+        Row(f"S{at:03}", records=int(6e8 * 2 ** random.normal(0, 0.25)), unplaced=5)
+        for at in range(samples)
+    ]
+    for at in range(failed):
+        message = "mappings: bad.bam is truncated or corrupt (no BGZF end-of-file block)."
+        rows.insert(7 * at, Row(f"bad_{at}", message, counted=False))
+    return rows
+
+
+def page_of(
+    samples: int, odd: bool = False, failed: int = 0, windows: int = 0, seed: int = 1
+) -> str:
+    """The report of a cohort."""
+    statistics = statistics_of_cohort(samples, odd, windows, seed)
+    return format_cohort_report(rows_of_cohort(samples, failed), statistics, f"cohort_{samples}")

@@ -1,0 +1,76 @@
+"""Measures time and memory of statistics and report: `python -m validation.measure`.
+
+Each size is measured in a process of its own. The counts are made from a few blocks over and over,
+so that making them takes no time to speak of.
+"""
+
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cohorts import Row
+from readcount.cohort.layout import RegionColumns
+from readcount.cohort.multiqc_statistics import format_copies, format_general_statistics
+from readcount.cohort.report import format_cohort_report
+from readcount.cohort.statistics import statistics_of
+from validation.simulation import whole_chromosomes, windows_of
+
+# Samples, and the size of windows; 0 for whole chromosomes.
+SIZES = ((3, 0), (100, 0), (1000, 0), (10_000, 0), (100, 10_000), (500, 10_300), (2000, 100_000))
+BLOCK = 4096
+
+
+def blocks_of(regions: RegionColumns, samples: int) -> Iterator[NDArray[np.int64]]:
+    """Blocks of counts, 20 reads for each 100 bases, with Y in every second sample."""
+    random = np.random.default_rng(1)
+    depth = 2 ** random.normal(0, 0.2, samples)
+    noise = [random.normal(1, 0.02, (BLOCK, samples)) for _ in range(2)]
+    lengths = np.array(regions.ends) - np.array(regions.starts)
+    copies = np.array([{"chrX": 1, "chrY": 0.5}.get(contig, 2.0) for contig in regions.contigs])
+    on_y = np.array([contig == "chrY" for contig in regions.contigs])
+    for number, start in enumerate(range(0, len(lengths), BLOCK)):
+        rows = slice(start, start + BLOCK)
+        means = (0.1 * lengths[rows] * copies[rows])[:, None] * depth
+        block = means * noise[number % 2][: len(means)]
+        block[on_y[rows], 1::2] *= 0.01
+        yield block.astype(np.int64)
+
+
+def measure(samples: int, size: int) -> str:
+    """A row of the table; the time of the statistics is with that of making the counts."""
+    regions = windows_of(size) if size else whole_chromosomes()
+    totals = np.zeros(samples, np.int64)
+    for block in blocks_of(regions, samples):
+        totals += block.sum(axis=0)
+    read = time.perf_counter()
+    statistics = statistics_of(regions, lambda: blocks_of(regions, samples), samples)
+    calculated = time.perf_counter()
+    rows = [Row(f"sample{at:05}", records=int(total)) for at, total in enumerate(totals)]
+    names = [row.sample for row in rows]
+    page = format_cohort_report(rows, statistics, "cohort")
+    statistics.columns()
+    format_general_statistics(names, statistics)
+    format_copies(names, statistics)
+    done = time.perf_counter()
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+    return (
+        f"| {samples:,} | {len(regions.names):,} | {calculated - read:.1f} s "
+        f"| {done - calculated:.1f} s | {memory:.2f} GB | {len(page.encode()) / 1e6:.1f} MB |"
+    )
+
+
+if __name__ == "__main__":
+    if len(sys.argv) > 1:
+        print(measure(*map(int, sys.argv[1:])))
+    else:
+        print("| samples | regions | statistics | report | memory | page |")
+        print("| --- | --- | --- | --- | --- | --- |", flush=True)
+        for each in SIZES:
+            subprocess.run(
+                [sys.executable, "-m", "validation.measure", *map(str, each)], check=True
+            )
