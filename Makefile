@@ -47,9 +47,9 @@ run: $(INSTALLED) ## count the reads of BAM=... (BAI=...), or of an example, on 
 shell: $(INSTALLED) ## a shell in which dx talks to a local platform that has the applet
 	@python -m local_platform exec -- bash -c 'dx build . && exec bash'
 
-# All tests with the samtools of this machine; those that start samtools also with the worker's
-# Python packages and samtools 1.18, and with the newest samtools. WITH_VERSION puts these first on
-# the PATH.
+# All tests with the samtools of this machine; those whose result can depend on the version of samtools
+# or pysam also with the worker's Python packages and samtools 1.18, and with the newest samtools.
+# WITH_VERSION puts these first on the PATH. Four processes for two cores: tests with jobs also wait.
 PYTEST := pytest -c test/pytest.ini -n 4 --dist worksteal
 WITH_VERSION = PATH="$(CURDIR)/$(1)/wheel:$(CURDIR)/$(1)/bin:$$PATH" $(PYTEST) -m samtools --samtools
 
