@@ -9,6 +9,7 @@ INSTALLED := $(VENV)/.installed
 INSTALLED_FOR_REPORT := $(VENV)/.installed_for_report
 INSTALLED_FOR_WORKER := $(WORKER_VENV)/.installed
 EXAMPLE := .example/example.bam
+comma := ,
 
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export PYTHONPATH := $(CURDIR)/test:$(CURDIR)/resources/home/dnanexus
@@ -46,9 +47,9 @@ run: $(INSTALLED) ## count the reads of BAM=... (BAI=...), or of an example, on 
 shell: $(INSTALLED) ## a shell in which dx talks to a local platform that has the applet
 	@python -m local_platform exec -- bash -c 'dx build . && exec bash'
 
-# All tests with the samtools of this machine; those that start samtools also with the worker's
-# Python packages and samtools 1.18, and with the newest samtools. WITH_VERSION puts these first on
-# the PATH.
+# All tests with the samtools of this machine; those whose result can depend on the version of samtools
+# or pysam also with the worker's Python packages and samtools 1.18, and with the newest samtools.
+# WITH_VERSION puts these first on the PATH. Four processes for two cores: tests with jobs also wait.
 PYTEST := pytest -c test/pytest.ini -n 4 --dist worksteal
 WITH_VERSION = PATH="$(CURDIR)/$(1)/wheel:$(CURDIR)/$(1)/bin:$$PATH" $(PYTEST) -m samtools --samtools
 
@@ -76,13 +77,16 @@ bench-streamed: $(INSTALLED) ## measure stream_bam and subjobs (RATE=50e6 LATENC
 bench-cohort: $(INSTALLED) ## measure cohorts: many samples in one job (READS=2000000 ROUNDS=5)
 	@python -m benchmark.cohort
 
-fuzz: $(INSTALLED) ## damage a BAM, and a CRAM, N times, and look for wrong counts (N=1000 SEED=1)
-	@python -m fuzz $(or $(N),1000) $(or $(SEED),1)
-	@python -m fuzz $(or $(N),1000) $(or $(SEED),1) --filtered
-	@python -m fuzz $(or $(N),1000) $(or $(SEED),1) --spans
-	@python -m fuzz $(or $(N),1000) $(or $(SEED),1) --cram
-	@python -m fuzz $(or $(N),1000) $(or $(SEED),1) --index
-	@python -m fuzz $(or $(N),1000) $(or $(SEED),1) --index --large
+# What the fuzzer damages, and what it counts of that; commas stand for blanks.
+FUZZ_ASKED := whole --filtered --spans --some --windows --index
+FUZZ_MODES := $(FUZZ_ASKED) --index,--large $(addprefix --cram$(comma),$(FUZZ_ASKED)) \
+	--csi --csi,--spans --csi,--some --streamed --streamed,--some --cram,--streamed,--some
+
+fuzz: $(INSTALLED) ## damage a BAM, and a CRAM, N times in each mode, and look for wrong counts (N=1000 SEED=1)
+	@for mode in $(FUZZ_MODES); do \
+		options=$$(sed 's/whole//; s/,/ /g' <<< "$$mode"); echo "fuzz $$options"; \
+		python -m fuzz $(or $(N),1000) $(or $(SEED),1) $$options || exit 1; \
+	done
 
 validate: $(INSTALLED) ## simulate samples and print what the cohort's statistics say (DRAWS=200)
 	@python -m validation

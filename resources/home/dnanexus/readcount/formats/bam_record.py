@@ -5,7 +5,7 @@ Read without htslib, which a damaged record can make crash.
 
 import struct
 from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
@@ -16,6 +16,8 @@ from readcount.formats.bgzf import (
     block_at,
     last_blocks,
 )
+
+T = TypeVar("T")
 
 # refID of a record that has no reference sequence, and pos of one that has no position (SAM
 # specification, section 4.2).
@@ -60,12 +62,34 @@ def record_at(read: Read, offset: int, size: int) -> Placement | None:
 
     `size` is that of the file in bytes. Raises BlockError if there is no such record.
     """
+    return _parsed_at(read, offset, size, _placement)
+
+
+def is_unmapped_at(read: Read, offset: int, size: int) -> bool:
+    """Whether there is an unmapped record at a virtual file offset; as record_at."""
+    return bool(_parsed_at(read, offset, size, _is_unmapped))
+
+
+def _parsed_at(
+    read: Read, offset: int, size: int, parse: Callable[[bytes, int], T | None]
+) -> T | None:
+    """Returns what is parsed of the record at a virtual file offset; None at the end of the file.
+
+    Args:
+        read: reads the file.
+        offset: of the record.
+        size: of the file in bytes.
+        parse: takes uncompressed BAM and an offset in it; returns None if that has to be longer.
+
+    Raises:
+        BlockError: there is no such record.
+    """
     begin, within = offset >> 16, offset & 0xFFFF
     content = b""
     for block in _contents(read, begin, size):
         content += block
-        if (placement := _placement(content, within)) is not None:
-            return placement
+        if (parsed := parse(content, within)) is not None:
+            return parsed
     if len(content) != within:
         raise BlockError(begin)
     return None
@@ -136,6 +160,26 @@ def record_near(read: Read, at: int, size: int) -> Placement | None:
     return None
 
 
+def tids_from(read: Read, offset: int, size: int) -> Iterator[int]:
+    """Yields the numbers of the reference sequences of all records from a virtual file offset on.
+
+    Raises:
+        BlockError: they cannot be read to the end of the file.
+    """
+    begin, at = offset >> 16, offset & 0xFFFF
+    content = b""
+    for block in _contents(read, begin, size):
+        content += block
+        while at + READ_NAME <= len(content):
+            length, tid, *_ = _FIELDS.unpack_from(content, at)
+            yield tid
+            at += SIZE_BYTES + max(length, 0)
+        kept = min(at, len(content))
+        content, at = content[kept:], at - kept
+    if at != len(content):
+        raise BlockError(begin)
+
+
 def _block_of(data: bytes, at: int, start: int) -> tuple[bytes, int]:
     """Returns the block at an offset of data, as block_at; an error has its offset in the file."""
     try:
@@ -157,6 +201,14 @@ def _placement(content: bytes, at: int) -> Placement | None:
         encoded = struct.unpack_from(f"<{operations}I", content, cigar)
         covered = sum(one >> 4 for one in encoded if CONSUME_REFERENCE >> (one & 0xF) & 1)
     return Placement(tid, start, start + max(1, covered))
+
+
+def _is_unmapped(content: bytes, at: int) -> bool | None:
+    """Whether the record at an offset of uncompressed BAM is unmapped; None if it is too short."""
+    if at + READ_NAME > len(content):
+        return None
+    flag: int = _FIELDS.unpack_from(content, at)[5]
+    return bool(flag & UNMAPPED)
 
 
 def last_record(content: bytes) -> int | None:

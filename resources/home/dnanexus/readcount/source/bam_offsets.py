@@ -1,6 +1,7 @@
 """Where the records of a span are in a BAM by its index, and whether the index is consistent."""
 
 from bisect import bisect_left
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -30,6 +31,11 @@ class RecordOffsets(NamedTuple):
         begin: of the first record.
         last_chunk: of the record that begins the last chunk.
         end: after the last one.
+        not_in_linear: of the first records of bins which, by the linear index, do not overlap the
+            bin. samtools up to 1.13 left unmapped ones out of it (htslib issue 1142); any other
+            record there shows that the index is wrong.
+        last_bin: the positions of the bin that begins last, 0-based and half-open; its first record
+            is the last of highs.
     """
 
     shift: int
@@ -39,6 +45,8 @@ class RecordOffsets(NamedTuple):
     begin: int
     last_chunk: int
     end: int
+    not_in_linear: Sequence[int] = ()
+    last_bin: tuple[int, int] = (0, 0)
 
     def of_spans(self, starts: Ints, ends: Ints) -> tuple[Ints, Ints]:
         """Returns offsets between which all records are that overlap each of some spans."""
@@ -81,9 +89,10 @@ def record_offsets(bins: BinColumns) -> RecordOffsets | None:
     # If a chunk begins after the end of all that begin before it, so does it in these two lists.
     if (firsts[1:] > lasts[:-1]).any():
         raise ValueError("it skips some of its records")
-    starts, lows, begins = _in_order(bins)
-    if (lows > begins).any():
-        raise ValueError("its linear index skips some of its records")
+    starts, ends, lows, begins = _in_order(bins)
+    late = lows > begins
+    # What overlaps such a bin overlaps the one before it, too, or begins in it.
+    lows = np.where(np.isin(starts, starts[late]), np.uint64(0), lows)
     for offsets in (bins.linear, lows):
         known = offsets[offsets != 0]
         if len(known) and not begin <= int(known.min()) <= int(known.max()) < end:
@@ -93,11 +102,13 @@ def record_offsets(bins: BinColumns) -> RecordOffsets | None:
     highs = np.minimum.accumulate(begins[::-1])[::-1]
     lows = np.maximum.accumulate(lows)
     columns = (starts.tolist(), lows.tolist(), highs.tolist())
-    return RecordOffsets(bins.shift, *columns, begin, int(firsts[-1]), end)
+    last_bin = (columns[0][-1] << bins.shift, int(ends[-1]) << bins.shift) if len(ends) else (0, 0)
+    late_begins = begins[late].tolist()
+    return RecordOffsets(bins.shift, *columns, begin, int(firsts[-1]), end, late_begins, last_bin)
 
 
-def _in_order(bins: BinColumns) -> tuple[Ints, Offsets, Offsets]:
-    """Returns where bins begin, and the offsets of what overlaps each, and of what begins there.
+def _in_order(bins: BinColumns) -> tuple[Ints, Ints, Offsets, Offsets]:
+    """Returns where bins begin and end, and offsets of what overlaps and of what begins in each.
 
     Raises:
         ValueError: there is no such bin, or their records are not in order.
@@ -120,15 +131,14 @@ def _in_order(bins: BinColumns) -> tuple[Ints, Offsets, Offsets]:
     ends = starts + (1 << sizes)
     lows = bins.lows[placed]
     if len(bins.linear):
-        if (starts >= len(bins.linear)).any():
-            raise ValueError("its linear index ends before its bins")
-        lows = bins.linear[starts]
+        within = starts < len(bins.linear)
+        lows = np.where(within, bins.linear[np.where(within, starts, 0)], lasts)
     order = np.lexsort((lows, lasts, firsts, ends, starts))
-    starts, firsts, lows = starts[order], firsts[order], lows[order]
+    starts, firsts, lows, last_ends = starts[order], firsts[order], lows[order], ends[order]
     by_end = np.argsort(ends, kind="stable")
     # How far the bins reach that end before a bin begins.
     ended = np.searchsorted(ends[by_end], starts, "right")
     reached = np.maximum.accumulate(np.append(np.zeros(1, np.uint64), lasts[by_end]))
     if (firsts < reached[ended]).any():
         raise ValueError("its bins are not in order")
-    return starts, lows, firsts
+    return starts, last_ends, lows, firsts

@@ -10,7 +10,7 @@ from readcount.formats.cram import (
     Slice,
     read_containers,
 )
-from readcount.source.cram_layout import CramLayout, Unit, is_in_order, units_of
+from readcount.source.cram_layout import CramLayout, Unit, beside, units_of
 from readcount.source.cram_parts import CramParts
 from readcount.source.evidence import OTHERS_NOT_COUNTED, Evidence, Located
 from readcount.source.parts import (
@@ -45,24 +45,15 @@ class CramEvidence(Evidence):
         """Returns where the records are; see Evidence.
 
         The headers of the containers of a streamed file are all over the file. Those that no task
-        reads are read here: of sequences that are asked for in parts, and the one before and after
-        the containers of those that are asked for.
+        reads are read here: of sequences that are asked for in parts, and those that show that the
+        index leaves out none of what is asked for.
         """
         units = self._units
         if self.file.mappings.streamed:
-            asked = {*whole, *spans}
-            is_asked = [not asked.isdisjoint(unit.tids) for unit in units]
-            beside = [
-                any(is_asked[max(0, at - 1) : at + 2]) and not is_asked[at]
-                for at in range(len(units))
-            ]
-            if not is_in_order(units):
-                beside = [not one for one in is_asked]
-            wanted = [
-                at
-                for at, unit in enumerate(units)
-                if beside[at] or not set(spans).isdisjoint(unit.tids)
-            ]
+            wanted = sorted(
+                beside(units, {*whole, *spans})
+                | {at for at, unit in enumerate(units) if not set(spans).isdisjoint(unit.tids)}
+            )
             units = list(units)
             for at, unit in zip(
                 wanted,

@@ -26,7 +26,7 @@ T = TypeVar("T")
 # How much of a file's name a message shows.
 NAME_LENGTH = 80
 # Seconds to wait before each further attempt.
-PAUSES = (1, 3, 9)
+PAUSES: tuple[int, ...] = (1, 3, 9)
 TIMEOUT_SECONDS = 60
 # Requests at a time: each waits longer for its first byte than it takes to read a few.
 READERS = 32
