@@ -104,4 +104,4 @@ format: $(INSTALLED) ## format the code
 	ruff format
 
 clean: ## remove all that these goals have made
-	rm -rf $(VENV) $(WORKER_VENV) $(dir $(EXAMPLE)) .bench .fuzz .pytest_cache .hypothesis .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(WORKER_VENV) $(dir $(EXAMPLE)) samtools_count_cohort/resources .bench .fuzz .pytest_cache .hypothesis .mypy_cache .ruff_cache
