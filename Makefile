@@ -9,6 +9,7 @@ INSTALLED := $(VENV)/.installed
 INSTALLED_FOR_REPORT := $(VENV)/.installed_for_report
 INSTALLED_FOR_WORKER := $(WORKER_VENV)/.installed
 EXAMPLE := .example/example.bam
+comma := ,
 
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export PYTHONPATH := $(CURDIR)/test:$(CURDIR)/resources/home/dnanexus
@@ -46,9 +47,10 @@ run: $(INSTALLED) ## count BAM=... (BAI=...), or an example, on a local platform
 shell: $(INSTALLED) ## start a shell in which dx uses a local platform with the applet
 	@python -m local_platform exec -- bash -c 'dx build . && exec bash'
 
-# Runs all tests with the samtools of this machine; tests that run samtools are repeated with the
-# worker's Python packages and samtools 1.18, and with the newest samtools. WITH_VERSION puts these
-# first on the PATH.
+# Runs all tests with the samtools of this machine; tests whose result can depend on the version of
+# samtools or pysam are repeated with the worker's Python packages and samtools 1.18, and with the newest
+# samtools. WITH_VERSION puts these first on the PATH. There are four processes for two cores, because
+# tests with jobs also wait.
 PYTEST := pytest -c test/pytest.ini -n 4 --dist worksteal
 WITH_VERSION = PATH="$(CURDIR)/$(1)/wheel:$(CURDIR)/$(1)/bin:$$PATH" $(PYTEST) -m samtools --samtools
 
@@ -76,13 +78,16 @@ bench-streamed: $(INSTALLED) ## benchmark stream_bam and subjobs (RATE=50e6 LATE
 bench-cohort: $(INSTALLED) ## benchmark many samples in one job (READS=2000000 ROUNDS=5)
 	@python -m benchmark.cohort
 
-fuzz: $(INSTALLED) ## corrupt a BAM and a CRAM N times and look for wrong counts (N=1000 SEED=1)
-	@python -m fuzz $(or $(N),1000) $(or $(SEED),1)
-	@python -m fuzz $(or $(N),1000) $(or $(SEED),1) --filtered
-	@python -m fuzz $(or $(N),1000) $(or $(SEED),1) --spans
-	@python -m fuzz $(or $(N),1000) $(or $(SEED),1) --cram
-	@python -m fuzz $(or $(N),1000) $(or $(SEED),1) --index
-	@python -m fuzz $(or $(N),1000) $(or $(SEED),1) --index --large
+# What the fuzzer corrupts, and what it counts; commas stand for spaces.
+FUZZ_ASKED := whole --filtered --spans --some --windows --index
+FUZZ_MODES := $(FUZZ_ASKED) --index,--large $(addprefix --cram$(comma),$(FUZZ_ASKED)) \
+	--csi --csi,--spans --csi,--some --streamed --streamed,--some --cram,--streamed,--some
+
+fuzz: $(INSTALLED) ## corrupt a BAM and a CRAM N times in each mode and look for wrong counts (N=1000 SEED=1)
+	@for mode in $(FUZZ_MODES); do \
+		options=$$(sed 's/whole//; s/,/ /g' <<< "$$mode"); echo "fuzz $$options"; \
+		python -m fuzz $(or $(N),1000) $(or $(SEED),1) $$options || exit 1; \
+	done
 
 validate: $(INSTALLED) ## check the cohort's statistics on simulated samples (DRAWS=200)
 	@python -m validation
@@ -100,4 +105,4 @@ format: $(INSTALLED) ## format the code
 	ruff format
 
 clean: ## remove everything that these targets create
-	rm -rf $(VENV) $(WORKER_VENV) $(dir $(EXAMPLE)) .bench .fuzz .pytest_cache .hypothesis .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(WORKER_VENV) $(dir $(EXAMPLE)) samtools_count_cohort/resources .bench .fuzz .pytest_cache .hypothesis .mypy_cache .ruff_cache

@@ -121,6 +121,8 @@ class CohortApplet:
         run = ["run", self.id, "--input-json", text, "--destination", folder, "--brief", "-y"]
         job_id = self.dx.ok(*run)
         log = self.dx("watch", "--no-timestamps", job_id).stdout
+        # The log ends before a job is started again.
+        self.dx("wait", job_id)
         return CohortRun(self.dx, self.dx.describe(job_id), log)
 
 

@@ -1,7 +1,7 @@
 """Writes a small BAM with its index: simulated paired reads, on a handful of sequences."""
 
+import argparse
 import random
-import sys
 from pathlib import Path
 
 import pysam
@@ -105,4 +105,6 @@ def read(
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("bam", type=Path, help="where to write it; its index is written beside it")
+    main(parser.parse_args().bam)

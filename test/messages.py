@@ -93,7 +93,7 @@ MESSAGES = {
         r"mappings: samples .* have the same file.*\. Provide each file once\.",
         r"sample_sheets: .* is not a text file\. Provide a TSV file\.",
         r"sample_sheets: .* must have the columns sample, mappings and index, or be a TSV of 'dx g",
-        r"sample_sheets: .*: one of the columns .* must have the names of indexes .*, and the othe",
+        r"sample_sheets: .*: one of the columns .* must have the names of indexes .*, and the o",
         r"sample_sheets: .*, line [\d,]+: has \d+ columns, but the header has \d+\. Correct the",
         r"sample_sheets: .*, line [\d,]+: .* must be the ID of a file, such as .*, found '.*'\.",
         r"counts_tables: .* is not a table of counts\. Provide a counts_table of samtools_count o",

@@ -1,6 +1,7 @@
 """`python -m fuzz N SEED`: damages a BAM and its index N times, and classifies every run.
 
-With `--cram` it is a CRAM. It counts whole reference sequences; records of a mapping quality
+With `--cram` it is a CRAM, with `--csi` the index of the BAM is a CSI, and with `--streamed` the
+file is read over HTTP. It counts whole reference sequences; records of a mapping quality
 (`--filtered`); thirds of sequences (`--spans`); a sequence and a part of another one (`--some`);
 windows (`--windows`); or uses the counts in the index (`--index`): the records of such a small file
 are then counted too, but with `--large` they are not, as in a large file.
@@ -20,23 +21,26 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from contextlib import nullcontext
+from dataclasses import dataclass, field, replace
 from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 
 from builders import Read, cram_of, write_bam
 from fuzz import bgzf
-from fuzz.cram_mutations import CRAM_MUTATIONS, OPTIONS
-from fuzz.mutations import BLOCK_BYTES, MUTATIONS, Pair
+from fuzz.cram_mutations import CRAM_MUTATIONS, CRAM_UNPROVABLE, OPTIONS
+from fuzz.csi_mutations import CSI_MUTATIONS
+from fuzz.mutations import BLOCK_BYTES, MUTATIONS, UNPROVABLE, Mutation, Pair
+from http_file import streaming
 from oracle import Record, in_braces, records_of
 from readcount.counting.pool import start_workers
 from readcount.errors import ReadCountError
 from readcount.regions.region import Region
 from readcount.request.request import Request
-from readcount.source import bam_evidence
+from readcount.source import bam_evidence, readers
 from steps import ask, count_regions, files_of
 
 # Neighbours with many and few records, some without any, and one that is large enough for windows.
@@ -97,7 +101,32 @@ CHOICES = {
     "--windows": WINDOWS,
     "--index": INDEX,
 }
+# Maximum memory of each of the other tools.
+MOST_KILOBYTES = 2_000_000
 RIGHT, REFUSED, WRONG = "right", "refused", "silently wrong"
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of file.
+
+    Attributes:
+        index: suffix of its index.
+        mutations: what can befall it.
+        unprovable: what can, and is not in every case found.
+    """
+
+    index: str
+    mutations: Mapping[str, Mutation]
+    unprovable: Mapping[str, Mutation]
+
+
+BAM = Kind("bai", MUTATIONS, UNPROVABLE)
+BAM_WITH_CSI = Kind("csi", CSI_MUTATIONS, UNPROVABLE)
+CRAM = Kind("crai", CRAM_MUTATIONS, CRAM_UNPROVABLE)
+
+# What the records of a sample are like.
+PLAIN, EVEN, LONG = range(3)
 
 
 def main() -> int:
@@ -105,16 +134,31 @@ def main() -> int:
     parser.add_argument("number", type=int, help="how many damaged inputs to try")
     parser.add_argument("seed", type=int, help="what decides all chances")
     parser.add_argument("--keep", type=Path, default=Path(".fuzz"), help="where wrong ones go")
-    parser.add_argument("--cram", action="store_true", help="damage a CRAM instead of a BAM")
+    kinds = parser.add_mutually_exclusive_group()
+    for option, kind, what in (
+        ("--cram", CRAM, "damage a CRAM instead of a BAM"),
+        ("--csi", BAM_WITH_CSI, "damage a BAM with a CSI index"),
+    ):
+        kinds.add_argument(option, action="store_const", const=kind, dest="kind", help=what)
+    parser.add_argument(
+        "--unprovable", action="store_true", help="damage both, so that file and index agree"
+    )
+    parser.add_argument("--streamed", action="store_true", help="read the file over HTTP")
     chosen = parser.add_mutually_exclusive_group()
     for option, choice in CHOICES.items():
         chosen.add_argument(option, action="store_const", const=choice, dest="choice")
     parser.add_argument("--large", action="store_true", help="take the file for a large one")
-    parser.set_defaults(choice=WHOLE)
+    parser.set_defaults(choice=WHOLE, kind=BAM)
     arguments = vars(parser.parse_args())
-    large = arguments.pop("large")
+    large, unprovable = arguments.pop("large"), arguments.pop("unprovable")
+    if unprovable:
+        kind = arguments["kind"]
+        arguments["kind"] = replace(kind, mutations=kind.unprovable)
     if large:
         bam_evidence.SMALL_FILE_BYTES = bam_evidence.MIN_TRUSTED_BYTES = 0
+    if arguments["streamed"]:
+        # What is damaged stays so.
+        readers.PAUSES = ()
     tally = fuzz(**arguments)
     print(table(tally))
     wrong, by_idxstats = (
@@ -124,21 +168,26 @@ def main() -> int:
     if wrong:
         print(f"{wrong} inputs came out silently wrong; they are in {arguments['keep']}")
     # Without counting, a wrong number in the index shows only if it is far too large.
-    return 1 if wrong > (by_idxstats / 10 if large else 0) else 0
+    return 1 if wrong > (by_idxstats / 10 if large else 0) and not unprovable else 0
 
 
 def fuzz(
-    number: int, seed: int, keep: Path, cram: bool = False, choice: Choice = WHOLE
+    number: int,
+    seed: int,
+    keep: Path,
+    kind: Kind = BAM,
+    choice: Choice = WHOLE,
+    streamed: bool = False,
 ) -> Counter[tuple[str, str, str]]:
     """Returns how many runs ended how, by mutation, way of counting, and what came of it."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         samples = [
-            make_sample(folder, cram, unplaced, even)
+            make_sample(folder, kind, unplaced, records)
             for unplaced in (UNPLACED, 0)
-            for even in (0, 1)
+            for records in (PLAIN, EVEN, LONG)
         ]
-        attempt = partial(_attempt, folder, samples, cram, choice, seed, keep)
+        attempt = partial(_attempt, folder, samples, kind, choice, streamed, seed, keep)
         with ThreadPoolExecutor(multiprocessing.cpu_count()) as threads:
             return sum(threads.map(attempt, range(number)), Counter())
 
@@ -146,8 +195,9 @@ def fuzz(
 def _attempt(
     folder: Path,
     samples: list[Pair],
-    cram: bool,
+    kind: Kind,
     choice: Choice,
+    streamed: bool,
     seed: int,
     keep: Path,
     number: int,
@@ -155,16 +205,18 @@ def _attempt(
     """Damages a sample in one way, and counts it in every way."""
     tally: Counter[tuple[str, str, str]] = Counter()
     rng = random.Random(f"{seed}/{number}")
-    mutations = CRAM_MUTATIONS if cram else MUTATIONS
-    mutation, whole = rng.choice(list(mutations)), rng.choice(samples)
+    mutation, whole = rng.choice(list(kind.mutations)), rng.choice(samples)
     place = folder / str(number)
-    pair = mutations[mutation](whole, rng)
-    bam = write_pair(pair, place, "crai" if cram else "bai")
+    pair = kind.mutations[mutation](whole, rng)
+    bam = write_pair(pair, place, kind.index)
     expected = truth_of(bam if pair.changed else whole, choice)
     for way in WAYS:
         if way == IDXSTATS and choice not in (WHOLE, INDEX):
             continue
-        what = classify(way, bam, expected, choice)
+        # A call for each of more than a hundred windows takes longer than all else.
+        if way != OURS and (streamed or choice is WINDOWS):
+            continue
+        what = classify(way, bam, expected, choice, streamed)
         tally[mutation, way, what] += 1
         if (way, what) == (OURS, WRONG):
             shutil.copytree(place, keep / f"{seed}-{number}-{mutation}", dirs_exist_ok=True)
@@ -203,47 +255,62 @@ def write_pair(pair: Pair, folder: Path, index: str = "bai") -> Path:
     return bam
 
 
-def classify(way: str, bam: Path, expected: Counts, choice: Choice = WHOLE) -> str:
+def classify(
+    way: str, bam: Path, expected: Counts, choice: Choice = WHOLE, streamed: bool = False
+) -> str:
     """Counts a BAM in one of the WAYS, and says what came of it."""
-    counts = WAYS[way](bam, choice)
+    count = partial(count_as_the_applet, streamed=True) if streamed else WAYS[way]
+    counts = count(bam, choice)
     return REFUSED if counts is None else RIGHT if counts == expected else WRONG
 
 
-def make_sample(folder: Path, cram: bool, unplaced: int, even: int = 0) -> Pair:
+def make_sample(folder: Path, kind: Kind, unplaced: int, records: int = PLAIN) -> Pair:
     """A file with its index.
 
     Args:
         folder: where to make it.
-        cram: whether it is a CRAM.
+        kind: of the file.
         unplaced: records without a position.
-        even: whether all records have one size, and blocks are not compressed, so that an offset
-            of one version of the file is mostly one of another version, too.
+        records: EVEN for records of one size in blocks that are not compressed, so that an offset
+            of one version of the file is mostly one of another version, too. LONG for such ones
+            most of which cover several intervals of the index, as long reads do.
     """
-    bam = folder / f"sample_{unplaced}_{even}.bam"
+    bam = folder / f"sample_{unplaced}_{records}.bam"
+    lengths = random.Random(1)
+
+    def cigar(number: int, left: int) -> str:
+        if records == LONG:
+            return f"{min(left, int(10 ** lengths.uniform(2, 4.8)))}M"
+        return "10M" if records == EVEN or number % 50 else "9000M"
+
     reads = [
         Read(
             contig,
-            position=number * (CONTIGS[contig] - 100) // records,
-            cigar="10M" if even or number % 50 else "9000M",
+            position=(position := number * (CONTIGS[contig] - 100) // on_it),
+            cigar=cigar(number, CONTIGS[contig] - position),
             mapping_quality=60 if number % 3 else 10,
         )
-        for contig, records in RECORDS.items()
-        for number in range(records)
+        for contig, on_it in RECORDS.items()
+        for number in range(on_it)
     ]
-    names = (f"read{number:05}" for number in range(100_000))
-    write_bam(bam, CONTIGS, [*reads, *[Read(None)] * unplaced], names=names if even else None)
-    if cram:
+    names = (f"read{number:05}" for number in range(100_000)) if records != PLAIN else None
+    write_bam(bam, CONTIGS, [*reads, *[Read(None)] * unplaced], names=names)
+    if kind.index == "crai":
         made = cram_of(bam, *OPTIONS)
         return Pair(made.read_bytes(), Path(f"{made}.crai").read_bytes())
-    bam.write_bytes(bgzf.in_small_blocks(bam.read_bytes(), BLOCK_BYTES, 0 if even else 6))
-    subprocess.run(["samtools", "index", str(bam)], check=True)
-    return Pair(bam.read_bytes(), Path(f"{bam}.bai").read_bytes())
+    level = 6 if records == PLAIN else 0
+    bam.write_bytes(bgzf.in_small_blocks(bam.read_bytes(), BLOCK_BYTES, level))
+    option = "-c" if kind.index == "csi" else "-b"
+    subprocess.run(["samtools", "index", option, str(bam)], check=True)
+    return Pair(bam.read_bytes(), Path(f"{bam}.{kind.index}").read_bytes())
 
 
-def count_as_the_applet(bam: Path, choice: Choice = WHOLE) -> Counts | None:
+def count_as_the_applet(bam: Path, choice: Choice = WHOLE, streamed: bool = False) -> Counts | None:
     """In a process of its own, as a job is: pysam does not survive hundreds of damaged files."""
     receiver, sender = multiprocessing.Pipe(duplex=False)
-    job = multiprocessing.get_context("fork").Process(target=_count, args=[bam, choice, sender])
+    job = multiprocessing.get_context("fork").Process(
+        target=_count, args=[bam, choice, streamed, sender]
+    )
     job.start()
     sender.close()
     try:
@@ -257,7 +324,7 @@ def count_as_the_applet(bam: Path, choice: Choice = WHOLE) -> Counts | None:
     return counts
 
 
-def _count(bam: Path, choice: Choice, sender: Connection) -> None:
+def _count(bam: Path, choice: Choice, streamed: bool, sender: Connection) -> None:
     try:
         with start_workers(2) as workers:
             # Apart, as they are in a job: pysam loads an index that it finds beside a BAM, and may
@@ -266,8 +333,9 @@ def _count(bam: Path, choice: Choice, sender: Connection) -> None:
             alone.parent.mkdir()
             alone.symlink_to(bam)
             (index,) = bam.parent.glob(f"{bam.name}.*")
-            files = files_of(alone, index)
-            result = count_regions(files, workers, lambda line: None, choice.request)
+            local = nullcontext(files_of(alone, index))
+            with streaming(bam, index) if streamed else local as files:
+                result = count_regions(files, workers, lambda line: None, choice.request)
     except ReadCountError:
         sender.send(None)
     except Exception as error:
@@ -281,17 +349,21 @@ def count_as_the_tutorial(bam: Path, choice: Choice = WHOLE) -> Counts | None:
     flags = choice.request.filters.as_samtools()
     for region in choice.regions:
         name = region.contig if region.whole else in_braces(region)
-        call = subprocess.run(
-            ["samtools", "view", "-c", *flags, str(bam), name], capture_output=True, check=False
-        )
+        call = _limited("samtools", "view", "-c", *flags, str(bam), name)
         if call.returncode != 0:
             return None
         counts[str(region)] = int(call.stdout)
     return counts
 
 
+def _limited(*command: str) -> "subprocess.CompletedProcess[bytes]":
+    """Runs a command with limited memory: of some damage samtools wants all that there is."""
+    limited = ["bash", "-c", f'ulimit -v {MOST_KILOBYTES} && exec "$@"', "", *command]
+    return subprocess.run(limited, capture_output=True, check=False)
+
+
 def count_as_idxstats(bam: Path, choice: Choice = WHOLE) -> Counts | None:
-    call = subprocess.run(["samtools", "idxstats", str(bam)], capture_output=True, check=False)
+    call = _limited("samtools", "idxstats", str(bam))
     if call.returncode != 0:
         return None
     rows = (line.split("\t") for line in call.stdout.decode(errors="replace").splitlines())

@@ -4,10 +4,13 @@ import gzip
 import random
 import subprocess
 import tempfile
+import zlib
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+
+from readcount.formats.cram import parse_itf8
 
 from .mutations import Mutation, Pair, flip
 
@@ -227,6 +230,99 @@ def index_before_records_were_removed(pair: Pair, rng: random.Random) -> Pair:
     return replace(rewritten, index=pair.index)
 
 
+def crai_lines_of_a_sequence_lost(pair: Pair, rng: random.Random) -> Pair:
+    def change(lines: list[bytes]) -> None:
+        tid = rng.choice(lines).split()[0]
+        lines[:] = [line for line in lines if line.split()[0] != tid]
+
+    return _with_lines(pair, change)
+
+
+def crai_lines_of_a_sequence_renumbered(pair: Pair, rng: random.Random) -> Pair:
+    """They are those of the sequence before, or after."""
+
+    def change(lines: list[bytes]) -> None:
+        tid = rng.choice(lines).split()[0]
+        other = b"%d" % (int(tid) + rng.choice([1, -1]))
+        lines[:] = [other + line[len(tid) :] if line.split()[0] == tid else line for line in lines]
+
+    return _with_lines(pair, change)
+
+
+def cram_container_header_rewritten(pair: Pair, rng: random.Random) -> Pair:
+    """Sequence, start or span are others, and the checksum is right."""
+    return _with_another_number(pair, rng.randrange(3), rng)
+
+
+def cram_number_of_records_rewritten(pair: Pair, rng: random.Random) -> Pair:
+    """It is another in the header of a container, and the checksum is right."""
+    return _with_another_number(pair, 3, rng)
+
+
+def _with_another_number(pair: Pair, which: int, rng: random.Random) -> Pair:
+    parts = _split(pair)
+    where = rng.randrange(1, len(parts) - 1)
+    parts[where] = _with_number(parts[where], which, lambda number: _other(number, rng))
+    return replace(pair, bam=b"".join(parts))
+
+
+def cram_container_and_crai_rewritten(pair: Pair, rng: random.Random) -> Pair:
+    """A container's start, or span, is another, and so are its lines of the index.
+
+    As where the program that wrote both was wrong, or the index is made from the headers.
+    """
+    parts = _split(pair)
+    where = rng.randrange(1, len(parts) - 1)
+    offset = b"%d" % sum(map(len, parts[:where]))
+    column = rng.choice([1, 2])
+    by = rng.choice([2, 10, 1000])
+    parts[where] = _with_number(parts[where], column, lambda number: number // by)
+
+    def change(lines: list[bytes]) -> None:
+        for at, line in enumerate(lines):
+            numbers = line.split()
+            if numbers[3] == offset:
+                numbers[column] = b"%d" % (int(numbers[column]) // by)
+                lines[at] = b"\t".join(numbers) + b"\n"
+
+    return replace(_with_lines(pair, change), bam=b"".join(parts))
+
+
+def _other(number: int, rng: random.Random) -> int:
+    near = [number + 1, number - 1, number // 2, number + 100]
+    return rng.choice([one for one in near if one != number])
+
+
+def _with_number(container: bytes, which: int, change: Callable[[int], int]) -> bytes:
+    """A container with another number in its header, which takes as many bytes as before.
+
+    Args:
+        container: its bytes.
+        which: 0 for the sequence, 1 for the start, 2 for the span, 3 for the number of records.
+        change: what becomes of it.
+    """
+    begin = 4
+    for _ in range(which):
+        _, begin = parse_itf8(container, begin)
+    number, after = parse_itf8(container, begin)
+    size = after - begin
+    changed = change(number) & 0xFFFFFFFF
+    if size < 5:
+        changed = min(changed, (1 << 7 * size) - 1)
+        leading = 0xFF << 9 - size & 0xFF
+        packed = (changed | leading << 8 * (size - 1)).to_bytes(size, "big")
+    else:
+        packed = (0xF << 36 | changed >> 4 << 8 | changed & 0xF).to_bytes(5, "big")
+    content = container[:begin] + packed + container[after:]
+    # The header ends with its checksum.
+    end = next(
+        end
+        for end in range(after, len(container))
+        if zlib.crc32(container[:end]) == int.from_bytes(container[end : end + 4], "little")
+    )
+    return content[:end] + zlib.crc32(content[:end]).to_bytes(4, "little") + content[end + 4 :]
+
+
 def _rewritten(pair: Pair, change: Callable[[list[bytes]], list[bytes]], claim: str | None) -> Pair:
     """Writes the records anew, in the order in which they come; keeps the index if there is none.
 
@@ -254,10 +350,15 @@ def _indexed(cram: bytes, pair: Pair) -> Pair:
     return Pair(cram, index, changed=True)
 
 
+# See UNPROVABLE of a BAM.
+CRAM_UNPROVABLE: dict[str, Mutation] = {
+    mutation.__name__: mutation
+    for mutation in (cram_container_and_crai_rewritten, cram_number_of_records_rewritten)
+}
 CRAM_MUTATIONS: dict[str, Mutation] = {
     name: function
     for name, function in list(globals().items())
-    if name.startswith(("cram_", "crai_", "records_", "index_"))
+    if name.startswith(("cram_", "crai_", "records_", "index_")) and name not in CRAM_UNPROVABLE
 }
 
 

@@ -279,10 +279,85 @@ def bam_records_twice(pair: Pair, rng: random.Random) -> Pair:
     return Pair(b"".join([*blocks[:-1], *blocks[1:]]), pair.index, changed=True)
 
 
+def bam_placed_records_behind_the_unplaced(pair: Pair, rng: random.Random) -> Pair:
+    """A few records of another file behind the unplaced ones, and its unplaced ones behind them."""
+    content = bgzf.content_of(pair.bam)
+    placed = [record for record in content.records if _place(record)[0] >= 0]
+    unplaced = [record for record in content.records if _place(record)[0] < 0]
+    first = rng.randrange(len(placed))
+    others = placed[first : first + rng.choice([1, 5, 100])]
+    records = [*content.records, *others, *unplaced[: rng.choice([0, 1, 50])]]
+    bam = replace(content, records=records).as_bam(BLOCK_BYTES)
+    return Pair(bam, pair.index, changed=True)
+
+
+def bam_blocks_of_one_size_swapped(pair: Pair, rng: random.Random) -> Pair:
+    """Two blocks that take as many bytes, or one of them twice: all offsets stay what they are."""
+    blocks = bgzf.split(pair.bam)
+    by_size: dict[int, list[int]] = {}
+    for at in _record_blocks(pair.bam):
+        by_size.setdefault(len(blocks[at]), []).append(at)
+    same = [numbers for numbers in by_size.values() if len(numbers) > 1]
+    if not same:
+        return bam_blocks_swapped(pair, rng)
+    one, other = rng.sample(rng.choice(same), 2)
+    changed = rng.random() < 0.5
+    blocks[one], blocks[other] = blocks[other], blocks[one] if changed else blocks[other]
+    return Pair(b"".join(blocks), pair.index, changed=True)
+
+
+def index_before_records_were_lengthened(pair: Pair, rng: random.Random) -> Pair:
+    """Some records cover more bases than before, in as many bytes, as with a longer intron."""
+    content = bgzf.content_of(pair.bam)
+    first, number = rng.randrange(len(content.records)), rng.choice([1, 5, 100])
+    length = rng.choice([100, 5_000, 30_000])
+    records = [
+        _longer(record, length) if first <= at < first + number else record
+        for at, record in enumerate(content.records)
+    ]
+    return _after(pair, content, records)
+
+
+def index_linear_later(pair: Pair, rng: random.Random) -> Pair:
+    """Entries of the linear index are those of a later record, as indexes with gaps have them.
+
+    The next one, as where unmapped records were left out (htslib issue 1142), or one of the next
+    block, as where several threads made it (samtools issue 687).
+    """
+    offsets = offsets_of(pair.bam)
+    of_blocks = [offset for offset in offsets if not offset & 0xFFFF]
+    chosen = rng.choice([offsets, of_blocks])
+    fields = _index_fields(pair.index)
+    index = bytearray(pair.index)
+    first = rng.randrange(len(fields.linear))
+    for at in fields.linear[first : first + rng.choice([1, 10, 1000])]:
+        (offset,) = struct.unpack_from("<Q", index, at)
+        later = [one for one in chosen if one > offset]
+        struct.pack_into("<Q", index, at, later[0] if later else offset)
+    return replace(pair, index=bytes(index))
+
+
+def index_without_statistics(pair: Pair, rng: random.Random) -> Pair:
+    """An index as old versions of samtools made it, and other damage."""
+    others = [
+        mutation
+        for name, mutation in MUTATIONS.items()
+        if name.startswith(("bam_", "index_before_", "index_linear_", "index_offset"))
+    ]
+    damaged = rng.choice(others)(pair, rng)
+    return replace(damaged, index=_without_statistics(damaged.index))
+
+
+# Damage after which file and index agree: only who reads all records, also those that no count
+# needs, could see some of it.
+UNPROVABLE: dict[str, Mutation] = {
+    mutation.__name__: mutation
+    for mutation in (bam_blocks_of_one_size_swapped, index_before_records_were_lengthened)
+}
 MUTATIONS: dict[str, Mutation] = {
     name: function
     for name, function in list(globals().items())
-    if name.startswith(("bam_", "index_")) and name != "index_of"
+    if name.startswith(("bam_", "index_")) and name != "index_of" and name not in UNPROVABLE
 }
 
 
@@ -337,10 +412,30 @@ def _entries(index: bytes) -> list[tuple[bytes, bytes]]:
     return entries
 
 
+def _without_statistics(index: bytes) -> bytes:
+    """A BAI without the bins that hold statistics, and the number of unplaced records."""
+    entries = []
+    for bins, linear in _entries(index):
+        kept, number, at = [], 0, 4
+        while at < len(bins):
+            bin_number, chunks = struct.unpack_from("<Ii", bins, at)
+            end = at + 8 + 16 * chunks
+            if bin_number != METADATA_BIN:
+                kept.append(bins[at:end])
+                number += 1
+            at = end
+        entries.append((struct.pack("<i", number) + b"".join(kept), linear))
+    return index[:8] + b"".join(map(_packed, entries))
+
+
 def _with_entries(pair: Pair, entries: list[tuple[bytes, bytes]]) -> Pair:
     rest = pair.index[_index_fields(pair.index).ends[-1] :]
-    parts = [bins + struct.pack("<i", len(linear) // 8) + linear for bins, linear in entries]
-    return replace(pair, index=pair.index[:8] + b"".join(parts) + rest)
+    return replace(pair, index=pair.index[:8] + b"".join(map(_packed, entries)) + rest)
+
+
+def _packed(entry: tuple[bytes, bytes]) -> bytes:
+    bins, linear = entry
+    return bins + struct.pack("<i", len(linear) // 8) + linear
 
 
 def offsets_of(bam: bytes) -> list[int]:
@@ -370,6 +465,15 @@ def _at(record: bytes, tid: int, start: int) -> bytes:
     if _place(record)[0] < 0:
         return record
     return record[:4] + struct.pack("<ii", tid, start) + record[12:]
+
+
+def _longer(record: bytes, length: int) -> bytes:
+    """The record with this many bases as its only CIGAR operation; others stay as they are."""
+    at = 36 + record[12]
+    (operations,) = struct.unpack_from("<H", record, 16)
+    if operations != 1:
+        return record
+    return record[:at] + struct.pack("<I", length << 4) + record[at + 4 :]
 
 
 def _as_bam(content: bgzf.Content, records: list[bytes]) -> bytes:

@@ -13,7 +13,7 @@ from urllib.parse import quote
 from . import app_routes, batches, search, workflows
 from .access import ADMINISTER, CONTRIBUTE, VIEW
 from .analyses import Analysis, describe_analysis
-from .calls import Answer, Call
+from .calls import Answer, Call, string_values
 from .describe import (
     REGION,
     choose_fields,
@@ -313,6 +313,14 @@ def object_rename(call: Call) -> Answer:
     return {"id": call.target}
 
 
+def object_set_properties(call: Call) -> Answer:
+    labels, changed = _placement(call), call.required("properties", dict)
+    kept = {key: value for key, value in labels.properties.items() if key not in changed}
+    new = {key: value for key, value in changed.items() if value is not None}
+    labels.properties = kept | string_values(new)
+    return {"id": call.target}
+
+
 def _placement(call: Call) -> Placement:
     """The placement that the call is about to change."""
     data_object, container_id = call.placement(CONTRIBUTE)
@@ -473,6 +481,8 @@ ROUTES: dict[str, Handler] = {
     "/{object}/describe": object_describe,
     "/{object}/getDetails": object_get_details,
     "/{object}/rename": object_rename,
+    # dx build --archive
+    "/{object}/setProperties": object_set_properties,
     "/file/new": file_new,
     "/{file}/upload": file_upload,
     "/{file}/close": file_close,

@@ -4,6 +4,7 @@ import csv
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from cohorts import statistics_of_cohort
@@ -51,8 +52,6 @@ def test_samples_have_general_statistics_and_a_dot_each(tmp_path: Path, samples:
 
 def test_samples_whose_values_are_not_known_do_not_hide_the_others(tmp_path: Path) -> None:
     regions = RegionColumns(["chr1", "chrX"], ["chr1", "chrX"], [0, 0], [1000, 1000], [True, True])
-    import numpy as np
-
     counts = np.array([[0, 5, 6, 7], [0, 5, 6, 7]])
     statistics = statistics_of(regions, lambda: iter([counts]), 4)
     write(tmp_path / "in", ["a", "b", "c", "d"], statistics)

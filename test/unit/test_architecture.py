@@ -1,13 +1,15 @@
 """Data goes one way through the package: a stage imports from earlier ones only, without cycles."""
 
 import ast
+import subprocess
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
 import pytest
 
-PACKAGE = Path(__file__).parents[2] / "resources" / "home" / "dnanexus" / "readcount"
+ROOT = Path(__file__).parents[2]
+PACKAGE = ROOT / "resources" / "home" / "dnanexus" / "readcount"
 LOCAL_PLATFORM = Path(__file__).parents[1] / "local_platform"
 STAGES = [
     "formats",
@@ -93,3 +95,13 @@ def test_there_are_no_cycles(package: Path) -> None:
 def test_every_file_of_the_package_is_in_a_stage_or_shared() -> None:
     top = {path.stem if path.suffix else path.name for path in PACKAGE.iterdir()}
     assert top - {"__pycache__"} == {*STAGES, *SHARED, *PLATFORM, "__init__"}
+
+
+def test_the_top_level_has_what_a_reader_expects() -> None:
+    files = subprocess.run(
+        ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False
+    ).stdout.splitlines()
+    top = {name.split("/")[0] for name in files}
+    expected = {"LICENSE", "Makefile", "README.md", "dxapp.json", "resources"}
+    expected |= {"samtools_count_cohort", "src", "test"}
+    assert {name for name in top if not name.startswith(".")} <= expected

@@ -219,16 +219,10 @@ FAULTS: dict[str, tuple[Bins, str]] = {
     "a first chunk that begins late": (with_bin(4681, (4681, 0, blocks(11, 20))), "its offsets"),
     "a last chunk that ends late": (with_bin(4684, (4684, 0, blocks(50, 61))), "its offsets"),
     "no bins": (ENTRY._replace(bins=[]), "it has no offsets of its records"),
-    "a linear index that is short": (ENTRY._replace(linear=blocks(10, 20, 30)), "ends before"),
-    "a linear index that is late": (ENTRY._replace(linear=blocks(10, 21, 30, 45)), "skips"),
-    "one that falls": (ENTRY._replace(linear=blocks(10, 20, 30, 29)), "is not in order"),
+    "a linear index that falls": (ENTRY._replace(linear=blocks(10, 20, 30, 29)), "is not in order"),
     "one that points elsewhere": (
         ENTRY._replace(linear=blocks(10, 20, 9, 45)),
         "points outside its records",
-    ),
-    "one of a CSI that is late": (
-        Bins(14, 6, [(37449, 10 << 16, blocks(9, 20))], (), blocks(9, 20)),  # type: ignore[arg-type]
-        "skips",
     ),
 }
 
@@ -237,6 +231,69 @@ FAULTS: dict[str, tuple[Bins, str]] = {
 def test_an_index_that_contradicts_itself_is_found_out(damaged: Bins, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         record_offsets(damaged.columns())
+
+
+LATE: dict[str, tuple[Bins, tuple[int, ...]]] = {
+    "not in order": (ENTRY._replace(linear=blocks(10, 21, 30, 45)), blocks(20)),
+    "short": (ENTRY._replace(linear=blocks(10, 20, 30)), blocks(50)),
+    "of a CSI": (
+        Bins(14, 6, [(37449, 10 << 16, blocks(9, 20))], (), blocks(9, 20)),  # type: ignore[arg-type]
+        blocks(9),
+    ),
+}
+
+
+@pytest.mark.parametrize(("late", "first"), LATE.values(), ids=LATE.keys())
+def test_records_that_the_linear_index_leaves_out_are_within_what_is_read(
+    late: Bins, first: tuple[int, ...]
+) -> None:
+    """As samtools up to 1.13 left out unmapped ones."""
+    offsets = record_offsets(late.columns())
+    assert offsets
+    assert tuple(offsets.not_in_linear) == first
+    starts = np.array(offsets.starts) << 14
+    lows, _ = offsets.of_spans(starts, starts + 1)
+    assert (lows <= np.array(offsets.highs)).all()
+
+
+@pytest.mark.parametrize("which", ["first", "second"])
+def test_a_mapped_record_that_the_linear_index_leaves_out_shows_that_it_is_wrong(
+    tmp_path: Path, which: str
+) -> None:
+    reads = [Read("a", at, "9M") for at in range(0, 5 * INTERVAL, 100)]
+    bam = write_bam(tmp_path, {"a": 6 * INTERVAL}, reads)
+    offsets, _ = placements_of(bam)
+    linear = read_index(Path(f"{bam}.bai")).bins(0).linear
+    index = Path(f"{bam}.bai").read_bytes()
+    wrong = linear[1 if which == "first" else 2]
+    later = offsets[offsets.index(wrong) + 1]
+    at = index.rindex(wrong.to_bytes(8, "little"))
+    Path(f"{bam}.bai").write_bytes(index[:at] + later.to_bytes(8, "little") + index[at + 8 :])
+    with pytest.raises(InputError, match="its linear index skips some of its records") as refused:
+        planned(opened(bam), ask(regions=["a:50001-50009"]))
+    assert is_a_known_message(str(refused.value), "AppError")
+
+
+@pytest.mark.parametrize("field", [4, 8], ids=["size of bins", "levels"])
+@pytest.mark.parametrize("more", [1, -1])
+def test_a_csi_whose_bins_are_of_another_size_is_refused(
+    tmp_path: Path, field: int, more: int
+) -> None:
+    """One number in it decides where all records of long reads are looked for."""
+    reads = [Read("a", 50 * n, f"{40 + n * n % 40_000}M") for n in range(7_000)]
+    bam = write_bam(tmp_path, {"a": 400_000}, reads, csi=True)
+    bam.write_bytes(bgzf.in_small_blocks(bam.read_bytes(), 12_000, level=0))
+    pysam.index("-c", str(bam), f"{bam}.bai")
+    spans = [f"a:{at}-{at + 10}" for at in range(9_000, 340_000, 30_000)]
+    assert planned(opened(bam), ask(regions=spans))
+    index = Path(f"{bam}.bai")
+    data = bytearray(gzip.decompress(index.read_bytes()))
+    data[field] += more
+    index.write_bytes(gzip.compress(data))
+    for span in spans:
+        with pytest.raises(InputError, match="inconsistent for a") as refused:
+            planned(opened(bam), ask(regions=[span]))
+        assert is_a_known_message(str(refused.value), "AppError")
 
 
 def flip(block: bytes, at: int) -> bytes:
@@ -284,19 +341,48 @@ def test_a_file_that_does_not_match_its_index_is_refused(
 
 @pytest.mark.samtools
 def test_blocks_in_another_order_have_the_same_records(whole: Path, tmp_path: Path) -> None:
-    """Parts are decoded whole, so that the order of their records does not matter."""
+    """A sequence is decoded whole, so that the order of its records does not matter."""
     bam = tmp_path / "sample.bam"
     shutil.copy(f"{whole}.bai", f"{bam}.bai")
     blocks = bgzf.split(whole.read_bytes())
     bam.write_bytes(b"".join([*blocks[:3], blocks[4], blocks[3], *blocks[5:]]))
-    for request in (
-        ask(regions=["chr1", "chr1:1-90000"]),
-        ask(regions=["chr1"], min_mapping_quality=1),
-    ):
+    request = ask(regions=["chr1"], min_mapping_quality=1)
+    alignments = opened(bam)
+    plan, _ = planned(alignments, request, costs=LOOKED_AT)
+    assert list(count_here(alignments, plan, request.filters).counts.records) == [3000]
+
+
+@pytest.mark.samtools
+def test_blocks_in_another_order_are_noticed_where_a_span_is_counted(tmp_path: Path) -> None:
+    """Blocks of one size, so that the index still fits; records of the span are elsewhere."""
+    names = (f"read{number:05}" for number in range(10_000))
+    bam = write_bam(tmp_path, LENGTHS, [*READS["chr1"], *READS["chr2"]], names=names)
+    blocks = bgzf.split(bgzf.in_small_blocks(bam.read_bytes(), 3000, level=0))
+    bam.write_bytes(b"".join(blocks))
+    pysam.index(str(bam))
+    assert len(blocks[5]) == len(blocks[40])
+    blocks[5], blocks[40] = blocks[40], blocks[5]
+    bam.write_bytes(b"".join(blocks))
+    alignments = opened(bam)
+    plan, _ = planned(alignments, ask(regions=["chr1:1-40000"]), costs=LOOKED_AT)
+    with pytest.raises(InputError, match="is before the previous one") as refused:
+        count_here(alignments, plan)
+    assert is_a_known_message(str(refused.value), "AppError")
+
+
+@pytest.mark.samtools
+def test_placed_records_between_unplaced_ones_are_noticed(tmp_path: Path) -> None:
+    """As after samtools cat, with the index of the first file: the others would be left out."""
+    bam = write_bam(tmp_path, LENGTHS, [*READS["chr1"][:100], *[Read(None)] * 200])
+    content = bgzf.content_of(bam.read_bytes())
+    unplaced = content.records[100:]
+    for at in (1, 50, 199):
+        records = [*content.records[:100], *unplaced[:at], content.records[7], *unplaced[at:]]
+        bam.write_bytes(bgzf.Content(content.header, records).as_bam(3000))
         alignments = opened(bam)
-        plan, _ = planned(alignments, request, costs=LOOKED_AT)
-        counts = count_here(alignments, plan, request.filters).counts.records
-        assert list(counts) == [3000, 2250][: len(counts)]
+        with pytest.raises(InputError, match="the file has a record of chr1") as refused:
+            alignments.evidence.check_index(())
+        assert is_a_known_message(str(refused.value), "AppError")
 
 
 @pytest.mark.samtools

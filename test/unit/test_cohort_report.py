@@ -51,7 +51,7 @@ def test_failed_samples_come_first_with_their_messages_then_those_that_differ() 
         "Spread of the shares: ",
     ):
         assert words in section
-    assert "bad." not in re.sub("A sample that differs is not necessarily bad.", "", section)
+    assert not re.search("bad|poor|wrong|fail", section)
 
 
 def test_a_cohort_of_three_has_a_page_that_says_what_is_missing() -> None:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from cohorts import ODD, statistics_of_cohort, truths_of
 from readcount.cohort.assemblies import ASSEMBLIES, Assembly, chromosomes_of
 from readcount.cohort.copies import UNCLEAR, XX, XY
 from readcount.cohort.layout import RegionColumns, layout_of
+from readcount.cohort.robust import deviation, median
 from readcount.cohort.statistics import COLUMNS, Statistics, statistics_of
 from readme import ROOT
 from validation.cases import (
@@ -224,6 +226,34 @@ def test_samples_without_records_and_matrices_without_samples_have_empty_values(
         assert len(its.columns()["differs"]) == samples
     its = of_counts(np.zeros((0, 3), np.int64), RegionColumns([], [], [], [], []))
     assert its.columns()["records_per_mb"] == ["", "", ""]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_few_records_do_not_make_a_sample_differ_by_chance(seed: int) -> None:
+    """Most samples are deep, and every tenth has some hundred records on Y, or a few."""
+    random = np.random.default_rng(seed)
+    truths = truths_of(random, 100, odd=False)
+    for at in range(0, 100, 10):
+        truths[at] = replace(truths[at], depth=10 ** random.uniform(-5, -2.5))
+    its = of_counts(counts_of(truths, random), whole_chromosomes())
+    assert {name for names in differing(its).values() for name in names} <= {
+        *("records_per_mb", "spread")
+    }
+    assert {*its.sex_chromosomes} == {XX, XY, UNCLEAR}
+
+
+def test_the_median_is_that_of_the_values_that_are_known() -> None:
+    random = np.random.default_rng(1)
+    values = random.normal(0, 1, (50, 8))
+    values[random.random(values.shape) < 0.3] = np.nan
+    values[3] = np.nan
+    values[4, 2] = -np.inf
+    known = np.where(np.isfinite(values), values, np.nan)
+    some = np.arange(50) != 3
+    assert np.array_equal(median(values)[some], np.nanmedian(known[some], axis=1))
+    assert np.isnan(median(values)[3])
+    off = np.abs(known - median(values)[:, None])
+    assert np.allclose(deviation(values)[some], 1.4826 * np.nanmedian(off[some], axis=1))
 
 
 def test_a_matrix_of_other_regions_is_refused() -> None:

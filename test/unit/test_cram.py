@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from builders import Read, cram_of, make_bam, write_bam
+from http_file import streaming
 from messages import is_a_known_message
 from readcount.counting.pool import start_workers
 from readcount.errors import MESSAGE_LENGTH, InputError
@@ -366,6 +367,22 @@ def test_a_container_that_the_index_does_not_list_is_noticed(tmp_path: Path) -> 
                 alignments = open_alignments(local_files(str(cram), str(index)))
                 count_here(alignments, planned(alignments, ask(regions=regions))[0])
             assert is_a_known_message(str(refused.value), "AppError")
+
+
+@pytest.mark.parametrize("asked", ["b", "b:1-5", "d"])
+def test_a_sequence_that_the_index_leaves_out_is_noticed_in_a_streamed_cram(
+    tmp_path: Path, asked: str
+) -> None:
+    """Where its records would be, the headers of containers are read."""
+    bam = make_bam(tmp_path, {"a": 20, "b": 10, "c": 20, "d": 10})
+    cram = cram_of(bam, SMALL, ONE_EACH)
+    tid = b"%d\t" % "abcd".index(asked[0])
+    write_lines(cram, [line for line in lines_of(cram) if not line.startswith(tid)])
+    with streaming(cram, Path(f"{cram}.crai")) as files:
+        alignments = open_alignments(files)
+        with pytest.raises(InputError, match="does not have what the file has") as refused:
+            planned(alignments, ask(regions=[asked]))
+    assert is_a_known_message(str(refused.value), "AppError")
 
 
 def test_a_cram_of_another_version_is_refused(tmp_path: Path) -> None:

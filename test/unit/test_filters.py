@@ -95,7 +95,7 @@ def test_what_is_no_mapping_quality_is_refused(quality: int) -> None:
 
 @pytest.mark.parametrize("name", ["", "a\tb", "ü", "a\n"])
 def test_what_cannot_be_a_read_group_is_refused(name: str) -> None:
-    with pytest.raises(InputError, match=r"read_groups: .* cannot be the ID") as refused:
+    with pytest.raises(InputError, match=r"read_groups: .* is not a valid read") as refused:
         make_filters(read_groups=["fine", name])
     assert is_a_known_message(str(refused.value), "AppError")
 

@@ -61,7 +61,12 @@ class Job:
         shutil.copy2(self.inputs[dxid], filename)
 
     def upload_local_file(
-        self, filename: str, name: str, media_type: str | None, write_buffer_size: int
+        self,
+        filename: str,
+        name: str,
+        media_type: str | None,
+        write_buffer_size: int,
+        details: dict[str, object] | None = None,
     ) -> dxpy.DXFile:
         content = Path(filename).read_bytes()
         self.media_types[name] = media_type

@@ -56,7 +56,7 @@ def format_general_statistics(samples: Sequence[str], statistics: Statistics) ->
 
     Args:
         samples: names of the samples that were counted.
-        statistics: of these samples.
+        statistics: statistics of these samples.
     """
     columns = statistics.columns()
     shown = {
@@ -79,7 +79,7 @@ def format_copies(samples: Sequence[str], statistics: Statistics) -> str:
 
     Args:
         samples: names of the samples that were counted.
-        statistics: of these samples.
+        statistics: statistics of these samples.
     """
     x, y = statistics.values["copies_x"], statistics.values["copies_y"]
     known = np.flatnonzero(np.isfinite(x + y)).tolist()

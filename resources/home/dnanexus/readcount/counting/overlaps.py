@@ -64,6 +64,17 @@ def tallied(records: Iterable[Positions], tally: Counter[int]) -> Iterator[Posit
         tally.update(dict(zip((found + first).tolist(), numbers[found].tolist(), strict=True)))
 
 
+def in_order(records: Iterable[Positions]) -> Iterator[Positions]:
+    """Passes records through; raises ValueError unless they are coordinate-sorted."""
+    last = -1
+    for some in records:
+        keys = (some.tids << POSITION_BITS) + some.starts
+        if keys[0] < last or (np.diff(keys) < 0).any():
+            raise ValueError("a record is before the previous one")
+        last = int(keys[-1])
+        yield some
+
+
 def within_extents(records: Iterable[Positions], extents: Sequence[Extent]) -> Iterator[Positions]:
     """Passes records through; raises ValueError if one is outside its container's range.
 

@@ -8,10 +8,10 @@ from functools import partial
 import numpy as np
 
 from readcount.counting.decoding import decoding
-from readcount.counting.overlaps import count_overlaps, tallied, within_extents
+from readcount.counting.overlaps import count_overlaps, in_order, tallied, within_extents
 from readcount.counting.pool import Workers
 from readcount.formats.bam_stream import read_positions
-from readcount.planning.task import Plan, Task
+from readcount.planning.task import Pass, Plan, Task
 from readcount.regions.counts import TaskCounts
 from readcount.request.filters import NO_FILTERS, Filters
 from readcount.source.commands import failure
@@ -132,6 +132,9 @@ def count_overlapping(parts: Parts, number: int, task: Task, filters: Filters) -
             records = read_positions(view.stdout)
             if filters.is_empty:
                 records = within_extents(records, view.sent)
+            if task.why is Pass.SPANS and not parts.file.cram:
+                # Otherwise, records of a span may be in a part of the file that is not read.
+                records = in_order(records)
             counts = count_overlaps(tallied(records, decoded), *task.spans)
         except (OSError, ValueError, LookupError) as error:
             doing = f"counting {task.label} of"

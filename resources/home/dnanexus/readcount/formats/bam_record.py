@@ -5,7 +5,7 @@ Done without htslib, which may crash on a corrupt record.
 
 import struct
 from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
@@ -16,6 +16,8 @@ from readcount.formats.bgzf import (
     block_at,
     last_blocks,
 )
+
+T = TypeVar("T")
 
 # refID of a record without a reference sequence, and pos of one without a position (SAM
 # specification, section 4.2).
@@ -61,12 +63,35 @@ def record_at(read: Read, offset: int, size: int) -> Placement | None:
 
     `size` is the file size in bytes. Raises BlockError if there is no such record.
     """
+    return _parsed_at(read, offset, size, _placement)
+
+
+def is_unmapped_at(read: Read, offset: int, size: int) -> bool:
+    """Whether the record at a virtual file offset is unmapped; see record_at."""
+    return bool(_parsed_at(read, offset, size, _is_unmapped))
+
+
+def _parsed_at(
+    read: Read, offset: int, size: int, parse: Callable[[bytes, int], T | None]
+) -> T | None:
+    """Parses the record at a virtual file offset; returns None at the end of the file.
+
+    Args:
+        read: function that reads the file.
+        offset: virtual file offset of the record.
+        size: file size in bytes.
+        parse: function of uncompressed BAM data and an offset in it; returns None if it needs more
+            data.
+
+    Raises:
+        BlockError: there is no such record.
+    """
     begin, within = offset >> 16, offset & 0xFFFF
     content = b""
     for block in _contents(read, begin, size):
         content += block
-        if (placement := _placement(content, within)) is not None:
-            return placement
+        if (parsed := parse(content, within)) is not None:
+            return parsed
     if len(content) != within:
         raise BlockError(begin)
     return None
@@ -137,6 +162,26 @@ def record_near(read: Read, at: int, size: int) -> Placement | None:
     return None
 
 
+def tids_from(read: Read, offset: int, size: int) -> Iterator[int]:
+    """Yields the reference IDs of all records from a virtual file offset on.
+
+    Raises:
+        BlockError: they cannot be read to the end of the file.
+    """
+    begin, at = offset >> 16, offset & 0xFFFF
+    content = b""
+    for block in _contents(read, begin, size):
+        content += block
+        while at + READ_NAME <= len(content):
+            length, tid, *_ = _FIELDS.unpack_from(content, at)
+            yield tid
+            at += SIZE_BYTES + max(length, 0)
+        kept = min(at, len(content))
+        content, at = content[kept:], at - kept
+    if at != len(content):
+        raise BlockError(begin)
+
+
 def _block_of(data: bytes, at: int, start: int) -> tuple[bytes, int]:
     """Like block_at, but an error has the offset in the file instead of that in data."""
     try:
@@ -158,6 +203,14 @@ def _placement(content: bytes, at: int) -> Placement | None:
         encoded = struct.unpack_from(f"<{operations}I", content, cigar)
         covered = sum(one >> 4 for one in encoded if CONSUME_REFERENCE >> (one & 0xF) & 1)
     return Placement(tid, start, start + max(1, covered))
+
+
+def _is_unmapped(content: bytes, at: int) -> bool | None:
+    """Whether a record in uncompressed BAM data is unmapped; None if it is incomplete."""
+    if at + READ_NAME > len(content):
+        return None
+    flag: int = _FIELDS.unpack_from(content, at)[5]
+    return bool(flag & UNMAPPED)
 
 
 def last_record(content: bytes) -> int | None:

@@ -1,6 +1,7 @@
 """Record locations in a BAM according to its index."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -8,6 +9,8 @@ import numpy as np
 
 from readcount.columns import rows_by
 from readcount.formats.bam_index import BamIndex, BinColumns
+from readcount.formats.bam_record import is_unmapped_at, record_at
+from readcount.formats.bgzf import BlockError
 from readcount.source.bam_offsets import RecordOffsets, record_offsets
 from readcount.source.files import IndexedFile
 from readcount.source.header import Header
@@ -18,6 +21,9 @@ from readcount.source.parts import (
     SpanPlaces,
     Stretch,
 )
+
+# Number of records to check per sequence that its linear index omits.
+UNMAPPED_PLACES = 3
 
 
 def in_order(index: BamIndex) -> bool:
@@ -108,6 +114,11 @@ class BamLayout:
         return {stretch.tid: stretch.begin for stretch in self.stretches}
 
     @cached_property
+    def _has_checked_levels(self) -> list[bool]:
+        """Not empty once the check is done; all sequences have bins of the same sizes."""
+        return []
+
+    @cached_property
     def _known_offsets(self) -> dict[int, RecordOffsets | None]:
         return {}
 
@@ -118,7 +129,36 @@ class BamLayout:
         """
         if tid not in self._known_offsets:
             try:
-                self._known_offsets[tid] = record_offsets(self.index.columns(tid))
+                found = record_offsets(self.index.columns(tid))
+                late = found.not_in_linear[:UNMAPPED_PLACES] if found else ()
+                if not all(map(self._is_unmapped, late)):
+                    raise ValueError("its linear index skips some of its records")
+                if found and self.index.csi and not self._has_right_levels(found):
+                    raise ValueError("the records of a bin are not in its positions")
+                self._known_offsets[tid] = found
             except ValueError as error:
                 raise self.file.contradiction(self.header.names[tid], str(error)) from error
         return self._known_offsets[tid]
+
+    def _is_unmapped(self, offset: int) -> bool:
+        with self._errors():
+            return is_unmapped_at(self.file.mappings.read, offset, self.file.mappings.size)
+
+    def _has_right_levels(self, offsets: RecordOffsets) -> bool:
+        """Whether the bin size in a CSI is right, checked with a record of the last bin."""
+        begin, end = offsets.last_bin
+        if not begin or self._has_checked_levels:
+            return True
+        self._has_checked_levels.append(True)
+        with self._errors():
+            found = record_at(self.file.mappings.read, offsets.highs[-1], self.file.mappings.size)
+        return found is not None and begin <= found.start < end
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        """Raises InputError for a record that cannot be read."""
+        try:
+            yield
+        except BlockError as error:
+            what = "no record can be read where the index has one"
+            raise self.file.corrupt_or_mismatch(what, f"at byte {error}") from error

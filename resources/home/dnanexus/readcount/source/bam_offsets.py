@@ -1,6 +1,7 @@
 """Finds the records of a span with the index of a BAM, and checks the index's consistency."""
 
 from bisect import bisect_left
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -32,6 +33,11 @@ class RecordOffsets(NamedTuple):
         begin: offset of the first record.
         last_chunk: offset of the first record of the last chunk.
         end: offset after the last record.
+        not_in_linear: offsets of the first records of bins which, according to the linear index, do
+            not overlap the bin. samtools up to 1.13 omitted unmapped records from the linear index
+            (htslib issue 1142); any other record there shows that the index is wrong.
+        last_bin: positions of the bin that starts last, 0-based and half-open; its first record is
+            at the last of highs.
     """
 
     shift: int
@@ -41,6 +47,8 @@ class RecordOffsets(NamedTuple):
     begin: int
     last_chunk: int
     end: int
+    not_in_linear: Sequence[int] = ()
+    last_bin: tuple[int, int] = (0, 0)
 
     def of_spans(self, starts: Ints, ends: Ints) -> tuple[Ints, Ints]:
         """Returns, for each span, offsets between which all records that overlap it are."""
@@ -84,9 +92,10 @@ def record_offsets(bins: BinColumns) -> RecordOffsets | None:
     # of begins and ends.
     if (firsts[1:] > lasts[:-1]).any():
         raise ValueError("it skips some of its records")
-    starts, lows, begins = _in_order(bins)
-    if (lows > begins).any():
-        raise ValueError("its linear index skips some of its records")
+    starts, ends, lows, begins = _in_order(bins)
+    late = lows > begins
+    # A record that overlaps such a bin also overlaps the previous one, or starts in this bin.
+    lows = np.where(np.isin(starts, starts[late]), np.uint64(0), lows)
     for offsets in (bins.linear, lows):
         known = offsets[offsets != 0]
         if len(known) and not begin <= int(known.min()) <= int(known.max()) < end:
@@ -96,11 +105,13 @@ def record_offsets(bins: BinColumns) -> RecordOffsets | None:
     highs = np.minimum.accumulate(begins[::-1])[::-1]
     lows = np.maximum.accumulate(lows)
     columns = (starts.tolist(), lows.tolist(), highs.tolist())
-    return RecordOffsets(bins.shift, *columns, begin, int(firsts[-1]), end)
+    last_bin = (columns[0][-1] << bins.shift, int(ends[-1]) << bins.shift) if len(ends) else (0, 0)
+    late_begins = begins[late].tolist()
+    return RecordOffsets(bins.shift, *columns, begin, int(firsts[-1]), end, late_begins, last_bin)
 
 
-def _in_order(bins: BinColumns) -> tuple[Ints, Offsets, Offsets]:
-    """Returns bin starts, and the offsets of the first record overlapping and in each bin.
+def _in_order(bins: BinColumns) -> tuple[Ints, Ints, Offsets, Offsets]:
+    """Returns bin starts and ends, and offsets of the first record overlapping and in each bin.
 
     Raises:
         ValueError: a bin number is not valid, or the records of the bins are not in order.
@@ -123,15 +134,14 @@ def _in_order(bins: BinColumns) -> tuple[Ints, Offsets, Offsets]:
     ends = starts + (1 << sizes)
     lows = bins.lows[placed]
     if len(bins.linear):
-        if (starts >= len(bins.linear)).any():
-            raise ValueError("its linear index ends before its bins")
-        lows = bins.linear[starts]
+        within = starts < len(bins.linear)
+        lows = np.where(within, bins.linear[np.where(within, starts, 0)], lasts)
     order = np.lexsort((lows, lasts, firsts, ends, starts))
-    starts, firsts, lows = starts[order], firsts[order], lows[order]
+    starts, firsts, lows, last_ends = starts[order], firsts[order], lows[order], ends[order]
     by_end = np.argsort(ends, kind="stable")
     # The highest offset in the bins that end before a bin starts.
     ended = np.searchsorted(ends[by_end], starts, "right")
     reached = np.maximum.accumulate(np.append(np.zeros(1, np.uint64), lasts[by_end]))
     if (firsts < reached[ended]).any():
         raise ValueError("its bins are not in order")
-    return starts, lows, firsts
+    return starts, last_ends, lows, firsts

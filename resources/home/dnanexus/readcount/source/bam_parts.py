@@ -16,6 +16,7 @@ from readcount.formats.bam_record import (
     record_at,
     record_before,
     record_near,
+    tids_from,
 )
 from readcount.formats.bgzf import END_OF_FILE, MAX_BLOCK_BYTES, BlockError, block_at, stored_blocks
 from readcount.source.files import IndexedFile
@@ -25,6 +26,8 @@ from readcount.source.readers import Reader, Stream, write_all
 
 # Both ends of a part smaller than this are checked before any of it is sent.
 SMALL_PART_BYTES = 4 * MAX_BLOCK_BYTES
+# Up to this size, all unplaced records are checked.
+FEW_UNPLACED_BYTES = 1 << 18
 # Number of positions at which to look for placed records after unplaced ones.
 UNPLACED_PLACES = 3
 
@@ -90,13 +93,18 @@ class BamParts:
     def check_unplaced(self, stretch: Stretch) -> None:
         """Raises InputError if placed records follow unplaced ones: the file is not sorted.
 
-        Checks the last record of the file and some records in between.
+        Checks all records if they are few, else the last record of the file and some in between.
         """
         read, size = self.file.mappings.read, self.file.mappings.size
         with self._errors():
             if record_at(read, stretch.begin, size) is None:
                 return
             begin = stretch.begin >> 16
+            if size - begin <= FEW_UNPLACED_BYTES:
+                for tid in tids_from(read, stretch.begin, size):
+                    if tid != NO_REFERENCE:
+                        raise self._mismatch(NO_REFERENCE, tid)
+                return
             step = (size - begin) // (UNPLACED_PLACES + 1)
             places = [begin + step * number for number in range(1, UNPLACED_PLACES + 1)]
             looks = [partial(record_near, read, at, size) for at in places]

@@ -10,7 +10,7 @@ from readcount.formats.cram import (
     Slice,
     read_containers,
 )
-from readcount.source.cram_layout import CramLayout, Unit, is_in_order, units_of
+from readcount.source.cram_layout import CramLayout, Unit, beside, units_of
 from readcount.source.cram_parts import CramParts
 from readcount.source.evidence import OTHERS_NOT_COUNTED, Evidence, Located
 from readcount.source.parts import (
@@ -46,24 +46,15 @@ class CramEvidence(Evidence):
         """Returns the record locations; see Evidence.
 
         Container headers are spread over the whole file. For a streamed file only some are read
-        here: those of sequences with regions that are parts of them, and of the containers just
-        before and after the sequences to count. Tasks read the others.
+        here: those of sequences with regions that are parts of them, and those that show that the
+        index omits no container of the sequences to count. Tasks read the others.
         """
         units = self._units
         if self.file.mappings.streamed:
-            asked = {*whole, *spans}
-            is_asked = [not asked.isdisjoint(unit.tids) for unit in units]
-            beside = [
-                any(is_asked[max(0, at - 1) : at + 2]) and not is_asked[at]
-                for at in range(len(units))
-            ]
-            if not is_in_order(units):
-                beside = [not one for one in is_asked]
-            wanted = [
-                at
-                for at, unit in enumerate(units)
-                if beside[at] or not set(spans).isdisjoint(unit.tids)
-            ]
+            wanted = sorted(
+                beside(units, {*whole, *spans})
+                | {at for at, unit in enumerate(units) if not set(spans).isdisjoint(unit.tids)}
+            )
             units = list(units)
             for at, unit in zip(
                 wanted,

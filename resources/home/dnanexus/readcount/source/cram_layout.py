@@ -1,6 +1,7 @@
 """Record locations in a CRAM according to its index and container headers."""
 
-from collections.abc import Collection, Mapping, Sequence
+from bisect import bisect_left
+from collections.abc import Collection, Mapping, Sequence, Set
 from itertools import groupby, pairwise
 from math import inf
 from typing import NamedTuple
@@ -184,3 +185,25 @@ def is_in_order(units: Sequence[Unit]) -> bool:
         and (one.tids != other.tids or one.start <= other.start)
         for one, other in pairwise(units)
     )
+
+
+def beside(units: Sequence[Unit], asked: Set[int]) -> set[int]:
+    """Returns the indexes of containers that may have records not listed in the index.
+
+    These are the containers just before and after those of the sequences to count, and those where
+    sequences without any line in the index would be. If containers are not in order, all.
+
+    Args:
+        units: the containers, in file order.
+        asked: reference IDs of the sequences to count.
+    """
+    others = {at for at, unit in enumerate(units) if asked.isdisjoint(unit.tids)}
+    if not is_in_order(units):
+        return others
+    found = {near for at in range(len(units)) if at not in others for near in (at - 1, at + 1)}
+    firsts = [_in_file(unit.tids[0]) for unit in units]
+    listed = {tid for unit in units for tid in unit.tids}
+    for tid in asked - listed:
+        after = bisect_left(firsts, _in_file(tid))
+        found |= {after - 1, after}
+    return found & others

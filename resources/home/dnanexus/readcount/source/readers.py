@@ -26,7 +26,7 @@ T = TypeVar("T")
 # Maximum length of a file name in a message.
 NAME_LENGTH = 80
 # Seconds to wait before each further attempt.
-PAUSES = (1, 3, 9)
+PAUSES: tuple[int, ...] = (1, 3, 9)
 TIMEOUT_SECONDS = 60
 # Concurrent requests for a few bytes each, which are dominated by latency.
 READERS = 32

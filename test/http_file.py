@@ -1,0 +1,46 @@
+"""Serves a file over HTTP, as the platform does, for tests that stream it."""
+
+import contextlib
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+from readcount.source.files import InputFiles, input_files
+from readcount.source.readers import StreamedFile
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: "_Server"
+
+    def do_GET(self) -> None:
+        first, last = map(int, self.headers["Range"].removeprefix("bytes=").split("-"))
+        data = self.server.content[first : last + 1]
+        if not data:
+            self.send_error(416)
+            return
+        self.send_response(206)
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        # Who has read enough closes the connection.
+        with contextlib.suppress(OSError):
+            self.wfile.write(data)
+
+    def log_message(self, *arguments: object) -> None:
+        """Says nothing."""
+
+
+class _Server(ThreadingHTTPServer):
+    content = b""
+    daemon_threads = True
+
+
+@contextlib.contextmanager
+def streaming(file: Path, index: Path) -> Iterator[InputFiles]:
+    """Yields a BAM or CRAM as input that is streamed, with its index."""
+    with _Server(("127.0.0.1", 0), _Handler) as server:
+        server.content = file.read_bytes()
+        threading.Thread(target=server.serve_forever, args=[0.01], daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}/{file.name}"
+        yield input_files(StreamedFile(file.name, len(server.content), url), str(index))
+        server.shutdown()
