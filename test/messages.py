@@ -109,7 +109,7 @@ MESSAGES = {
         r"mappings_sorted_bam: samtools was killed or ran out of memory while .*\. .* more memory",
         r"mappings_sorted_bam: samtools crashed \(.*\) while .*\. The file may be corrupt: upload",
         rf"mappings_sorted_bam: {FILE} cannot be read over the network: .*\. Run the job again",
-        r"mappings_sorted_bam: the inputs need .* GB of disk, and the worker has .* more storage",
+        r"mappings_sorted_bam: the inputs need .* GB of disk, but only .* GB are free on the w",
         rf"mappings_sorted_bam: the index of {FILE} cannot be written\. .* more storage",
         r"A counting process ended with exit code .*: it was killed, or the worker ran out of me",
         r"The disk of the worker is full\. .* more storage",

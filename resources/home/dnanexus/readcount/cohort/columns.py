@@ -55,7 +55,7 @@ class ColumnStore:
         if sample in self.places:
             raise ValueError(f"sample {sample} has two columns")
         if counts.shape != (self.rows,) or counts.min(initial=0) < 0:
-            raise ValueError(f"sample {sample} has not a count for each of {self.rows} regions")
+            raise ValueError(f"sample {sample}: one count for each of {self.rows} regions expected")
 
     def _place(self, sample: int, kind: str) -> None:
         self.places[sample] = (self.size, kind)

@@ -24,7 +24,7 @@ _NUMBERS: Mapping[str, Mapping[str, object]] = {
     "copies_y": {"title": "Y", "description": "Copies of Y", "scale": "PuBu", "format": "{:,.2f}"},
     "mt_per_autosome": {
         "title": "MT",
-        "description": "Mitochondrial genomes for each copy of an autosome",
+        "description": "Mitochondrial genomes per copy of an autosome",
         "scale": "Oranges",
         "format": "{:,.0f}",
         "hidden": True,
@@ -89,8 +89,8 @@ def format_copies(samples: Sequence[str], statistics: Statistics) -> str:
     settings = {
         "id": "samtools_count_copies",
         "section_name": "Copies of X and Y",
-        "description": "Records per base of X and Y, twice those of the median autosome, as "
-        f"samtools_count has counted them ({against}).",
+        "description": "Twice the ratio of records per base of X and Y to the median autosome, "
+        f"counted by samtools_count ({against}).",
         "plot_type": "scatter",
         "file_format": "tsv",
         "pconfig": {

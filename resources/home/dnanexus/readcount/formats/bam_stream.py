@@ -105,7 +105,7 @@ def _pieces(stream: IO[bytes]) -> Iterator[_Piece]:
         try:
             bounds = np.array(block_bounds(data, 0, filled))
         except BlockError as error:
-            raise ValueError("the stream has something else than blocks") from error
+            raise ValueError("the stream contains data other than BGZF blocks") from error
         begins, ends = bounds[:-1] + HEADER_BYTES, bounds[1:] - END_BYTES
         has_data = ends - begins > len(_NO_DATA)
         if len(has_data):

@@ -51,8 +51,8 @@ def format_bars(
     section: dict[str, object] = {
         "id": section_id,
         "section_name": f"Records by region: {asked}",
-        "description": "Alignment records by reference sequence or region, as samtools_count has "
-        f"counted them: {asked}.",
+        "description": "Alignment records by reference sequence or region, counted by "
+        f"samtools_count: {asked}.",
         "file_format": "tsv",
         "plot_type": "bargraph",
         "pconfig": {

@@ -119,7 +119,7 @@ class CramEvidence(Evidence):
             numbers,
             (
                 f"the index matches the headers of all {plural(len(units), 'container')}; "
-                f"{decoded:,} shared by several sequences {were} decoded",
+                f"{plural(decoded, 'multi-reference container')} {were} decoded",
                 OTHERS_NOT_COUNTED,
             ),
         )

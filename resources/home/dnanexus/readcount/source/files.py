@@ -133,6 +133,6 @@ def check_disk(needed: int, free: int) -> None:
     """Raises DiskSpaceError unless this many bytes and SPARE_BYTES are free."""
     if needed + SPARE_BYTES > free:
         raise DiskSpaceError(
-            f"mappings_sorted_bam: the inputs need {needed / 1e9:,.1f} GB of disk, and the worker "
-            f"has {free / 1e9:,.1f} GB free. {MORE_STORAGE}"
+            f"mappings_sorted_bam: the inputs need {needed / 1e9:,.1f} GB of disk, but only "
+            f"{free / 1e9:,.1f} GB are free on the worker. {MORE_STORAGE}"
         )
