@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Counts the reads of a coordinate-sorted BAM or CRAM, region by region, on every core.
+"""Counts alignment records of a BAM or CRAM file by reference sequence or region.
 
-This is the applet's entry point, and reads as its story: download, header, regions, samtools calls
-in a Pool, merge, verification, upload. The steps are in the package readcount, which the platform
-puts beside this file in the worker's home.
+The applet's entry point. It lists the steps: download, header, regions, samtools calls in a Pool,
+merge, verification, upload. They are implemented in the package readcount, which the platform
+unpacks into the worker's home folder.
 """
 
 import gc
@@ -45,8 +45,8 @@ from readcount.subjobs import (
 from readcount.text import plural
 from readcount.verification.verify import verify
 
-# Subjobs plan for so many processes each, whatever their workers have, so that every one of them
-# makes the same plan.
+# Number of processes per subjob assumed in the plan. It does not depend on the worker's cores, so
+# that every job makes the same plan.
 PROCESSES_PER_SUBJOB = 16
 
 
@@ -59,11 +59,12 @@ def main(**job_input: Any) -> dict[str, Any]:
 
     Returns:
         Links to the uploaded files: "count_file", "counts_table", "multiqc_file", "report_file" if
-        it was asked for, and "index_file" if it was created here; and "total_records".
+        requested, bedGraph files for windows and intervals, and "index_file" if it was created
+        here; and "total_records".
 
     Raises:
-        dxpy.AppError: an input is wrong, and the user can correct it.
-        dxpy.AppInternalError: counting failed.
+        dxpy.AppError: an input is wrong, and the user can fix it. dxpy.AppInternalError: counting
+            failed.
     """
     with app_errors():
         log(check_versions())
@@ -91,8 +92,8 @@ class Work(NamedTuple):
     Attributes:
         files: the input files.
         alignments: the BAM or CRAM, opened.
-        plan: which samtools call reads what.
-        from_index: how the numbers of the index were checked, if the counts are these.
+        plan: which samtools call reads which parts of the file.
+        from_index: how the counts in the index were checked, if they are used.
     """
 
     files: InputFiles
@@ -137,10 +138,10 @@ def finish(work: Work, request: Request, merged: MergedCounts) -> dict[str, Any]
 
 
 def scatter(request: Request, job_input: dict[str, Any]) -> dict[str, Any]:
-    """Splits the count over subjobs, and lets another job merge what they count.
+    """Splits the count over subjobs, and starts a job that merges their counts.
 
     Returns:
-        References to what will be the outputs.
+        References to the merging job's outputs.
     """
     work = prepare(request, describe_inputs(request), request.subjobs * PROCESSES_PER_SUBJOB)
     work.alignments.evidence.check_index(work.plan.edges)
@@ -151,12 +152,12 @@ def scatter(request: Request, job_input: dict[str, Any]) -> dict[str, Any]:
 
 @dxpy.entry_point("count_part")
 def count_part(subjob: int, plan: str, **job_input: Any) -> dict[str, Any]:
-    """Counts a share of the tasks.
+    """Counts the tasks of one subjob.
 
     Args:
-        subjob: which share, from 0.
+        subjob: number of the subjob, from 0.
         plan: digest of the plan of the job that started this one.
-        job_input: that of the same job.
+        job_input: input of that job.
 
     Returns:
         "counts": a link to the file with the records of each task.
@@ -187,12 +188,12 @@ def count_part(subjob: int, plan: str, **job_input: Any) -> dict[str, Any]:
 
 @dxpy.entry_point("merge")
 def merge(counts: Sequence[Link], plan: str, **job_input: Any) -> dict[str, Any]:
-    """Merges and verifies what the subjobs counted.
+    """Merges and verifies the counts of the subjobs.
 
     Args:
         counts: a link to the file of each subjob, in their order.
         plan: digest of the plan of the job that started this one.
-        job_input: that of the same job.
+        job_input: input of that job.
 
     Returns:
         The outputs of main.
@@ -211,7 +212,7 @@ def merge(counts: Sequence[Link], plan: str, **job_input: Any) -> dict[str, Any]
 
 
 if __name__ == "__main__":
-    # There can be millions of objects, which live until the job ends: to look through them again
-    # and again takes a quarter of the time.
+    # There can be millions of objects that live until the job ends; repeated garbage collection
+    # would take a quarter of the run time.
     gc.disable()
     dxpy.run()

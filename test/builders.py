@@ -25,7 +25,7 @@ class Read:
         contig: name of the reference sequence that it lies on; None for no place.
         position: leftmost base, 0-based.
         cigar: None for a record without CIGAR.
-        flag: SAM flags; a record without a place is always unmapped.
+        flag: SAM flags; an unplaced record is always unmapped.
         mapping_quality: MAPQ.
         read_group: its RG tag; None for a record without one.
     """
@@ -46,12 +46,12 @@ def make_bam(
     length: int = LENGTH,
     more_header: Sequence[str] = (),
 ) -> Path:
-    """Writes a BAM with so many records on each reference sequence, and its index.
+    """Writes a BAM with these numbers of records on each reference sequence, and its index.
 
     Args:
         path: the file, or a folder, where it becomes sample.bam.
         reads: records for each reference sequence; its order is the header's.
-        unplaced: records without a place, behind the others.
+        unplaced: number of unplaced records, after the others.
         length: of every reference sequence, in bases.
         more_header: lines to end the header with.
 
@@ -113,9 +113,9 @@ def write_bam(
 
 
 def make_big_bam(path: Path, contigs: int, reads: int, bases: int = 0) -> Path:
-    """Writes so many sequences with so many reads on the first, one more on the next, and so on.
+    """Writes a BAM with `reads` reads on the first sequence, one more on the next, and so on.
 
-    Quickly: the reads have so many bases with their qualities, or none at all. The index is at the
+    Written quickly: reads have `bases` bases with qualities, or none at all. The index is at the
     same path with .bai.
     """
     noise = random.Random(1).randbytes(1 << 20)
@@ -162,14 +162,14 @@ def without_statistics(bam: Path) -> Path:
 
 
 def index_of(path: Path) -> Path:
-    """Gives where the index is of what is written here."""
+    """Returns where the index is of what is written here."""
     return Path(f"{path}{'.crai' if path.suffix == '.cram' else '.bai'}")
 
 
 def cram_of(bam: Path, *options: str) -> Path:
     """Writes the records of a BAM as a CRAM beside it, and its index.
 
-    Nobody has the reference that it refers to: whoever does not need the bases must not ask.
+    The reference that it refers to is not available, so bases cannot be decoded.
 
     Args:
         bam: what make_bam or write_bam has written.

@@ -39,7 +39,7 @@ class CohortRun:
         return output
 
     def download(self, field: str, folder: Path) -> Path:
-        """Gives the path of a downloaded output."""
+        """Returns the path of a downloaded output."""
         file_id = self.output[field]["$dnanexus_link"]
         self.dx.ok("download", file_id, "-o", f"{folder}/", "-f")
         return folder / str(self.dx.describe(file_id)["name"])
@@ -56,7 +56,7 @@ class CohortRun:
         return self.matrix_text.split("\n", 1)[0].split("\t")[5:]
 
     def table_of(self, sample: str) -> str:
-        """Gives the column of a sample as the table that samtools_count makes of it."""
+        """Returns the column of a sample as the table that samtools_count makes of it."""
         lines = [line.split("\t") for line in self.matrix_text.splitlines()]
         at = lines[0].index(sample)
         lines[0][at] = "records"

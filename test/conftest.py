@@ -11,7 +11,7 @@ from hypothesis import settings
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
-# Whatever lies in resources/ goes to the worker: a test must not leave __pycache__ there.
+# Everything in resources/ goes to the worker: a test must not leave __pycache__ there.
 sys.dont_write_bytecode = True
 
 # An example is some samtools calls, so the time that one takes says nothing.

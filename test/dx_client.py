@@ -41,13 +41,13 @@ class Dx:
         )
 
     def ok(self, *arguments: str) -> str:
-        """Gives what dx prints; it has to succeed."""
+        """Returns what dx prints; it has to succeed."""
         done = self(*arguments)
         assert done.returncode == 0, f"dx {arguments}: {done.stdout}\n{done.stderr}"
         return done.stdout.strip()
 
     def binary(self, *arguments: str) -> bytes:
-        """Gives what dx prints to the byte; it has to succeed."""
+        """Returns what dx prints to the byte; it has to succeed."""
         environment = dict(self.environment)
         return subprocess.run(
             ["dx", *arguments], env=environment, capture_output=True, check=True

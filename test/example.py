@@ -20,7 +20,7 @@ UNPLACED_PAIRS = 60
 READ_LENGTH = 100
 FRAGMENT_LENGTH = (250, 450)
 LANES = ("lane1", "lane2")
-# One pair of so many is a duplicate.
+# One in this many pairs is a duplicate.
 PAIRS_PER_DUPLICATE = 10
 SEED = 1
 

@@ -21,7 +21,7 @@ MB = 1_000_000
 
 @dataclass(frozen=True)
 class PlainLayout:
-    """Stretches that can be cut every so many bytes; positions are bytes."""
+    """Stretches that can be split at fixed distances; positions are bytes."""
 
     stretches: Sequence[Stretch]
     every: int = 100_000
@@ -50,7 +50,7 @@ class PlainLayout:
 
 
 def layout_of(*sizes: int, several: Sequence[int] = ()) -> PlainLayout:
-    """Sequences with so many bytes of records, one behind the other, and the end of the file."""
+    """Sequences with these numbers of bytes of records, consecutively, and the end of the file."""
     stretches, at = [], 1000
     for tid, size in enumerate(sizes):
         if size:

@@ -81,7 +81,7 @@ MESSAGES = {
         rf"{INPUT}: {FILE} cannot be downloaded \(.*\)\. Check its state and your access to i",
         r"mappings_sorted_bam: .* cannot be streamed \(.*\): the link to it has expired, .*",
         r"mappings_sorted_bam: .* cannot be streamed: the platform gives no link to it \(.*\)\. R",
-        # Of a cohort.
+        # Messages of a cohort.
         r"mappings: there are no samples\. Provide mappings, sample_sheets or counts_tables\.",
         r"on_failed_sample: '.*' is not a valid value\. Use 'leave_out' or 'fail'\.",
         r"mappings: [\d,]+ of [\d,]+ samples? cannot be counted \(.*\)\. .+: .+\.",
@@ -109,7 +109,7 @@ MESSAGES = {
         r"mappings_sorted_bam: samtools was killed or ran out of memory while .*\. .* more memory",
         r"mappings_sorted_bam: samtools crashed \(.*\) while .*\. The file may be corrupt: upload",
         rf"mappings_sorted_bam: {FILE} cannot be read over the network: .*\. Run the job again",
-        r"mappings_sorted_bam: the inputs need .* GB of disk, and the worker has .* more storage",
+        r"mappings_sorted_bam: the inputs need .* GB of disk, but only .* GB are free on the w",
         rf"mappings_sorted_bam: the index of {FILE} cannot be written\. .* more storage",
         r"A counting process ended with exit code .*: it was killed, or the worker ran out of me",
         r"The disk of the worker is full\. .* more storage",

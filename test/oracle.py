@@ -17,7 +17,7 @@ from readcount.regions.region import Region
 
 
 def count_by_rname(bam: Path) -> Counter[str]:
-    """Gives the number of records for each RNAME, `*` among them for those without a place."""
+    """Returns the number of records of each RNAME, including `*` for unplaced records."""
     with subprocess.Popen(["samtools", "view", str(bam)], stdout=subprocess.PIPE) as view:
         assert view.stdout is not None
         tally = Counter(line.split(b"\t", 3)[2].decode() for line in view.stdout)
@@ -26,13 +26,13 @@ def count_by_rname(bam: Path) -> Counter[str]:
 
 
 def count_one_by_one(bam: Path, contigs: Iterable[str]) -> list[int]:
-    """Gives the answer of one `samtools view -c` for each reference sequence."""
+    """Returns the answer of one `samtools view -c` for each reference sequence."""
     command = ["samtools", "view", "-c", str(bam)]
     return [int(subprocess.check_output([*command, f"{{{contig}}}"])) for contig in contigs]
 
 
 def expected_count_file(bam: Path) -> str:
-    """Gives the whole text of the count file that this BAM has to give."""
+    """Returns the whole text of the count file that this BAM has to give."""
     tally = count_by_rname(bam)
     text = ""
     total = 0
@@ -55,7 +55,7 @@ def _contigs(bam: Path) -> list[str]:
 
 
 def in_braces(region: Region) -> str:
-    """Gives a region as samtools takes it, whatever the name."""
+    """Returns a region in samtools syntax, for any name."""
     return f"{{{region.contig}}}{str(region).removeprefix(region.contig)}"
 
 
@@ -81,7 +81,7 @@ class Record:
 
 
 def records_of(alignments: Path) -> list[Record]:
-    """Gives every record of a SAM or BAM file."""
+    """Returns every record of a SAM or BAM file."""
     lines = subprocess.check_output(["samtools", "view", str(alignments)]).decode().splitlines()
     return [_record(line.split("\t")) for line in lines]
 

@@ -60,7 +60,7 @@ def planned(
     processes: int = 2,
     costs: Costs | None = None,
 ) -> tuple[Plan, Sequence[str]]:
-    """Plans as prepare() does; returns also how the numbers of the index were checked."""
+    """Plans as prepare() does; also returns how the counts in the index were checked."""
     request = request or ask()
     check_read_groups(alignments.header, request.filters, alignments.file.name)
     regions = list_regions(request, bed, alignments.lengths, alignments.header.aliases)

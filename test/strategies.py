@@ -21,7 +21,7 @@ ways_to_count = st.sampled_from([DOWNLOADED, COUNTED, LOOKED_AT])
 
 
 def examples(number: int) -> settings:
-    """Returns the settings for so many examples, or fewer where the profile has fewer than 40."""
+    """Returns the settings for this many examples, or fewer if the profile has fewer than 40."""
     profile = settings.get_profile(settings.get_current_profile_name())
     return settings(max_examples=max(1, number * profile.max_examples // 40))
 

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """Counts the alignment records of many BAM and CRAM files into one matrix, using all cores.
 
-This is the applet's entry point, and reads as its story: files are paired with their indexes, the
-first sample defines the regions, each sample is counted and verified as by samtools_count, and the
-columns become a matrix. The steps are in the package readcount, which the platform puts beside this
-file in the worker's home.
+The applet's entry point. It lists the steps: files are paired with their indexes, the first sample
+defines the regions, each sample is counted and verified as by samtools_count, and the columns are
+written as a matrix. They are implemented in the package readcount, which the platform unpacks into
+the worker's home folder.
 """
 
 import tempfile
@@ -59,7 +59,7 @@ from readcount.request.request import Link
 from readcount.samtools import check_versions
 from readcount.text import plural
 
-# The outputs that are arrays of files, and those that are numbers.
+# Outputs that are arrays of files, and outputs that are numbers.
 OF_SEVERAL_FILES = ("multiqc_statistics",)
 NUMBERS = ("counted_samples", "failed_samples")
 
@@ -72,7 +72,8 @@ def main(**job_input: Any) -> dict[str, Any]:
         job_input: the inputs of dxapp.json; see CohortRequest.
 
     Returns:
-        Links to the uploaded files, and the numbers of samples: the outputs of dxapp.json.
+        The outputs of dxapp.json: links to the uploaded files, and how many samples were counted
+        and failed.
 
     Raises:
         dxpy.AppError: an input is wrong, or no sample can be counted.
@@ -105,7 +106,7 @@ def main(**job_input: Any) -> dict[str, Any]:
 
 @contextmanager
 def _folder() -> Iterator[Path]:
-    """Yields a folder for what the job downloads and writes."""
+    """Yields a temporary folder for downloads and output files."""
     with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder:
         yield Path(folder)
 
@@ -117,9 +118,10 @@ def _store(folder: Path, regions: int = 0) -> ColumnStore:
 def find_reference(
     files: CohortFiles, request: CohortRequest, results: Results, folder: Path
 ) -> Reference:
-    """Returns the regions, by the header of the first sample that can be opened.
+    """Returns the regions, from the header of the first sample that can be opened.
 
-    Samples before it have failed. If there is none, the first table has the regions.
+    Samples before it are recorded as failed. If no sample can be opened, the regions are those of
+    the first count table.
     """
     for number in range(len(files.samples)):
         fetched = files.fetch(number, folder)
@@ -142,7 +144,7 @@ def find_reference(
 
 
 def add_tables(files: CohortFiles, reference: Reference, results: Results) -> None:
-    """Adds the columns of tables made before, after those of the samples."""
+    """Adds the columns of existing count tables, after those of the samples."""
     rows = Rows.of(reference.regions, reference.lengths)
     first = len(files.samples)
     for table in files.tables:
@@ -160,17 +162,17 @@ def count_samples(
     workers: Workers,
     folder: Path,
 ) -> Iterator[tuple[int, Counted | NotCounted]]:
-    """Yields the number of each sample and its counts, as they come.
+    """Yields the number and counts of each sample, in order of completion.
 
-    Samples are counted side by side, each by one process; the large ones by all processes, one
-    after another.
+    Samples are counted in parallel, each by one process; large ones one after another, by all
+    processes.
 
     Args:
-        files: of the samples.
-        reference: what they share.
-        done: numbers of the samples to leave out.
+        files: the files of the samples.
+        reference: what all samples share.
+        done: numbers of the samples to skip.
         workers: the Pool.
-        folder: for what is downloaded.
+        folder: where to download files.
     """
     bytes_of = {
         number: sample.mappings.size
@@ -231,10 +233,10 @@ def scatter(
     results: Results,
     folder: Path,
 ) -> dict[str, Any]:
-    """Distributes the samples over subjobs, and lets another job merge their columns.
+    """Distributes the samples over subjobs, and starts a job that merges their columns.
 
     Returns:
-        References to what will be the outputs.
+        References to the merging job's outputs.
     """
     number_of_samples = len(files.samples)
     failed = {number: row for number, row in results.rows.items() if number < number_of_samples}
@@ -252,10 +254,10 @@ def scatter(
 
 @dxpy.entry_point("count_share")
 def count_share(subjob: int, plan: Link) -> dict[str, Any]:
-    """Counts a share of the samples.
+    """Counts the samples of one subjob.
 
     Args:
-        subjob: which share, from 0.
+        subjob: number of the subjob, from 0.
         plan: link to the plan of the job that started this one.
 
     Returns:
@@ -287,10 +289,10 @@ def count_share(subjob: int, plan: Link) -> dict[str, Any]:
 
 @dxpy.entry_point("merge")
 def merge(counts: Sequence[Link], plan: Link) -> dict[str, Any]:
-    """Merges the columns that the subjobs have counted.
+    """Merges the columns counted by the subjobs.
 
     Args:
-        counts: a link to the file of each subjob, in their order.
+        counts: a link to the file of each subjob, in order of the subjobs.
         plan: link to the plan of the job that started this one.
 
     Returns:

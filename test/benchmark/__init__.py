@@ -1,1 +1,1 @@
-"""Measures the applet's counting beside other ways to count, each as a whole process."""
+"""Benchmarks the applet's counting against other tools, each as a complete process."""

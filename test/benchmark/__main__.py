@@ -1,4 +1,4 @@
-"""Measures the applet's counting beside other ways: `python -m benchmark`."""
+"""Benchmarks the applet's counting against other tools: `python -m benchmark`."""
 
 import random
 import re
@@ -107,7 +107,7 @@ def measure(bam: Path, measured: list[Way]) -> list[Way]:
 
 
 def totals(text: str) -> list[int]:
-    """Gives the counts on the lines of a way, and their sum; bedcov and multicov print no sum."""
+    """Returns the counts on the lines of a way, and their sum; bedcov and multicov print no sum."""
     counts = [int(re.split(r"[ \t]", line)[-1]) for line in text.splitlines()]
     return [*counts, sum(counts)] if "\t" in text else counts
 

@@ -1,4 +1,4 @@
-"""Counts a BAM as the applet does, but for the platform.
+"""Counts a BAM as the applet does, without the platform.
 
 `python -m benchmark.applet BAM CORES [BED [INPUT=NUMBER]]` counts reference sequences, or a BED
 file's regions, with other inputs.
@@ -27,7 +27,7 @@ def main(bam: str, cores: int, bed: str = "", *inputs: str) -> None:
 
 
 def highest_memory() -> int:
-    # Not ru_maxrss, in which a process inherits that of the one that started it.
+    # Not ru_maxrss, which a process inherits from its parent.
     status = Path("/proc/self/status").read_text()
     return int(status.partition("VmHWM:")[2].split()[0])
 

@@ -121,7 +121,7 @@ def captured(rng: random.Random, length: int, reads: int) -> list[int]:
 
 
 def bed_of_exons(folder: Path) -> Path:
-    """Gives a BED file of the targets; written if it is not there yet."""
+    """Returns a BED file of the targets; written if it is not there yet."""
     path = folder / "exons.bed"
     if not path.exists():
         path.write_text(
@@ -146,7 +146,7 @@ SHAPES: dict[
 
 
 def bam_of_shape(shape: str, reads: int, seed: int, folder: Path) -> Path:
-    """Gives the BAM, with its index, of one of the SHAPES; written if it is not there yet."""
+    """Returns the BAM, with its index, of one of the SHAPES; written if it is not there yet."""
     path = folder / f"{shape}-{reads}-{seed}.bam"
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True)
@@ -161,7 +161,7 @@ def bam_of_shape(shape: str, reads: int, seed: int, folder: Path) -> Path:
 
 
 def cram_of_shape(shape: str, reads: int, seed: int, folder: Path) -> Path:
-    """Gives a CRAM without reference of the records of a BAM, with its index."""
+    """Returns a CRAM without reference of the records of a BAM, with its index."""
     path = folder / f"{shape}-{reads}-{seed}.cram"
     if not path.exists():
         bam = bam_of_shape(shape, reads, seed, folder)

@@ -79,7 +79,7 @@ def measure(folder: Path, bam: Path) -> Iterator[Measured]:
             show_progress("")
             yield Measured(
                 slow[0][0],
-                # The least: whatever else the machine does adds to a round.
+                # The minimum, because other load on the machine only adds to the time of a round.
                 min(seconds for _, seconds in slow),
                 min(seconds for _, seconds in fast),
             )

@@ -15,7 +15,7 @@ SAMPLED_INTERVALS = 2_000
 
 
 def bed_of_intervals(number: int, folder: Path) -> Path:
-    """Returns a BED file of about so many intervals of 200 bases, evenly spread."""
+    """Returns a BED file of about this many intervals of 200 bases, evenly spaced."""
     path = folder / f"intervals-{number}.bed"
     step = sum(CHROMOSOMES.values()) // number
     return _bed(path, step, INTERVAL)

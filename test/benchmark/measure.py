@@ -77,7 +77,7 @@ def run(command: Sequence[str], keep: bool = True) -> Run:
 
 
 def cpu_of_children(work: Callable[[], object], times: int = 7) -> float:
-    """Gives the median of the CPU seconds that processes take which the work starts."""
+    """Returns the median of the CPU seconds that processes take which the work starts."""
     seconds = []
     for _ in range(times):
         before = resource.getrusage(resource.RUSAGE_CHILDREN)

@@ -55,9 +55,9 @@ class Estimate:
 
 
 def estimate(size: float, bytes_per_record: float, costs: Costs, setting: Setting) -> Estimate:
-    """Gives what a file of a size in bytes takes.
+    """Returns what a file of a size in bytes takes.
 
-    A worker is as slow as its cores or its network, whatever is slower; a download comes before.
+    A worker is limited by its cores or its network, whichever is slower; a download is added.
     """
     workers = max(1, setting.subjobs)
     part = size / workers
@@ -77,7 +77,7 @@ def estimate(size: float, bytes_per_record: float, costs: Costs, setting: Settin
 
 
 def rows(bytes_per_record: float, costs: Costs) -> Iterator[str]:
-    """Gives the table, line by line."""
+    """Returns the table, line by line."""
     yield "| file | setting | minutes | core-hours |"
     yield "| ---: | --- | ---: | ---: |"
     for name, size in (("1 GB", 1e9), ("100 GB", 100e9), ("1 TB", 1e12)):

@@ -1,4 +1,4 @@
-"""How long a plan keeps so many cores busy, without a machine that has them."""
+"""Simulates how long a plan keeps a number of cores busy."""
 
 import heapq
 from collections.abc import Iterable, Sequence
@@ -52,7 +52,7 @@ class Schedule:
 
 
 def makespan(batches: Iterable[float], cores: int) -> float:
-    """Gives the time at which the last batch ends; a core that is free takes the next one."""
+    """Returns the time at which the last batch ends; a core that is free takes the next one."""
     free = [0.0] * cores
     for seconds in batches:
         heapq.heapreplace(free, free[0] + seconds)
@@ -60,13 +60,13 @@ def makespan(batches: Iterable[float], cores: int) -> float:
 
 
 def map_batches(seconds: Sequence[float], cores: int) -> list[float]:
-    """Gives the batches that Pool.map makes: four for each process, in the order given."""
+    """Returns the batches that Pool.map makes: four for each process, in the order given."""
     size = max(1, -(-len(seconds) // (4 * cores)))
     return [sum(seconds[first : first + size]) for first in range(0, len(seconds), size)]
 
 
 def our_schedule(records: Sequence[int], cores: int, costs: Costs) -> Schedule:
-    """What a plan for sequences with so many records each comes to."""
+    """The schedule of a plan for sequences with these numbers of records."""
     layout = layout_of(*(round(number * costs.record_bytes) for number in records))
     regions = RegionList.of_whole(names(len(records)))
     plan = plan_tasks(regions, layout, cores, DOWNLOADED)

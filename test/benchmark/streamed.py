@@ -99,7 +99,7 @@ def run(
 
 
 def cpu_of(subjob: Job) -> float:
-    """Gives the seconds that a subjob says in its log."""
+    """Returns the seconds that a subjob says in its log."""
     lines = [str(line["msg"]) for line in subjob.log.follow(1000, wait=False)]
     said = next(line for line in lines if line.endswith("s of CPU time"))
     return float(said.split()[0].replace(",", ""))
@@ -138,7 +138,7 @@ def compare(platform: LocalPlatform, applet: Applet, path: Path) -> Iterator[str
 
 
 def balance(runs: Sequence[Measured], part: int) -> str:
-    """Gives the largest subjob's share against the mean."""
+    """Returns the largest subjob's share against the mean."""
     if len(runs[0].subjobs) < 2:
         return ""
     shares = [[subjob[part] for subjob in one.subjobs] for one in runs]
@@ -168,7 +168,7 @@ def main() -> None:
             print(HEAD, flush=True)
             for row in compare(platform, applet, path):
                 print(row, flush=True)
-    print("\nAll outputs are the same to the byte.")
+    print("\nAll outputs are byte-identical.")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Counts a BAM as the tutorial does: `python -m benchmark.tutorial BAM CORES [SAMPLE [BED]]`.
 
 One `samtools view -c` for each reference sequence of the header, through Pool.map. With SAMPLE it
-makes only so many calls, for sequences from all over the header, or for intervals from all over a
+makes only this many calls, for sequences from all over the header, or for intervals from all over a
 BED file, and prints no counts.
 """
 

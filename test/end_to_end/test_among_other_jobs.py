@@ -1,4 +1,4 @@
-"""The applet among other jobs: what it gives out, and which of its tries gives it out."""
+"""The applet among other jobs: its outputs, and which of its tries returns them."""
 
 from collections.abc import Iterable
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A cohort: each column is the table of samtools_count, whatever the way, and no sample is lost."""
+"""A cohort: each column equals the table of samtools_count, and no sample is lost."""
 
 import json
 import re

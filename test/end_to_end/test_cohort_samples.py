@@ -1,4 +1,4 @@
-"""The samples of a cohort: paired by name, from sheets, from tables made before, or refused."""
+"""The samples of a cohort: paired by name, from sheets, from existing tables, or rejected."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Counts come right through whatever dxpy can try again, and not at all through what it cannot."""
+"""Counts are right after faults that dxpy retries; a job fails after others."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Whatever is killed in a job, the job ends, says what happened, and leaves no process."""
+"""If any process is killed, the job ends, says what happened, and leaves no process."""
 
 import time
 from collections.abc import Iterator

@@ -119,7 +119,7 @@ def test_without_an_index_no_file_is_streamed(applet: Applet, bam: Path) -> None
 def run_streamed_with(
     fault: Fault, applet: Applet, platform: LocalPlatform, bam: Path, times: int
 ) -> tuple[Run, Injection]:
-    """Streams a file of which so many reads go wrong; gives what is left of the fault."""
+    """Streams a file with this many failing reads; returns the run and the injected fault."""
     injected: list[Injection] = []
     run = applet.run(
         bam,

@@ -3,8 +3,8 @@
 With `--cram` it is a CRAM, with `--csi` the index of the BAM is a CSI, and with `--streamed` the
 file is read over HTTP. It counts whole reference sequences; records of a mapping quality
 (`--filtered`); thirds of sequences (`--spans`); a sequence and a part of another one (`--some`);
-windows (`--windows`); or takes the numbers of the index (`--index`): the records of a file this
-small are then counted, too, but with `--large` they are not, as of a large file.
+windows (`--windows`); or uses the counts in the index (`--index`): the records of such a small file
+are then counted too, but with `--large` they are not, as in a large file.
 
 Beside the applet's way of counting stand the tutorial's (a `samtools view -c` for each region, of
 which only the exit status is looked at) and `samtools idxstats`, which knows only whole sequences.
@@ -101,7 +101,7 @@ CHOICES = {
     "--windows": WINDOWS,
     "--index": INDEX,
 }
-# Of memory, for each of the other ways.
+# Maximum memory of each of the other tools.
 MOST_KILOBYTES = 2_000_000
 RIGHT, REFUSED, WRONG = "right", "refused", "silently wrong"
 
@@ -179,7 +179,7 @@ def fuzz(
     choice: Choice = WHOLE,
     streamed: bool = False,
 ) -> Counter[tuple[str, str, str]]:
-    """Gives how many runs ended how, by mutation, way of counting, and what came of it."""
+    """Returns how many runs ended how, by mutation, way of counting, and what came of it."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         samples = [
@@ -225,7 +225,7 @@ def _attempt(
 
 
 def truth_of(file: Path | Pair, choice: Choice) -> Counts:
-    """Gives what each record by itself counts for, of a file that can be read to its end."""
+    """Returns what each record by itself counts for, of a file that can be read to its end."""
     if isinstance(file, Pair):
         with tempfile.NamedTemporaryFile() as copy:
             copy.write(file.bam)

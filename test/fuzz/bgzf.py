@@ -17,7 +17,7 @@ LENGTH_AT = -4
 
 
 def split(content: bytes) -> list[bytes]:
-    """The blocks of a whole BGZF file, the one that marks its end among them."""
+    """The blocks of a complete BGZF file, including the end-of-file block."""
     blocks = []
     start = 0
     while start < len(content):

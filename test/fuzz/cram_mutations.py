@@ -209,7 +209,7 @@ def crai_span_shorter(pair: Pair, rng: random.Random) -> Pair:
 
 
 def records_in_another_order(pair: Pair, rng: random.Random) -> Pair:
-    """Records of a slice, or of some, are shuffled, whatever the header says of their order."""
+    """Records of a slice, or of several, are shuffled; the header may say that they are sorted."""
     claim = rng.choice(["coordinate", "queryname", "unsorted", None])
     near = rng.choice([50, 300, 2000])
 

@@ -1,4 +1,4 @@
-"""Batches: many runs of one executable, each on files that belong together by their names.
+"""Batches: many runs of one executable, each on files that are matched by name.
 
 https://documentation.dnanexus.com/user/running-apps-and-workflows/running-batch-jobs
 """

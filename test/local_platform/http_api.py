@@ -72,7 +72,7 @@ class HttpApi:
             file = flask.send_file(
                 path, mimetype="application/octet-stream", conditional=True, etag=False
             )
-        # What nobody has taken off the connection when it ends has not gone over the network.
+        # Bytes that were not read from the connection when it ends were not transferred.
         connection: socket.socket = flask.request.environ["werkzeug.socket"]
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
         requested = flask.request.headers.get("Range", "")

@@ -19,7 +19,7 @@ class Jobs:
     """Every job of the platform; each lives its life in a thread of its own."""
 
     def __init__(self, store: Store, at_once: int, live: Callable[[Job], None]) -> None:
-        """`live` takes a job from its input to its end; so many jobs may run at once."""
+        """`live` takes a job from its input to its end; up to `at_once` jobs run at a time."""
         self.by_id: dict[str, Job] = {}
         self.analyses: dict[str, Analysis] = {}
         self._store = store
@@ -30,7 +30,7 @@ class Jobs:
         self._held = False
 
     def create(self, job: Job) -> None:
-        """Begin a job, with its input in a workspace of its own unless it can be read in place."""
+        """Begin a job, with its input in its own workspace unless it can access it directly."""
         with self._store.changed:
             if self._stopped:
                 raise InvalidState("this local platform is being stopped")

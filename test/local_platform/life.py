@@ -201,7 +201,7 @@ class JobLife:
         return dict(replaced(values, reference_of, value_of))
 
     def _take_in(self) -> None:
-        """Clone the outputs of other jobs into the workspace, unless they can be read in place."""
+        """Clone outputs of other jobs into the workspace, unless it can access them directly."""
         sources = {
             self.jobs.execution(reference.execution).project
             for reference in references_in(self.job.original_input)

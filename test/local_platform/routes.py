@@ -303,7 +303,7 @@ def object_describe(call: Call) -> Answer:
 
 
 def object_get_details(call: Call) -> Answer:
-    """The details are the whole answer, whatever JSON value they are."""
+    """The details are the whole answer; they may be any JSON value."""
     data_object, _ = call.placement()
     return data_object.details
 

@@ -113,8 +113,8 @@ class Worker:
     def run(self, timeout: float) -> Outcome:
         """Run the job to its end and return how it ended.
 
-        Raises subprocess.TimeoutExpired after `timeout` seconds. Whatever happens, no process of
-        the job is left.
+        Raises subprocess.TimeoutExpired after `timeout` seconds. In any case, no process of the job
+        is left.
         """
         environment = {
             **self._assignment.environment,

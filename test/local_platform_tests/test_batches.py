@@ -1,4 +1,4 @@
-"""Batches, with `dx`: many runs from a table, so many of them at once."""
+"""Batches, with `dx`: many runs from a table, a limited number at a time."""
 
 import csv
 import re

@@ -8,7 +8,7 @@ import pytest
 
 from local_platform_tests.client import FAIL, Client, Fields, output_of, refused, states
 
-# Gives out files, numbers and a word, at once or when it is released.
+# Outputs files, numbers and a word, at once or when it is released.
 MAKE = """\
 import os, time
 import dxpy
@@ -47,7 +47,7 @@ READ_INPUTS: Fields = [
     {"name": "word", "class": "string", "optional": True},
 ]
 READ_OUTPUTS: Fields = [{"name": "read", "class": "array:string"}]
-# Gives out what it is told to.
+# Outputs what it is told to.
 ECHO = """\
 import json
 given = json.load(open("job_input.json"))

@@ -11,7 +11,7 @@ from local_platform import worker
 from local_platform.restarts import may_restart
 from local_platform_tests.client import FAIL, Client, Fields, refused, states
 
-# Gives out a file that tells the number of its try, which it learns from a file that it counts in;
+# Outputs a file that tells the number of its try, which it learns from a file that it counts in;
 # until the wanted try it waits to be lost, leaving a file that is no output.
 TRIES = """\
 import os, time
@@ -68,7 +68,7 @@ def test_a_job_that_lost_its_worker_is_tried_again(client: Client) -> None:
     assert states(ended) == ["runnable", "running", "done"]
     assert ended["tryCreated"] > ended["created"]
     assert "failureReason" not in ended
-    # Of the first try nothing is left but its description and its log.
+    # Only the description and the log of the first try are left.
     client.log(job_id)
     assert client.dx("ls").split() == ["probe", "result.txt", "text.txt"]
     assert client.dx("cat", "result.txt") == "try 2 of text"

@@ -8,7 +8,7 @@ import pytest
 
 from local_platform_tests.client import FAIL, HANG_SECONDS, Client, Fields, link, refused
 
-# Gives out its word with another one behind it.
+# Outputs its word followed by another one.
 JOIN = """\
 import json
 given = json.load(open("job_input.json"))

@@ -1,4 +1,4 @@
-"""The real MultiQC finds the files by itself, and draws a bar for each sample."""
+"""The real MultiQC recognizes the files, and draws one bar per sample."""
 
 from pathlib import Path
 
@@ -37,7 +37,7 @@ def test_samples_are_bars_of_one_plot(tmp_path: Path) -> None:
     }
     page = (tmp_path / "out" / "multiqc_report.html").read_text()
     assert "Records by region: every record" in page
-    assert "as samtools_count has counted them: every record." in page
+    assert "counted by samtools_count: every record." in page
 
 
 def test_chromosomes_that_are_numbers_stay_names(tmp_path: Path) -> None:

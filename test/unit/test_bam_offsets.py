@@ -220,7 +220,7 @@ FAULTS: dict[str, tuple[Bins, str]] = {
     "a last chunk that ends late": (with_bin(4684, (4684, 0, blocks(50, 61))), "its offsets"),
     "no bins": (ENTRY._replace(bins=[]), "it has no offsets of its records"),
     "a linear index that falls": (ENTRY._replace(linear=blocks(10, 20, 30, 29)), "is not in order"),
-    "one that leads elsewhere": (
+    "one that points elsewhere": (
         ENTRY._replace(linear=blocks(10, 20, 9, 45)),
         "points outside its records",
     ),
@@ -365,7 +365,7 @@ def test_blocks_in_another_order_are_noticed_where_a_span_is_counted(tmp_path: P
     bam.write_bytes(b"".join(blocks))
     alignments = opened(bam)
     plan, _ = planned(alignments, ask(regions=["chr1:1-40000"]), costs=LOOKED_AT)
-    with pytest.raises(InputError, match="is before the one that it follows") as refused:
+    with pytest.raises(InputError, match="is before the previous one") as refused:
         count_here(alignments, plan)
     assert is_a_known_message(str(refused.value), "AppError")
 

@@ -1,4 +1,4 @@
-"""The benchmark's schedules are what so many cores would do."""
+"""The benchmark's schedules are what that number of cores would do."""
 
 import random
 

@@ -1,4 +1,4 @@
-"""The matrix has each sample's counts in the column of its name, whatever the order."""
+"""The matrix has each sample's counts in the column of its name, in any order of samples."""
 
 import gzip
 import random
@@ -191,7 +191,7 @@ def test_a_sequence_too_long_for_tbi_gets_a_csi(tmp_path: Path, workers: Workers
     assert write_depth_matrix(tmp_path / "m.gz", rows, {0: "x"}, store, workers).suffix == ".csi"
 
 
-# Tables made before.
+# Existing count tables.
 
 TABLE = "region\tcontig\tstart\tend\tlength\trecords\n" + "".join(
     f"{text}\t{10 * number}\n" for number, text in enumerate(ROWS.texts())

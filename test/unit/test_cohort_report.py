@@ -83,7 +83,7 @@ def test_a_page_of_many_samples_is_not_too_large(samples: int, most: int) -> Non
     assert len(names_in_table(page)) == samples
     with_names = samples <= MAX_WITH_NAMES
     assert page.count("<circle role") == (samples if with_names else 6)
-    # Of the samples that differ there are names in any case.
+    # Samples that differ always have names.
     assert page.count('<script type="application/json">') == (2 if with_names else 1)
     assert page.count("<table>") == -(-samples // 1000)
 

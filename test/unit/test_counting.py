@@ -12,7 +12,7 @@ from readcount.source.parts import Edge, Part
 
 
 def tasks_of(sizes: list[int]) -> dict[int, Task]:
-    """Tasks that read so many bytes of the file."""
+    """Tasks that read these numbers of bytes of the file."""
     return {number: task_of(Part(Edge(0), Edge(size << 16))) for number, size in enumerate(sizes)}
 
 

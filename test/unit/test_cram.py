@@ -157,7 +157,7 @@ def test_the_reference_is_not_asked_for_anywhere(
         with pytest.raises(TimeoutError):
             server.accept()
 
-        # Whoever reads the bases asks for it.
+        # Reading the bases requires the reference.
         with subprocess.Popen(
             ["samtools", "view", cram], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         ) as reading:

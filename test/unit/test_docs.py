@@ -1,4 +1,4 @@
-"""The documents name what there is: inputs, outputs, goals of make, files, and the version."""
+"""The documents name existing inputs, outputs, make targets, files, and the version."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""Whatever is asked of whatever file, the counts are those that every record gives by itself."""
+"""For any request and file, the counts equal those from looking at each record."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace

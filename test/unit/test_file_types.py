@@ -1,4 +1,4 @@
-"""A file is what its bytes say, whatever it is called."""
+"""The type of a file is detected from its content, not from its name."""
 
 import gzip
 import subprocess

@@ -29,7 +29,7 @@ FLAGS = {
 
 
 def samtools_flags(text: str) -> int:
-    """Gives what samtools itself makes of it."""
+    """Returns what samtools itself makes of it."""
     printed = subprocess.check_output(["samtools", "flags", text], text=True)
     return int(printed.split("\t")[0], 16)
 

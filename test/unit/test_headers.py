@@ -63,7 +63,7 @@ def with_checksum(data: bytes) -> bytes:
 
 
 def counts_of(file: Path) -> list[int]:
-    """The counts by the index of this very file."""
+    """The counts according to the index of this very file."""
     make_index(IndexedFile(LocalFile(file), index_of(file)), file, threads=1)
     with start_workers(1) as workers:
         result = count_regions(files_of(file), workers, lambda line: None)

@@ -80,7 +80,7 @@ def test_of_a_cram_they_are_those_of_containers(tmp_path: Path) -> None:
         "chr2": 2000,
         "*": 7,
     }
-    assert "all 11 containers; 0 shared" in " ".join(result.verified.checks)
+    assert "all 11 containers; 0 multi-reference" in " ".join(result.verified.checks)
 
 
 @pytest.mark.samtools
@@ -88,7 +88,7 @@ def test_containers_that_sequences_share_are_decoded(tmp_path: Path) -> None:
     cram = cram_of(make_bam(tmp_path, READS, unplaced=3), "no_ref=1", "multi_seq_per_slice=1")
     result = counted(files_of(cram))
     assert [one.records for one in result.counts] == [*READS.values(), 3]
-    assert "1 container; 1 shared by several sequences was decoded" in " ".join(
+    assert "1 container; 1 multi-reference container was decoded" in " ".join(
         result.verified.checks
     )
 

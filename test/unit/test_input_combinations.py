@@ -1,4 +1,4 @@
-"""Whatever is asked for, in any combination, counts what looking at each record counts."""
+"""Any combination of inputs gives the counts found by looking at each record."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""BAM and index come together, wherever they were and whatever they are called."""
+"""BAM and index are found together, with any folders and names."""
 
 from pathlib import Path
 

@@ -36,7 +36,7 @@ def sleeping() -> list[psutil.Process]:
 
 
 def wait_for_sleepers(number: int) -> list[psutil.Process]:
-    """Waits until so many tasks are under way."""
+    """Waits until this many tasks are running."""
     while len(found := sleeping()) < number:
         time.sleep(0.01)
     return found
@@ -80,7 +80,7 @@ def test_a_worker_that_is_killed_at_work_ends_the_run(victim: int) -> None:
 
 @pytest.mark.parametrize("victim", [0, 1])
 def test_a_worker_that_is_killed_while_it_waits_ends_the_run(victim: int) -> None:
-    """It may take the Pool's lock with it, for which Pool.terminate() waits for ever."""
+    """It may take the Pool's lock with it, for which Pool.terminate() waits forever."""
     with start_workers(2) as workers:
         process = psutil.Process(workers.processes[victim].pid)
         process.kill()

@@ -57,7 +57,7 @@ def test_a_region_is_what_samtools_makes_of_it(tmp_path: Path, text: str, region
     reads = [Read(name, at, "1M") for name, length in LENGTHS.items() for at in range(length)]
     bam = write_bam(tmp_path, LENGTHS, reads)
     if "}b:" not in text:
-        # Of a name with a brace samtools itself takes no span.
+        # samtools does not accept a span after a name with a brace.
         asked = subprocess.check_output(["samtools", "view", "-c", str(bam), text.strip()])
         alignments = opened(bam)
         plan, _ = planned(alignments, ask(regions=[text]))

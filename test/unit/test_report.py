@@ -1,4 +1,4 @@
-"""The page says what was counted, all of it or the largest, in so many bytes."""
+"""The page shows all counts, or the largest ones if it would be too long."""
 
 import re
 from html import unescape
@@ -82,7 +82,7 @@ def test_the_chart_has_the_largest_regions_in_the_order_of_the_files() -> None:
 
 
 def windows_of(contig: str, number: int) -> Result:
-    """Windows of 100 bases, each with as many records as the others, but for a few."""
+    """Windows of 100 bases with the same number of records, except a few."""
     regions = [
         RegionCount(Region(contig, 100 * at, 100 * at + 100), 500 + at % 3) for at in range(number)
     ]

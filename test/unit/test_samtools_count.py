@@ -133,7 +133,7 @@ def test_the_report_and_the_file_for_multiqc_are_named_and_marked_as_what_they_a
     assert set(job.tables) == {"other_count.tsv", "other_count_mqc.tsv"}
     (page,) = job.reports.values()
     assert job.media_types["other_count.html"] == "text/html"
-    # What the file is called goes on the page, whatever the outputs are called.
+    # The page shows the name of the input file, independently of the output names.
     assert "<title>ex1.bam: records by region</title>" in page
     assert "<b>4</b> unplaced records in the file (index statistics)" in page
     assert "<li>counts of 1 region match the index</li>" in page

@@ -1,4 +1,4 @@
-"""Records in order are counted, whatever the header says; others are refused, whatever it says."""
+"""Sorted records are counted and unsorted ones rejected, independently of the header's SO."""
 
 import subprocess
 from pathlib import Path

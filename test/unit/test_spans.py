@@ -1,4 +1,4 @@
-"""Records are found in every span that they reach into, and in no other."""
+"""Records are found in every span that they overlap, and in no other."""
 
 import io
 import subprocess

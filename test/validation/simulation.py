@@ -43,7 +43,7 @@ class Truth:
         y: copies of Y.
         copies: of autosomes, where they are not two.
         depth: mean coverage.
-        mitochondria: genomes for each copy of an autosome.
+        mitochondria: genomes per copy of an autosome.
         gc_slope: log2 of records for each percent of GC.
         noise: standard deviation of log2 of the records of a chromosome.
         capture: how much more of each chromosome there is, by name; 1 if it is not in there.

@@ -31,7 +31,7 @@ from readcount.source.files import InputFiles, input_files
 from readcount.source.readers import StreamedFile
 
 MAPPINGS, INDEXES = "mappings", "mappings_indexes"
-# Calls of the API and transfers at a time; the platform takes 200 calls a second.
+# Concurrent API calls and transfers; the platform accepts 200 calls per second.
 SIDE_BY_SIDE = 16
 
 
@@ -40,9 +40,9 @@ class CohortFiles:
     """The files of a cohort.
 
     Attributes:
-        samples: paired with their indexes, in the order of the output.
+        samples: files paired with their indexes, in output order.
         described: the BAM and CRAM files and their indexes, by ID.
-        tables: made before.
+        tables: existing count tables.
         bed: path of the BED file; None if there is none.
     """
 
@@ -55,11 +55,11 @@ class CohortFiles:
         """Returns the files of a sample: a link to stream its BAM or CRAM, and its index.
 
         Args:
-            number: of the sample.
-            folder: for the index.
+            number: sample number.
+            folder: where to download the index.
 
         Returns:
-            The files, or why a sample has none.
+            The files, or the reason why the sample cannot be read.
         """
         sample = self.samples[number]
         if sample.fault:
@@ -78,11 +78,11 @@ class CohortFiles:
 
 
 def describe_cohort(request: CohortRequest, folder: Path) -> CohortFiles:
-    """Describes and downloads the inputs, except for the samples, and pairs these with indexes.
+    """Describes the inputs, downloads all but the samples, and pairs samples with indexes.
 
     Args:
         request: what the user asks for.
-        folder: for the downloads.
+        folder: where to download them.
 
     Raises:
         InputError: a sheet, table or BED file is wrong, or an index is missing or ambiguous.
@@ -92,7 +92,7 @@ def describe_cohort(request: CohortRequest, folder: Path) -> CohortFiles:
     bed = [("regions_bed", request.regions_bed)] if request.regions_bed else []
     described = describe_files([*sheets, *tables, *bed])
     with ThreadPoolExecutor(SIDE_BY_SIDE) as threads:
-        # Several may have one name.
+        # Several files may have the same name.
         folders = (folder / f"input{number}" for number in range(len(described)))
         paths = list(threads.map(download_input, described, folders))
     of_sheets, rest = described[: len(sheets)], described[len(sheets) :]
@@ -117,7 +117,7 @@ def describe_cohort(request: CohortRequest, folder: Path) -> CohortFiles:
 
 
 def describe_samples(samples: Iterable[Sample], bed: Path | None) -> CohortFiles:
-    """Describes samples that have been paired before, in a job that counts a share of them."""
+    """Describes samples that were paired by an earlier job; used by jobs that count a share."""
     samples = list(samples)
     given = _Descriptions()
     mappings = given.describe(MAPPINGS, [sample.mappings.link for sample in samples])
@@ -133,14 +133,14 @@ class _Descriptions:
     """Describes the files of samples.
 
     Attributes:
-        files: those that can be described, by ID.
+        files: those that could be described, by ID.
     """
 
     def __init__(self) -> None:
         self.files: dict[str, PlatformFile] = {}
 
     def describe(self, field: str, links: Sequence[Link]) -> list[SampleFile]:
-        """Returns the files of these links; those that cannot be read say why."""
+        """Returns the files behind these links; unreadable ones carry the reason."""
         described = describe_each([(field, link) for link in links], parts=field == INDEXES)
         return list(map(self._file, links, described))
 
@@ -164,13 +164,13 @@ def _id(link: Link) -> str:
 def fetch_ahead(
     files: CohortFiles, numbers: Sequence[int], folder: Path, ahead: int
 ) -> Iterator[tuple[int, InputFiles | NotCounted]]:
-    """Yields the files of samples, in this order; fetches those of the next ones meanwhile.
+    """Yields the files of each sample, in order, while fetching those of the next samples.
 
     Args:
-        files: of the cohort.
-        numbers: of the samples.
-        folder: for the indexes; remove_files() removes them.
-        ahead: how many samples to fetch before they are wanted.
+        files: files of the cohort.
+        numbers: sample numbers.
+        folder: where to download the indexes; remove_files() deletes them.
+        ahead: how many samples to prefetch.
     """
     fetching: deque[tuple[int, Future[InputFiles | NotCounted]]] = deque()
     with ThreadPoolExecutor(SIDE_BY_SIDE) as threads:
@@ -184,7 +184,7 @@ def fetch_ahead(
 
 
 def remove_files(number: int, folder: Path) -> None:
-    """Removes the files of a sample from the worker's disk."""
+    """Deletes the files of a sample from the worker's disk."""
     shutil.rmtree(_folder_of(number, folder), ignore_errors=True)
 
 
@@ -193,7 +193,7 @@ def _folder_of(number: int, folder: Path) -> Path:
 
 
 def download_from(link: Link, field: str, path: Path) -> Path:
-    """Downloads a file of a job to a path, and returns that."""
+    """Downloads a file created by a job; returns its path."""
     (file,) = describe_files([(field, link)])
     return download(file, path)
 
@@ -202,11 +202,11 @@ def upload_all(
     files: Sequence[tuple[str, Path, str]],
     details: Mapping[str, Mapping[str, object]],
 ) -> list[Link]:
-    """Uploads files side by side, and returns a link to each.
+    """Uploads files concurrently; returns a link to each.
 
     Args:
-        files: output, path and name of each.
-        details: of files on the platform, by output.
+        files: output field, path and name of each file.
+        details: the platform's `details` of each file, by output field.
     """
     with ThreadPoolExecutor(len(files)) as threads:
         return list(threads.map(lambda file: upload(file[1], file[2], details.get(file[0])), files))

@@ -1,7 +1,7 @@
-"""Subjobs of a cohort: the plan that they share, and how they are started.
+"""Subjobs of a cohort: the shared plan, and how the subjobs are started.
 
-The plan is a file in the workspace, as the inputs of jobs have a limit. So are the columns that a
-subjob has counted: one file for each subjob.
+The plan is a file in the workspace, because the size of a job's input is limited. The columns
+counted by each subjob are a file too.
 """
 
 import gzip
@@ -25,23 +25,24 @@ from readcount.dnanexus import upload
 from readcount.regions.list_regions import describe_regions, list_regions
 from readcount.request.request import Link
 
-# Names of inputs and outputs of the jobs.
+# Names of the subjobs' inputs and outputs.
 PLAN, COUNTS = "plan", "counts"
-# Inputs with a value for each sample or table: the plan has them.
+# Inputs with one value per sample or table; they are part of the plan.
 _OF_SAMPLES = ("mappings", "mappings_indexes", "sample_sheets")
 
 
 @dataclass(frozen=True)
 class CohortPlan:
-    """What the jobs of a cohort share.
+    """What all jobs of a cohort share.
 
     Attributes:
-        job_input: of the first job, without the samples.
-        samples: all of them: name, link to the BAM or CRAM, name of that, link to the index.
-        not_counted: those that are known to have failed, by number.
+        job_input: input of the first job, without the samples.
+        samples: for every sample its name, the link to and name of its BAM or CRAM, and the link to
+            its index.
+        not_counted: samples already known to have failed, by number.
         file: name of the file whose header defines the reference sequences.
-        lengths: of these in bases, by name, in their order; as pairs, which JSON keeps in order.
-        aliases: their names by their alternative names.
+        lengths: (name, length in bases) of each reference sequence, in header order.
+        aliases: reference sequence names by alternative name.
         shares: numbers of the samples of each subjob.
     """
 
@@ -59,7 +60,7 @@ class CohortPlan:
         return cls(**json.loads(gzip.decompress(path.read_bytes())))
 
     def write(self, path: Path) -> Path:
-        """Writes the plan to a file, and returns the path."""
+        """Writes the plan to a file; returns the path."""
         path.write_bytes(gzip.compress(self._json, compresslevel=4))
         return path
 
@@ -71,7 +72,7 @@ class CohortPlan:
 
     @cached_property
     def digest(self) -> str:
-        """Tells this plan from any other."""
+        """Returns a digest that identifies this plan."""
         return hashlib.sha256(self._json).hexdigest()
 
     @cached_property
@@ -80,16 +81,16 @@ class CohortPlan:
         return CohortRequest(**self.job_input)
 
     def sample(self, number: int) -> Sample:
-        """Returns a sample, as it is known without a description."""
+        """Returns a sample without querying the platform."""
         name, mappings, file, index = self.samples[number]
         return Sample(name, SampleFile(mappings, file), SampleFile(index, ""))
 
     def failed(self) -> dict[int, NotCounted]:
-        """Returns the samples that are known to have failed, by number."""
+        """Returns the samples already known to have failed, by number."""
         return {int(number): NotCounted(*said) for number, said in self.not_counted.items()}
 
     def reference(self, bed: Path | None) -> Reference:
-        """Returns what all samples share; every job makes the same of it."""
+        """Returns what all samples share; identical in every job."""
         lengths = dict(self.lengths)
         request = self.request.of_sample
         regions = list_regions(request, bed, lengths, self.aliases)
@@ -111,9 +112,9 @@ def plan_of(
     """Returns the plan of a cohort.
 
     Args:
-        job_input: of this job.
-        samples: all of them.
-        failed: those that are known to have failed, by number.
+        job_input: input of this job.
+        samples: all samples.
+        failed: samples already known to have failed, by number.
         reference: what all samples share.
         shares: numbers of the samples of each subjob.
     """
@@ -132,15 +133,15 @@ def plan_of(
 
 
 def start_subjobs(plan: CohortPlan, folder: Path, outputs: Sequence[str]) -> dict[str, Any]:
-    """Starts the subjobs, and a job that merges what they count.
+    """Starts the subjobs and a job that merges their counts.
 
     Args:
-        plan: of the cohort.
-        folder: for the file of the plan.
-        outputs: names of the outputs of the merging job.
+        plan: the cohort's plan.
+        folder: where to write the plan.
+        outputs: names of the merging job's outputs.
 
     Returns:
-        References to these.
+        References to these outputs.
     """
     path = plan.write(folder / "plan.json.gz")
     given = {PLAN: upload(path, path.name)}

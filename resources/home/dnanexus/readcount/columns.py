@@ -12,17 +12,17 @@ Numbers = Sequence[int] | Ints
 
 
 def rows_by(values: Ints) -> dict[int, Ints]:
-    """Returns the rows of a column that have each value."""
+    """Returns the row indexes of each distinct value."""
     order = np.argsort(values, kind="stable")
     used, firsts = np.unique(values[order], return_index=True)
     return dict(zip(used.tolist(), np.split(order, firsts[1:]), strict=True))
 
 
 def distinct(numbers: Ints) -> Ints:
-    """Returns the different numbers, rising.
+    """Returns the distinct numbers in ascending order.
 
-    As np.unique, which hashes them. Most of ours are nearly in order, and sorting these takes a
-    tenth of the time.
+    Like np.unique, which hashes. Our arrays are mostly sorted already, and sorting them is ten
+    times faster.
     """
     numbers = np.sort(numbers, kind="stable")
     found: Ints = numbers[np.diff(numbers, prepend=numbers[:1] - 1) != 0]

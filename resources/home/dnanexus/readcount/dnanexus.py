@@ -1,4 +1,4 @@
-"""The platform's side of the applet: downloads, uploads, the log, and kinds of errors."""
+"""Talks to the platform: downloads, uploads, the log, and error types."""
 
 import errno
 import mimetypes
@@ -32,27 +32,27 @@ from readcount.source.files import (
 )
 from readcount.source.readers import StreamedFile
 
-# Not in older versions of dxpy. With the policy of the user's organisation that allows it, the
-# platform tries the job again one instance size up.
+# Missing in older versions of dxpy. If the organization's policy allows it, the platform restarts
+# the job on the next larger instance type.
 INSUFFICIENT_RESOURCE = getattr(dxpy, "AppInsufficientResourceError", dxpy.AppInternalError)
-# The input of the job that merges what subjobs have counted.
+# Input of the merging job: the subjobs' counts.
 COUNTS = "counts"
-# Of a file that is uploaded. dxpy holds several parts of each file in memory, of 96 MiB by default,
+# Part size of uploads. dxpy keeps several parts of each file in memory (96 MiB each by default),
 # and several files are uploaded at a time.
 PART_BYTES = 32 << 20
 
 
 def log(message: str) -> None:
-    """Writes a line to the job's log at once."""
+    """Writes a line to the job's log, unbuffered."""
     print(message, flush=True)
 
 
 @contextmanager
 def app_errors() -> Iterator[None]:
-    """Turns the package's errors into the platform's kinds.
+    """Converts the package's errors to the platform's error types.
 
     Raises:
-        dxpy.AppError: an input is wrong, and the user can correct it.
+        dxpy.AppError: an input is wrong, and the user can fix it.
         dxpy.AppInsufficientResourceError: memory or storage of the worker ran out.
         dxpy.AppInternalError: counting failed for another reason.
     """
@@ -76,8 +76,8 @@ class Inputs(NamedTuple):
     """The files of a job's input, as the platform describes them.
 
     Attributes:
-        files: those of the request, by the name of the input.
-        counts: what subjobs have counted; of the job that merges it.
+        files: the files of the request, by input name.
+        counts: files with the subjobs' counts; only in the merging job.
     """
 
     files: Mapping[str, PlatformFile]
@@ -85,7 +85,7 @@ class Inputs(NamedTuple):
 
 
 def describe_inputs(request: Request, counts: Sequence[Link] = ()) -> Inputs:
-    """Describes all files of the input, in one call; raises InputError if one cannot be read."""
+    """Describes all input files in one API call; raises InputError if one cannot be read."""
     given = [
         (field, link)
         for field in ("mappings_sorted_bam", "mappings_sorted_bai", "regions_bed")
@@ -96,11 +96,11 @@ def describe_inputs(request: Request, counts: Sequence[Link] = ()) -> Inputs:
 
 
 def fetch_inputs(request: Request, inputs: Inputs) -> InputFiles:
-    """Downloads the input files side by side, except for a BAM or CRAM that is streamed.
+    """Downloads the input files concurrently, except a BAM or CRAM that is streamed.
 
     Raises:
-        InputError: the platform does not give a file out.
-        DiskSpaceError: there is no room for them.
+        InputError: the platform refuses access to a file.
+        DiskSpaceError: they do not fit on the worker's disk.
     """
     mappings = inputs.files["mappings_sorted_bam"]
     wanted = [
@@ -126,10 +126,10 @@ def fetch_inputs(request: Request, inputs: Inputs) -> InputFiles:
 
 
 def upload_outputs(result: Result, request: Request, file: IndexedFile) -> dict[str, Any]:
-    """Uploads the files that hold the counts, and the index if it was created; returns outputs."""
+    """Uploads the output files, and the index if it was created; returns the job's output."""
     bam_name = file.mappings.name
     name = request.output_prefix or name_without_suffix(bam_name)
-    # All is written before the first file is uploaded.
+    # All files are written before the first one is uploaded.
     files = write_outputs(result, request, bam_name, name)
     named = {
         field: (path, name + path.name.removeprefix("output")) for field, path in files.items()
@@ -137,7 +137,7 @@ def upload_outputs(result: Result, request: Request, file: IndexedFile) -> dict[
     if not file.index_given:
         index_name = f"{request.output_prefix or bam_name}{file.index.suffix}"
         named["index_file"] = (file.index, index_name)
-    # An upload is six calls, one after another; those of several files go side by side.
+    # An upload takes six consecutive API calls; several files are uploaded concurrently.
     details = {"counts_table": request.filters.as_details()}
     with ThreadPoolExecutor(len(named)) as threads:
         links = threads.map(lambda field: upload(*named[field], details.get(field)), named)
@@ -148,9 +148,9 @@ def upload(path: Path, name: str, details: Mapping[str, object] | None = None) -
     """Uploads a file and returns a link to it.
 
     Args:
-        path: of the file on the worker.
-        name: of the file on the platform, which decides its media type.
-        details: of the file on the platform.
+        path: path of the file on the worker.
+        name: name of the file on the platform, which determines its media type.
+        details: `details` of the file on the platform.
     """
     media_type, _ = mimetypes.guess_type(name)
     file = dxpy.upload_local_file(

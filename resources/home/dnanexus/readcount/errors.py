@@ -1,7 +1,7 @@
-"""What can go wrong, by who can correct it.
+"""Error types, by who can fix them.
 
-A message names the input field and the file, says what is wrong and what to do, in at most three
-sentences and MESSAGE_LENGTH characters. What does not fit goes to `details`, for the log.
+A message names the input field and the file, and says what is wrong and what to do, in at most
+three sentences and MESSAGE_LENGTH characters. Anything longer goes to `details`, for the log.
 """
 
 MESSAGE_LENGTH = 500
@@ -12,14 +12,14 @@ MORE_MEMORY = "Run the job on an instance type with more memory (--instance-type
 
 
 class ReadCountError(Exception):
-    """Any failure that this package reports: ours, or the worker's.
+    """Base class of all errors that this package raises.
 
-    All arguments go to the base class as they are, so that the error survives being pickled on
-    its way from a Pool worker to the parent.
+    All arguments are passed to the base class unchanged, so that the error can be pickled by a Pool
+    worker and raised in the parent.
 
     Args:
-        message: see above.
-        details: what helps to find the cause, of any length.
+        message: see the module's docstring.
+        details: further information for troubleshooting, of any length.
     """
 
     def __init__(self, message: str, details: str = "") -> None:
@@ -32,19 +32,19 @@ class ReadCountError(Exception):
 
 
 class InputError(ReadCountError):
-    """An input is wrong: the user can correct it."""
+    """An input is wrong, and the user can fix it."""
 
 
 class CallError(InputError):
-    """A samtools call failed in a way that points to its input."""
+    """A samtools call failed, apparently because of its input."""
 
 
 class NetworkError(ReadCountError):
-    """A file that is streamed cannot be reached."""
+    """A streamed file cannot be read over the network."""
 
 
 class MissingToolError(ReadCountError):
-    """A program that the package runs is missing, or too old."""
+    """A required program is missing or too old."""
 
 
 class SamtoolsKilledError(ReadCountError):
@@ -60,8 +60,8 @@ class WorkerDiedError(ReadCountError):
 
 
 class SubjobError(ReadCountError):
-    """What a subjob counted cannot be used."""
+    """The counts of a subjob cannot be used."""
 
 
 class DiskSpaceError(ReadCountError):
-    """The worker has no room for the inputs."""
+    """The worker's disk is too small for the inputs."""

@@ -1,4 +1,4 @@
-"""Files of the platform: descriptions of them, and whether the platform gives them out."""
+"""Files on the platform: their descriptions, access checks and download links."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,25 +11,25 @@ from readcount.errors import InputError
 from readcount.request.request import Link
 from readcount.text import shorten
 
-# How much of a file's name, and of what the platform says, a message shows.
+# Maximum length of a file name, and of the platform's reason, in a message.
 NAME_LENGTH = 80
 REASON_LENGTH = 150
-# The longest that a tree of jobs can live (documentation: service limits). A URL for streaming is
-# valid as long: the timeout in dxapp.json is shorter, but can be changed where a job is started.
+# Maximum lifetime of a tree of jobs (documentation: service limits). A streaming URL is valid as
+# long: the timeout in dxapp.json is shorter, but can be overridden when a job is started.
 URL_SECONDS = 30 * 24 * 3600
-# What the platform says of a file in which it has found malicious software.
+# Security status of a file in which the platform has found malicious software.
 FLAGGED = "FLAGGED_MALICIOUS"
-# Objects that one call describes (documentation: /system/describeDataObjects).
+# Maximum number of objects per call (documentation: /system/describeDataObjects).
 AT_ONCE = 1000
 
 
 @dataclass(frozen=True)
 class PlatformFile:
-    """A file of the platform.
+    """A file on the platform.
 
     Attributes:
-        field: the input that it was given as.
-        description: as the platform describes it, with its parts.
+        field: name of the input field.
+        description: the output of /file-xxxx/describe, including its parts.
     """
 
     field: str
@@ -42,29 +42,29 @@ class PlatformFile:
 
     @property
     def name(self) -> str:
-        """Its name, which may have slashes."""
+        """Its name, which may contain slashes."""
         return str(self.description["name"])
 
     @property
     def local_name(self) -> str:
-        """Its name on the worker, as dxpy.download_all_inputs() writes it."""
+        """Its name on the worker, as chosen by dxpy.download_all_inputs()."""
         return self.name.replace("/", "%2F")
 
     @property
     def size(self) -> int:
-        """In bytes."""
+        """Its size in bytes."""
         return int(self.description["size"])
 
     def error(self, what: str) -> InputError:
-        """Returns an error about the file: what is wrong with it, and what to do."""
+        """Returns an error about this file; `what` says what is wrong and what to do."""
         return InputError(f"{self.field}: {shorten(self.name, NAME_LENGTH)} {what}")
 
 
 def describe_files(links: Sequence[tuple[str, Link]]) -> list[PlatformFile]:
-    """Describes files, in one call.
+    """Describes files in one API call.
 
     Args:
-        links: the input that each is given as, and the link to it.
+        links: input field and link of each file.
 
     Raises:
         InputError: a file cannot be read: it is archived, or not closed, or cannot be found.
@@ -82,15 +82,15 @@ def describe_files(links: Sequence[tuple[str, Link]]) -> list[PlatformFile]:
 def describe_each(
     links: Sequence[tuple[str, Link]], parts: bool = True
 ) -> list[PlatformFile | InputError]:
-    """Describes files, in one call unless there are very many, or one cannot be found.
+    """Describes files, in one API call unless there are very many or one cannot be found.
 
     Args:
-        links: the input that each is given as, and the link to it.
-        parts: whether they will be downloaded; a large file has many parts.
+        links: input field and link of each file.
+        parts: whether to list the parts, which a download needs; a large file has many.
 
     Returns:
-        The files, or why one cannot be described. A file may still be one that cannot be read: see
-        check_readable().
+        For each file, its description or the reason why there is none. A described file may still
+        be unreadable: see check_readable().
     """
     files: list[PlatformFile | InputError] = []
     for start in range(0, len(links), AT_ONCE):
@@ -99,7 +99,7 @@ def describe_each(
 
 
 def _describe(links: Sequence[tuple[str, Link]], parts: bool) -> list[PlatformFile | InputError]:
-    """Describes files; if the call fails because of one of them, describes the others again."""
+    """Describes files; if the call fails because of one file, describes the others again."""
     if not links:
         return []
     body = {"objects": [_asked(link, parts) for _, link in links]}
@@ -110,7 +110,7 @@ def _describe(links: Sequence[tuple[str, Link]], parts: bool) -> list[PlatformFi
             raise
         if len(links) == 1:
             return [_not_found(*links[0])]
-        # The message has the ID of the file that it is about.
+        # The message contains the ID of the file at fault.
         named = (at for at, (_, link) in enumerate(links) if _id(link) in error.msg)
         at = next(named, len(links) // 2)
         some = (links[:at], links[at : at + 1], links[at + 1 :])
@@ -122,10 +122,10 @@ def _describe(links: Sequence[tuple[str, Link]], parts: bool) -> list[PlatformFi
 
 
 def _asked(link: Link, parts: bool) -> dict[str, Any]:
-    """Returns what asks for the description of a file."""
+    """Returns the request for the description of a file."""
     file_id, project = dxpy.get_dxlink_ids(link)
     fields = {"parts": parts, "archivalState": True, "details": True}
-    # What a file is called, and whether it is archived, differs between projects.
+    # A file's name and archival state may differ between projects.
     return {
         "id": file_id,
         **({"project": project} if project else {}),
@@ -145,7 +145,7 @@ def _not_found(field: str, link: Link) -> InputError:
 
 
 def check_readable(file: PlatformFile) -> None:
-    """Raises InputError if nobody can read the file now."""
+    """Raises InputError if the file is archived or not closed."""
     archival = file.description.get("archivalState", "live")
     if archival == "unarchiving":
         raise file.error(
@@ -166,10 +166,10 @@ def check_readable(file: PlatformFile) -> None:
 
 
 def link_to(file: PlatformFile, **options: Any) -> str:
-    """Returns where to read the file.
+    """Returns a URL for downloading the file.
 
     Options are those of the API's /file-xxxx/download. Raises InputError if the platform refuses
-    to give the file out, or flags it. (dxpy only warns.)
+    access or has flagged the file as malicious (dxpy only warns).
     """
     try:
         answer = dxpy.api.file_download(file.id, options)
@@ -199,15 +199,14 @@ def _refused(file: PlatformFile, error: dxpy.DXAPIError, streamed: bool) -> Inpu
 
 
 def streaming_url(file: PlatformFile) -> str:
-    """Returns where to read the file without a token; a secret. Raises as link_to."""
+    """Returns a URL that needs no token, so it must be kept secret. Raises as link_to."""
     return link_to(file, preauthenticated=True, duration=URL_SECONDS)
 
 
 def download_input(file: PlatformFile, folder: Path) -> Path:
-    """Downloads a file to where dxpy.download_all_inputs() would, and returns its path.
+    """Downloads a file to the path used by dxpy.download_all_inputs(); returns the path.
 
-    That function asks for the name of each file twice, and then for its parts, one call after
-    another. Raises as link_to.
+    Unlike that function it does not describe each file several times. Raises as link_to.
     """
     link_to(file)
     path = folder / file.field / file.local_name
@@ -216,6 +215,6 @@ def download_input(file: PlatformFile, folder: Path) -> Path:
 
 
 def download(file: PlatformFile, path: Path) -> Path:
-    """Downloads a file to a path, and returns that."""
+    """Downloads a file to a path; returns the path."""
     dxpy.download_dxfile(file.id, str(path), describe_output=dict(file.description))
     return path

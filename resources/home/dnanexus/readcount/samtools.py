@@ -1,4 +1,4 @@
-"""The samtools program of the worker: where it is, which version, and its names of flags."""
+"""The worker's samtools: its path, its version, and its flag names."""
 
 import platform
 import re
@@ -14,8 +14,8 @@ from readcount.text import shorten
 MIN_VERSION = (1, 16)
 # FLAG has 16 bits (SAM specification, section 4.2).
 MAX_FLAG = 0xFFFF
-# Decimal, hexadecimal and octal numbers, as in C. Not through `samtools flags`, which takes 08 for
-# 0 and 4294967297 for 1.
+# Decimal, hexadecimal and octal numbers, as in C. Not parsed by `samtools flags`, which reads 08 as
+# 0 and 4294967297 as 1.
 _NUMBERS = {r"0x[0-9a-f]+": 16, r"0[0-7]+": 8, r"0|[1-9][0-9]*": 10}
 _NAMES = re.compile(r"[A-Z]\w*(,[A-Z]\w*)*", re.ASCII | re.IGNORECASE)
 
@@ -33,10 +33,10 @@ def samtools_path() -> str:
 
 
 def check_versions() -> str:
-    """Returns the versions that a job runs with, for the log.
+    """Returns the versions of samtools, htslib, pysam and Python, for the log.
 
     Raises:
-        MissingToolError: there is no samtools, or one that is too old.
+        MissingToolError: samtools is missing or too old.
     """
     ended = subprocess.run([samtools_path(), "--version"], capture_output=True, check=False)
     text = ended.stdout.decode(errors="replace")
@@ -55,15 +55,15 @@ def check_versions() -> str:
 
 
 def parse_flags(field: str, text: str) -> int:
-    """Returns the bits of FLAG that a text stands for, as `samtools flags` understands it.
+    """Parses FLAG bits as `samtools flags` does.
 
     Args:
-        field: the input's name, for the error.
-        text: a decimal, hexadecimal (0x) or octal (0) number, or names in upper or lower case
-            with commas between them; nothing stands for no bits.
+        field: name of the input, for error messages.
+        text: a decimal, hexadecimal (0x) or octal (0) number, or comma-separated names in upper or
+            lower case; empty for no bits.
 
     Raises:
-        InputError: it is neither.
+        InputError: it is neither a valid number nor known names.
     """
     text = ",".join(name.strip() for name in text.split(","))
     for pattern, base in _NUMBERS.items():
@@ -90,7 +90,7 @@ def _checked_flag(field: str, text: str, bits: int) -> int:
 
 
 def flag_names(bits: int) -> str:
-    """Returns the names of bits of FLAG, with commas; bits without a name as a number."""
+    """Returns the comma-separated names of FLAG bits; bits without a name as a number."""
     flags = _samtools_flags(f"{bits:#x}")
     names = flags[2].split(",") if flags and flags[2] else []
     other = bits - sum(parse_flags("", name) for name in names)
@@ -99,7 +99,7 @@ def flag_names(bits: int) -> str:
 
 @cache
 def _samtools_flags(text: str) -> list[str] | None:
-    """Returns the columns that `samtools flags` prints; None if it does not know the text."""
+    """Returns the columns printed by `samtools flags`; None if it rejects the text."""
     command = [samtools_path(), "flags", text]
     ended = subprocess.run(command, capture_output=True, text=True, check=False)
     columns = ended.stdout.rstrip("\n").split("\t")

@@ -1,8 +1,8 @@
-"""Subjobs: what each of them counts, how they are started, and the files with their counts.
+"""Subjobs: what each counts, how they are started, and the files with their counts.
 
-Every job makes the same plan from the same inputs. A subjob counts its share of the tasks, and its
-output is a file in the workspace that the jobs share, which the platform removes with the first
-job. The inputs and outputs of jobs hold links only: the platform limits their length.
+Every job makes the same plan from the same inputs. A subjob counts its share of the tasks; its
+output is a file in the shared workspace, which the platform deletes when the first job has ended.
+The inputs and outputs of jobs contain only links, because the platform limits their size.
 """
 
 import hashlib
@@ -27,26 +27,26 @@ from readcount.regions.counts import TaskCounts
 from readcount.request.request import Request
 from readcount.source.files import InputFiles
 
-# Calls of the API and transfers that run side by side; the platform takes 200 calls a second.
+# Concurrent API calls and transfers; the platform accepts 200 calls per second.
 SIDE_BY_SIDE = 16
 
 
 def divide_plan(
     plan: Plan, request: Request, files: InputFiles, expected: str | None = None
 ) -> tuple[str, list[Share]]:
-    """Divides the tasks of a plan among the subjobs, in the same way in every job.
+    """Divides the tasks of a plan among the subjobs; the result is the same in every job.
 
     Args:
         plan: all tasks.
         request: what the user asks for.
         files: the input files.
-        expected: the digest that the first job has returned; None if this job is the first.
+        expected: the digest computed by the first job; None in the first job.
 
     Returns:
-        A digest of what the plan is made from, and the share of each subjob.
+        A digest of the plan's inputs, and the share of each subjob.
 
     Raises:
-        SubjobError: the plan of the first job was made from something else.
+        SubjobError: the first job's plan was made from other inputs.
     """
     digest = _digest(request, files, len(plan.tasks))
     if expected not in (None, digest):
@@ -69,13 +69,13 @@ def _digest(request: Request, files: InputFiles, tasks: int) -> str:
 def start_subjobs(
     job_input: dict[str, Any], request: Request, digest: str, shares: Sequence[Share]
 ) -> dict[str, Any]:
-    """Starts the subjobs, and a job that merges what they count.
+    """Starts the subjobs and a job that merges their counts.
 
-    It is the last thing that the first job does: if that loses its worker meanwhile, the platform
-    terminates the subjobs that it has started, and starts it again.
+    This is the last step of the first job: if its worker is lost meanwhile, the platform terminates
+    the subjobs and restarts the first job.
 
     Returns:
-        References to what will be the outputs.
+        References to the merging job's outputs.
     """
     given = {**job_input, "plan": digest}
 
@@ -90,7 +90,7 @@ def start_subjobs(
 
 
 def upload_counts(share: Share, counted: Iterable[TaskCounts]) -> dict[str, Any]:
-    """Uploads what a subjob has counted; returns its output, a link to the file."""
+    """Uploads the counts of a subjob; returns its output, a link to the file."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "counts.npz"
         write_counts(path, share, counted)
@@ -98,11 +98,11 @@ def upload_counts(share: Share, counted: Iterable[TaskCounts]) -> dict[str, Any]
 
 
 def fetch_counts(files: Sequence[PlatformFile], shares: Sequence[Share]) -> Iterator[TaskCounts]:
-    """Yields what the subjobs have counted; reads a file when its counts are wanted.
+    """Yields the counts of the subjobs, reading one file at a time.
 
     Raises:
-        InputError: the platform does not give a file out.
-        SubjobError: a file is not that of its subjob.
+        InputError: the platform refuses access to a file.
+        SubjobError: a file belongs to another subjob.
     """
     if len(files) != len(shares):
         raise SubjobError(

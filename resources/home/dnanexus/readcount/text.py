@@ -1,13 +1,13 @@
-"""Text for people: messages and the log."""
+"""Formatting of text in messages and the log."""
 
 from collections.abc import Callable
 
-# Takes a line for the job's log.
+# A function that writes a line to the job's log.
 Log = Callable[[str], None]
 
 
 def shorten(text: str, length: int) -> str:
-    """Leaves out the middle of a text that is longer than length."""
+    """Replaces the middle of a text that is longer than `length` by "..."."""
     half = (length - 3) // 2
     return text if len(text) <= length else f"{text[:half]}...{text[-half:]}"
 

@@ -10,7 +10,7 @@ import dxpy
 def main(
     count_file: dict[str, Any], at_least: int, total_records: int | None = None
 ) -> dict[str, int]:
-    """Gives the total of a count file. Raises dxpy.AppError where that is below `at_least`."""
+    """Returns the total of a count file. Raises dxpy.AppError where that is below `at_least`."""
     file = dxpy.DXFile(count_file)
     if total_records is None:
         total_records = int(file.read().rpartition("Total reads: ")[2])

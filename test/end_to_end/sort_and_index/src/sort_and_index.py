@@ -12,7 +12,7 @@ DXLink = dict[str, Any]
 
 @dxpy.entry_point("main")
 def main(mappings_bam: DXLink) -> dict[str, DXLink]:
-    """Gives links to NAME.sorted.bam and its index, for a BAM of the name NAME.bam."""
+    """Returns links to NAME.sorted.bam and its index, for a BAM of the name NAME.bam."""
     inputs = dxpy.download_all_inputs()
     unsorted, name = inputs["mappings_bam_path"][0], inputs["mappings_bam_prefix"][0]
     bam = f"{name}.sorted.bam"

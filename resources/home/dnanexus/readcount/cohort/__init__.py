@@ -1,6 +1,6 @@
-"""Many samples in one job: one matrix of regions by samples, and what it says about the samples.
+"""Many samples in one job: a matrix of regions by samples, and statistics of the samples.
 
-Each sample goes through the stages as in the applet for one file; what comes out is a column of
-verified counts. This stage pairs files with their indexes, keeps the columns on disk, and writes
-the matrix, the table of samples, the sheet of those that failed, the statistics and the report.
+Each sample goes through the same stages as a single file in samtools_count; the result is a column
+of verified counts. This stage pairs files with their indexes, stores the columns on disk, and
+writes the matrix, the table of samples, the sheet of failed samples, the statistics and the report.
 """

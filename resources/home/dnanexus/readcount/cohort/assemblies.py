@@ -1,18 +1,19 @@
-"""Human genome assemblies: lengths of their chromosomes, and how many of the bases are known.
+"""Human genome assemblies: total and known (non-N) bases of each chromosome.
 
-Call `chromosomes_of(lengths)` with the lengths of the reference sequences by name. It returns the
-assembly, if it is one of `ASSEMBLIES`, and which sequence is which chromosome.
+`chromosomes_of(lengths)` takes the lengths of the reference sequences by name, and returns the
+assembly, if it is one of `ASSEMBLIES`, and the chromosome of each sequence.
 
-Stretches of N get no reads, so records per base are those per known base (A, C, G or T):
+No reads align to stretches of N, so records per base are computed per known base (A, C, G or T).
+Sources:
 
 - GRCh37: `lengthWithoutN` of hg19 in the One Touch Pipeline of the German Cancer Research Center
   (github.com/one-touch-pipeline/otp). The pseudoautosomal regions of Y are not masked; in hs37d5
   they are, and Y has 22,984,529 known bases there.
-- GRCh38: the numbers of A, C, G and T in each chromosome; those of chr1, 10 to 17 are also the
+- GRCh38: number of A, C, G and T in each chromosome. Those of chr1 and chr10 to chr17 equal
   `knownBases` in the GenomeSize.xml of Illumina's Canvas
-  (canvas-cnv-public.s3.amazonaws.com/GRCh38/WholeGenomeFasta). Y without masking, as in Ensembl's
-  and UCSC's hg38; the analysis sets of NCBI mask its pseudoautosomal regions (2.8 Mb).
-- T2T-CHM13v2.0: has no N. The lengths add up, with 16,569 of M, to the 3,117,292,070 known bases
+  (canvas-cnv-public.s3.amazonaws.com/GRCh38/WholeGenomeFasta). Y is not masked, as in Ensembl's and
+  UCSC's hg38; NCBI's analysis sets mask its pseudoautosomal regions (2.8 Mb).
+- T2T-CHM13v2.0: has no N. The lengths, plus 16,569 for M, add up to the 3,117,292,070 known bases
   that deepTools states (deeptools.readthedocs.io, effective genome size).
 """
 
@@ -26,9 +27,9 @@ MITOCHONDRION = "MT"
 SEX_CHROMOSOMES = ("X", "Y")
 
 _NAME = re.compile(r"(?:chr)?(\d{1,2}|X|Y|M|MT)", re.IGNORECASE)
-# Sequences of NCBI and the INSDC: which chromosome it is, is known from the length.
+# NCBI and INSDC accessions. The chromosome is identified by its length.
 _ACCESSION = re.compile(r"(NC_|CM|CP)\d{6}(\.\d+)?")
-# An assembly is known by this many of its chromosomes, or all that there are if these are fewer.
+# Minimum number of chromosomes whose lengths must match to identify an assembly.
 _MIN_ALIKE = 2
 
 
@@ -37,9 +38,9 @@ class Assembly:
     """A reference genome.
 
     Attributes:
-        name: as its makers call it.
-        lengths: in bases, by chromosome: 1 to 22, X, Y.
-        known: the bases that are not N, by chromosome.
+        name: official name.
+        lengths: lengths in bases, by chromosome: 1 to 22, X, Y.
+        known: number of bases that are not N, by chromosome.
     """
 
     name: str
@@ -85,13 +86,13 @@ ASSEMBLIES = (
 
 
 def chromosomes_of(lengths: Mapping[str, int]) -> tuple[Assembly | None, dict[str, str]]:
-    """Returns the assembly, and the chromosome of each sequence that is one: 1 to 22, X, Y, MT.
+    """Returns the assembly, and the chromosome (1 to 22, X, Y, MT) of each sequence that is one.
 
-    Without a known assembly names alone decide: with or without chr, in any case. Accessions (NC_,
-    CM, CP) are then no chromosomes.
+    Without a known assembly, chromosomes are identified by name: with or without chr, in upper or
+    lower case; accessions (NC_, CM, CP) are then not recognized.
 
     Args:
-        lengths: of the reference sequences in bases, by name.
+        lengths: lengths of the reference sequences in bases, by name.
 
     >>> lengths = {"chr20": 64444167, "chrX": 156040895, "chrM": 16569}
     >>> assembly, chromosomes = chromosomes_of(lengths)
@@ -124,7 +125,7 @@ def _by_name(contig: str) -> str | None:
 
 
 def _by_length(assembly: Assembly, length: int) -> str | None:
-    # The revised Cambridge sequence, and that of hg19.
+    # The revised Cambridge Reference Sequence, and the mitochondrial sequence of hg19.
     if length in (16569, 16571):
         return MITOCHONDRION
     return next((name for name, its in assembly.lengths.items() if its == length), None)

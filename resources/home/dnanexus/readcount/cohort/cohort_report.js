@@ -1,5 +1,5 @@
 
-// Names of dots and cells on hover and focus. A dot that is chosen is looked up in the table.
+// Shows the names of dots and cells on hover and focus. A click on a dot finds the sample in the table.
 const tipOf = (plot) => plot.querySelector(".tip");
 const showTip = (plot, text, x, y) => {
   const tip = tipOf(plot);
@@ -30,7 +30,7 @@ for (const svg of document.querySelectorAll("svg.dots[role=group]")) {
     tipOf(plot).hidden = true;
   };
   dots.forEach((dot, number) => {
-    // One stop of the tab key for the plot; arrow keys go from dot to dot.
+    // The plot is one tab stop; arrow keys move from dot to dot.
     dot.setAttribute("tabindex", number ? "-1" : "0");
     dot.setAttribute("role", "button");
     dot.setAttribute("aria-label", titles.get(dot));

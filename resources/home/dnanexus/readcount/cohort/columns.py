@@ -1,8 +1,7 @@
-"""Columns of counts on disk, until the matrix is written.
+"""Stores columns of counts on disk until the matrix is written.
 
-All columns are in one file, one after another, each in the smallest type that holds its counts: no
-more than a few files are open and no more than a block of rows is in memory, whatever the number of
-samples.
+All columns are in one file, one after another, each in the smallest integer type for its counts.
+Only a few files are open and only a block of rows is in memory, for any number of samples.
 """
 
 from collections.abc import Iterator, Sequence
@@ -14,20 +13,20 @@ from numpy.typing import NDArray
 
 Ints = NDArray[np.int64]
 
-# Counts in a block of rows, in all columns: 8 MB, and some 60 MB while they are written as text.
+# Counts per block of rows, over all columns: 8 MB, and about 60 MB while written as text.
 BLOCK_COUNTS = 1 << 20
 _TYPES = ("<u1", "<u2", "<u4", "<i8")
 
 
 @dataclass
 class ColumnStore:
-    """The columns of a cohort; it can be sent to the processes of a Pool.
+    """The columns of a cohort; can be pickled for the processes of a Pool.
 
     Attributes:
-        path: of the file.
-        rows: of each column.
-        places: where each column is in the file, and its type, by the number of its sample.
-        size: of the file, in bytes.
+        path: path of the file.
+        rows: number of rows of each column.
+        places: file offset and type of each column, by sample number.
+        size: size of the file in bytes.
     """
 
     path: Path
@@ -39,11 +38,11 @@ class ColumnStore:
         """Adds the column of a sample.
 
         Args:
-            sample: its number.
-            counts: one for each row, 0 or more.
+            sample: sample number.
+            counts: one count per row, 0 or more.
 
         Raises:
-            ValueError: the sample has a column, or the counts are not those of all rows.
+            ValueError: the sample already has a column, or there is not one valid count per row.
         """
         self._check(sample, counts)
         most = int(counts.max(initial=0))
@@ -56,14 +55,14 @@ class ColumnStore:
         if sample in self.places:
             raise ValueError(f"sample {sample} has two columns")
         if counts.shape != (self.rows,) or counts.min(initial=0) < 0:
-            raise ValueError(f"sample {sample} has not a count for each of {self.rows} regions")
+            raise ValueError(f"sample {sample}: one count for each of {self.rows} regions expected")
 
     def _place(self, sample: int, kind: str) -> None:
         self.places[sample] = (self.size, kind)
         self.size += self.rows * np.dtype(kind).itemsize
 
     def open_for(self, samples: Sequence[int]) -> Ints:
-        """Adds columns that are filled later, by blocks of rows; returns them, rows by samples."""
+        """Adds columns to be filled later in blocks of rows; returns them, rows by samples."""
         start, kind = self.size, "<i8"
         for sample in samples:
             if sample in self.places:
@@ -86,7 +85,7 @@ class ColumnStore:
         number = rows.stop - rows.start if isinstance(rows, slice) else len(rows)
         block = np.empty((len(samples), number), np.int64)
         if block.size:
-            # A mapping keeps a file open: there is one for all columns.
+            # A mapping keeps a file open, so one is used for all columns.
             content = np.memmap(self.path, np.uint8, "r")
             for at, sample in enumerate(samples):
                 start, kind = self.places[sample]
@@ -95,13 +94,13 @@ class ColumnStore:
         return block.T
 
     def blocks(self, samples: Sequence[int]) -> Iterator[tuple[slice, Ints]]:
-        """Yields blocks of consecutive rows: which rows, and their counts, rows by samples."""
+        """Yields blocks of consecutive rows: the slice of rows, and the counts, rows by samples."""
         for rows in slices(self.rows, len(samples)):
             yield rows, self.block(samples, rows)
 
 
 def slices(rows: int, samples: int) -> Iterator[slice]:
-    """Yields slices of rows that are small enough to be in memory for so many samples."""
+    """Yields slices of rows whose counts for this many samples fit into a block."""
     size = max(1, BLOCK_COUNTS // max(1, samples))
     for first in range(0, rows, size):
         yield slice(first, min(first + size, rows))

@@ -1,7 +1,7 @@
-"""Copies of X and Y, and which sex chromosomes a sample has.
+"""Copy numbers of X and Y, and sex chromosomes of the samples.
 
 Call `copies_of(...)` with the records by chromosome, then `sex_chromosomes_of(...)`. The first is
-defined for each genome, the second for GRCh37, GRCh38 and T2T-CHM13.
+defined for all genomes, the second for GRCh37, GRCh38 and T2T-CHM13.
 """
 
 from dataclasses import dataclass
@@ -12,26 +12,26 @@ from numpy.typing import NDArray
 from readcount.cohort.layout import Floats, Integers, Layout
 from readcount.cohort.robust import DEVIATIONS, deviation, median
 
-# Samples that are needed to compare with a median; with a robust deviation; for cut-offs.
+# Minimum number of samples to compare with a median, with a robust deviation, and for cut-offs.
 MIN_FOR_MEDIAN = 3
 MIN_FOR_DIFFERS = 10
 MIN_FOR_CUTOFFS = 20
-# Samples on each side, if a cohort has two groups by its copies of X and Y.
+# Minimum size of a group, if a cohort is split into two by copies of X and Y.
 _MIN_GROUP = 5
 
 
-# Sex chromosomes: copies have to be this close to a whole number. Illumina's DRAGEN takes all that
-# are within 0.5 (Ploidy Estimator, help.dragen.illumina.com): a mixture with a fifth of another
-# sample is 0.2 off, and has to be unclear.
+# Sex chromosomes: copies must be this close to a whole number. Illumina's DRAGEN accepts up to 0.5
+# (Ploidy Estimator, help.dragen.illumina.com), but a sample with 20% contamination is off by 0.2
+# and has to be unclear.
 MAX_OFF = 0.15
-# Aligners lose records of X and Y, so that a fifth more than one copy can look like one. Without
-# cut-offs from the cohort copies may be less by MAX_OFF, but more only by that.
+# Records of X and Y are lost in alignment, so 1.2 copies can look like one. Without cut-offs from
+# the cohort, copies may be lower by MAX_OFF, but higher only by this.
 MAX_OVER = 0.08
-# With cut-offs from the cohort: DEVIATIONS robust deviations, within these limits.
+# With cut-offs from the cohort, the tolerance is DEVIATIONS robust deviations, within these limits.
 MIN_OFF = 0.06
 MAX_OFF_IN_COHORT = 0.12
-# Autosomes are needed for a median. If their records per base vary more than that (log2, robust
-# deviation), the data are not those of whole genomes: exome, panel, RNA, or another organism.
+# Minimum number of autosomes. If their records per base vary by more than MAX_UNEVEN (robust
+# deviation, log2), the data are not from whole genomes: exome, panel, RNA, or another organism.
 MIN_AUTOSOMES = 10
 MAX_UNEVEN = 0.1
 
@@ -43,15 +43,15 @@ XY = "XY"
 
 @dataclass(frozen=True)
 class Copies:
-    """Copies of X and Y, and how sure they are.
+    """Copies of X and Y, and their errors.
 
     Attributes:
-        x: of each sample.
-        y: of each sample.
-        x_error: three standard errors of the count.
-        y_error: three standard errors of the count.
-        group: 1 for samples with Y, 0 for those without, -1 where it is not known. If the cohort
-            has no two groups, all have the same.
+        x: copies of X in each sample.
+        y: copies of Y in each sample.
+        x_error: three standard errors of x from counting.
+        y_error: three standard errors of y from counting.
+        group: 1 for samples with Y, 0 for those without, -1 if unknown. If the cohort is not split
+            into two groups, all samples are in the same.
     """
 
     x: Floats
@@ -62,7 +62,7 @@ class Copies:
 
 
 def copies_of(layout: Layout, records: Integers, density: Floats, typical: Floats) -> Copies:
-    """Returns the copies of X and Y, absolute for a known genome, else relative to the cohort."""
+    """Returns the copies of X and Y: absolute for a known assembly, else relative to the cohort."""
     columns = []
     for kind in ("X", "Y"):
         at = layout.number_of(kind)
@@ -84,11 +84,11 @@ def copies_of(layout: Layout, records: Integers, density: Floats, typical: Float
 
 
 def _groups(x: Floats, y: Floats) -> NDArray[np.intp]:
-    """Returns 1 for samples with Y, 0 for those without, or 0 for all if there are no two groups.
+    """Returns 1 for samples with Y, 0 for those without, or 0 for all if there is one group.
 
-    The samples are divided where the variance between the two parts is largest (Otsu 1979). They
-    are two groups if each has _MIN_GROUP samples, is narrow against their distance, and has
-    another number of X.
+    Samples are split where the between-class variance is largest (Otsu 1979). The two classes are
+    groups if each has _MIN_GROUP samples, their distance is large compared to their spread, and
+    they differ in copies of X.
     """
     group = np.where(np.isfinite(x) | np.isfinite(y), 0, -1).astype(np.intp)
     known = np.flatnonzero(np.isfinite(x + y))
@@ -97,7 +97,7 @@ def _groups(x: Floats, y: Floats) -> NDArray[np.intp]:
         return group
     known = known[np.argsort(y[known], kind="stable")]
     ordered = y[known]
-    # Single samples far out must not be the one part.
+    # Single outliers must not form a class.
     ordered = np.clip(ordered, ordered[fewest - 1], ordered[-fewest])
     sizes = np.arange(1, len(known))
     sums = np.cumsum(ordered)
@@ -115,16 +115,16 @@ def _groups(x: Floats, y: Floats) -> NDArray[np.intp]:
 
 @dataclass(frozen=True)
 class _Cutoffs:
-    """Copies that are taken for one or two X, and for no or one Y, and how far off is too far.
+    """Expected copies for one or two X and for no or one Y, and the tolerances.
 
     Attributes:
         x1: copies of X in samples with one.
         x2: copies of X in samples with two.
         y0: copies of Y in samples without.
         y1: copies of Y in samples with one.
-        off_x: copies below or above.
-        off_y: copies below or above.
-        over: copies above.
+        off_x: tolerance of copies of X.
+        off_y: tolerance of copies of Y.
+        over: upper tolerance of copies.
     """
 
     x1: float = 1.0
@@ -139,8 +139,8 @@ class _Cutoffs:
 def _cutoffs(copies: Copies) -> tuple[_Cutoffs, _Cutoffs]:
     """Returns the cut-offs for samples without Y, and for those with Y.
 
-    They are those of the cohort if it has enough samples of the group, with a median that is near
-    whole numbers; else the fixed ones.
+    They are estimated from the cohort if it has enough samples in the group and their median is
+    near whole numbers; otherwise fixed values are used.
     """
     if int((copies.group >= 0).sum()) < MIN_FOR_CUTOFFS:
         return _Cutoffs(), _Cutoffs()
@@ -177,17 +177,16 @@ def _cutoffs(copies: Copies) -> tuple[_Cutoffs, _Cutoffs]:
 def sex_chromosomes_of(
     layout: Layout, density: Floats, typical: Floats, shifts: Floats, copies: Copies
 ) -> list[str]:
-    """Returns XX, XY, other or unclear for each sample; empty if the regions do not allow it.
+    """Returns XX, XY, other or unclear for each sample; empty if the regions are not suitable.
 
-    The copies have to be whole numbers, from MAX_OFF less to MAX_OVER more, with what may be
-    wrong by chance (three standard errors of the count) and by unevenness (the robust deviation of
-    the autosomes). With MIN_FOR_CUTOFFS samples, what one or two copies look like is the median
-    of the samples with that many, if there are MIN_FOR_DIFFERS, and unevenness is that against the
+    Copies have to be whole numbers, within -MAX_OFF and +MAX_OVER, after allowing for counting
+    error (three standard errors) and unevenness (robust deviation of the autosomes). With
+    MIN_FOR_CUTOFFS samples, the expected value of one or two copies is the median of the samples
+    with this number, if there are MIN_FOR_DIFFERS of them, and unevenness is relative to the
     cohort.
 
-    Unclear are mixtures and contamination, cells without Y in a part of the sample, other mosaics,
-    deletions and duplications, and data that are too few or not those of whole genomes. Exome,
-    panel and RNA are always unclear.
+    Unclear are: contamination, mosaic loss of Y, other mosaics, large deletions and duplications,
+    too few records, and data other than whole genomes (exome, panel, RNA).
     """
     samples = len(typical)
     if not layout.complete or layout.number_of("X") is None or layout.number_of("Y") is None:
@@ -208,19 +207,19 @@ def sex_chromosomes_of(
 def _calls(
     copies: Copies, cutoffs: _Cutoffs, uneven: Floats, against_cohort: Floats
 ) -> NDArray[np.str_]:
-    """Returns what all samples are by some cut-offs.
+    """Returns the call of all samples with some cut-offs.
 
     Args:
-        copies: of each sample.
-        cutoffs: to be used for all of them.
+        copies: copies of X and Y in each sample.
+        cutoffs: the cut-offs to use for all samples.
         uneven: robust deviation of the autosomes' records per base (log2).
-        against_cohort: the same after division by the cohort's median.
+        against_cohort: the same, after division by the cohort's median.
     """
     is_fixed = cutoffs == _Cutoffs()
     x = 1 + (copies.x - cutoffs.x1) / (cutoffs.x2 - cutoffs.x1)
     y = (copies.y - cutoffs.y0) / (cutoffs.y1 - cutoffs.y0)
     if is_fixed:
-        # Some records of X are always taken for those of Y, so that 0 is not in the middle.
+        # Some reads from X always align to Y, so values without Y are not centred at 0.
         y = np.where(y < MAX_OFF, 0, y)
     varies = np.log(2) * (uneven if is_fixed else against_cohort)
     whole_x, whole_y = np.round(x), np.round(y)
@@ -235,5 +234,5 @@ def _calls(
 
 
 def _is_near(away: Floats, error: Floats, off: float, over: float) -> NDArray[np.bool_]:
-    """Whether copies are near a whole number, and with what may be wrong not too far from it."""
+    """Whether copies are near a whole number, also after allowing for their error."""
     return (np.abs(away) <= off) & (away + error <= over) & (error - away <= MAX_OFF)

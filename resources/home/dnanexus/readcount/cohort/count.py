@@ -1,4 +1,4 @@
-"""Counts one sample of a cohort: by the stages that count a single file."""
+"""Counts one sample of a cohort, in the same stages as a single file."""
 
 import pickle
 import re
@@ -30,7 +30,7 @@ from readcount.source.parts import NO_SEQUENCE
 from readcount.text import Log, shorten
 from readcount.verification.verify import verify
 
-# What a message says of a single file, and what it says of one of a cohort.
+# Wording of messages about a single file, and the replacement for a cohort.
 _INSTEAD = (
     (re.escape(NEW_INDEX), "Provide the index of this file."),
     (r" without stream_bam, subjobs and counts_from", ""),
@@ -40,21 +40,21 @@ _INSTEAD = (
 )
 
 
-# What is wrong with a sample. Any other error is one of the worker, the network or the platform.
+# Errors caused by a sample. All others are caused by the worker, the network or the platform.
 FAULTS_OF_SAMPLE = (InputError, SamtoolsCrashedError)
 
 
 @dataclass(frozen=True)
 class Reference:
-    """What all samples share, by the header of the first one.
+    """What all samples share, from the header of the first one.
 
     Attributes:
-        request: what the user asks for, of each sample.
-        file: name of the file with that header, for messages.
-        lengths: of its reference sequences in bases, by name, in their order.
+        request: the request for each sample.
+        file: name of the file with this header, for messages.
+        lengths: lengths of its reference sequences in bases, by name, in header order.
         regions: the regions to count.
-        regions_counted: which these are, in words.
-        aliases: names of these sequences by their alternative names.
+        regions_counted: description of the regions.
+        aliases: reference sequence names by alternative name.
     """
 
     request: Request
@@ -69,9 +69,10 @@ class Counted(NamedTuple):
     """The verified counts of a sample.
 
     Attributes:
-        records: a count for each region, in the order of the list of regions.
-        sample_names: SM of its read groups.
-        unplaced: records without a position by its index; None where that does not say.
+        records: the count of each region, in the order of the regions.
+        sample_names: SM of its read groups (@RG).
+        unplaced: number of records without a position according to the index; None if not in the
+            index.
     """
 
     records: "array[int]"
@@ -80,11 +81,11 @@ class Counted(NamedTuple):
 
 
 class NotCounted(NamedTuple):
-    """Why a sample cannot be counted.
+    """The reason why a sample cannot be counted.
 
     Attributes:
-        message: what is wrong with which of its files, and what to do.
-        details: for the log.
+        message: what is wrong with which file, and what to do.
+        details: further information for the log.
     """
 
     message: str
@@ -104,12 +105,12 @@ class _Opened(NamedTuple):
 
 
 def reference_of(files: InputFiles, request: Request, log: Log) -> Reference:
-    """Opens a sample, and returns what it defines for all.
+    """Opens a sample, and returns what it defines for all samples.
 
     Args:
-        files: of the sample, and the BED file.
+        files: files of the sample, and the BED file.
         request: what the user asks for.
-        log: takes lines for the job's log.
+        log: writes a line to the job's log.
 
     Raises:
         RegionsError: the regions are not on its reference sequences.
@@ -128,10 +129,10 @@ def reference_of(files: InputFiles, request: Request, log: Log) -> Reference:
 
 
 def write_reference(reference: Reference, folder: Path) -> Path:
-    """Writes what all samples share, for the processes of the Pool.
+    """Writes what all samples share to a file, for the processes of the Pool.
 
     Returns:
-        The path, which no other one has: the processes keep what they have read.
+        The path, which is unique because the processes cache the content by path.
     """
     with tempfile.NamedTemporaryFile(dir=folder, delete=False) as file:
         pickle.dump(reference, file)
@@ -147,14 +148,14 @@ def _read_reference(path: Path) -> Reference:
 def count_in_one_process(
     reference: Path, numbered: tuple[int, InputFiles | NotCounted]
 ) -> tuple[int, Counted | NotCounted]:
-    """Counts a sample in a process of the Pool, so that many are counted side by side.
+    """Counts a sample in one process of the Pool, so that many are counted in parallel.
 
     Args:
-        reference: path of what write_reference() has written.
-        numbered: the number of the sample, and its files, or why it has none.
+        reference: path of the file from write_reference().
+        numbered: sample number, and its files or the reason why they cannot be read.
 
     Returns:
-        The number of the sample, and its counts, or why it has none.
+        The sample number, and its counts or the reason why it has none.
 
     Raises:
         ReadCountError: the worker or the network failed, not the sample.
@@ -176,7 +177,7 @@ def count_in_one_process(
 def count_with_all_processes(
     files: InputFiles | NotCounted, reference: Reference, workers: Workers, log: Log
 ) -> Counted | NotCounted:
-    """Counts a sample, parts of it side by side; raises as count_in_one_process."""
+    """Counts parts of a sample in parallel; raises as count_in_one_process."""
     if isinstance(files, NotCounted):
         return files
     try:
@@ -191,7 +192,7 @@ def count_with_all_processes(
 
 
 def _no_log(line: str) -> None:
-    """Takes a line that is for the log of a single file."""
+    """Ignores a line that is meant for the log of a single file."""
 
 
 def _open(files: InputFiles, reference: Reference, processes: int, log: Log) -> _Opened:
@@ -222,17 +223,17 @@ def _finish(opened: _Opened, reference: Reference, counted: Iterable[TaskCounts]
 
 
 def regions_of(header: Header, name: str, reference: Reference) -> RegionList:
-    """Returns the regions to count in a sample, by the numbers of its own reference sequences.
+    """Returns the regions to count in a sample, with the reference IDs of its own header.
 
     Args:
-        header: of the sample.
-        name: of its file.
+        header: header of the sample's file.
+        name: name of the file.
         reference: what all samples share.
 
     Raises:
-        InputError: it was aligned to another reference genome: the sequences of the regions are
-            not in its header, or are not as long. Where the regions are all sequences, these have
-            to be the same.
+        InputError: it was aligned to another reference genome: the sequences of the regions are not
+            in its header, or their lengths differ. If all sequences are counted, they must be the
+            same.
     """
     lengths = dict(zip(header.names, header.lengths, strict=True))
     if lengths == reference.lengths and list(lengths) == list(reference.lengths):
@@ -269,13 +270,13 @@ def _other_genome(name: str, reference: Reference, how: str) -> InputError:
 
 
 def not_counted(error: ReadCountError) -> NotCounted:
-    """Returns why a sample cannot be counted, in the words of a cohort."""
+    """Returns why a sample cannot be counted, with the cohort's input names."""
     return NotCounted(of_cohort(error.message), error.details)
 
 
 @contextmanager
 def words_of_cohort() -> Iterator[None]:
-    """Raises errors of the package again, with the names of the inputs that a cohort has."""
+    """Re-raises errors of the package with the cohort's input names."""
     try:
         yield
     except ReadCountError as error:
@@ -283,7 +284,7 @@ def words_of_cohort() -> Iterator[None]:
 
 
 def of_cohort(message: str) -> str:
-    """Returns a message with the names of the inputs that a cohort has.
+    """Returns a message with the cohort's input names.
 
     >>> of_cohort("mappings_sorted_bam: x.bam is not coordinate-sorted.")
     'mappings: x.bam is not coordinate-sorted.'
@@ -295,7 +296,7 @@ def of_cohort(message: str) -> str:
 
 @contextmanager
 def _own_temporary_folder() -> Iterator[None]:
-    """Puts temporary files of a sample into a folder that is removed after it."""
+    """Puts the temporary files of a sample into a folder that is removed afterwards."""
     before = tempfile.tempdir
     with tempfile.TemporaryDirectory() as folder:
         tempfile.tempdir = folder

@@ -1,7 +1,7 @@
-"""Which regions the statistics use: the chromosomes of a genome, and bins of their regions.
+"""Selects the regions for the statistics: chromosomes, and bins of their regions.
 
-Call `layout_of(regions, samples)` with the columns of the regions. What it returns can add up
-blocks of rows of counts, so that a matrix of any size is read once and never held.
+Call `layout_of(regions, samples)` with the columns of the regions. The returned layout sums up
+blocks of rows of counts, so that a matrix of any size is read once and not kept in memory.
 """
 
 import re
@@ -16,12 +16,13 @@ from readcount.cohort.assemblies import MITOCHONDRION, SEX_CHROMOSOMES, Assembly
 Integers = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
-# Bins of regions: at most this many, and at most this many numbers for all samples.
+# Maximum number of bins, and of values in bins by samples.
 MAX_BINS = 10_000
 MAX_BINS_OF_MANY = 2_000
 MANY_SAMPLES = 2_000
 MAX_CELLS = 10_000_000
-# In an unknown genome: sequences that are at least this part of the longest, and so many of them.
+# In an unknown genome: minimum length of the sequences used relative to the longest, and their
+# maximum number.
 SHARE_OF_LONGEST = 0.1
 MAX_CHROMOSOMES = 100
 _OTHER_SEX_CHROMOSOME = re.compile(r"(?:chr)?[WZ]", re.IGNORECASE)
@@ -32,11 +33,11 @@ class RegionColumns:
     """The regions of a matrix, in the order of its rows.
 
     Attributes:
-        names: as in the table of counts.
-        contigs: the reference sequence of each; `*` for unplaced records.
+        names: names as in the count table.
+        contigs: reference sequence of each; `*` for unplaced records.
         starts: 0-based.
-        ends: exclusive; of a whole sequence its length.
-        whole: whether a region is a whole reference sequence.
+        ends: exclusive; for a whole sequence, its length.
+        whole: whether each is a whole reference sequence.
     """
 
     names: Sequence[str]
@@ -48,12 +49,12 @@ class RegionColumns:
 
 @dataclass(frozen=True)
 class Chromosome:
-    """A sequence that the statistics use.
+    """A sequence used by the statistics.
 
     Attributes:
         contig: its name.
         kind: autosome, X, Y or MT.
-        bases: of its regions; of a known assembly the bases of the chromosome that are not N.
+        bases: bases covered by its regions; for a known assembly, the chromosome's non-N bases.
     """
 
     contig: str
@@ -65,18 +66,18 @@ class Chromosome:
 class Layout:
     """The chromosomes, autosomes first, and the bins of their regions.
 
-    Each autosome has one bin or more: neighbouring regions, so that there are not too many. X, Y
-    and MT have one each.
+    Each autosome has one or more bins of neighbouring regions, to limit their number. X, Y and MT
+    have one bin each.
 
     Attributes:
-        assembly: None if it is not known, or if regions are only parts of the chromosomes.
-        chromosomes: in the order of the regions, then X, Y and MT.
-        complete: whether the regions cover each of the chromosomes from its start to its end.
-        regions: how many regions of autosomes there are.
-        first_bins: of each chromosome, and behind the last one the number of bins.
-        starts: of the bins, 0-based.
-        ends: of the bins, exclusive.
-        bin_of_row: of each region; -1 for those that are not used.
+        assembly: the assembly; None if unknown, or if the regions do not cover the chromosomes.
+        chromosomes: autosomes in the order of the regions, then X, Y and MT.
+        complete: whether the regions cover all of the chromosomes completely.
+        regions: number of regions on autosomes.
+        first_bins: index of the first bin of each chromosome, followed by the number of bins.
+        starts: starts of the bins, 0-based.
+        ends: ends of the bins, exclusive.
+        bin_of_row: index of the bin of each region; -1 for unused regions.
     """
 
     assembly: Assembly | None
@@ -90,12 +91,12 @@ class Layout:
 
     @property
     def autosomes(self) -> int:
-        """How many autosomes there are; they are the first chromosomes."""
+        """The number of autosomes, which are the first chromosomes."""
         return sum(chromosome.kind == "autosome" for chromosome in self.chromosomes)
 
     @property
     def bases(self) -> Integers:
-        """Of the chromosomes."""
+        """Bases of the chromosomes."""
         return np.array([chromosome.bases for chromosome in self.chromosomes], np.int64)
 
     def number_of(self, kind: str) -> int | None:
@@ -107,8 +108,8 @@ class Layout:
         """Returns the records of each bin and sample.
 
         Args:
-            blocks: rows of the matrix in their order, each block with all samples.
-            samples: how many there are.
+            blocks: consecutive rows of the matrix, in order, each block with all samples.
+            samples: number of samples.
         """
         sums = np.zeros((int(self.first_bins[-1]), samples), np.int64)
         row = 0
@@ -134,20 +135,20 @@ def _ascending(indexes: NDArray[np.intp]) -> bool:
 def layout_of(regions: RegionColumns, samples: int) -> Layout:
     """Returns the chromosomes and bins of a matrix.
 
-    If a sequence is counted whole, its other regions are left out. Chromosomes are those of a human
-    assembly; of another genome the sequences that are not named X, Y, Z, W, M or MT and are at
-    least a tenth as long as the longest, 100 at most.
+    If a sequence is counted as a whole, its other regions are ignored. For a human assembly, its
+    chromosomes are used. For other genomes, the autosomes are the sequences not named X, Y, Z, W, M
+    or MT that are at least a tenth as long as the longest, at most 100.
 
     Args:
-        regions: of the rows.
-        samples: how many columns there are.
+        regions: columns of the regions.
+        samples: number of samples.
     """
     contigs = list(dict.fromkeys(regions.contigs))
     number = {contig: at for at, contig in enumerate(contigs)}
     on = np.fromiter((number[contig] for contig in regions.contigs), np.intp, len(regions.contigs))
     starts, ends = (np.array(column, np.int64) for column in (regions.starts, regions.ends))
     used = _used(on, np.array(regions.whole, np.bool_)) & (ends > starts)
-    # By start, so that neighbours are beside each other.
+    # Sorted by start, so that neighbouring regions are adjacent.
     order = np.flatnonzero(used)
     order = order[np.lexsort((starts[order], on[order]))]
     lasts, bases, covered = (np.zeros(len(contigs), np.int64) for _ in range(3))
@@ -170,7 +171,7 @@ def layout_of(regions: RegionColumns, samples: int) -> Layout:
 
 
 def _used(on: NDArray[np.intp], whole: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Returns which regions to use: of a sequence that is counted whole this count alone."""
+    """Returns which regions to use: for a sequence counted as a whole, only that region."""
     used = ~np.isin(on, on[whole])
     wholes = np.flatnonzero(whole)
     used[wholes[np.unique(on[wholes], return_index=True)[1]]] = True
@@ -178,8 +179,8 @@ def _used(on: NDArray[np.intp], whole: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 
 def _new_bases(on: NDArray[np.intp], starts: Integers, ends: Integers) -> Integers:
-    """Returns how many bases each region has that none before it on its sequence has."""
-    # Sequences one after the other, so that one running maximum does for all.
+    """Returns the number of bases of each region not covered by earlier regions."""
+    # Sequences are concatenated, so that one running maximum is enough.
     shift = on.astype(np.int64) * (int(ends.max(initial=0)) + 1)
     starts, ends = starts + shift, ends + shift
     before = np.maximum.accumulate(np.concatenate((np.zeros(1, np.int64), ends)))[:-1]
@@ -187,8 +188,8 @@ def _new_bases(on: NDArray[np.intp], starts: Integers, ends: Integers) -> Intege
 
 
 def _kinds(lengths: Mapping[str, int], names: Mapping[str, str]) -> dict[str, str]:
-    """Returns the kind of each sequence that is used, autosomes first."""
-    # In yeast chrX is chromosome ten.
+    """Returns the kind of each sequence used, autosomes first."""
+    # In yeast, chrX is chromosome 10.
     roman = any(contig.upper().removeprefix("CHR") == "IX" for contig in lengths)
     special = {
         contig: name
@@ -201,7 +202,7 @@ def _kinds(lengths: Mapping[str, int], names: Mapping[str, str]) -> dict[str, st
         if contig not in special and not _OTHER_SEX_CHROMOSOME.fullmatch(contig)
     ]
     numbered = [contig for contig in rest if names.get(contig, "").isdigit()]
-    # Not where only some have numbers: 2L, 2R, 3L, 3R and 4 of Drosophila.
+    # Not if only few have plain numbers, as in Drosophila: 2L, 2R, 3L, 3R and 4.
     if 2 * sum(map(lengths.__getitem__, numbered)) > sum(map(lengths.__getitem__, rest)):
         autosomes = numbered
     else:
@@ -211,7 +212,7 @@ def _kinds(lengths: Mapping[str, int], names: Mapping[str, str]) -> dict[str, st
         autosomes = [contig for contig in rest if contig in chosen]
     kinds = dict.fromkeys(autosomes, "autosome")
     for kind in (*SEX_CHROMOSOMES, MITOCHONDRION):
-        # One of each, if a header has both chrX and X.
+        # Only one of each kind, if a header has both chrX and X.
         kinds |= dict.fromkeys([c for c, name in special.items() if name == kind][:1], kind)
     return kinds
 
@@ -224,16 +225,16 @@ def _with_bins(
     columns: tuple[NDArray[np.intp], NDArray[np.intp], Integers, Integers],
     samples: int,
 ) -> Layout:
-    """Returns the layout; see there.
+    """Returns the layout; see Layout.
 
     Args:
-        assembly: if it is known.
-        chromosomes: that are used.
-        complete: whether regions cover them.
-        numbers: of the chromosomes in the columns.
-        columns: the rows that are used, by sequence and start; then of all rows the number of the
-            sequence, the start and the end.
-        samples: how many there are.
+        assembly: the assembly, or None.
+        chromosomes: the chromosomes used.
+        complete: whether the regions cover them completely.
+        numbers: numbers that identify the chromosomes in the columns.
+        columns: the indexes of the rows used, sorted by sequence and start; then, for all rows, the
+            number of the sequence, the start and the end.
+        samples: number of samples.
     """
     order, on, starts, ends = columns
     of_chromosome = [order[on[order] == number] for number in numbers]

@@ -1,7 +1,7 @@
-"""Writes the matrix: a row for each region, a column for each sample.
+"""Writes the matrix: one row per region, one column per sample.
 
-Blocks of rows are written and compressed by the processes of the Pool, into files that are then
-joined: BGZF blocks can follow each other (SAM specification, section 4.1).
+The processes of the Pool write and compress blocks of rows to separate files, which are then
+concatenated: a BGZF file is a series of independent blocks (SAM specification, section 4.1).
 """
 
 import shutil
@@ -23,8 +23,8 @@ from readcount.formats.bgzf import END_OF_FILE
 Ints = NDArray[np.int64]
 
 REGION_HEADING = "region\tcontig\tstart\tend\tlength"
-# The first line of a matrix of read depth as GATK-SV has it
-# (https://github.com/broadinstitute/gatk-sv, docs: "bincov matrix").
+# Header of a read depth matrix in the format of GATK-SV (https://github.com/broadinstitute/gatk-sv,
+# docs: "bincov matrix").
 DEPTH_HEADING = "#Chr\tStart\tEnd"
 
 
@@ -32,9 +32,9 @@ class Lines(NamedTuple):
     """Consecutive lines of a matrix.
 
     Attributes:
-        part: which part of the file they are, from 0.
-        firsts: the first columns of each.
-        rows: which rows they are.
+        part: number of the part of the file, from 0.
+        firsts: first columns of each line.
+        rows: which rows of the matrix.
     """
 
     part: int
@@ -51,14 +51,14 @@ def write_matrix(
     store: ColumnStore,
     workers: Workers,
 ) -> Ints:
-    """Writes a matrix, compressed by bgzip; returns the sum of each column.
+    """Writes a matrix compressed with BGZF; returns the sum of each column.
 
     Args:
-        path: of the file.
+        path: path of the file.
         heading: names of the first columns.
-        firsts: the first columns of each line.
-        order: the row of each line; None for all rows in their order.
-        samples: the name of each sample by its number, in the order of the columns.
+        firsts: first columns of each line.
+        order: the row of each line; None for all rows in order.
+        samples: names of the samples by number, in column order.
         store: their columns.
         workers: the Pool.
     """
@@ -93,7 +93,7 @@ def _tasks(firsts: Iterable[str], order: Ints | None, rows: int, samples: int) -
 def _write_lines(
     store: ColumnStore, samples: Sequence[int], path: Path, lines: Lines
 ) -> tuple[int, Ints]:
-    """Writes some lines to a file of their own; returns which part it is, and the sums."""
+    """Writes some lines to a separate file; returns the part number and the sums."""
     block = store.block(samples, lines.rows)
     cells = map("\t".join, (map(str, counts) for counts in block.tolist()))
     text = "".join(
@@ -109,10 +109,10 @@ def _part(path: Path, part: int) -> Path:
 
 
 def _compressed(path: Path, text: str) -> bytes:
-    """Returns a text as BGZF blocks, without the empty one at the end.
+    """Returns a text as BGZF blocks, without the end-of-file marker.
 
     Args:
-        path: of a file to write and remove.
+        path: path of a temporary file.
         text: the text.
     """
     with pysam.BGZFile(str(path), "wb", None) as file:
@@ -125,12 +125,12 @@ def _compressed(path: Path, text: str) -> bytes:
 def write_depth_matrix(
     path: Path, rows: Rows, samples: dict[int, str], store: ColumnStore, workers: Workers
 ) -> Path:
-    """Writes the matrix of the placed regions, sorted, for tabix; returns its index.
+    """Writes the matrix of the placed regions, sorted for tabix; returns its index.
 
     Args:
-        path: of the file, which ends in .gz.
+        path: path of the file, ending in .gz.
         rows: the regions.
-        samples: the name of each sample by its number, in the order of the columns.
+        samples: names of the samples by number, in column order.
         store: their columns.
         workers: the Pool.
     """

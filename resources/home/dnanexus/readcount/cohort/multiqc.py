@@ -1,4 +1,4 @@
-"""The counts of a cohort as custom content for MultiQC: a bar for each sample."""
+"""The counts of a cohort as MultiQC custom content: one bar per sample."""
 
 from collections.abc import Mapping
 
@@ -20,12 +20,12 @@ def format_cohort_bars(
     """Returns the text of the file, in the section that samtools_count uses for the same filters.
 
     Args:
-        records_counted: which records were counted, in words.
-        from_index: whether the counts are the numbers of the index.
+        records_counted: description of the records counted.
+        from_index: whether the counts were taken from the index.
         regions: the regions.
-        lengths: of the reference sequences in bases, by name.
-        samples: names of the samples by their numbers.
-        store: their columns.
+        lengths: lengths of the reference sequences in bases, by name.
+        samples: names of the samples, by number.
+        store: columns of the samples.
     """
     names = list(part_of_each(regions, lengths))
     parts = in_order(dict.fromkeys(names))

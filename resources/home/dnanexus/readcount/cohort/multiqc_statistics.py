@@ -1,8 +1,8 @@
-"""The statistics of a cohort as custom content for MultiQC.
+"""The statistics of a cohort as MultiQC custom content.
 
-Call `format_general_statistics(samples, statistics)` for columns of MultiQC's first table, and
-`format_copies(samples, statistics)` for a plot of X against Y; each is a file of its own, whose
-name ends with `_mqc.tsv`. https://docs.seqera.io/multiqc/custom_content
+Call `format_general_statistics(samples, statistics)` for columns of MultiQC's general statistics
+table, and `format_copies(samples, statistics)` for a plot of X against Y. Each is a separate file
+whose name ends with `_mqc.tsv`. https://docs.seqera.io/multiqc/custom_content
 """
 
 import json
@@ -12,7 +12,7 @@ import numpy as np
 
 from readcount.cohort.statistics import FORMAT, Statistics
 
-# What can be compared between samples at a glance; the table of samples has all.
+# The columns that can be compared at a glance; the table of samples has all.
 _NUMBERS: Mapping[str, Mapping[str, object]] = {
     "records_per_mb": {
         "title": "Records/Mb",
@@ -24,7 +24,7 @@ _NUMBERS: Mapping[str, Mapping[str, object]] = {
     "copies_y": {"title": "Y", "description": "Copies of Y", "scale": "PuBu", "format": "{:,.2f}"},
     "mt_per_autosome": {
         "title": "MT",
-        "description": "Mitochondrial genomes for each copy of an autosome",
+        "description": "Mitochondrial genomes per copy of an autosome",
         "scale": "Oranges",
         "format": "{:,.0f}",
         "hidden": True,
@@ -44,7 +44,7 @@ _TEXTS: Mapping[str, Mapping[str, object]] = {
     },
     "differs": {
         "title": "Differs in",
-        "description": "Values more than five robust deviations from the cohort's median",
+        "description": "Values that are more than five robust deviations from the cohort's median",
     },
 }
 
@@ -52,11 +52,11 @@ _TEXTS: Mapping[str, Mapping[str, object]] = {
 def format_general_statistics(samples: Sequence[str], statistics: Statistics) -> str:
     """Returns the text of the file for the table of general statistics.
 
-    Columns without any value are left out.
+    Columns without any value are omitted.
 
     Args:
         samples: names of the samples that were counted.
-        statistics: of these samples.
+        statistics: statistics of these samples.
     """
     columns = statistics.columns()
     shown = {
@@ -75,11 +75,11 @@ def format_general_statistics(samples: Sequence[str], statistics: Statistics) ->
 
 
 def format_copies(samples: Sequence[str], statistics: Statistics) -> str:
-    """Returns the text of the file for a plot of X against Y; empty if copies are not known.
+    """Returns the text of the file for a plot of X against Y; empty if copies are unknown.
 
     Args:
         samples: names of the samples that were counted.
-        statistics: of these samples.
+        statistics: statistics of these samples.
     """
     x, y = statistics.values["copies_x"], statistics.values["copies_y"]
     known = np.flatnonzero(np.isfinite(x + y)).tolist()
@@ -89,8 +89,8 @@ def format_copies(samples: Sequence[str], statistics: Statistics) -> str:
     settings = {
         "id": "samtools_count_copies",
         "section_name": "Copies of X and Y",
-        "description": "Records per base of X and Y, twice those of the median autosome, as "
-        f"samtools_count has counted them ({against}).",
+        "description": "Twice the ratio of records per base of X and Y to the median autosome, "
+        f"counted by samtools_count ({against}).",
         "plot_type": "scatter",
         "file_format": "tsv",
         "pconfig": {
@@ -120,5 +120,5 @@ def _row(sample: str, *values: str) -> list[str]:
 
 
 def _cell(text: str) -> str:
-    """Returns a text that MultiQC does not take for a number, a comment or two cells."""
+    """Returns a text that MultiQC does not parse as a number, a comment or two cells."""
     return '"' + " ".join(text.split()) + '"'

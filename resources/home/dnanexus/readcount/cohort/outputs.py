@@ -23,9 +23,9 @@ class OutputFile(NamedTuple):
     """A file that was written.
 
     Attributes:
-        field: its name in outputSpec of dxapp.json.
-        path: where it is.
-        ending: what follows the prefix in its name on the platform.
+        field: its name in the outputSpec of dxapp.json.
+        path: path of the file.
+        ending: its name on the platform after the prefix.
     """
 
     field: str
@@ -34,9 +34,10 @@ class OutputFile(NamedTuple):
 
 
 def fields_written(request: CohortRequest) -> list[str]:
-    """Returns the names of the outputs that a cohort always has, apart from numbers.
+    """Returns the names of the outputs that a cohort always has, except numbers.
 
-    A sheet of failed samples is one of them if there are subjobs: the first job promises it.
+    With subjobs, the sheet of failed samples is one of them, because the first job has to declare
+    its outputs in advance.
     """
     fields = ["counts_matrix", "samples_table", "multiqc_file", "multiqc_statistics"]
     fields += ["report_file"] if request.report else []
@@ -52,19 +53,19 @@ def write_outputs(
     folder: Path,
     log: Log,
 ) -> list[OutputFile]:
-    """Writes the output files to a folder; an output may have several.
+    """Writes the output files to a folder; an output may have several files.
 
     Args:
         request: what the user asks for.
-        reference: what the samples share.
-        results: the counts.
+        reference: what all samples share.
+        results: counts and failures of the samples.
         workers: the Pool.
-        folder: for the files.
-        log: takes what to know about the statistics.
+        folder: where to write the files.
+        log: writes a line to the job's log.
 
     Raises:
         InputError: no sample could be counted.
-        ValueError: the matrix has not the verified counts.
+        ValueError: the matrix does not contain the verified counts.
     """
     samples, store = results.counted, results.store
     rows = Rows.of(reference.regions, reference.lengths)

@@ -1,16 +1,16 @@
-"""Lines of the log that tell how far a cohort is."""
+"""Log lines with the progress of a cohort."""
 
 import time
 from collections.abc import Callable, Mapping
 
 from readcount.text import Log, plural
 
-# Seconds after which there is a line even if less than a tenth was done.
+# Maximum seconds between lines, even if less than a tenth was done.
 SECONDS_BETWEEN_LINES = 60
 
 
 class Progress:
-    """Tells how many samples are done, how many have failed, and how long the others will take."""
+    """Logs how many samples are done, how many have failed, and the remaining time."""
 
     def __init__(
         self,
@@ -21,9 +21,9 @@ class Progress:
         """Starts the clock.
 
         Args:
-            sizes: what each sample takes, in any unit, by its number.
-            log: takes the lines.
-            clock: returns the time in seconds.
+            sizes: relative cost of each sample, by number.
+            log: writes a line to the job's log.
+            clock: function that returns the time in seconds.
         """
         self._sizes, self._log, self._clock = sizes, log, clock
         self._left = set(sizes)
@@ -31,7 +31,7 @@ class Progress:
         self._tenths = self._failed = 0
 
     def done(self, sample: int, failed: bool) -> None:
-        """Takes note of a sample that was counted, or has failed."""
+        """Records that a sample was counted or has failed."""
         self._left.remove(sample)
         self._failed += failed
         number, now = len(self._sizes) - len(self._left), self._clock()

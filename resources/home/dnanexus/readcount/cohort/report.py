@@ -1,14 +1,14 @@
-"""The report of a cohort: one page that opens in a browser, without a network.
+"""The HTML report of a cohort: a self-contained page.
 
-Call `format_cohort_report(rows, statistics, name)`: `rows` are those of the samples' table, all of
-them, in its order; those that were counted are the columns of the matrix from which `statistics`
-are. What a page looks like, and its table, are those of the report of a single file.
+Call `format_cohort_report(rows, statistics, name)`: `rows` are all rows of the table of samples, in
+order; the counted ones are the columns of the matrix that `statistics` are computed from. Style and
+table are the same as in the report of a single file.
 
-Charts are drawn here and in the template as SVG, so that the page shows them without its script,
-prints them, follows the reader's light or dark setting, and can be read by a screen reader. No
-charting library does all of that: those that draw on a canvas (uPlot, Chart.js) have no text to
-read, those that draw SVG (Observable Plot, Vega-Lite, ECharts, Plotly) draw nothing without a
-script, add 0.5 to 1.2 MB to each page, and leave focus and arrow keys to the page all the same.
+Charts are drawn as SVG here and in the template, so that they work without the page's script, can
+be printed, follow the light or dark setting, and are accessible to screen readers. No charting
+library does all of this: those that draw on a canvas (uPlot, Chart.js) provide no text for screen
+readers; those that draw SVG (Observable Plot, Vega-Lite, ECharts, Plotly) need a script, add 0.5 to
+1.2 MB to each page, and do not handle focus and arrow keys.
 """
 
 import json
@@ -31,31 +31,31 @@ from readcount.cohort.statistics import FORMAT, Statistics
 from readcount.outputs.report import round_numbers, short
 from readcount.text import shorten
 
-# With more samples charts are drawn without names, and the table is in parts of this many.
+# With more samples, charts are drawn without names; also the number of rows per part of the table.
 MAX_WITH_NAMES = 1000
 MAX_ROWS_OF_PART = 1000
-# What a reader looks at one by one.
+# Maximum numbers of items that are listed individually.
 MAX_FAILED = 200
 MAX_DIFFERING = 200
 MAX_PROFILES = 12
 MAX_BARS = 50
 MAX_LABELS = 12
-# Names and messages may be of any length.
+# Maximum length of names and messages shown.
 MAX_NAME_LENGTH = 200
 MAX_MESSAGE_LENGTH = 1000
 LABEL_LENGTH = 60
 SHORT_LABEL_LENGTH = 28
-# What the table has where a value is not known.
+# Shown in the table for unknown values.
 UNKNOWN = "\N{EN DASH}"
-# Of scatter plots, histogram and profiles in pixels, and what is left for axes.
+# Size of scatter plots, histogram and profiles in pixels, and margins for the axes.
 WIDTH, HEIGHT = 640, 400
 LEFT, RIGHT, TOP, BOTTOM = 56, 16, 12, 44
 MAX_PARTS_OF_PROFILE = 800
 PROFILE_HEIGHT = 140
-# Times the usual share at which a profile ends.
+# Maximum of the profile's axis, relative to the usual share.
 TOP_OF_PROFILE = 2.0
 HISTOGRAM_BARS = 30
-# Log2 from which on a cell of the heat map has a darker colour.
+# Thresholds (log2) of the colours of the heat map.
 LEVELS = (0.05, 0.1, 0.2, 0.4, 0.8)
 
 _FOLDER = Path(__file__).parent
@@ -63,7 +63,7 @@ _OUTPUTS = _FOLDER.parent / "outputs"
 
 
 class SampleRow(Protocol):
-    """A row of the samples' table, as `readcount.cohort` has it."""
+    """A row of the table of samples."""
 
     @property
     def sample(self) -> str:
@@ -71,7 +71,7 @@ class SampleRow(Protocol):
 
     @property
     def message(self) -> str:
-        """Why it failed, or a note; empty for nothing."""
+        """Why it failed, or a note; may be empty."""
 
     @property
     def records(self) -> int | None:
@@ -79,7 +79,7 @@ class SampleRow(Protocol):
 
     @property
     def unplaced(self) -> int | None:
-        """Records without a position."""
+        """Number of records without a position."""
 
     @property
     def counted(self) -> bool:
@@ -93,9 +93,9 @@ class Dot:
     Attributes:
         x: in pixels.
         y: in pixels.
-        title: name and values.
-        name: for the search.
-        differs: whether the sample does.
+        title: name and values, shown as a tooltip.
+        name: name, for the search.
+        differs: whether the sample differs from the cohort.
     """
 
     x: float
@@ -107,7 +107,7 @@ class Dot:
 
 @dataclass(frozen=True)
 class Label:
-    """The name of a sample beside its dot, or of a place in the plot."""
+    """The name of a sample next to its dot, or of a reference point in the plot."""
 
     x: float
     y: float
@@ -120,15 +120,15 @@ class Scatter:
     """A scatter plot.
 
     Attributes:
-        title: for a screen reader.
-        x_name: of the axis.
-        y_name: of the axis.
+        title: title for screen readers.
+        x_name: label of the x axis.
+        y_name: label of the y axis.
         x_ticks: pixels and text.
         y_ticks: pixels and text.
-        places: what to compare with: XX, XY, ...
-        dots: samples with their names; those that differ last.
-        path: the other samples, if they are too many for names.
-        labels: names of some that differ.
+        places: reference points: XX, XY, ...
+        dots: samples with names; those that differ come last.
+        path: the other samples, if there are too many for names.
+        labels: names of some samples that differ.
     """
 
     title: str
@@ -144,13 +144,13 @@ class Scatter:
 
 @dataclass(frozen=True)
 class Histogram:
-    """How many samples have how many records.
+    """Histogram of the number of records per sample.
 
     Attributes:
         bars: x, y, width and height in pixels, and text.
         x_ticks: pixels and text.
         y_ticks: pixels and text.
-        is_log: whether the axis of records is.
+        is_log: whether the axis of records is logarithmic.
     """
 
     bars: Sequence[tuple[float, float, float, float, str]]
@@ -161,16 +161,16 @@ class Histogram:
 
 @dataclass(frozen=True)
 class HeatMap:
-    """Samples by chromosomes.
+    """Heat map of samples by chromosomes.
 
     Attributes:
         chromosomes: names of the columns.
-        samples: number of the rows.
-        names: of the rows; none if these are too many.
-        labelled: whether the names are to be seen beside the rows.
-        levels: class and path of all cells of a colour; a cell is 10 wide and 10 high.
-        row_height: in pixels.
-        values: of the cells by row as JSON, in hundredths; null where it is not known.
+        samples: number of rows.
+        names: names of the rows; empty if there are too many.
+        labelled: whether the names are shown next to the rows.
+        levels: CSS class and SVG path of all cells of a colour; a cell is 10 by 10 units.
+        row_height: height of a row in pixels.
+        values: values of the cells by row as JSON, in hundredths; null if unknown.
     """
 
     chromosomes: Sequence[str]
@@ -193,13 +193,13 @@ class Profile:
 
 @dataclass(frozen=True)
 class Profiles:
-    """Samples that differ against the cohort's band.
+    """Profiles of samples that differ, with the band of the cohort.
 
     Attributes:
-        band: where nine of ten samples are.
-        edges: where chromosomes begin, and where their names are; without one if it is narrow.
+        band: range of the central 90% of the samples.
+        edges: positions of chromosome boundaries and names; narrow chromosomes have no name.
         ticks: pixels and text.
-        drawn: the samples.
+        drawn: profiles of the samples.
     """
 
     band: str
@@ -215,14 +215,14 @@ def format_cohort_report(
     records_counted: str = "every record",
     regions_counted: str = "every reference sequence",
 ) -> str:
-    """Returns the page as HTML, the same for the same counts to the byte.
+    """Returns the page as HTML; byte-identical for the same counts.
 
     Args:
-        rows: of all samples.
-        statistics: of those that were counted, in the order of the rows.
-        name: what the names of the other output files begin with.
-        records_counted: which records were counted, in words.
-        regions_counted: which regions, in words.
+        rows: rows of all samples.
+        statistics: statistics of the counted samples, in the order of the rows.
+        name: base name of the other output files.
+        records_counted: description of the records counted.
+        regions_counted: description of the regions counted.
     """
     counted = [row for row in rows if row.counted]
     failed = [row for row in rows if not row.counted]
@@ -296,7 +296,7 @@ NAMES = {
 
 
 def reasons_of(statistics: Statistics, sample: int) -> list[str]:
-    """Returns by what a sample differs, as phrases with its value and what is usual."""
+    """Returns the values by which a sample differs, as phrases with the usual values."""
     return [_reason(statistics, sample, column) for column in statistics.differs[sample]]
 
 
@@ -318,12 +318,12 @@ def _reason(statistics: Statistics, sample: int, column: str) -> str:
 
 
 def number_text(value: float) -> str:
-    """Returns a number with four digits, or all digits before the point."""
+    """Returns a number with four significant digits, or all digits before the decimal point."""
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
 def bars_of(names: Sequence[str], records: Sequence[int]) -> list[tuple[str, int, float]]:
-    """Returns name, records and length in percent of a bar for each sample."""
+    """Returns name, records and length in percent of each sample's bar."""
     longest = max(records, default=0) or 1
     return [
         (name, number, round(100 * number / longest, 2))
@@ -332,7 +332,7 @@ def bars_of(names: Sequence[str], records: Sequence[int]) -> list[tuple[str, int
 
 
 def histogram_of(records: Sequence[int]) -> Histogram:
-    """Returns how many samples have how many records, by powers if these are very different."""
+    """Returns the histogram of records per sample, logarithmic if they differ widely."""
     values = np.array(records, np.float64)
     is_log = bool(values.min() > 0 and values.max() > 20 * values.min())
     scaled = np.log10(values) if is_log else values
@@ -365,13 +365,13 @@ def histogram_of(records: Sequence[int]) -> Histogram:
 
 
 def _axis(low: float, high: float, begin: float, end: float) -> Callable[[float], float]:
-    """Returns what turns values into pixels."""
+    """Returns a function that converts values to pixels."""
     scale = (end - begin) / ((high - low) or 1)
     return lambda value: round(float(begin + (value - low) * scale), 1)
 
 
 def scatter_of_copies(statistics: Statistics, names: Sequence[str]) -> Scatter | None:
-    """Returns copies of X against copies of Y; None if they are not known."""
+    """Returns a plot of copies of X against copies of Y; None if they are unknown."""
     x, y = statistics.values["copies_x"], statistics.values["copies_y"]
     if not np.isfinite(x + y).any():
         return None
@@ -393,7 +393,7 @@ def scatter_of_copies(statistics: Statistics, names: Sequence[str]) -> Scatter |
 
 
 def scatter_of_components(statistics: Statistics, names: Sequence[str]) -> Scatter | None:
-    """Returns the first two principal components; None without any."""
+    """Returns a plot of the first two principal components; None if there are none."""
     if "pc2" not in statistics.values:
         return None
     x, y = statistics.values["pc1"], statistics.values["pc2"]
@@ -420,13 +420,13 @@ def _scatter(
     """Returns a scatter plot of the samples whose values are known.
 
     Args:
-        statistics: of the samples.
-        names: of the samples.
-        values: for the two axes.
-        axes: their names.
-        titles: of the dots.
-        places: to be named where they are within the plot.
-        labelled: columns; samples that differ in one of them have their names beside the dot.
+        statistics: statistics of the samples.
+        names: names of the samples.
+        values: values on the two axes.
+        axes: labels of the axes.
+        titles: titles of the dots.
+        places: reference points, labelled if they are within the plot.
+        labelled: columns; samples that differ in one of them are labelled.
     """
     known = np.flatnonzero(np.isfinite(values[0] + values[1])).tolist()
     ranges = [_range(column[known], bool(places)) for column in values]
@@ -436,7 +436,7 @@ def _scatter(
     hidden: list[str] = []
     labels: list[tuple[float, float, str]] = []
     with_names = len(names) <= MAX_WITH_NAMES
-    # Those that differ are drawn last, and so are in front.
+    # Samples that differ are drawn last, so they are in front.
     for at in sorted(known, key=lambda at: bool(statistics.differs[at])):
         x, y = to_x(values[0][at]), to_y(values[1][at])
         differs = statistics.differs[at]
@@ -465,7 +465,7 @@ def _scatter(
 
 
 def _range(values: Floats, of_copies: bool) -> tuple[float, float]:
-    """Returns where an axis begins and ends."""
+    """Returns the range of an axis."""
     low, high = float(values.min()), float(values.max())
     if of_copies:
         low, high = min(low, 0.0), max(high, 1.0)
@@ -480,10 +480,10 @@ def _marks(low: float, high: float) -> list[float]:
 
 
 def place_labels(labels: Sequence[tuple[float, float, str]]) -> Iterator[Label]:
-    """Yields the labels at places where they do not cover each other, as far as there are any.
+    """Yields labels at positions where they do not overlap; those that do not fit are omitted.
 
     Args:
-        labels: pixels of the dots, and texts.
+        labels: pixel coordinates of the dots, and texts.
     """
     boxes: list[tuple[float, float, float]] = []
     for x, y, text in labels:
@@ -506,7 +506,7 @@ def place_labels(labels: Sequence[tuple[float, float, str]]) -> Iterator[Label]:
 
 
 def heat_maps_of(statistics: Statistics, names: Sequence[str]) -> list[HeatMap]:
-    """Returns the shifts of all chromosomes: of samples that differ, by name, then of all."""
+    """Returns heat maps of chromosome shifts: of samples that differ, then of all samples."""
     shifts = statistics.shifts
     if not shifts.size or not np.isfinite(shifts).any():
         return []
@@ -544,7 +544,7 @@ def _heat_map(statistics: Statistics, names: Sequence[str], samples: list[int]) 
 
 
 def _path(cells: NDArray[np.bool_]) -> str:
-    """Returns the path of all cells, each 10 wide and 10 high."""
+    """Returns the SVG path of all cells, each 10 by 10 units."""
     rows, columns = np.nonzero(cells)
     return "".join(
         f"M{10 * column} {10 * row}h10v10h-10z"
@@ -553,7 +553,7 @@ def _path(cells: NDArray[np.bool_]) -> str:
 
 
 def profiles_of(statistics: Statistics, names: Sequence[str]) -> Profiles | None:
-    """Returns the profiles of samples that differ; None if there are none, or no windows."""
+    """Returns the profiles of samples that differ; None if there are none, or no bins."""
     bins = statistics.bins
     differing = [at for at, columns in enumerate(statistics.differs) if columns]
     if bins is None or not differing:
@@ -565,7 +565,7 @@ def profiles_of(statistics: Statistics, names: Sequence[str]) -> Profiles | None
     firsts = [at for at in range(len(contigs)) if at == 0 or contigs[at] != contigs[at - 1]]
     size = -(-len(contigs) // MAX_PARTS_OF_PROFILE)
     begins = [at for at, end in _pairs(firsts, len(contigs)) for at in range(at, end, size)]
-    # By share against the usual one, so that 1.5 is three copies instead of two.
+    # Relative to the usual share, so that 1.5 means three copies instead of two.
     ratios = np.exp2(bins.shifts[used].astype(np.float64))
     parts = np.array([median(ratios[at:end].T) for at, end in _pairs(begins, len(contigs))])
     known = parts[:, np.isfinite(parts).all(axis=0)]
@@ -599,7 +599,7 @@ def profiles_of(statistics: Statistics, names: Sequence[str]) -> Profiles | None
 
 
 def _pairs(begins: Sequence[int], end: int) -> list[tuple[int, int]]:
-    """Returns where each part begins and ends."""
+    """Returns the begin and end of each part."""
     return list(zip(begins, [*begins[1:], end], strict=True))
 
 
@@ -608,9 +608,9 @@ class Cell:
     """A cell of the table.
 
     Attributes:
-        text: what is to be read.
-        value: what to sort by, if that is another.
-        is_text: whether it is not a number.
+        text: displayed text.
+        value: sort key, if different from the text.
+        is_text: whether it is text rather than a number.
     """
 
     text: str
@@ -619,7 +619,7 @@ class Cell:
 
 
 def columns_of(statistics: Statistics) -> dict[str, list[str]]:
-    """Returns the columns of the table that have values; first that by which samples differ."""
+    """Returns the columns of the table that have values; the column `differs` comes first."""
     columns = statistics.columns()
     differs = {"differs": columns.pop("differs")} if len(statistics.differs) else {}
     return differs | {name: texts for name, texts in columns.items() if any(texts)}
@@ -634,7 +634,7 @@ def headings_of(statistics: Statistics) -> list[tuple[str, bool]]:
 def parts_of(
     statistics: Statistics, counted: Sequence[SampleRow], names: Sequence[str]
 ) -> Iterator[list[tuple[str, str, list[Cell]]]]:
-    """Yields the parts of the table: name, note and cells of each sample that was counted."""
+    """Yields the parts of the table: name, note and cells of each counted sample."""
     columns = [
         list(_cells(statistics, name, texts)) for name, texts in columns_of(statistics).items()
     ]

@@ -1,4 +1,4 @@
-"""The input of a cohort's job as one value."""
+"""The input of a cohort job as one value."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,9 +8,9 @@ from readcount.errors import InputError
 from readcount.request.request import RECORDS, Link, Request, check_streaming
 from readcount.text import shorten
 
-# What to do when a sample cannot be counted.
+# What to do if a sample cannot be counted.
 LEAVE_OUT, FAIL = "leave_out", "fail"
-# In the place of the links of a request that is for any sample.
+# Placeholder for the file links in a request that applies to every sample.
 _ANY_FILE: Link = {"$dnanexus_link": "file-any"}
 
 
@@ -18,20 +18,20 @@ _ANY_FILE: Link = {"$dnanexus_link": "file-any"}
 class CohortRequest:
     """What the user asks for: the inputs of dxapp.json, by name, with their defaults.
 
-    Those that are not described here are those of Request.
+    The other attributes are described in Request.
 
     Attributes:
         mappings: links to coordinate-sorted BAM or CRAM files.
         mappings_indexes: links to their indexes, in any order.
-        sample_sheets: links to tables of samples and the IDs of their files.
-        counts_tables: links to tables of counts made before.
-        on_failed_sample: LEAVE_OUT, to return the other samples, or FAIL.
+        sample_sheets: links to tables with sample names and file IDs.
+        counts_tables: links to existing count tables.
+        on_failed_sample: LEAVE_OUT to return the other samples, or FAIL.
         output_prefix: base name of the output files.
         report: whether to create the HTML report.
-        subjobs: up to how many jobs to distribute the samples over; 0 for none.
+        subjobs: maximum number of subjobs to distribute the samples over; 0 to count in one job.
 
     Raises:
-        InputError: a value is not valid, or values do not go together.
+        InputError: a value is not valid, or values cannot be combined.
     """
 
     mappings: Sequence[Link] = ()
@@ -63,13 +63,13 @@ class CohortRequest:
             )
 
     def require_samples(self) -> None:
-        """Raises InputError if no input has samples."""
+        """Raises InputError if no input provides samples."""
         if not (self.mappings or self.sample_sheets or self.counts_tables):
             raise no_samples()
 
     @cached_property
     def of_sample(self) -> Request:
-        """The request for one sample, the same for each; its links stand for any file."""
+        """The request for one sample, the same for each; its file links are placeholders."""
         return Request(
             mappings_sorted_bam=_ANY_FILE,
             mappings_sorted_bai=_ANY_FILE,
@@ -90,17 +90,17 @@ class CohortRequest:
 
     @property
     def fail_on_failed_sample(self) -> bool:
-        """Whether one failed sample fails the job."""
+        """Whether a failed sample makes the job fail."""
         return self.on_failed_sample == FAIL
 
     @property
     def depth_matrix(self) -> bool:
-        """Whether the matrix is also returned sorted and indexed: that of windows and intervals."""
+        """Whether the matrix is also written sorted and indexed, as for windows and intervals."""
         return self.of_sample.bedgraph
 
 
 def no_samples() -> InputError:
-    """Returns the error for inputs that have no samples."""
+    """Returns the error for inputs without samples."""
     return InputError(
         "mappings: there are no samples. Provide mappings, sample_sheets or counts_tables."
     )

@@ -1,4 +1,4 @@
-"""What is known of the samples, as their counts come in any order."""
+"""Collects the results of the samples, which come in any order."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,14 +17,14 @@ from readcount.text import Log, plural, shorten
 
 @dataclass
 class Results:
-    """The rows of the samples' table and the columns of the matrix.
+    """The rows of the table of samples and the columns of the matrix.
 
     Attributes:
-        samples: all samples; their numbers are their indexes.
-        fail: whether one sample that cannot be counted is an error.
-        log: takes a line for each sample that cannot be counted.
-        store: takes the columns; has as many rows as there are regions.
-        rows: of the samples that are done, by number; tables made before follow the samples.
+        samples: all samples; sample numbers are indexes into this list.
+        fail: whether a failed sample is an error.
+        log: writes a line to the job's log for each failed sample.
+        store: stores the columns; has one row per region.
+        rows: rows of the finished samples, by number; existing count tables follow the samples.
     """
 
     samples: Sequence[Sample]
@@ -34,10 +34,10 @@ class Results:
     rows: dict[int, SampleRow] = field(default_factory=dict)
 
     def add(self, number: int, result: Counted | NotCounted) -> None:
-        """Adds the counts of a sample, or why it has none.
+        """Adds the counts of a sample, or the reason why it has none.
 
         Raises:
-            InputError: it has none, and that is an error.
+            InputError: the sample has failed, and `fail` is set.
         """
         if number in self.rows:
             raise ValueError(f"sample {number} was counted twice")
@@ -63,11 +63,11 @@ class Results:
         )
 
     def add_table(self, table: Table, first: int, totals: Sequence[int]) -> None:
-        """Adds the samples of a table made before, whose columns have been added.
+        """Adds the samples of an existing count table, whose columns are already stored.
 
         Args:
             table: the table.
-            first: number of its first sample.
+            first: number of the table's first sample.
             totals: the sum of each column.
         """
         for number, (name, total) in enumerate(zip(table.samples, totals, strict=True), first):
@@ -84,11 +84,11 @@ class Results:
         )
 
     def in_order(self) -> list[tuple[int, SampleRow]]:
-        """Returns the number and the row of each sample, in the order of the output.
+        """Returns the number and row of each sample, in output order.
 
         Raises:
-            InputError: none could be counted.
-            ValueError: a sample was neither counted nor has it failed.
+            InputError: no sample could be counted.
+            ValueError: a sample has neither been counted nor failed.
         """
         missing = set(range(len(self.samples))) - self.rows.keys()
         if missing:
@@ -99,7 +99,7 @@ class Results:
 
     @property
     def counted(self) -> dict[int, str]:
-        """The names of the samples in the matrix by their numbers, in the order of the columns."""
+        """The names of the samples in the matrix, by number, in column order."""
         return {number: row.sample for number, row in self.in_order() if row.counted}
 
     @property
@@ -108,10 +108,10 @@ class Results:
         return [self.samples[number] for number, row in self.in_order() if not row.counted]
 
     def check_totals(self, totals: Mapping[int, int]) -> None:
-        """Raises ValueError if the matrix has not the verified counts of each sample.
+        """Raises ValueError if the matrix does not contain the verified counts of each sample.
 
         Args:
-            totals: the sum of each column that was written, by the number of its sample.
+            totals: the sum of each column written, by sample number.
         """
         for number, row in self.in_order():
             if row.counted and totals[number] != row.records:

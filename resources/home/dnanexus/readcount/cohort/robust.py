@@ -1,23 +1,23 @@
-"""Medians and robust deviations of values of which some are not known (NaN)."""
+"""Medians and robust deviations, ignoring unknown values (NaN)."""
 
 import numpy as np
 
 from readcount.cohort.layout import Floats
 
-# A normal distribution's standard deviation in median absolute deviations.
+# Standard deviation of a normal distribution, in median absolute deviations.
 ROBUST = 1.4826
-# Robust deviations from which on a value differs from the others.
+# Number of robust deviations above which a value differs from the others.
 DEVIATIONS = 5
 
 
 def median(values: Floats) -> Floats:
-    """Returns the median of each row over what is known; NaN where nothing is."""
+    """Returns the median of the known values of each row; NaN if there are none."""
     known = np.isfinite(values)
     if values.size and known.all():
         return np.asarray(np.median(values, axis=-1))
     if not values.size:
         return np.full(values.shape[:-1], np.nan)
-    # NaN is sorted behind all numbers.
+    # NaN is sorted after all numbers.
     ordered = np.sort(np.where(known, values, np.nan), axis=-1)
     number = known.sum(axis=-1, keepdims=True)
     low, high = (

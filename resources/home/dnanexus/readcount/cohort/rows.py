@@ -1,4 +1,4 @@
-"""The rows of the matrix: the regions, with positions as the count table has them."""
+"""The rows of the matrix: the regions, with positions as in the count table."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from readcount.source.parts import NO_SEQUENCE
 
 Ints = NDArray[np.int64]
 
-# A tabix index holds no positions beyond this (SAM specification, section 5.1.1, which it follows).
+# Maximum position in a tabix index (as in BAI; SAM specification, section 5.1.1).
 MAX_TBI_POSITION = 1 << 29
 
 
@@ -22,13 +22,13 @@ class Rows:
     """The regions of a cohort, in the order of the matrix; positions are 0-based and half-open.
 
     Attributes:
-        labels: returns the name of each, or its text as samtools writes it.
-        contigs: names of the reference sequences, in the order of the header, and at the end that
-            of unplaced records.
-        tids: which of these each region is on; NO_SEQUENCE for unplaced records.
+        labels: function that returns the name of each region, or its samtools syntax.
+        contigs: names of the reference sequences, in header order, followed by that of unplaced
+            records.
+        tids: reference ID of each region; NO_SEQUENCE for unplaced records.
         starts: first position of each.
-        ends: position after the last one of each.
-        whole: indexes of those that are a whole reference sequence.
+        ends: position after the last of each.
+        whole: indexes of the regions that are whole reference sequences.
     """
 
     labels: Callable[[], Iterator[str]]
@@ -44,7 +44,7 @@ class Rows:
 
         Args:
             regions: the regions.
-            lengths: of the reference sequences in bases, by name, in the header's order.
+            lengths: lengths of the reference sequences in bases, by name, in header order.
         """
         starts, ends = extents(regions, lengths)
         return cls(regions.labels, regions.names_by_tid, regions.tids, starts, ends, regions.whole)
@@ -59,7 +59,7 @@ class Rows:
             yield f"{label}\t{self.contigs[tid]}\t{start}\t{end}\t{end - start}"
 
     def columns(self) -> RegionColumns:
-        """Returns the same for the statistics."""
+        """Returns the regions as columns for the statistics."""
         whole = np.zeros(len(self), np.bool_)
         whole[list(self.whole)] = True
         contigs = list(map(self.contigs.__getitem__, self.tids))

@@ -11,9 +11,9 @@ from readcount.regions.region import some_of
 from readcount.request.request import Link
 from readcount.text import shorten
 
-# Names of indexes: NAME.bam.bai, NAME.bai, NAME.cram.crai, ...; a BAI may be compressed.
+# Names of indexes: NAME.bam.bai, NAME.bai, NAME.cram.crai, ...; a BAI may be gzip-compressed.
 _INDEX_NAME = re.compile(r"(?P<base>.+)\.(?P<kind>bai|csi|crai)(\.gz)?")
-# Kinds of indexes that a BAM, and a CRAM, can have.
+# Index types of BAM and CRAM.
 _KINDS = {"bam": ("bai", "csi"), "cram": ("crai",)}
 # Columns of tables and matrices that are not samples.
 FIRST_COLUMNS = ("region", "contig", "start", "end", "length")
@@ -24,14 +24,14 @@ _NOT_IN_A_NAME = re.compile(r"[\x00-\x1f\x7f]")
 
 @dataclass(frozen=True)
 class SampleFile:
-    """A file of a sample, as the platform describes it.
+    """A file of a sample, as described by the platform.
 
     Attributes:
-        link: to the file.
-        name: of the file; its ID if the platform cannot describe it.
-        folder: of the file in its project.
-        size: in bytes.
-        fault: the message about a file that cannot be read; empty if it can.
+        link: link to the file.
+        name: name of the file; its ID if it cannot be described.
+        folder: folder of the file in its project.
+        size: size in bytes.
+        fault: error message if the file cannot be read, else empty.
     """
 
     link: Link
@@ -51,9 +51,9 @@ class Sample:
     """A sample to count.
 
     Attributes:
-        name: of its column.
+        name: name of its column.
         mappings: its BAM or CRAM.
-        index: the index of that.
+        index: the index of that file.
     """
 
     name: str
@@ -62,12 +62,12 @@ class Sample:
 
     @property
     def fault(self) -> str:
-        """The message about a file of it that cannot be read; empty if both can."""
+        """Error message if one of its files cannot be read, else empty."""
         return self.mappings.fault or self.index.fault
 
 
 def is_index(name: str) -> bool:
-    """Whether a name is that of an index.
+    """Whether a file name is the name of an index.
 
     >>> [is_index(name) for name in ("x.bam.bai", "x.crai", "x.bam", "x.bai.gz")]
     [True, True, False, True]
@@ -76,16 +76,16 @@ def is_index(name: str) -> bool:
 
 
 def pair_by_name(mappings: Sequence[SampleFile], indexes: Iterable[SampleFile]) -> list[Sample]:
-    """Returns a sample for each BAM or CRAM, with the index that has its name.
+    """Returns a sample for each BAM or CRAM, with the index that matches its name.
 
-    An index in the same folder comes before one elsewhere. The sample is named after the file.
+    An index in the same folder is preferred. The sample is named after the file.
 
     Args:
-        mappings: BAM and CRAM files; the samples are in their order.
-        indexes: in any order.
+        mappings: BAM and CRAM files; samples are in the same order.
+        indexes: indexes, in any order.
 
     Raises:
-        InputError: a file has no index, or several; the names of all are in the details.
+        InputError: a file has no index or several; the details list all such files.
     """
     by_base: dict[str, list[tuple[str, SampleFile]]] = defaultdict(list)
     for index in indexes:
@@ -104,7 +104,7 @@ def pair_by_name(mappings: Sequence[SampleFile], indexes: Iterable[SampleFile]) 
             several = " and ".join(shorten(index.path, 80) for index in fitting[:3])
             ambiguous.append((file.path, several))
         elif file.fault:
-            # Without a description there is no name to look for.
+            # Without a description, its name is unknown.
             samples.append(Sample(name, file, file))
         else:
             missing.append(file.path)
@@ -113,7 +113,7 @@ def pair_by_name(mappings: Sequence[SampleFile], indexes: Iterable[SampleFile]) 
 
 
 def _refuse(missing: Sequence[str], ambiguous: Sequence[tuple[str, str]]) -> None:
-    """Raises InputError if there are files without an index, or with several."""
+    """Raises InputError if there are files without an index or with several."""
     faults = []
     if missing:
         faults.append(
@@ -133,11 +133,11 @@ def _refuse(missing: Sequence[str], ambiguous: Sequence[tuple[str, str]]) -> Non
 
 
 def check_names(samples: Sequence[Sample], more: Mapping[str, Sequence[str]]) -> None:
-    """Raises InputError if two columns of the matrix would have one name, or a file is there twice.
+    """Raises InputError if two columns would have the same name, or a file is given twice.
 
     Args:
-        samples: to count.
-        more: names of the columns of tables made before, by the name of the table.
+        samples: the samples to count.
+        more: column names of existing count tables, by name of the table.
     """
     places: dict[str, list[str]] = defaultdict(list)
     files: dict[str, list[str]] = defaultdict(list)

@@ -1,4 +1,4 @@
-"""The table of samples: a row for every sample, also for those that could not be counted."""
+"""The table of samples: one row per sample, including those that could not be counted."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,16 +8,17 @@ COUNTED, FAILED = "counted", "failed"
 
 @dataclass(frozen=True)
 class SampleRow:
-    """What is known of a sample.
+    """A row of the table of samples.
 
     Attributes:
         sample: its name.
         status: COUNTED or FAILED.
-        message: why it failed, or what to know of it; empty for nothing.
-        file: name of the BAM or CRAM, or of the table that its counts are from.
-        sm: the sample of its read groups (SM of the @RG lines); several with commas between.
+        message: why it failed, or a note; may be empty.
+        file: name of the BAM or CRAM, or of the existing count table.
+        sm: sample of its read groups (SM of the @RG lines), comma-separated if there are several.
         records: sum of its counts; None if it has none.
-        unplaced: records without a position by its index; None where that does not say.
+        unplaced: number of records without a position according to the index; None if not in the
+            index.
     """
 
     sample: str
@@ -40,11 +41,11 @@ COLUMNS = ("sample", "status", "message", "file", "sm", "records", "unplaced")
 def format_samples_table(
     rows: Sequence[SampleRow], more: Mapping[str, Sequence[object]] | None = None
 ) -> str:
-    """Returns the text of the table: tab-separated, a header, a row for each sample.
+    """Returns the text of the table: tab-separated, a header, one row per sample.
 
     Args:
-        rows: of all samples.
-        more: further columns by name, each with a value for each row; None is an empty cell.
+        rows: rows of all samples.
+        more: further columns by name, with one value per row; None is an empty cell.
     """
     more = more or {}
     columns = [[getattr(row, name) for row in rows] for name in COLUMNS] + [*more.values()]
@@ -54,12 +55,12 @@ def format_samples_table(
 
 
 def _cell(value: object) -> str:
-    """Returns a value as a cell: None is empty, and there are no tabs and line ends."""
+    """Returns a value as a cell: None as an empty cell, without tabs and line breaks."""
     return "" if value is None else " ".join(str(value).split())
 
 
 def note_on_sm(sample: str, names: Sequence[str]) -> str:
-    """Returns what to know of the SM of a file's read groups; empty if it is the sample's name."""
+    """Returns a note if SM of the read groups differs from the sample's name, else empty."""
     if len(names) > 1:
         return f"the read groups have {len(names)} samples (SM): {', '.join(names[:5])}"
     if names and names[0] != sample:

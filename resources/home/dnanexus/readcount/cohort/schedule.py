@@ -1,20 +1,20 @@
-"""Which samples are counted side by side, and what each takes."""
+"""Estimates the cost of samples, and decides which are counted in parallel."""
 
 from collections.abc import Mapping, Sequence
 
-# Seconds that one of four connections of a core takes, to open a sample and to count its records.
+# Seconds to open a sample, and to count a byte, for one of a core's four connections.
 SECONDS_TO_OPEN = 0.5
 SECONDS_PER_BYTE = 2e-8
-# A file that one samtools call reads in about a second.
+# Size of a file that one samtools call reads in about a second.
 SMALL_BYTES = 50_000_000
 
 
 def sizes_of(bytes_of: Mapping[int, int], from_index: bool) -> dict[int, float]:
-    """Returns about how many seconds each sample takes, by its number.
+    """Returns the estimated seconds per sample, by sample number.
 
     Args:
-        bytes_of: the size of each file.
-        from_index: whether the records are not read.
+        bytes_of: size of each file in bytes.
+        from_index: whether counts are taken from the index.
     """
     return {
         number: SECONDS_TO_OPEN + (0 if from_index else size * SECONDS_PER_BYTE)
@@ -25,15 +25,15 @@ def sizes_of(bytes_of: Mapping[int, int], from_index: bool) -> dict[int, float]:
 def split_by_size(
     bytes_of: Mapping[int, int], processes: int, from_index: bool
 ) -> tuple[Sequence[int], Sequence[int]]:
-    """Returns the samples that are counted side by side, and those counted one after another.
+    """Returns the samples counted in parallel, and those counted one after another.
 
-    A process that counts a sample should not be the last one that is busy: a sample which takes
-    more than half of the share of a process is counted by all of them.
+    Samples that take more than half of a process's share of the time are counted one after another
+    by all processes, so that no process is busy long after the others.
 
     Args:
-        bytes_of: the size of each file, by the number of the sample.
-        processes: how many there are.
-        from_index: whether the records are not read.
+        bytes_of: size of each file in bytes, by sample number.
+        processes: number of processes.
+        from_index: whether counts are taken from the index.
 
     >>> split_by_size({0: 5_000, 1: 10**12, 2: 6_000}, processes=8, from_index=False)
     ([2, 0], [1])

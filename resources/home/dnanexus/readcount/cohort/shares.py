@@ -22,10 +22,10 @@ class SampleShare:
     """What a subjob counts.
 
     Attributes:
-        plan: digest of the plan, of which this is a part.
+        plan: digest of the plan.
         subjob: the number of the subjob, from 0.
-        subjobs: how many there are.
-        samples: names of its samples by their numbers.
+        subjobs: number of subjobs.
+        samples: names of its samples, by number.
     """
 
     plan: str
@@ -38,13 +38,13 @@ class SampleShare:
 
 
 def deal(sizes: Mapping[int, float], subjobs: int) -> list[list[int]]:
-    """Returns the numbers of the samples of each subjob, which are of about the same size in all.
+    """Returns the sample numbers of each subjob; shares are about equal in size.
 
-    The largest sample goes first, each to the subjob that has least.
+    Each sample, largest first, goes to the subjob with the smallest share.
 
     Args:
-        sizes: what each sample takes, in any unit, by its number.
-        subjobs: how many; there are no more than samples.
+        sizes: relative cost of each sample, by number.
+        subjobs: number of subjobs; there are never more than samples.
 
     >>> deal({0: 5, 1: 1, 2: 3, 3: 1}, 2)
     [[0], [1, 2, 3]]
@@ -59,7 +59,7 @@ def deal(sizes: Mapping[int, float], subjobs: int) -> list[list[int]]:
 
 
 class ShareWriter:
-    """Writes the columns of a subjob one after another; they are not in memory together."""
+    """Writes the columns of a subjob one by one, so that they are not all in memory."""
 
     def __init__(self, path: Path, share: SampleShare) -> None:
         self._file = zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1)
@@ -67,7 +67,7 @@ class ShareWriter:
         self._samples: dict[int, dict[str, object]] = {}
 
     def add(self, sample: int, result: Counted | NotCounted) -> None:
-        """Adds the counts of a sample, or why it has none."""
+        """Adds the counts of a sample, or the reason why it has none."""
         name = self._share.samples[sample]
         if isinstance(result, NotCounted):
             self._samples[sample] = {"name": name, "not_counted": result._asdict()}
@@ -89,7 +89,7 @@ class ShareWriter:
         self._file.close()
 
     def _end(self) -> None:
-        """Adds what is known of the samples, and of the subjob."""
+        """Adds the metadata of the samples and of the subjob."""
         about = {
             "plan": self._share.plan,
             "subjob": [self._share.subjob, self._share.subjobs],
@@ -105,15 +105,15 @@ class ShareWriter:
 def read_share(
     path: Path, share: SampleShare, regions: int
 ) -> Iterator[tuple[int, Counted | NotCounted]]:
-    """Yields the number of each sample of a subjob, and its counts, one after another.
+    """Yields the number and counts of each sample of a subjob, one by one.
 
     Args:
-        path: of the file.
+        path: path of the file.
         share: what the subjob was to count.
-        regions: how many counts each sample has.
+        regions: number of counts per sample.
 
     Raises:
-        SubjobError: the file is not that of this subjob, or is corrupt.
+        SubjobError: the file belongs to another subjob, or is corrupt.
     """
     try:
         with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:

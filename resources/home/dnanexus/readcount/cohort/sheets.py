@@ -1,4 +1,4 @@
-"""Sample sheets: tables of samples, and of the IDs of their files."""
+"""Sample sheets: tables of samples and the IDs of their files."""
 
 import csv
 import re
@@ -10,10 +10,10 @@ from readcount.errors import InputError
 from readcount.request.request import Link
 from readcount.text import shorten
 
-# The columns of a sheet. Others are ignored.
+# The columns of a sample sheet; others are ignored.
 SAMPLE, MAPPINGS, INDEX = "sample", "mappings", "index"
-# Columns of the TSV of `dx generate_batch_inputs`: one for the batch, and two for each input, with
-# the name and the ID of the file (dx-toolkit, dxpy/scripts/dx.py, generate_batch_inputs).
+# Columns of the TSV of `dx generate_batch_inputs`: one for the batch, and two per input, with name
+# and ID of the file (dx-toolkit, dxpy/scripts/dx.py, generate_batch_inputs).
 _BATCH, _ID = "batch ID", " ID"
 _FILE = re.compile(
     r"((?P<project>(project|container)-[0-9A-Za-z]{24}):)?(?P<id>file-[0-9A-Za-z]{24})"
@@ -22,12 +22,12 @@ _FILE = re.compile(
 
 @dataclass(frozen=True)
 class SheetRow:
-    """A sample of a sheet.
+    """A row of a sample sheet.
 
     Attributes:
         sample: its name; empty if the sheet has none.
         mappings: link to its BAM or CRAM.
-        index: link to the index of that.
+        index: link to the index of that file.
     """
 
     sample: str
@@ -36,17 +36,18 @@ class SheetRow:
 
 
 def parse_sheet(content: bytes, name: str) -> list[SheetRow]:
-    """Returns the samples of a sheet.
+    """Parses a sample sheet.
 
     It has the columns `sample`, `mappings` and `index`, or is a TSV of `dx generate_batch_inputs`
-    for an input with BAM or CRAM files and one with their indexes.
+    with one input for BAM or CRAM files and one for their indexes.
 
     Args:
-        content: of the file: UTF-8, tab-separated, or comma-separated if the header has no tab.
-        name: of the file, for messages.
+        content: content of the file: UTF-8, tab-separated, or comma-separated if the header has no
+            tab.
+        name: name of the file, for messages.
 
     Raises:
-        InputError: it is not such a table, or a cell is not the ID of a file.
+        InputError: it is not a sample sheet, or a cell is not a file ID.
     """
     field = f"sample_sheets: {shorten(name, 80)}"
     try:
@@ -80,7 +81,7 @@ def parse_sheet(content: bytes, name: str) -> list[SheetRow]:
 def _columns(
     field: str, heading: Sequence[str], rows: Sequence[Sequence[str]]
 ) -> tuple[int, int, int]:
-    """Returns which columns have the sample, the BAM or CRAM, and the index."""
+    """Returns the indexes of the columns of the sample, the BAM or CRAM, and the index."""
     if {SAMPLE, MAPPINGS, INDEX} <= set(heading):
         return heading.index(SAMPLE), heading.index(MAPPINGS), heading.index(INDEX)
     inputs = [cell for cell in heading if cell + _ID in heading]
@@ -104,7 +105,7 @@ def _columns(
 
 
 def _link(place: str, text: str) -> Link:
-    """Returns a link to the file with an ID; raises InputError if it is not one."""
+    """Returns a link to the file with this ID; raises InputError if it is not a file ID."""
     found = _FILE.fullmatch(text.strip())
     if not found:
         raise InputError(
@@ -116,7 +117,7 @@ def _link(place: str, text: str) -> Link:
 
 
 def format_sheet(samples: Iterable[Sample]) -> str:
-    """Returns the text of a sheet with these samples, which parse_sheet() reads."""
+    """Returns the text of a sample sheet with these samples, as read by parse_sheet()."""
     return "".join(_lines(samples))
 
 
@@ -127,7 +128,7 @@ def _lines(samples: Iterable[Sample]) -> Iterator[str]:
 
 
 def _id(link: Link) -> str:
-    """Returns the ID that a link has, with its project if it has one."""
+    """Returns the file ID of a link, with the project if it has one."""
     target = link["$dnanexus_link"]
     if isinstance(target, str):
         return target

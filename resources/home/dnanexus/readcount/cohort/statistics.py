@@ -1,39 +1,33 @@
-"""What the counts of a cohort say about its samples: one value of each kind for each sample.
+"""Statistics of the samples of a cohort, computed from their counts.
 
 Call `statistics_of(regions, blocks, samples)`:
 
 - `regions` are the columns of the matrix's rows (`RegionColumns`),
-- `blocks` returns an iterator over blocks of rows: integers, a row for each region, a column for
-  each sample that was counted. It is called once, and blocks are read once and not kept.
+- `blocks` returns an iterator over blocks of rows: integers, one row per region, one column per
+  counted sample. It is called once; blocks are read once and not kept.
 
-`Statistics.columns()` are the columns of the samples' table as text. Statistics say that a sample
-differs, never why: contamination, swaps and relatives need alleles.
+`Statistics.columns()` returns the columns of the table of samples as text. The statistics show that
+a sample differs, not why: detecting contamination, swaps and relatives requires alleles.
 
-Definitions
------------
-n(c, s) are the records of sample s on chromosome c, L(c) the bases of c that are not N.
+Definitions ----------- n(c, s) is the number of records of sample s on chromosome c, L(c) the
+number of bases of c that are not N.
 
 records_per_mb
     m(s) = the median over the autosomes of n(c, s) / L(c); the column is 1,000,000 m(s).
-copies_x, copies_y
-    2 n(X, s) / (L(X) m(s)), and so for Y. The ratio of X to autosomes is that of Mittnik et al.
-    2016 (doi:10.1371/journal.pone.0163019). In other genomes, and where regions are only parts of
-    chromosomes, relative to the cohort: 1 is the median of the samples with Y.
+copies_x, copies_y 2 n(X, s) / (L(X) m(s)), and likewise for Y. The ratio of X to autosomes is that
+    of Mittnik et al. 2016 (doi:10.1371/journal.pone.0163019). For other genomes, and if regions are
+    only parts of chromosomes, values are relative to the cohort: 1 is the median of the samples
+    with Y.
 sex_chromosomes
     XX, XY, other (another whole number of copies) or unclear; see `copies.sex_chromosomes_of`.
-mt_per_autosome
-    n(MT, s) / (L(MT) m(s)): mitochondrial genomes for each copy of an autosome; twice that for each
-    diploid cell.
-largest_shift
-    log2 of the share of an autosome over the cohort's median of that share, where the share is
-    n(c, s) / m(s), and half a record is added to n and to what is expected.
-spread
-    The median absolute deviation of that over the bins of autosomes.
-pc1 to pc5
-    Principal components of that; see `_components`.
-differs
-    Which of these are more than DEVIATIONS robust deviations (1.4826 median absolute deviations)
-    from the cohort's median; of copies from the median of the samples with as many.
+mt_per_autosome n(MT, s) / (L(MT) m(s)): mitochondrial genomes per copy of an autosome; twice this
+    per diploid cell.
+largest_shift The largest log2 ratio of an autosome's share to the cohort's median share, where the
+    share is n(c, s) / m(s); half a record is added to n and to its expectation.
+spread The median absolute deviation of this log2 ratio over the bins of autosomes. pc1 to pc5
+Principal components of these log2 ratios; see `_components`. differs The columns that are more than
+DEVIATIONS robust deviations (1.4826 median absolute deviations) from the cohort's median; copies
+are compared with the median of the samples in the nearest group.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -54,17 +48,17 @@ from readcount.cohort.robust import DEVIATIONS, ROBUST, deviation, median
 
 Blocks = Callable[[], Iterable[Integers]]
 
-# Samples and regions that are needed for principal components, and how many components there are.
+# Minimum number of samples and bins for principal components, and number of components.
 MIN_FOR_COMPONENTS = 20
 MIN_REGIONS = 100
 COMPONENTS = 5
 _LOG2_E = 1.4427
-# Autosomes, of which one can differ from the others.
+# Minimum number of autosomes needed to see that one differs.
 MIN_CHROMOSOMES = 2
-# A spread that is smaller is not told apart.
+# Smaller spreads are not distinguished.
 MIN_SPREAD = 0.001
-# Deviations are not taken to be smaller than that, so that in a very even cohort nothing differs
-# by a difference that means nothing. In log2, and in copies.
+# Lower bounds of the deviations, in log2 and in copies, so that in a very uniform cohort no sample
+# differs by an irrelevant amount.
 FLOOR = {
     "records_per_mb": 0.1,
     "copies_x": 0.03,
@@ -73,19 +67,19 @@ FLOOR = {
     "largest_shift": 0.015,
     "spread": 0.2,
 }
-# Median of the cohort from which on a bin is used for spread and components.
+# Minimum median number of records of a bin used for spread and components.
 MIN_RECORDS = 10
 
 
 @dataclass(frozen=True)
 class Bins:
-    """Windows or intervals along the autosomes, neighbours together, if there are many.
+    """Windows or intervals along the autosomes; neighbouring ones are combined if there are many.
 
     Attributes:
-        contigs: of each bin.
-        starts: 0-based.
-        ends: exclusive.
-        shifts: log2 against the cohort's median, a row for each bin, a column for each sample.
+        contigs: reference sequence of each bin.
+        starts: starts, 0-based.
+        ends: ends, exclusive.
+        shifts: log2 ratio to the cohort's median, one row per bin, one column per sample.
     """
 
     contigs: Sequence[str]
@@ -96,22 +90,22 @@ class Bins:
 
 @dataclass(frozen=True)
 class Statistics:
-    """What the counts say; each value is NaN or empty where it is not known.
+    """The statistics of the samples; unknown values are NaN or empty.
 
     Attributes:
-        genome: name of the assembly if lengths without N were used, else empty.
-        notes: what a reader should know, as sentences.
-        values: of each sample by column: records_per_mb, copies_x, copies_y, mt_per_autosome,
-            spread, pc1 to pc5.
-        usual: what is usual in the cohort, by column; of copies for samples with as many.
+        genome: name of the assembly if its non-N lengths were used, else empty.
+        notes: limitations that a reader should know, as sentences.
+        values: values of the samples, by column: records_per_mb, copies_x, copies_y,
+            mt_per_autosome, spread, pc1 to pc5.
+        usual: usual values in the cohort, by column; for copies, those of the nearest group.
         sex_chromosomes: XX, XY, other, unclear, or empty.
-        largest_shift: of each sample the index of the chromosome; -1 if it is not known.
-        differs: the columns by which a sample differs.
-        chromosomes: names of those in shifts: autosomes, then X and Y in cohorts of 10 or more.
-        shifts: log2 of the share against the cohort's median, of X and Y of the samples with as
-            many copies; a row for each chromosome, a column for each sample.
-        explained: the share of the variance in each principal component.
-        bins: windows or intervals, if there are more than there are chromosomes.
+        largest_shift: for each sample, the index of the chromosome; -1 if unknown.
+        differs: for each sample, the columns in which it differs.
+        chromosomes: names of the rows of shifts: autosomes, then X and Y in cohorts of 10 or more.
+        shifts: log2 ratio of the share to the cohort's median (for X and Y, to the median of the
+            same group); one row per chromosome, one column per sample.
+        explained: fraction of the variance explained by each principal component.
+        bins: windows or intervals, if there are more than chromosomes.
     """
 
     genome: str
@@ -127,14 +121,14 @@ class Statistics:
     bins: Bins | None
 
     def shift_of(self, sample: int) -> tuple[str, float] | None:
-        """Returns the chromosome whose share differs most and by how much, as log2."""
+        """Returns the chromosome whose share differs most, and the log2 ratio."""
         at = int(self.largest_shift[sample])
         return (self.chromosomes[at], float(self.shifts[at, sample])) if at >= 0 else None
 
     def columns(self) -> dict[str, list[str]]:
-        """Returns the columns of the table as text, in their order; empty if a value is not known.
+        """Returns the columns of the table as text, in order; unknown values are empty.
 
-        The largest shift is the chromosome's name and log2, with its sign: `chr21 +0.58`.
+        The largest shift is the chromosome's name and the signed log2 ratio: `chr21 +0.58`.
         """
         samples = range(len(self.differs))
         shifts = [self.shift_of(sample) for sample in samples]
@@ -166,9 +160,9 @@ def statistics_of(regions: RegionColumns, blocks: Blocks, samples: int) -> Stati
     """Returns the statistics of the samples that were counted.
 
     Args:
-        regions: of the rows.
-        blocks: returns blocks of rows of counts.
-        samples: how many columns there are.
+        regions: columns of the regions.
+        blocks: function that returns blocks of rows of counts.
+        samples: number of samples.
     """
     layout = layout_of(regions, samples)
     bins = layout.sums(blocks(), samples)
@@ -228,7 +222,7 @@ def _statistics(layout: Layout, bins: Integers, records: Integers, samples: int)
 
 
 def _notes(layout: Layout, samples: int, copies: Copies) -> list[str]:
-    """Returns what limits the statistics, as sentences."""
+    """Returns the limitations of the statistics, as sentences."""
     notes = []
     has_x = layout.number_of("X") is not None
     if not layout.autosomes:
@@ -255,16 +249,16 @@ def _notes(layout: Layout, samples: int, copies: Copies) -> list[str]:
 
 
 def _shifts(records: Integers, typical: Floats, bases: Integers | None, share: Floats) -> Floats:
-    """Returns log2 of the share of each row against the cohort's median.
+    """Returns the log2 ratio of the share of each row to the cohort's median.
 
-    Half a record is added to what was counted and to what is expected, so that no record is not
-    minus infinity, and few records do not differ much.
+    Half a record is added to the count and to its expectation, so that the ratio is finite without
+    records and close to 0 with few.
 
     Args:
-        records: of each row and sample.
-        typical: records per base of each sample's autosomes.
-        bases: of each row; None if share is not by base.
-        share: records per base over typical.
+        records: records, rows by samples.
+        typical: records per base of each sample's autosomes (median).
+        bases: bases of each row; None if the share is not per base.
+        share: records per base divided by typical.
     """
     if records.shape[1] < MIN_FOR_MEDIAN:
         return np.full(records.shape, np.nan)
@@ -277,8 +271,8 @@ def _spread(
 ) -> tuple[Floats, Floats]:
     """Returns the shifts of the bins of autosomes, and their spread in each sample.
 
-    Bins with fewer than MIN_RECORDS records in half of the samples have NaN. If fewer bins are
-    left than there are autosomes, the autosomes are used.
+    Bins with a median of fewer than MIN_RECORDS records are NaN. If fewer bins are left than there
+    are autosomes, the autosomes are used instead.
     """
     last = int(layout.first_bins[layout.autosomes])
     counted = bins[:last]
@@ -297,14 +291,16 @@ def _mad(shifts: Floats) -> Floats:
 def _components(
     layout: Layout, shifts: Floats, known: NDArray[np.bool_]
 ) -> tuple[list[Floats], list[float], int]:
-    """Returns the scores of the principal components, and their shares of the variance.
+    """Returns the scores of the principal components, and the variance explained by each.
 
-    The last number is how many of them are more than noise, by the threshold of Gavish and Donoho
-    2014 (doi:10.1109/TIT.2014.2323359) for singular values: by the others no sample differs.
+    The last number returned is how many components exceed noise, using the singular value threshold
+    of Gavish and Donoho 2014 (doi:10.1109/TIT.2014.2323359); the others are not used to find
+    samples that differ.
 
-    Each sample's shifts are divided by their robust deviation, so that components do not show which
-    samples have few records, and cut at 10, so that single bins do not decide. Scores are per bin:
-    1 is what each bin varies by. Their sign is that of the largest one.
+    Each sample's shifts are divided by their robust deviation, so that components do not reflect
+    sequencing depth, and clipped at 10, so that single bins do not dominate. Scores are scaled per
+    bin: 1 is the typical variation of a bin. The sign is chosen so that the largest score is
+    positive.
     """
     samples = shifts.shape[1]
     used = shifts[np.isfinite(shifts).any(axis=1)][:, known]
@@ -341,9 +337,9 @@ def _components(
 def _sex_shifts(
     layout: Layout, records: Integers, typical: Floats, share: Floats, copies: Copies
 ) -> tuple[list[str], list[Floats]]:
-    """Returns the shifts of X and Y against the samples with as many copies; Y only where it is.
+    """Returns the shifts of X and Y within each group; of Y only in samples with Y.
 
-    In cohorts too small for two groups there are none.
+    Empty in cohorts too small for groups.
     """
     names: list[str] = []
     rows: list[Floats] = []
@@ -382,13 +378,13 @@ def _bins(layout: Layout, shifts: Floats) -> Bins:
 
 
 class _Differs:
-    """Collects the columns by which each sample differs, and what is usual."""
+    """Collects the columns in which each sample differs, and the usual values."""
 
     def __init__(self, samples: int) -> None:
-        """Starts with none.
+        """Starts without any.
 
         Args:
-            samples: of the cohort; with fewer than MIN_FOR_DIFFERS none differs.
+            samples: number of samples; with fewer than MIN_FOR_DIFFERS, none differs.
         """
         self.samples = samples
         self.names: list[list[str]] = [[] for _ in range(samples)]
@@ -397,13 +393,13 @@ class _Differs:
     def by_log2(
         self, name: str, values: Floats, one: Floats | float, records: Integers | None = None
     ) -> None:
-        """Compares values by their logarithm.
+        """Compares the logarithms of values.
 
         Args:
-            name: of the column.
-            values: of each sample.
-            one: what a value is for one record; half of that is added.
-            records: from which the values are, for the error of the count.
+            name: name of the column.
+            values: value of each sample.
+            one: value that corresponds to one record; half of it is added.
+            records: number of records behind each value, for the counting error.
         """
         logs = np.log2(values + np.asarray(one) / 2)
         error = np.zeros(self.samples) if records is None else _LOG2_E / np.sqrt(records + 1)
@@ -416,7 +412,7 @@ class _Differs:
         self.usual[name] = np.full(self.samples, float(median(values)))
 
     def by_copies(self, copies: Copies) -> None:
-        """Compares the copies of each sample with the group that it is nearest to."""
+        """Compares the copies of each sample with the nearest group."""
         columns = {
             "copies_x": (copies.x, copies.x_error / 3),
             "copies_y": (copies.y, copies.y_error / 3),
@@ -432,7 +428,7 @@ class _Differs:
             for of in (median, deviation)
         )
         floors = {name: np.maximum(deviations[name], FLOOR[name]) for name in columns}
-        # Of each group and sample.
+        # Distances of groups by samples.
         distances = sum(
             np.abs(values - middles[name][:, None]) / floors[name][:, None]
             for name, (values, _) in columns.items()
@@ -447,8 +443,8 @@ class _Differs:
         """Compares the share of each autosome with the cohort's median.
 
         Returns:
-            The autosome that differs most from it in each sample, -1 if that is not known: by
-            robust deviations if there are enough samples for them, else by the share.
+            The index of the autosome that differs most in each sample, -1 if unknown: in robust
+            deviations if there are enough samples, else in the log2 ratio.
         """
         largest = np.full(self.samples, -1, np.intp)
         known = np.isfinite(shifts).all(axis=0)

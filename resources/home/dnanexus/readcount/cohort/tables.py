@@ -1,4 +1,4 @@
-"""Tables of counts made before: of samtools_count, and matrices of this applet."""
+"""Existing count tables: a counts_table of samtools_count, or a counts_matrix of a cohort."""
 
 import gzip
 import re
@@ -25,7 +25,7 @@ from readcount.text import shorten
 
 Ints = NDArray[np.int64]
 
-# Where a table does not have it.
+# Note on a table that does not state its filters.
 NOT_STATED = "the table does not say which filters were used"
 _GZIP = b"\x1f\x8b"
 _ENDINGS = re.compile(r"(_counts?)?\.tsv(\.gz)?\Z")
@@ -33,14 +33,14 @@ _ENDINGS = re.compile(r"(_counts?)?\.tsv(\.gz)?\Z")
 
 @dataclass(frozen=True)
 class Table:
-    """A table of counts made before.
+    """An existing count table.
 
     Attributes:
-        path: of the file.
-        name: of the file, for messages.
+        path: path of the file.
+        name: name of the file, for messages.
         samples: names of the samples, in the order of their columns.
-        cells: how many cells a row has after those of the region.
-        note: what is not known of the counts; empty for nothing.
+        cells: number of cells of a row after those of the region.
+        note: what is not known about the counts; may be empty.
     """
 
     path: Path
@@ -58,13 +58,13 @@ def open_table(path: Path, name: str, details: object, filters: Filters) -> Tabl
     """Reads the header of a table.
 
     Args:
-        path: of the file.
-        name: of the file.
-        details: of the file; see Filters.as_details().
-        filters: which records the other samples' counts are of.
+        path: path of the file.
+        name: name of the file.
+        details: `details` of the file on the platform; see Filters.as_details().
+        filters: the filters of this job.
 
     Raises:
-        InputError: it is not a table of counts, or other filters were used.
+        InputError: it is not a count table, or other filters were used.
     """
     table = Table(path, name, (), 0)
     with _opened(table) as file:
@@ -81,7 +81,7 @@ def open_table(path: Path, name: str, details: object, filters: Filters) -> Tabl
     if rest[0] == RECORDS_COLUMN:
         samples = [_ENDINGS.sub("", name)]
         if rest[1:] == [SOURCE_COLUMN]:
-            # The numbers of an index are those of all records.
+            # Counts from an index are those of all records, without filters.
             used = []
     if used is not None and used != filters.as_samtools():
         raise table.error(
@@ -116,10 +116,10 @@ def _lines(table: Table, file: TextIO) -> Iterator[str]:
 
 
 def regions_of(table: Table) -> tuple[RegionList, dict[str, int]]:
-    """Returns the regions of a table, and the last position of each of its reference sequences.
+    """Returns the regions of a table, and the largest end on each of its reference sequences.
 
     Raises:
-        InputError: a row is not that of a region.
+        InputError: a row is malformed.
     """
     labels, tids, starts, ends = [], array("q"), array("q"), array("q")
     tid_of: dict[str, int] = {}
@@ -143,7 +143,7 @@ def regions_of(table: Table) -> tuple[RegionList, dict[str, int]]:
             lengths[contig] = max(end, lengths.get(contig, 0))
     regions = RegionList(tid_of)
     regions.extend_spans(np.array(tids), np.array(starts), np.array(ends), labels)
-    # A whole sequence has its name alone.
+    # Rows of whole sequences are labelled with the name alone.
     names = map(regions.names_by_tid.__getitem__, tids)
     same = (label == name for label, name in zip(labels, names, strict=True))
     regions.whole.extend(region_id for region_id, is_same in enumerate(same) if is_same)
@@ -157,12 +157,12 @@ def _not_a_row(table: Table, number: int) -> InputError:
 
 
 def read_table(table: Table, rows: Rows, store: ColumnStore, samples: Sequence[int]) -> Ints:
-    """Adds the columns of a table to the others; returns the sum of each.
+    """Adds the columns of a table to the store; returns the sum of each.
 
     Args:
         table: the table.
-        rows: the regions of the cohort, which have to be those of the table.
-        store: takes the columns.
+        rows: the regions of the cohort; the table must have the same.
+        store: stores the columns.
         samples: numbers of the samples, in the order of the table's columns.
 
     Raises:

@@ -32,12 +32,12 @@ def write_counts(path: Path, share: Share, counted: Iterable[TaskCounts]) -> Non
 
 
 def read_counts(path: Path, share: Share) -> Iterator[TaskCounts]:
-    """Yields the counts of a subjob's tasks, in the order in which they were written.
+    """Yields the counts of a subjob's tasks, in file order.
 
-    Raises SubjobError if the file is not that of this subjob and plan, or is corrupt.
+    Raises SubjobError if the file belongs to another subjob or plan, or is corrupt.
     """
     try:
-        # Without pickle nothing in the file is run.
+        # Without pickle, loading the file cannot execute code.
         with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             plan, subjob = str(file["plan"]), file["subjob"].tolist()
             tasks, regions, records = file["tasks"], file["regions"], file["records"]

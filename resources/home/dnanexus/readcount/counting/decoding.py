@@ -1,4 +1,4 @@
-"""samtools reads parts of the input file from a pipe."""
+"""Runs samtools on parts of the input file, which it reads from a pipe."""
 
 import contextlib
 import fcntl
@@ -17,12 +17,12 @@ from readcount.samtools import samtools_path
 from readcount.source.commands import complaints_in, failure, harmless_in
 from readcount.source.parts import Extent, NotOnlySpanError, Parts, Span
 
-# htslib reads 4 KiB at a time from a pipe, which holds 64 KiB, unless told otherwise.
+# By default htslib reads 4 KiB at a time from a pipe, and a pipe's buffer is 64 KiB.
 _PIPE_BYTES = 1 << 20
 _READ_IN_BLOCKS = ("--input-fmt-option", f"block_size={_PIPE_BYTES}")
-# For every container of a CRAM samtools allocates and frees megabytes. glibc gives them back to the
-# kernel each time, and takes half of the time of `samtools view -c` for it, unless told to keep
-# them (GNU C Library manual, "Memory Allocation Tunables").
+# samtools allocates and frees megabytes for every CRAM container. By default glibc returns this
+# memory to the kernel each time, which takes half of the run time of `samtools view -c` (GNU C
+# Library manual, "Memory Allocation Tunables").
 _KEEP_MEMORY = ":".join(
     f"glibc.malloc.{tunable}={number}"
     for tunable, number in (
@@ -37,9 +37,9 @@ class Decoding:
     """A samtools call that reads parts of the file.
 
     Attributes:
-        stdout: what it writes.
-        sent: what containers say of the records that have been sent to it; see Parts.send.
-        warnings: what it says that changes no count; known when it has ended.
+        stdout: its standard output.
+        sent: extents of the records sent to it so far, from container headers; see Parts.send.
+        warnings: harmless messages from samtools; set when it has exited.
     """
 
     def __init__(self, stdout: IO[bytes]) -> None:
@@ -52,19 +52,19 @@ class Decoding:
 def decoding(
     parts: Parts, task: Task, what: Sequence[str], only: Span | None, filters: Filters
 ) -> Iterator[Decoding]:
-    """Yields a `samtools view` that reads the parts of a task.
+    """Runs `samtools view` on the parts of a task.
 
     Args:
-        parts: of the file.
-        task: which of them.
-        what: options that say what it writes.
-        only: the span in which all records should begin; None for none.
-        filters: which records it selects.
+        parts: the input file.
+        task: the parts to read.
+        what: output options of `samtools view`.
+        only: the span in which all records should start; None to skip this check.
+        filters: which records to select.
 
     Raises:
-        ReadCountError: the file is not as expected, or samtools failed or complained, which then is
-            the error even if what reads its output failed, too.
-        NotOnlySpanError: not all records are on `only`.
+        ReadCountError: the file is not as expected, or samtools failed or reported an error; a
+            samtools error takes precedence over an error of the code reading its output.
+        NotOnlySpanError: not all records start in `only`.
     """
     options = parts.options(with_ends=task.with_ends, read_group=bool(filters.read_groups))
     options = [*_READ_IN_BLOCKS, *options, *filters.as_samtools()]
@@ -80,7 +80,8 @@ def decoding(
             env=environment,
         ) as view:
             assert view.stdin is not None and view.stdout is not None
-            # A user has a limited number of pages for pipes (man 7 pipe): then it stays as it is.
+            # The number of pages for pipes is limited per user (man 7 pipe); if it is used up, the
+            # size stays unchanged.
             with contextlib.suppress(OSError):
                 fcntl.fcntl(view.stdin, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
             made = Decoding(view.stdout)
@@ -91,7 +92,7 @@ def decoding(
             except ReadCountError as error:
                 failed = error
             finally:
-                # If nobody reads it to its end, the pipe breaks.
+                # If the output was not read to its end, samtools gets SIGPIPE.
                 view.stdout.close()
                 sending.join()
         stderr.seek(0)
@@ -100,7 +101,7 @@ def decoding(
         raise sending.error
     complaints = complaints_in(said)
     doing = f"counting {task.label} of"
-    # If what reads its output fails, the pipe breaks.
+    # samtools gets SIGPIPE if the code reading its output fails.
     if complaints or view.returncode not in (0, -signal.SIGPIPE):
         raise failure(parts.file, doing, command, view.returncode, complaints) from failed
     if failed:
@@ -114,7 +115,7 @@ class Sending(threading.Thread):
     """Sends parts of the file to a pipe.
 
     Attributes:
-        error: what went wrong with the file.
+        error: the error that stopped it; None if there was none.
     """
 
     def __init__(
@@ -126,12 +127,12 @@ class Sending(threading.Thread):
         self._pipe, self._sent = pipe, sent
 
     def run(self) -> None:
-        """Sends the parts of the task, and closes the pipe."""
+        """Sends the parts of the task, then closes the pipe."""
         try:
             with self._pipe:
                 self._parts.send(self._task.parts, self._only, self._pipe.fileno(), self._sent)
         except BrokenPipeError:
-            # samtools has ended, and says why.
+            # samtools has exited; its exit status and messages give the reason.
             pass
         except (ReadCountError, NotOnlySpanError, OSError) as error:
             self.error = error

@@ -1,4 +1,4 @@
-"""How many records overlap each of many spans, which may overlap each other."""
+"""Counts the records that overlap each of many spans; spans may overlap each other."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -17,14 +17,15 @@ def count_overlaps(
 ) -> Ints:
     """Counts for each span the records that overlap it.
 
-    These are those that begin before the span's end, less those that end at or before its start:
-    so it is enough to know how many begin and end between every two bounds of spans.
+    The count is the number of records that start before the span's end, minus the number that end
+    at or before its start. So it suffices to count record starts and ends between consecutive span
+    boundaries.
 
     Args:
-        records: in any order.
-        tids: number of the reference sequence of each span, in any order.
-        starts: of each span, 0-based.
-        ends: of each span, the position after it.
+        records: positions of the records, in any order.
+        tids: reference ID of each span, in any order.
+        starts: start of each span, 0-based.
+        ends: end of each span, exclusive.
 
     >>> records = Positions(np.array([0, 0]), np.array([5, 20]), np.array([15, 30]))
     >>> count_overlaps([records], tids=[0, 0], starts=[0, 10], ends=[10, 25]).tolist()
@@ -46,15 +47,15 @@ def count_overlaps(
 
 
 def _add(tally: Ints, bounds: Ints, positions: Ints, side: Literal["left", "right"]) -> None:
-    """Adds the number of positions between every two bounds; on a bound as searchsorted has it."""
-    # Only these bounds can lie between them: few, as records come in order.
+    """Adds the number of positions between consecutive bounds; `side` is that of searchsorted."""
+    # Records are sorted, so only few bounds are within the range of these positions.
     first, end = np.searchsorted(bounds, (positions.min(), positions.max()), side)
     between = np.searchsorted(bounds[first:end], positions, side)
     tally[first : end + 1] += np.bincount(between, minlength=end - first + 1)
 
 
 def tallied(records: Iterable[Positions], tally: Counter[int]) -> Iterator[Positions]:
-    """Passes records on; adds the number of those on each reference sequence to a tally."""
+    """Passes records through, adding the number on each reference sequence to a tally."""
     for some in records:
         yield some
         first = int(some.tids.min())
@@ -64,22 +65,22 @@ def tallied(records: Iterable[Positions], tally: Counter[int]) -> Iterator[Posit
 
 
 def in_order(records: Iterable[Positions]) -> Iterator[Positions]:
-    """Passes records on; raises ValueError unless they are sorted by sequence and position."""
+    """Passes records through; raises ValueError unless they are coordinate-sorted."""
     last = -1
     for some in records:
         keys = (some.tids << POSITION_BITS) + some.starts
         if keys[0] < last or (np.diff(keys) < 0).any():
-            raise ValueError("a record is before the one that it follows")
+            raise ValueError("a record is before the previous one")
         last = int(keys[-1])
         yield some
 
 
 def within_extents(records: Iterable[Positions], extents: Sequence[Extent]) -> Iterator[Positions]:
-    """Passes records on; raises ValueError for one that is not where its container says.
+    """Passes records through; raises ValueError if one is outside its container's range.
 
     Args:
-        records: all that were sent, in order.
-        extents: of those that have been sent so far; none if nothing is known of them.
+        records: all records that were sent, in order.
+        extents: expected extents of the records sent so far; empty if unknown.
     """
     at, left = -1, 0
     for some in records:

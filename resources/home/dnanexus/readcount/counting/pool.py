@@ -1,4 +1,4 @@
-"""A Pool that always ends: when a worker dies, on any error, and when the job is terminated."""
+"""A Pool that always shuts down: on any error, if a worker dies, or if the job is terminated."""
 
 import contextlib
 import multiprocessing
@@ -21,7 +21,7 @@ from readcount.errors import MORE_MEMORY, WorkerDiedError
 T = TypeVar("T")
 R = TypeVar("R")
 
-# How long to wait for a result before looking whether all workers are alive.
+# How long to wait for a result before checking that all workers are alive.
 POLL_SECONDS = 0.5
 # How long to wait for Pool.terminate(), which usually takes milliseconds.
 TERMINATE_SECONDS = 2
@@ -38,8 +38,8 @@ class Workers:
         """Runs the function on each task, one at a time; yields results as they come.
 
         Raises:
-            WorkerDiedError: a worker died, and its task with it. Pool itself would start another
-                one, and wait for ever.
+            WorkerDiedError: a worker died and its task is lost. Pool itself would replace the
+                worker and wait forever.
         """
         coming = self.pool.imap_unordered(function, tasks, chunksize=1)
         while True:
@@ -54,15 +54,15 @@ class Workers:
     def results_of_few(
         self, function: Callable[[T], R], tasks: Iterable[T], at_once: int
     ) -> Iterator[R]:
-        """Runs the function on each task as results() does, and takes no more tasks than needed.
+        """Like results(), but takes tasks from the iterator only when they are needed.
 
-        results() takes all tasks at once. Where a task has files on the disk, and there are
-        thousands, it is better to make one when there is a process for it.
+        results() takes all tasks at once. When there are thousands of tasks with files on disk,
+        each should be created only when a process is free.
 
         Args:
             function: what to run.
             tasks: the tasks.
-            at_once: how many may wait or run at a time.
+            at_once: maximum number of tasks waiting or running.
 
         Raises:
             WorkerDiedError: as results().
@@ -97,7 +97,7 @@ class Workers:
 
 
 class _NoProcess:
-    """Takes the place of a process that is not to be started."""
+    """Stands in for a process that must not be started."""
 
     name = ""
     exitcode = None
@@ -114,10 +114,10 @@ class _NoProcess:
 
 
 class _NumberOfForks(ForkContext):
-    """Forks so many processes, and no more.
+    """A fork context that starts this many processes and no more.
 
-    A Pool forks another worker in the place of one that died, beside its threads: where one of
-    them holds a lock, the new process waits for it for ever (Python documentation, os.fork).
+    Pool replaces a dead worker by forking while its own threads run. If one of these holds a lock,
+    the new process waits for it forever (Python documentation, os.fork).
     """
 
     def __init__(self, number: int) -> None:
@@ -132,11 +132,11 @@ class _NumberOfForks(ForkContext):
 
 @contextlib.contextmanager
 def start_workers(number: int) -> Iterator[Workers]:
-    """Yields a Pool of forked workers, and ends every process that they started in the end.
+    """Yields a Pool of forked workers; on exit, ends them and every process they started.
 
-    Enter it before other threads are started: a fork beside threads can deadlock. Another start
-    method than fork would run the platform's launcher again. Within, a SIGTERM ends the program as
-    an exception does, so that the processes that it started end with it.
+    Start the Pool before any other thread: forking a process with threads can deadlock. Start
+    methods other than fork would run the platform's launcher again. Inside the context, SIGTERM
+    raises an exception, so that child processes are ended too.
     """
     pool = Pool(number, _lead_a_group, context=_NumberOfForks(number))
     workers = Workers(pool, tuple(multiprocessing.active_children()))
@@ -159,11 +159,11 @@ def _exit(number: int, frame: FrameType | None) -> None:
 
 
 def _end(workers: Workers) -> None:
-    # A worker that was killed may have held a lock, for which terminate() then waits for ever.
+    # terminate() waits forever for a lock held by a worker that was killed.
     ending = threading.Thread(target=workers.pool.terminate, daemon=True)
     ending.start()
     ending.join(TERMINATE_SECONDS)
     for process in workers.processes:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid or 0, signal.SIGKILL)
-        process.kill()  # one that does not lead its group yet
+        process.kill()  # not yet the leader of its group

@@ -1,4 +1,4 @@
-"""Counts tasks: the function that the Pool runs, and the samtools calls that it makes."""
+"""Counts tasks: the function run by the Pool, and its samtools calls."""
 
 import time
 from collections import Counter
@@ -28,18 +28,18 @@ def count_tasks(
     workers: Workers,
     log: Log,
 ) -> Iterator[TaskCounts]:
-    """Counts the tasks of these numbers, on every core; yields what each counted as it comes.
+    """Counts tasks using all cores; yields the counts of each task in order of completion.
 
     Args:
-        plan: all tasks.
-        numbers: which of them.
-        parts: of the file.
-        filters: which records count.
+        plan: the plan with all tasks.
+        numbers: indexes of the tasks to count.
+        parts: the input file.
+        filters: which records to count.
         workers: the Pool.
-        log: takes a line for the job's log, for each tenth of the bytes and at the end.
+        log: writes a line to the job's log after each tenth of the bytes and at the end.
 
     Raises:
-        ReadCountError: as run_task, or WorkerDiedError.
+        ReadCountError: as for run_task, or WorkerDiedError.
     """
     start = time.monotonic()
     numbered = [(number, plan.tasks[number]) for number in numbers]
@@ -58,7 +58,7 @@ def count_tasks(
 def _log_tenths(
     counted: Iterable[TaskCounts], tasks: Mapping[int, Task], log: Log
 ) -> Iterator[TaskCounts]:
-    """Passes counts on, with a line of log for each tenth of the bytes."""
+    """Passes counts through and writes a log line after each tenth of the bytes."""
     start = time.monotonic()
     total = sum(task.bytes for task in tasks.values())
     done, records, logged = 0, 0, 0
@@ -74,21 +74,21 @@ def _log_tenths(
 
 
 def run_task(parts: Parts, numbered: tuple[int, Task], filters: Filters = NO_FILTERS) -> TaskCounts:
-    """Counts the records of the task's parts of the file that overlap its regions.
+    """Counts the records in the task's parts of the file that overlap its regions.
 
-    Without filters every record counts, secondary, supplementary, duplicate and placed unmapped
-    ones too. A whole sequence gets what `samtools view -c` returns for it: that leaves out records
-    without a position that do not reach the first one.
+    Without filters every record counts, including secondary, supplementary, duplicate and placed
+    unmapped ones. The count of a whole sequence equals `samtools view -c` with its name as the
+    region: records with an RNAME but no POS are counted only if they overlap the first base.
 
     Args:
-        parts: of the file.
-        numbered: the task, with its index in the plan.
-        filters: which records count.
+        parts: the input file.
+        numbered: the task's index in the plan, and the task.
+        filters: which records to count.
 
     Raises:
-        InputError: samtools failed or complained, or the file is not what the index says.
-        SamtoolsKilledError: samtools was killed, crashed, or had not enough memory.
-        NetworkError: the file is streamed, and cannot be reached.
+        InputError: samtools failed or reported an error, or the file does not match its index.
+        SamtoolsKilledError: samtools was killed, crashed, or ran out of memory.
+        NetworkError: a streamed file cannot be read over the network.
     """
     number, task = numbered
     return parts.file.mappings.with_retries(partial(_count, parts, number, task, filters))
@@ -99,16 +99,16 @@ def _count(parts: Parts, number: int, task: Task, filters: Filters) -> TaskCount
         try:
             return count_all(parts, number, task, filters)
         except NotOnlySpanError:
-            # Records of other sequences share a container with these, or have no position.
+            # The container also holds records of other sequences, or without a position.
             pass
     return count_overlapping(parts, number, task, filters)
 
 
 def count_all(parts: Parts, number: int, task: Task, filters: Filters) -> TaskCounts:
-    """Counts all records of the task's parts, with one `samtools view -c`; raises as run_task.
+    """Counts all records in the task's parts with one `samtools view -c`; raises as run_task.
 
     Raises:
-        NotOnlySpanError: some may be elsewhere than the task says.
+        NotOnlySpanError: some records may start outside the task's span.
     """
     assert task.only
     with decoding(parts, task, ["-c"], task.only, filters) as view:
@@ -124,7 +124,7 @@ def count_all(parts: Parts, number: int, task: Task, filters: Filters) -> TaskCo
 def count_overlapping(parts: Parts, number: int, task: Task, filters: Filters) -> TaskCounts:
     """Counts the records that overlap each region of the task; raises as run_task.
 
-    One `samtools view` returns all records of the parts, each once.
+    One `samtools view` decodes all records of the parts, each once.
     """
     decoded: Counter[int] = Counter()
     with decoding(parts, task, ["-u", "--no-PG"], None, filters) as view:
@@ -133,7 +133,7 @@ def count_overlapping(parts: Parts, number: int, task: Task, filters: Filters) -
             if filters.is_empty:
                 records = within_extents(records, view.sent)
             if task.why is Pass.SPANS and not parts.file.cram:
-                # Else records of a span may be in a part of the file that nobody reads.
+                # Otherwise, records of a span may be in a part of the file that is not read.
                 records = in_order(records)
             counts = count_overlaps(tallied(records, decoded), *task.spans)
         except (OSError, ValueError, LookupError) as error:
@@ -149,7 +149,7 @@ def count_overlapping(parts: Parts, number: int, task: Task, filters: Filters) -
 def _check_number(
     parts: Parts, task: Task, records: int, sent: Sequence[Extent], filters: Filters
 ) -> None:
-    """Raises InputError if samtools has read another number of records than was sent."""
+    """Raises InputError if samtools read more or fewer records than were sent."""
     there = sum(extent.records for extent in sent)
     if sent and (records > there or (filters.is_empty and records < there)):
         raise parts.file.disagreement(task.label, records, there)

@@ -1,4 +1,4 @@
-"""File formats, as bytes: what a file is, BGZF blocks, BAI, CSI and CRAI indexes, CRAM containers.
+"""File formats at byte level: file types, BGZF, BAI, CSI and CRAI indexes, CRAM containers.
 
-Takes bytes or paths, returns plain values. Imports nothing of the other stages.
+Takes bytes or paths, returns plain values. Does not import any other stage.
 """

@@ -1,7 +1,7 @@
-"""What a BAI or CSI index says about where the records of a BAM are.
+"""Parses BAI and CSI indexes.
 
-Read without htslib and pysam. They return 0 both for a reference sequence without records and for
-one of which the index has no statistics, and they do not show where in the file a position is.
+Done without htslib and pysam: they return 0 both for a reference sequence without records and for
+one without statistics in the index, and they do not give access to file offsets.
 """
 
 import functools
@@ -18,29 +18,29 @@ from readcount.columns import Ints
 
 Offsets = NDArray[np.uint64]
 
-# A BAI holds no positions from here on (SAM specification, section 5.1.1); nor does a tabix index.
+# BAI and tabix indexes only support positions below this (SAM specification, section 5.1.1).
 MAX_LENGTH = 1 << 29
-# Positions in the smallest bins, as a power of 2, and the levels above (section 5.1.1).
+# min_shift (size of the smallest bins as a power of 2) and depth of a BAI (section 5.1.1).
 BAI_SHIFT, BAI_DEPTH = 14, 5
 
 _COUNT = struct.Struct("<I")
-# Number of a bin and of its chunks; in a CSI index an offset is between them.
+# Bin number and number of chunks; in a CSI index, loffset is between them.
 _BAI_BIN = struct.Struct("<II")
 _CSI_BIN = struct.Struct("<I8xI")
 _STATISTICS = struct.Struct("<QQQQ")
 
 
 class IndexFormatError(ValueError):
-    """The index cannot be read to its end, or has more bytes after it."""
+    """The index is truncated, malformed or has trailing bytes."""
 
 
 class ContigIndex(NamedTuple):
     """The index entry of one reference sequence; offsets are virtual file offsets.
 
     Attributes:
-        records: mapped and placed unmapped ones; None where the index has no statistics.
-        begin: offset of the first record; None where the index has none, or there is no record.
-        end: offset after the last record; None like begin.
+        records: number of mapped and placed unmapped records; None if the index has no statistics.
+        begin: offset of the first record; None if there are no statistics or no records.
+        end: offset after the last record; None as for begin.
     """
 
     records: int | None = None
@@ -49,20 +49,20 @@ class ContigIndex(NamedTuple):
 
 
 class BinColumns(NamedTuple):
-    """All that an index has on the records of one reference sequence, as columns.
+    """The complete index entry of one reference sequence, as columns.
 
-    Offsets are unsigned: those of a corrupt index can be any 64-bit number.
+    Offsets are unsigned, because those of a corrupt index can be any 64-bit number.
 
     Attributes:
-        shift: positions in the smallest bins, as a power of 2.
-        depth: levels above these.
-        numbers: of the bins.
-        lows: the CSI offset of the first record that overlaps each bin; 0 in a BAI.
-        chunks: how many each bin has.
-        begins: of the chunks of all bins, one bin after the other.
-        ends: of the same.
-        linear: offsets of the linear index of a BAI, as they are.
-        bounds: begin and end of its records by the statistics; None where there are none.
+        shift: size of the smallest bins, as a power of 2 (min_shift).
+        depth: number of levels above the smallest bins.
+        numbers: bin numbers.
+        lows: loffset of each bin, the offset of the first record that overlaps it; 0 in a BAI.
+        chunks: number of chunks of each bin.
+        begins: begin offsets of the chunks of all bins, concatenated.
+        ends: end offsets of these chunks.
+        linear: offsets of the linear index of a BAI, unchanged.
+        bounds: begin and end of its records from the statistics; None without statistics.
     """
 
     shift: int
@@ -77,15 +77,15 @@ class BinColumns(NamedTuple):
 
 
 class Bins(NamedTuple):
-    """All that an index has on the records of one reference sequence.
+    """The complete index entry of one reference sequence.
 
     Attributes:
-        shift: positions in the smallest bins, as a power of 2.
-        depth: levels above these.
-        bins: number, the CSI offset of the first record that overlaps it (0 in a BAI), and begin
-            and end of each chunk, one after the other.
-        linear: offsets of the linear index of a BAI, as they are.
-        bounds: begin and end of its records by the statistics; None where there are none.
+        shift: size of the smallest bins, as a power of 2 (min_shift).
+        depth: number of levels above the smallest bins.
+        bins: for each bin its number, its loffset (0 in a BAI), and the alternating begin and end
+            offsets of its chunks.
+        linear: offsets of the linear index of a BAI, unchanged.
+        bounds: begin and end of its records from the statistics; None without statistics.
     """
 
     shift: int
@@ -95,15 +95,15 @@ class Bins(NamedTuple):
     bounds: tuple[int, int] | None
 
     def chunk_begins(self) -> list[int]:
-        """Returns where chunks begin."""
+        """Returns the begin offsets of all chunks."""
         return [offset for _, _, chunks in self.bins for offset in chunks[::2]]
 
     def chunk_ends(self) -> list[int]:
-        """Returns where chunks end."""
+        """Returns the end offsets of all chunks."""
         return [offset for _, _, chunks in self.bins for offset in chunks[1::2]]
 
     def columns(self) -> BinColumns:
-        """Returns the same as columns."""
+        """Returns this entry as columns."""
         return BinColumns(
             self.shift,
             self.depth,
@@ -121,14 +121,14 @@ class BamIndex(NamedTuple):
     """A BAI or CSI index that has been read.
 
     Attributes:
-        entries: one for each reference sequence, in header order.
-        unplaced: records without a position; None where the index does not say.
-        data: the index, decompressed.
-        starts: where in data the bins of each sequence begin.
-        bin_ends: where they end, and the linear index of a BAI begins.
-        csi: whether it is a CSI.
-        shift: positions in the smallest bins, as a power of 2.
-        depth: levels above these.
+        entries: one entry per reference sequence, in header order.
+        unplaced: number of records without a position; None if not in the index.
+        data: the decompressed index.
+        starts: offset in data of the bins of each sequence.
+        bin_ends: offset in data of their end, where the linear index of a BAI begins.
+        csi: whether it is a CSI index.
+        shift: size of the smallest bins, as a power of 2 (min_shift).
+        depth: number of levels above the smallest bins.
     """
 
     entries: list[ContigIndex]
@@ -141,10 +141,9 @@ class BamIndex(NamedTuple):
     depth: int
 
     def columns(self, tid: int) -> BinColumns:
-        """Returns all that there is on a reference sequence.
+        """Returns the complete entry of a reference sequence.
 
-        Only for those that need it: to decode all bins takes most of the time with 200,000
-        sequences.
+        Decoded on demand: with 200,000 sequences, decoding all bins would dominate the run time.
         """
         data, start = self.data, self.starts[tid]
         layout = _CSI_BIN if self.csi else _BAI_BIN
@@ -156,7 +155,7 @@ class BamIndex(NamedTuple):
             places.append(at)
             chunks.append(of_bin)
             at += layout.size + 16 * of_bin
-        # Everything has a multiple of 4 bytes; an offset is two numbers, the lower half first.
+        # All fields are multiples of 4 bytes; an offset is two words, the lower half first.
         words = np.frombuffer(data, "<u4", (at - start) // 4, start)
         firsts, sizes = (np.array(places, np.int64) - start) // 4, np.array(chunks, np.int64)
         numbers = words[firsts].astype(np.int64)
@@ -183,7 +182,7 @@ class BamIndex(NamedTuple):
         )
 
     def linear(self, tid: int) -> Offsets:
-        """Returns the linear index of a reference sequence, as it is; nothing of a CSI."""
+        """Returns the linear index of a reference sequence, unchanged; empty for a CSI index."""
         if self.csi:
             return np.zeros(0, np.uint64)
         at = self.bin_ends[tid]
@@ -191,7 +190,7 @@ class BamIndex(NamedTuple):
         return np.frombuffer(self.data, "<u8", intervals, at + _COUNT.size)
 
     def bins(self, tid: int) -> Bins:
-        """Returns the same with a tuple for each bin, for few of them."""
+        """Returns the entry of a reference sequence with one tuple per bin; slow for many bins."""
         columns = self.columns(tid)
         offsets = np.column_stack((columns.begins, columns.ends)).reshape(-1).tolist()
         ends = (2 * np.cumsum(columns.chunks)).tolist()
@@ -210,14 +209,14 @@ class BamIndex(NamedTuple):
 
 
 def _offsets_at(words: NDArray[np.uint32], places: Ints) -> Offsets:
-    """Returns the 64-bit numbers at places among 32-bit numbers."""
+    """Returns the 64-bit offsets at some indexes of an array of 32-bit words."""
     low, high = words[places].astype(np.uint64), words[places + 1].astype(np.uint64)
     offsets: Offsets = low | (high << np.uint64(32))
     return offsets
 
 
 def read_index(path: Path) -> BamIndex:
-    """Reads a BAI or CSI index; raises IndexFormatError if it is neither, or is damaged."""
+    """Reads a BAI or CSI index; raises IndexFormatError if it is neither or is corrupt."""
     try:
         return _read_index(path.read_bytes())
     except (OSError, EOFError, zlib.error, struct.error) as error:
@@ -228,7 +227,7 @@ def _read_index(data: bytes) -> BamIndex:
     csi = not data.startswith(b"BAI\1")
     shift, depth, at = BAI_SHIFT, BAI_DEPTH, 4
     if csi:
-        # See the CSI specification, which is CSIv1.tex beside SAMv1.tex.
+        # See the CSI specification (CSIv1.tex in hts-specs).
         data = gzip.decompress(data)
         if not data.startswith(b"CSI\1"):
             raise IndexFormatError("it is neither a BAI nor a CSI index")
@@ -256,7 +255,7 @@ def _read_index(data: bytes) -> BamIndex:
 
 
 def _summary(data: bytes, at: int, layout: struct.Struct, depth: int) -> tuple[ContigIndex, int]:
-    """Returns an entry, and the offset after the bins."""
+    """Returns the summary of an entry, and the offset after its bins."""
     (bins,) = _COUNT.unpack_from(data, at)
     at += _COUNT.size
     if bins == 0:
@@ -272,20 +271,21 @@ def _summary(data: bytes, at: int, layout: struct.Struct, depth: int) -> tuple[C
             records = mapped + unmapped
         at += 16 * chunks
     if records == 0 and bins > 1:
-        # An entry that contradicts itself is not a reason to leave the sequence out.
+        # The entry is inconsistent: treat it as one without statistics, so that the sequence is
+        # read.
         records = begin = end = None
     return ContigIndex(records, begin, end), at
 
 
 def _statistics_bin(depth: int) -> int:
-    """Returns the number of what is not a bin but holds the statistics; one before it is unused."""
+    """Returns the number of the pseudo-bin with the statistics; the number below is unused."""
     return first_bin(depth + 1) + 1
 
 
 @functools.cache
 def first_bin(level: int) -> int:
-    """Returns the number of the first bin of a level; each bin has eight on the next level.
+    """Returns the number of the first bin of a level; each bin is divided into eight.
 
-    See the SAM specification, section 5.1.1; the level of the one bin for all positions is 0.
+    See the SAM specification, section 5.1.1. Level 0 has one bin, for all positions.
     """
     return ((1 << 3 * level) - 1) // 7

@@ -1,6 +1,6 @@
-"""Single records of a BAM: where they are, and which one ends at a place.
+"""Finds single BAM records: at a file offset, or ending at one.
 
-Read without htslib, which a damaged record can make crash.
+Done without htslib, which may crash on a corrupt record.
 """
 
 import struct
@@ -19,13 +19,13 @@ from readcount.formats.bgzf import (
 
 T = TypeVar("T")
 
-# refID of a record that has no reference sequence, and pos of one that has no position (SAM
+# refID of a record without a reference sequence, and pos of one without a position (SAM
 # specification, section 4.2).
 NO_REFERENCE = -1
 NO_POSITION = -1
-# The highest position, which has 32 bits.
+# The highest 32-bit position.
 LAST_POSITION = 2**31 - 1
-# The name of unplaced records in samtools; RNAME of a SAM record without a reference sequence (SAM
+# samtools' region for unplaced records, and RNAME of a SAM record without a reference sequence (SAM
 # specification, section 1.4).
 UNPLACED_NAME = "*"
 # The beginning of a record (section 4.2): block_size, refID, pos, l_read_name, n_cigar_op, flag and
@@ -35,21 +35,22 @@ SIZE_BYTES, READ_NAME = 4, 36
 UNMAPPED = 0x4
 # CIGAR operations that consume the reference: M, D, N, = and X (section 1.4.6), as bits.
 CONSUME_REFERENCE = 1 << 0 | 1 << 2 | 1 << 3 | 1 << 7 | 1 << 8
-# How much is read of what is before a record at first; each further attempt reads four times more.
+# Bytes before a record that are read in the first attempt; each further attempt reads four times as
+# much.
 LOOKBACK_BYTES = MAX_BLOCK_BYTES
 
-# Returns the bytes from an offset of the file on, up to a number of them.
+# Takes an offset and a size; returns the bytes of the file there, fewer at its end.
 Read = Callable[[int, int], bytes]
 
 
 class Placement(NamedTuple):
-    """Where a record is.
+    """Where a record is aligned.
 
     Attributes:
-        tid: number of its reference sequence; NO_REFERENCE for none.
-        start: its first position, 0-based.
-        end: the position after its last one. A record that covers no base counts as covering the
-            one at which it is placed, as in samtools (SAM specification, section 4.2.1).
+        tid: reference ID; NO_REFERENCE for none.
+        start: first position, 0-based.
+        end: position after the last. A record that covers no base is treated as covering the one at
+            its start, as in samtools (SAM specification, section 4.2.1).
     """
 
     tid: int
@@ -58,28 +59,29 @@ class Placement(NamedTuple):
 
 
 def record_at(read: Read, offset: int, size: int) -> Placement | None:
-    """Returns where the record at a virtual file offset is; None at the end of the file.
+    """Returns the placement of the record at a virtual file offset; None at end of file.
 
-    `size` is that of the file in bytes. Raises BlockError if there is no such record.
+    `size` is the file size in bytes. Raises BlockError if there is no such record.
     """
     return _parsed_at(read, offset, size, _placement)
 
 
 def is_unmapped_at(read: Read, offset: int, size: int) -> bool:
-    """Whether there is an unmapped record at a virtual file offset; as record_at."""
+    """Whether the record at a virtual file offset is unmapped; see record_at."""
     return bool(_parsed_at(read, offset, size, _is_unmapped))
 
 
 def _parsed_at(
     read: Read, offset: int, size: int, parse: Callable[[bytes, int], T | None]
 ) -> T | None:
-    """Returns what is parsed of the record at a virtual file offset; None at the end of the file.
+    """Parses the record at a virtual file offset; returns None at the end of the file.
 
     Args:
-        read: reads the file.
-        offset: of the record.
-        size: of the file in bytes.
-        parse: takes uncompressed BAM and an offset in it; returns None if that has to be longer.
+        read: function that reads the file.
+        offset: virtual file offset of the record.
+        size: file size in bytes.
+        parse: function of uncompressed BAM data and an offset in it; returns None if it needs more
+            data.
 
     Raises:
         BlockError: there is no such record.
@@ -96,14 +98,14 @@ def _parsed_at(
 
 
 def _contents(read: Read, begin: int, size: int) -> Iterator[bytes]:
-    """Yields the content of one block after the other; as record_at."""
+    """Yields the decompressed blocks from an offset on; see record_at."""
     wanted = 2 * MAX_BLOCK_BYTES
     while begin < size:
         data, at = read(begin, wanted), 0
         if not data:
             raise BlockError(begin)
         last = begin + len(data) >= size
-        # What is left may be a part of a block.
+        # The remaining data may be an incomplete block.
         while at < len(data) and (last or at + MAX_BLOCK_BYTES <= len(data)):
             content, at = _block_of(data, at, begin)
             yield content
@@ -112,10 +114,10 @@ def _contents(read: Read, begin: int, size: int) -> Iterator[bytes]:
 
 
 def record_before(read: Read, offset: int, first: int) -> Placement | None:
-    """Returns where the record that ends at a virtual file offset is.
+    """Returns the placement of the record that ends at a virtual file offset.
 
-    None for what ends at `first`, the offset of the first record of the file. Raises BlockError if
-    no record ends there.
+    Returns None at `first`, the offset of the first record of the file. Raises BlockError if no
+    record ends at the offset.
     """
     if offset == first:
         return None
@@ -126,7 +128,7 @@ def record_before(read: Read, offset: int, first: int) -> Placement | None:
     lookback = LOOKBACK_BYTES
     while True:
         if begin <= first >> 16:
-            # The header may end within a block.
+            # The header may end within this block.
             content = content[first & 0xFFFF :]
         at = last_record(content)
         placement = None if at is None else _placement(content, at)
@@ -143,10 +145,10 @@ def record_before(read: Read, offset: int, first: int) -> Placement | None:
 
 
 def record_near(read: Read, at: int, size: int) -> Placement | None:
-    """Returns where a record is that begins a block after an offset in bytes.
+    """Returns the placement of a record at the start of a block after a byte offset.
 
-    None if there is no such block: not every program writes blocks that begin with a record.
-    `size` is that of the file in bytes.
+    None if there is no such block: not all programs start blocks with a record. `size` is the file
+    size in bytes.
     """
     data = read(at, min(2 * MAX_BLOCK_BYTES, size - at))
     start = data.find(BLOCK_MAGIC)
@@ -161,7 +163,7 @@ def record_near(read: Read, at: int, size: int) -> Placement | None:
 
 
 def tids_from(read: Read, offset: int, size: int) -> Iterator[int]:
-    """Yields the numbers of the reference sequences of all records from a virtual file offset on.
+    """Yields the reference IDs of all records from a virtual file offset on.
 
     Raises:
         BlockError: they cannot be read to the end of the file.
@@ -181,7 +183,7 @@ def tids_from(read: Read, offset: int, size: int) -> Iterator[int]:
 
 
 def _block_of(data: bytes, at: int, start: int) -> tuple[bytes, int]:
-    """Returns the block at an offset of data, as block_at; an error has its offset in the file."""
+    """Like block_at, but an error has the offset in the file instead of that in data."""
     try:
         return block_at(data, at)
     except BlockError as error:
@@ -189,7 +191,7 @@ def _block_of(data: bytes, at: int, start: int) -> tuple[bytes, int]:
 
 
 def _placement(content: bytes, at: int) -> Placement | None:
-    """Returns where the record at an offset of uncompressed BAM is; None if it is not complete."""
+    """Returns the placement of a record in uncompressed BAM data; None if it is incomplete."""
     if at + READ_NAME > len(content):
         return None
     _, tid, start, name_length, operations, flag, _ = _FIELDS.unpack_from(content, at)
@@ -204,7 +206,7 @@ def _placement(content: bytes, at: int) -> Placement | None:
 
 
 def _is_unmapped(content: bytes, at: int) -> bool | None:
-    """Whether the record at an offset of uncompressed BAM is unmapped; None if it is too short."""
+    """Whether a record in uncompressed BAM data is unmapped; None if it is incomplete."""
     if at + READ_NAME > len(content):
         return None
     flag: int = _FIELDS.unpack_from(content, at)[5]
@@ -212,11 +214,11 @@ def _is_unmapped(content: bytes, at: int) -> bool | None:
 
 
 def last_record(content: bytes) -> int | None:
-    """Returns the offset of the record that ends where the content ends; None if there is none.
+    """Returns the offset of the record that ends at the end of content; None if none does.
 
-    htslib writes blocks that begin with a record, so that records can be followed from there. Other
-    programs do not: then it is the first offset with the fields of a record of that size. (A size
-    is 32 bits: bytes that are none are hardly ever taken for one.)
+    Blocks written by htslib begin with a record, so records can be followed from there. For other
+    programs, it is the first offset that has the fields of a record of the right size. (The size
+    has 32 bits, so a false match is very unlikely.)
     """
     at, last, end = 0, None, len(content)
     while at + READ_NAME <= end and _is_record(content, at):
@@ -228,7 +230,7 @@ def last_record(content: bytes) -> int | None:
 
 
 def _sized_to_end(content: bytes) -> Sequence[int]:
-    """Returns offsets at which there is a number that is that of the bytes after it."""
+    """Returns the offsets of 32-bit numbers that equal the number of bytes after them."""
     if len(content) < READ_NAME:
         return ()
     sizes = np.ndarray(len(content) - 3, "<u4", content, strides=(1,))
@@ -238,7 +240,7 @@ def _sized_to_end(content: bytes) -> Sequence[int]:
 
 
 def _is_record(content: bytes, at: int) -> bool:
-    """Whether what is at an offset has the fields of a complete record."""
+    """Whether the bytes at an offset are valid fields of a complete record."""
     if at + READ_NAME > len(content):
         return False
     size, tid, start, name_length, operations, _, bases = _FIELDS.unpack_from(content, at)

@@ -1,7 +1,7 @@
-"""Where the records of a BAM stream are, many at a time.
+"""Parses the positions of the records in a BAM stream, many at a time.
 
-pysam gives one record after the other, which takes longer than samtools takes to decode them. The
-stream is read in pieces, so that memory does not depend on how many records there are.
+pysam returns one record at a time, which takes longer than samtools takes to decode them. The
+stream is read in pieces, so memory does not depend on the number of records.
 """
 
 import struct
@@ -25,10 +25,11 @@ from readcount.formats.bgzf import (
 
 # The data of the empty block at the end of a file (SAM specification, section 4.1.2).
 _NO_DATA = b"\3\0"
-# How data that is not compressed begins (RFC 1951, section 3.2.4), and where its length is.
+# First byte of a stored (uncompressed) deflate block, and the offset of its length (RFC 1951,
+# section 3.2.4).
 _NOT_COMPRESSED, _LENGTH_AT = 1, 1
-# Of the stream, what is read at once: few bytes at first, as many streams are short, and then twice
-# as many each time.
+# Bytes read at once: few at first, because many streams are short, then doubled each time up to the
+# maximum.
 FIRST_BYTES, PIECE_BYTES = 1 << 17, 1 << 23
 _UINT32 = struct.Struct("<I")
 # The beginning of a record (SAM specification, section 4.2).
@@ -47,14 +48,14 @@ _FIELDS = np.dtype(
 
 
 class Positions(NamedTuple):
-    """Where some records are.
+    """The positions of some records.
 
     Attributes:
-        tids: numbers of their reference sequences in the header; -1 for none.
-        starts: their first positions, 0-based.
-        ends: the positions after their last. A record that covers none, such as a placed unmapped
-            one, counts as covering the one at which it is placed, as in samtools (SAM
-            specification, section 4.2.1).
+        tids: reference IDs; -1 for none.
+        starts: first positions, 0-based.
+        ends: positions after the last. A record that covers no base, such as a placed unmapped one,
+            is treated as covering the one at its start, as in samtools (SAM specification, section
+            4.2.1).
     """
 
     tids: Ints
@@ -63,7 +64,7 @@ class Positions(NamedTuple):
 
 
 def read_positions(stream: IO[bytes]) -> Iterator[Positions]:
-    """Yields where the records are, as they come.
+    """Yields the positions of the records, in stream order.
 
     Raises:
         ValueError, IndexError: the stream is truncated or corrupt.
@@ -76,9 +77,9 @@ class _Piece(NamedTuple):
     """Some blocks of the stream.
 
     Attributes:
-        data: the blocks, one after the other, and maybe more; valid until the next piece.
-        begins: where the data of each block begins, compressed or not.
-        ends: where it ends.
+        data: consecutive blocks, possibly followed by more bytes; valid until the next piece.
+        begins: offset of the payload of each block, compressed or stored.
+        ends: end offset of each payload.
     """
 
     data: bytearray
@@ -86,7 +87,7 @@ class _Piece(NamedTuple):
     ends: Ints
 
     def content(self) -> bytes:
-        """Returns the data of the blocks, decompressed; raises ValueError if it is corrupt."""
+        """Returns the decompressed data of the blocks; raises ValueError if it is corrupt."""
         try:
             return b"".join(
                 zlib.decompress(self.data[begin:end], -zlib.MAX_WBITS)
@@ -97,14 +98,14 @@ class _Piece(NamedTuple):
 
 
 def _pieces(stream: IO[bytes]) -> Iterator[_Piece]:
-    """Yields the blocks of a stream: at first few, in the end about PIECE_BYTES at a time."""
+    """Yields the blocks of a stream: few at first, later about PIECE_BYTES at a time."""
     data, filled, end_seen = bytearray(FIRST_BYTES), 0, False
     while True:
         filled += stream.readinto(memoryview(data)[filled:])  # type: ignore[attr-defined]
         try:
             bounds = np.array(block_bounds(data, 0, filled))
         except BlockError as error:
-            raise ValueError("the stream has something else than blocks") from error
+            raise ValueError("the stream contains data other than BGZF blocks") from error
         begins, ends = bounds[:-1] + HEADER_BYTES, bounds[1:] - END_BYTES
         has_data = ends - begins > len(_NO_DATA)
         if len(has_data):
@@ -124,7 +125,7 @@ def _pieces(stream: IO[bytes]) -> Iterator[_Piece]:
 
 
 def _skip_header(pieces: Iterator[_Piece]) -> bytes:
-    """Returns what follows the header in its pieces."""
+    """Returns the data after the header in the pieces that contain it."""
     data = b""
     for piece in pieces:
         data += piece.content()
@@ -138,7 +139,7 @@ def _skip_header(pieces: Iterator[_Piece]) -> bytes:
 
 
 def _header_end(data: bytes) -> int:
-    """Returns where the header of a BAM ends; raises struct.error if that is not in data."""
+    """Returns the offset of the end of a BAM header; raises struct.error if it is truncated."""
     at: int = 8 + _UINT32.unpack_from(data, 4)[0]
     (number,) = _UINT32.unpack_from(data, at)
     at += 4
@@ -166,11 +167,11 @@ def _read_records(rest: bytes, pieces: Iterator[_Piece]) -> Iterator[Positions]:
 
 
 def _records_in_blocks(piece: _Piece) -> Ints | None:
-    """Returns where the records begin in a piece; None unless it is as samtools writes it.
+    """Returns the offsets of the records in a piece; None unless samtools has written it.
 
-    That is: blocks are not compressed, and each record ends in the block in which it begins, unless
-    it is longer than a block. Then records of all blocks are followed side by side, which takes
-    less than half of the time: step 0 finds the first record of each block, step 1 the second, ...
+    That is, blocks are stored uncompressed and no record crosses a block boundary, unless it is
+    longer than a block. Then the records of all blocks are followed in parallel, which takes less
+    than half of the time: step 0 finds the first record of each block, step 1 the second, ...
 
         block 0  |0   |1  |2     |      until each has come to the end of its block; one that has
         block 1  |0  |1 |2   |3  |      waits there for the others
@@ -194,17 +195,17 @@ def _records_in_blocks(piece: _Piece) -> Ints | None:
             if (after == ends).all():
                 break
         at = after
-    # One row for each block, in the order of the file.
+    # One row per block, in file order.
     every = np.array(steps).T
     records = every[every < ends[:, np.newaxis]]
     return records if len(records) else None
 
 
 def _records_in(data: bytes) -> tuple[list[int], int]:
-    """Returns where the records begin that are complete, and where the last of them ends."""
+    """Returns the offsets of the complete records, and the end of the last one."""
     offsets: list[int] = []
     append = offsets.append
-    # Sizes are not aligned: a view for each remainder takes half of the time of a struct.
+    # Sizes are not aligned; one view per remainder is twice as fast as struct.
     views = [
         memoryview(data)[first : first + (len(data) - first) // 4 * 4].cast("I")
         for first in range(SIZE_BYTES)
@@ -219,17 +220,17 @@ def _records_in(data: bytes) -> tuple[list[int], int]:
 
 
 def _positions(data: bytes | bytearray, at: Ints) -> Positions:
-    """Returns where the records at these offsets are."""
-    # Fields are not aligned: one record could begin at each byte. Bytes are faster to collect than
-    # fields.
+    """Returns the positions of the records at these offsets."""
+    # Fields are not aligned, so the view has an item at every byte. Gathering bytes is faster than
+    # gathering fields.
     every = np.ndarray(len(data) - _FIELDS.itemsize + 1, f"V{_FIELDS.itemsize}", data, strides=(1,))
     records = every[at].view(_FIELDS)
-    # The CIGAR of an unmapped record says nothing.
+    # The CIGAR of an unmapped record is ignored.
     operations = records["n_cigar_op"] * (records["flag"] & UNMAPPED == 0)
     cigars = at + READ_NAME + records["l_read_name"]
     int32 = np.ndarray(len(data) - 3, "<i4", data, strides=(1,))
     spans = np.zeros(len(at), np.int64)
-    # Most short reads have one operation, which needs no sum.
+    # Most short reads have a single operation, which needs no summation.
     (one,) = np.nonzero(operations == 1)
     spans[one] = _covered(int32[cigars[one]])
     (more,) = np.nonzero(operations > 1)
@@ -240,7 +241,7 @@ def _positions(data: bytes | bytearray, at: Ints) -> Positions:
 
 
 def _reference_spans(int32: NDArray[np.int32], cigars: Ints, operations: Ints) -> Ints:
-    """Returns how many bases of the reference each CIGAR covers, by its offset and length."""
+    """Returns the reference length of each CIGAR, given its offset and number of operations."""
     ends = np.cumsum(operations)
     number_in_cigar = np.arange(ends[-1]) - np.repeat(ends - operations, operations)
     covered = _covered(int32[np.repeat(cigars, operations) + 4 * number_in_cigar])
@@ -248,7 +249,7 @@ def _reference_spans(int32: NDArray[np.int32], cigars: Ints, operations: Ints) -
 
 
 def _covered(encoded: NDArray[np.int32]) -> Ints:
-    """Returns how many bases of the reference each operation of a CIGAR covers."""
+    """Returns the reference length of each encoded CIGAR operation."""
     operation = encoded.view(np.uint32)
     consumes = (CONSUME_REFERENCE >> (operation & 0xF)) & 1
     covered: Ints = (operation >> 4).astype(np.int64) * consumes

@@ -1,4 +1,4 @@
-"""BGZF blocks, read and written without htslib: pysam does not show where a block begins and ends.
+"""Reads and writes BGZF blocks without htslib: pysam does not expose block boundaries.
 
 A virtual file offset is a block's offset in the file times 65,536, plus an offset in the block's
 data (SAM specification, section 4.1.1).
@@ -8,33 +8,33 @@ import struct
 import zlib
 from contextlib import suppress
 
-# The start of a BGZF block: gzip's magic and flags, its time and system, and the only extra field
-# that htslib accepts, with the size of the block less 1 (SAM specification, section 4.1).
+# The header of a BGZF block: gzip magic and flags, MTIME, XFL and OS, and the only extra field that
+# htslib accepts, with the block size minus 1 (SAM specification, section 4.1).
 _BLOCK = struct.Struct("<3sB6x6sH")
 BLOCK_MAGIC, _HAS_EXTRA, _EXTRA = b"\x1f\x8b\x08", 4, b"\6\0BC\2\0"
 _BEGINNING = bytes.fromhex("1f8b08040000000000ff060042430200")
-# What follows the data of a block: its checksum, and its size.
+# The trailer of a block: CRC32 and size of the uncompressed data.
 _BLOCK_END = struct.Struct("<II")
 HEADER_BYTES, END_BYTES = _BLOCK.size, _BLOCK_END.size
-# One piece of data that is not compressed: 1, its length, and that inverted (RFC 1951, section
-# 3.2.4).
+# Header of a stored (uncompressed) deflate block: 1, its length, and the complement of the length
+# (RFC 1951, section 3.2.4).
 _STORED = struct.Struct("<BHH")
 STORED_HEADER_BYTES = _STORED.size
-# Maximum size of a block, and maximum data in one that is not compressed, as htslib has it.
+# Maximum size of a block, and of the data in a stored one, as in htslib.
 MAX_BLOCK_BYTES = 1 << 16
 _MAX_STORED_BYTES = 0xFF00
-# The empty block at the end of a file (section 4.1.2).
+# The end-of-file marker, an empty block (section 4.1.2).
 END_OF_FILE = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
 
 
 class BlockError(ValueError):
-    """There is no block, or no record, where one should be; the message is the offset in bytes."""
+    """There is no block or record where expected; the message is the offset in bytes."""
 
 
 def block_at(data: bytes, at: int) -> tuple[bytes, int]:
-    """Returns the content of the block at an offset, and where the next one begins.
+    """Returns the content of the block at an offset, and the offset of the next one.
 
-    At the end of a file there is an empty one. Raises BlockError if it is corrupt.
+    The last block of a file is empty. Raises BlockError if the block is corrupt.
     """
     if at == len(data):
         return b"", at
@@ -61,15 +61,15 @@ def _size_at(data: bytes | bytearray, at: int) -> int:
 
 
 def block_bounds(data: bytes | bytearray, begin: int, end: int) -> list[int]:
-    """Returns where each complete block begins, one after the other, and where the last one ends.
+    """Returns the offset of each complete block, followed by the end of the last one.
 
     Args:
-        data: of the file.
+        data: part of a file.
         begin: offset in data of the first block.
-        end: offset at which data ends.
+        end: offset of the end of the data.
 
     Raises:
-        BlockError: there is something else.
+        BlockError: the data are not BGZF blocks.
     """
     bounds = [begin]
     while begin + _BLOCK.size <= end:
@@ -81,10 +81,10 @@ def block_bounds(data: bytes | bytearray, begin: int, end: int) -> list[int]:
 
 
 def last_blocks(data: bytes) -> list[int]:
-    """Returns the offsets of the blocks that are complete in data and end where data ends.
+    """Returns the offsets of the complete blocks at the end of data.
 
     Args:
-        data: a part of a file that ends where a block ends.
+        data: part of a file that ends at a block boundary.
     """
     at = data.find(BLOCK_MAGIC)
     while at >= 0:
@@ -97,7 +97,7 @@ def last_blocks(data: bytes) -> list[int]:
 
 
 def stored_blocks(content: bytes) -> bytes:
-    """Returns blocks with this content, which is not compressed."""
+    """Returns blocks with this content, stored uncompressed."""
     blocks = []
     for begin in range(0, len(content), _MAX_STORED_BYTES):
         part = content[begin : begin + _MAX_STORED_BYTES]

@@ -1,4 +1,4 @@
-"""What a file is, by its first bytes and not by its name."""
+"""Detects file types from content, not from names."""
 
 import re
 import zlib
@@ -6,15 +6,15 @@ from pathlib import Path
 
 BAM = "a BAM file"
 CRAM = "a CRAM file"
-# htslib can read these from beginning to end, but cannot seek in them.
+# htslib can read this sequentially, but cannot seek in it.
 GZIPPED_BAM = "a BAM file compressed with gzip instead of BGZF"
 RAW_BAM = "a BAM file without BGZF compression"
 BAI = "a BAI index"
 BAM_INDEXES = (BAI, "a CSI index")
 CRAM_INDEX = "a CRAI index"
 _GZIPPED = "a gzip-compressed file"
-# How a file of each kind begins (SAM specification sections 1.3, 4.2 and 5.2; CSI, tabix, CRAM
-# and VCF specifications). Kinds that are compressed stand for what is inside.
+# Magic of each file type (SAM specification sections 1.3, 4.2 and 5.2; CSI, tabix, CRAM and VCF
+# specifications), after decompression for compressed types.
 _BEGINNINGS = {
     b"CRAM": CRAM,
     b"BAM\1": RAW_BAM,
@@ -38,40 +38,40 @@ _COMPRESSED_BEGINNINGS = {
     b"##gff-version": "compressed GFF text",
     b"@": "compressed SAM text",
 }
-# What cannot hold intervals. SAM text may be an interval list, which begins as it does.
+# Types that cannot contain intervals. SAM text may be an interval list, which has a SAM header.
 OTHER_KINDS = {GZIPPED_BAM, *_BEGINNINGS.values(), *_COMPRESSED_BEGINNINGS.values()} - {
     _GZIPPED,
     "SAM text",
     "compressed SAM text",
 }
-# A line of six numbers for each slice.
+# A line of six numbers per slice.
 _CRAI_LINE = re.compile(rb"(-?\d+\t){5}\d+\n")
 BEGINNING_BYTES = 1 << 16
-# In the header of a gzip file: the flag that it has extra fields, and the only one of a BGZF block,
-# as htslib requires (SAM specification, section 4.1).
+# The FEXTRA flag of a gzip header, and the extra field of a BGZF block, the only one that htslib
+# accepts (SAM specification, section 4.1).
 _HAS_EXTRA, _BGZF_EXTRA = 4, b"\6\0BC\2\0"
 
 
 def header_fields(line: str) -> dict[str, str]:
-    """Returns the fields of a header line by their tags (SAM specification, section 1.3)."""
+    """Returns the fields of a header line by tag (SAM specification, section 1.3)."""
     return dict(field.split(":", 1) for field in line.split("\t")[1:] if ":" in field)
 
 
 def kind_of(path: Path) -> str:
-    """Returns what a file is, with its article: "a BAM file", "an empty file", "SAM text", ..."""
+    """Returns the type of a file, with article: "a BAM file", "an empty file", "SAM text", ..."""
     with path.open("rb") as file:
         return kind_of_bytes(file.read(BEGINNING_BYTES))
 
 
 def kind_of_bytes(beginning: bytes) -> str:
-    """Returns what a file is by its first BEGINNING_BYTES, as kind_of does."""
+    """Returns the type of a file from its first BEGINNING_BYTES, as kind_of does."""
     if not beginning:
         return "an empty file"
     kind = _kind(beginning, _BEGINNINGS)
     if kind == _GZIPPED:
         content = _decompress(beginning)
         inside = _kind(content, _COMPRESSED_BEGINNINGS)
-        # Also a BAM that was compressed with BGZF before.
+        # Also a BAM with BGZF inside gzip.
         twice = _decompress(content).startswith(b"BAM\1")
         if twice or (inside == BAM and not _is_bgzf(beginning)):
             return GZIPPED_BAM
@@ -80,7 +80,7 @@ def kind_of_bytes(beginning: bytes) -> str:
 
 
 def _is_bgzf(beginning: bytes) -> bool:
-    """Whether a gzip file begins with a block of BGZF."""
+    """Whether a gzip file begins with a BGZF block."""
     return bool(beginning[3] & _HAS_EXTRA) and beginning[10:16] == _BGZF_EXTRA
 
 
@@ -93,7 +93,7 @@ def _kind(beginning: bytes, kinds: dict[bytes, str]) -> str | None:
 
 
 def _decompress(beginning: bytes) -> bytes:
-    """Returns how the content of a gzip file begins; nothing if it is damaged, or no such file."""
+    """Returns the first decompressed bytes; empty if it is not a gzip file or is corrupt."""
     try:
         decompressor = zlib.decompressobj(wbits=16 + zlib.MAX_WBITS)
         return decompressor.decompress(beginning, BEGINNING_BYTES)

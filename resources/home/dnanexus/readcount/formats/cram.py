@@ -1,9 +1,8 @@
-"""What a CRAM file and its index say about where the records are.
+"""Parses CRAM container headers and CRAI indexes.
 
-A CRAI has a line for each slice and reference sequence, but no numbers of records. Those are in
-the headers of the containers that hold the slices (CRAM specification, CRAMv3.tex beside
-SAMv1.tex: "Container header structure" and "Indexing"). Read without htslib and pysam, which show
-neither.
+A CRAI has a line per slice and reference sequence, but no record counts. These are in the container
+headers (CRAM specification, CRAMv3.tex in hts-specs: "Container header structure" and "Indexing").
+Done without htslib and pysam, which expose neither.
 """
 
 import gzip
@@ -19,45 +18,46 @@ from readcount.formats.bam_record import NO_REFERENCE
 
 # The file definition, before the first container.
 DEFINITION_BYTES = 26
-# The version whose containers have this layout. Version 2 has another one, and the first container
-# that htslib writes of it is not always as long as its header says.
+# The supported major version. Version 2 has another container layout, and the length in the header
+# of the first container written by htslib is not always correct.
 VERSION = 3
-# The container at the end of a file of version 3 ("End of file container").
+# The end-of-file container of version 3 ("End of file container").
 END_OF_FILE = bytes.fromhex(
     "0f000000ffffffff0fe0454f4600000000010005bdd94f0001000606010001000100ee63014b"
 )
-# Most slices of a container: more are a sign that it is not one. By default htslib writes one.
+# Maximum number of slices per container; more indicate that it is not a container. By default
+# htslib writes one.
 MAX_SLICES = 100_000
-# Sequence, start and span have 32 bits, offsets and sizes 64.
+# Reference ID, start and span have 32 bits, offsets and sizes 64.
 _INDEX_LINE = re.compile(r"(-?\d{1,10})\t(-?\d{1,10})\t(-?\d{1,10})" + r"\t(\d{1,19})" * 3)
-# The header of a container with up to some 60 slices, and the longest: each number takes up to 5
-# bytes.
+# Size of the header of a container with up to some 60 slices, and of the longest: each number takes
+# up to 5 bytes.
 CONTAINER_HEADER_BYTES = 256
 MAX_CONTAINER_HEADER_BYTES = 5 * (MAX_SLICES + 20)
-# The reference sequence of a container that may hold records of several.
+# Reference ID of a multi-reference container.
 SEVERAL = -2
 
-# Returns up to a number of bytes from an offset of the file on.
+# Takes an offset and a size; returns the bytes of the file there, fewer at its end.
 Read = Callable[[int, int], bytes]
 
 
 class ContainerError(ValueError):
-    """The containers of a CRAM file cannot be followed."""
+    """The containers of a CRAM file cannot be parsed."""
 
 
 class VersionError(ContainerError):
-    """A CRAM file is of a version whose containers are not read; the message is the version."""
+    """The version of a CRAM file is not supported; the message is the version."""
 
 
 class Container(NamedTuple):
-    """A container, by its header.
+    """A container header.
 
     Attributes:
-        offset: of its header in the file, in bytes.
-        size: in bytes, with its header.
-        tid: number of the reference sequence, or NO_REFERENCE, or SEVERAL.
-        records: how many it holds.
-        start: position of its first record, 1-based, if it holds records of one sequence.
+        offset: file offset of its header in bytes.
+        size: size in bytes including the header.
+        tid: reference ID, or NO_REFERENCE, or SEVERAL.
+        records: number of records.
+        start: position of its first record, 1-based, unless it is a multi-reference container.
         span: bases from there on.
     """
 
@@ -70,20 +70,19 @@ class Container(NamedTuple):
 
     @property
     def end(self) -> int:
-        """The offset of what follows."""
+        """The offset after it."""
         return self.offset + self.size
 
 
 class Slice(NamedTuple):
-    """A line of a CRAI: what a slice holds of one reference sequence.
+    """A line of a CRAI: the records of one reference sequence in a slice.
 
     Attributes:
-        tid: number of the reference sequence, or NO_REFERENCE.
-        start: position of its first record, 1-based.
+        tid: reference ID, or NO_REFERENCE. start: position of its first record, 1-based.
         span: bases from there on.
-        container: offset of its container in the file, in bytes.
-        offset: from the end of the container's header to the slice, in bytes.
-        size: of the slice, in bytes.
+        container: file offset of its container in bytes.
+        offset: distance of the slice from the end of the container's header, in bytes.
+        size: size of the slice in bytes.
     """
 
     tid: int
@@ -95,7 +94,7 @@ class Slice(NamedTuple):
 
 
 def check_definition(definition: bytes) -> None:
-    """Raises ContainerError, or VersionError, unless a file begins with these bytes."""
+    """Raises ContainerError or VersionError unless this is the file definition of a CRAM 3 file."""
     if len(definition) < DEFINITION_BYTES:
         raise ContainerError("it is too short")
     if definition[4] != VERSION:
@@ -115,7 +114,7 @@ def container_at(read: Read, offset: int) -> Container:
 
 
 def read_containers(read: Read, begin: int, end: int) -> list[Container]:
-    """Returns the containers from one offset to another; raises ContainerError if others are."""
+    """Returns the containers between two offsets; raises ContainerError if they do not fit."""
     containers = []
     at = begin
     while at < end:
@@ -127,14 +126,14 @@ def read_containers(read: Read, begin: int, end: int) -> list[Container]:
 
 
 def _parse_container(data: bytes, offset: int) -> Container:
-    """Parses the header of a container; raises IndexError if data ends before it does."""
+    """Parses a container header; raises IndexError if it is truncated."""
     length = int.from_bytes(data[:4], "little", signed=True)
     at, numbers = 4, []
     for _ in range(4):
         number, at = parse_itf8(data, at)
         numbers.append(number)
     tid, start, span, records = numbers
-    # The number of the first record, how many bases there are, and how many blocks.
+    # Record counter, number of bases, number of blocks.
     at = _skip_number(data, _skip_number(data, at))
     at = _skip_number(data, at)
     slices, at = parse_itf8(data, at)
@@ -150,16 +149,16 @@ def _parse_container(data: bytes, offset: int) -> Container:
 
 
 def parse_itf8(data: bytes, at: int) -> tuple[int, int]:
-    """Returns a signed number of 32 bits, and the offset after it; raises IndexError.
+    """Parses an ITF8 integer; returns it and the offset after it; raises IndexError.
 
-    Its first byte begins with a 1 for each further byte.
+    The leading 1 bits of the first byte give the number of further bytes.
     """
     more = min(4, _leading_ones(data[at]))
     end = at + 1 + more
     if end > len(data):
         raise IndexError
     if more == 4:
-        # Only the lower half of the last byte is used.
+        # Only the lower four bits of the last byte are used.
         value = (int.from_bytes(data[at : at + 4], "big") << 4 | data[at + 4] & 0xF) & 0xFFFFFFFF
     else:
         value = int.from_bytes(data[at:end], "big") & ((1 << 7 * (1 + more)) - 1)
@@ -167,7 +166,7 @@ def parse_itf8(data: bytes, at: int) -> tuple[int, int]:
 
 
 def _skip_number(data: bytes, at: int) -> int:
-    """Returns the offset after a number of 32 or 64 bits, which have the same form."""
+    """Returns the offset after an ITF8 or LTF8 integer; both give their length in the same way."""
     return at + 1 + _leading_ones(data[at])
 
 
@@ -176,7 +175,7 @@ def _leading_ones(byte: int) -> int:
 
 
 def read_crai(path: Path) -> list[Slice]:
-    """Returns the lines of a CRAI, compressed or not; raises IndexFormatError if it is none."""
+    """Returns the lines of a CRAI, compressed or not; raises IndexFormatError."""
     data = path.read_bytes()
     try:
         text = (gzip.decompress(data) if data.startswith(b"\x1f\x8b") else data).decode("ascii")
@@ -194,7 +193,7 @@ def read_crai(path: Path) -> list[Slice]:
 
 
 def by_container(slices: Iterable[Slice]) -> dict[int, list[Slice]]:
-    """Returns the lines of a CRAI by the offset of their container, in the order of the file."""
+    """Returns the lines of a CRAI by container offset, in file order."""
     lines: dict[int, list[Slice]] = defaultdict(list)
     for line in slices:
         lines[line.container].append(line)
@@ -202,7 +201,7 @@ def by_container(slices: Iterable[Slice]) -> dict[int, list[Slice]]:
 
 
 def check_listed(container: Container, lines: Sequence[Slice]) -> None:
-    """Raises IndexFormatError if a container's header and its lines of the CRAI do not agree."""
+    """Raises IndexFormatError if a container's header does not match its lines in the CRAI."""
     if container.records == 0:
         agree = not lines
     elif container.tid == SEVERAL:
@@ -216,7 +215,7 @@ def check_listed(container: Container, lines: Sequence[Slice]) -> None:
 
 
 def _cover(lines: Sequence[Slice], container: Container) -> bool:
-    """Whether lines cover the first to the last position of a container of one sequence."""
+    """Whether lines cover all positions of a single-reference container."""
     start = min(line.start for line in lines)
     end = max(line.start + line.span for line in lines)
     return start <= container.start and end >= container.start + container.span

@@ -1,5 +1,5 @@
 """Outputs: `VerifiedCounts` -> the texts of count file, table, MultiQC file and report.
 
-Pure, except that `files` writes them to the current folder, and bedGraph is compressed and indexed
-there; the platform's side uploads them.
+Pure, except that `files` writes them to the current folder, where bedGraph is compressed and
+indexed. Uploading is done by `dnanexus`.
 """

@@ -14,10 +14,10 @@ LINES_TOGETHER = 1 << 16
 
 
 def bedgraph_lines(result: Result) -> Iterator[str]:
-    """Yields the lines of the bedGraph file: one for each placed region, sorted.
+    """Yields the lines of the bedGraph file: one per placed region, sorted.
 
-    Reference sequences are in the header's order, positions 0-based and half-open (UCSC, "BedGraph
-    Track Format").
+    Reference sequences are in header order, positions 0-based and half-open (UCSC, "BedGraph Track
+    Format").
     """
     regions = result.counts.regions
     names, tids = regions.names_by_tid, np.array(regions.tids)
@@ -25,7 +25,7 @@ def bedgraph_lines(result: Result) -> Iterator[str]:
     order = np.lexsort((ends, starts, tids))
     order = order[tids[order] != NO_SEQUENCE]
     columns = tids, starts, ends, np.array(result.counts.records)
-    # In parts, as numbers of Python take four times the memory of a column.
+    # Converted in blocks, because Python integers take four times the memory of a column.
     for first in range(0, len(order), LINES_TOGETHER):
         some = order[first : first + LINES_TOGETHER]
         for tid, start, end, records in zip(

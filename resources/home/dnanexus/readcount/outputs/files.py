@@ -1,4 +1,4 @@
-"""The output files: which there are, their names, and what writes them."""
+"""The output files: their fields, their names, and the functions that write them."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -13,14 +13,14 @@ from readcount.request.request import Request
 
 
 class OutputFile(NamedTuple):
-    """A file that is written from the counts.
+    """An output file with counts.
 
     Attributes:
-        field: its name in outputSpec of dxapp.json.
-        ending: what its name ends with.
-        text: returns its content, by the counts, the name of the file that was counted, and what
-            the names of the output files begin with.
-        wanted: whether a request asks for it.
+        field: its name in the outputSpec of dxapp.json.
+        ending: suffix of its name.
+        text: function that returns its content from the counts, the name of the input file and the
+            base name of the output files.
+        wanted: function that returns whether a request asks for it.
     """
 
     field: str
@@ -37,13 +37,13 @@ OUTPUT_FILES = (
     ),
     OutputFile("report_file", "_count.html", format_report, lambda request: request.report),
 )
-# Written together: the index is made of the compressed file.
+# Written together: the index is created from the compressed file.
 BEDGRAPH_FIELDS = ("bedgraph_file", "bedgraph_index")
 BEDGRAPH_ENDING = "_count.bedgraph.gz"
 
 
 def fields_written(request: Request) -> list[str]:
-    """Returns the names of the outputs that are files written from the counts."""
+    """Returns the names of the output fields that are files with counts."""
     fields = [file.field for file in OUTPUT_FILES if file.wanted(request)]
     return [*fields, *BEDGRAPH_FIELDS] if request.bedgraph else fields
 
@@ -54,11 +54,12 @@ def write_outputs(result: Result, request: Request, bam_name: str, name: str) ->
     Args:
         result: the counts.
         request: what the user asks for.
-        bam_name: of the file that was counted.
-        name: what the names of the output files begin with.
+        bam_name: name of the input file.
+        name: base name of the output files.
 
     Returns:
-        The files by output. All names begin with "output", as `name` may be one of an option.
+        The files by output field. Local names begin with "output", because `name` could be mistaken
+        for a command-line option.
     """
     paths = []
     for file in OUTPUT_FILES:

@@ -1,4 +1,4 @@
-"""The counts as custom content for MultiQC: a section with a bar for each sample.
+"""The counts as MultiQC custom content: a section with one bar per sample.
 
 https://docs.seqera.io/multiqc/custom_content
 """
@@ -17,16 +17,16 @@ from readcount.regions.region_list import RegionList
 from readcount.source.parts import NO_SEQUENCE
 from readcount.text import shorten
 
-# Parts of a bar that a reader can still distinguish: chromosomes 1 to 22, X, Y and M.
+# Maximum number of parts of a bar that can be distinguished: chromosomes 1 to 22, X, Y and M.
 MAX_PARTS = 25
 OTHER = "all other"
 UNPLACED_PART = "unplaced"
-# Of a heading.
+# Maximum length of a heading.
 MAX_TEXT_LENGTH = 200
 
 
 def format_multiqc(result: Result, sample: str) -> str:
-    """Returns the text of the file: the section's settings, then a line for the sample."""
+    """Returns the text of the file: the section's settings and a line for the sample."""
     parts = parts_of_bar(result)
     bars = {sample: parts.values()}
     return format_bars(result.records_counted, result.from_index, parts, bars)
@@ -35,14 +35,14 @@ def format_multiqc(result: Result, sample: str) -> str:
 def format_bars(
     records_counted: str, from_index: bool, parts: Iterable[str], bars: Mapping[str, Iterable[int]]
 ) -> str:
-    """Returns the text of a section with a bar for each sample.
+    """Returns the text of a section with one bar per sample.
 
     MultiQC puts the samples of all files with the same id into one section. Counts with different
-    filters cannot be compared, so they get sections of their own.
+    filters cannot be compared, so they get separate sections.
 
     Args:
-        records_counted: which records were counted, in words.
-        from_index: whether the counts are the numbers of the index.
+        records_counted: description of the records counted.
+        from_index: whether the counts were taken from the index.
         parts: names of the parts of the bars.
         bars: for each sample, the records of each part.
     """
@@ -51,8 +51,8 @@ def format_bars(
     section: dict[str, object] = {
         "id": section_id,
         "section_name": f"Records by region: {asked}",
-        "description": "Alignment records by reference sequence or region, as samtools_count has "
-        f"counted them: {asked}.",
+        "description": "Alignment records by reference sequence or region, counted by "
+        f"samtools_count: {asked}.",
         "file_format": "tsv",
         "plot_type": "bargraph",
         "pconfig": {
@@ -62,7 +62,7 @@ def format_bars(
         },
     }
     if from_index:
-        # MultiQC itself does not use this one.
+        # MultiQC does not use this key; it documents the source of the counts.
         section["counts_from"] = "index"
     lines = [f"# {key}: {json.dumps(value)}" for key, value in section.items()]
     lines.append("\t".join(_cell(text) for text in ("Sample", *parts)))
@@ -71,7 +71,7 @@ def format_bars(
 
 
 def parts_of_bar(result: Result) -> dict[str, int]:
-    """Returns the parts of a sample's bar with their records, in the order of the output."""
+    """Returns the parts of a sample's bar with their records, in output order."""
     parts = Counter[str]()
     names = part_of_each(result.counts.regions, result.lengths)
     for name, more in zip(names, result.counts.records, strict=True):
@@ -80,11 +80,11 @@ def parts_of_bar(result: Result) -> dict[str, int]:
 
 
 def part_of_each(regions: RegionList, lengths: Mapping[str, int]) -> Iterable[str]:
-    """Returns the name of the part of a bar that each region is in.
+    """Returns, for each region, the name of the part of the bar that it belongs to.
 
-    They are the regions; if these are too many, the reference sequences that they are on, first
-    chromosomes and then the longest, and all others together. The parts do not depend on the
-    records, so that samples with the same header have the same ones.
+    Parts are the regions. If there are too many, parts are their reference sequences (chromosomes
+    first, then the longest), and all others together. Parts do not depend on the counts, so samples
+    with the same header have the same parts.
     """
     if not _more_than(MAX_PARTS, _names(regions)):
         return _names(regions)
@@ -96,23 +96,23 @@ def part_of_each(regions: RegionList, lengths: Mapping[str, int]) -> Iterable[st
 
 
 def in_order(parts: Iterable[str]) -> list[str]:
-    """Returns the parts in the order of a bar: all others, and unplaced records, are at its end."""
+    """Returns the parts in the order of a bar: other sequences and unplaced records come last."""
     return sorted(parts, key=lambda part: (part == OTHER) + 2 * (part == UNPLACED_PART))
 
 
 def _rank(contig: str, lengths: Mapping[str, int]) -> tuple[bool, int, str]:
-    """Returns what to sort sequences by, if not all can be parts."""
+    """Returns the sort key of sequences if there are too many for one part each."""
     return not is_primary_chromosome(contig), -lengths[contig], contig
 
 
 def _names(regions: RegionList) -> Iterator[str]:
-    """Yields the name of each region's part, if each may have one."""
+    """Yields the name of each region as a part of the bar."""
     for tid, label in zip(regions.tids, regions.labels(), strict=True):
         yield UNPLACED_PART if tid == NO_SEQUENCE else label
 
 
 def _more_than(most: int, names: Iterable[str]) -> bool:
-    """Whether there are more different names than so many."""
+    """Whether there are more than `most` distinct names."""
     seen: set[str] = set()
     for name in names:
         seen.add(name)
@@ -122,5 +122,5 @@ def _more_than(most: int, names: Iterable[str]) -> bool:
 
 
 def _cell(text: str) -> str:
-    """Returns a text that MultiQC does not take for a number, a comment or two cells."""
+    """Returns a text that MultiQC does not parse as a number, a comment or two cells."""
     return '"' + " ".join(text.split()) + '"'

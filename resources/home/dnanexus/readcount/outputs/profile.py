@@ -1,4 +1,4 @@
-"""Where on each reference sequence its records are, by the counts of many regions."""
+"""Profiles of the records along each reference sequence, from the counts of many regions."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,12 +9,12 @@ from readcount.columns import Floats, Ints, distinct
 from readcount.outputs.result import Result
 from readcount.regions.region_list import UNSET
 
-# Of the longest sequence that is drawn, and how many sequences are.
+# Number of parts of the longest sequence drawn, and maximum number of sequences drawn.
 PARTS = 200
 MAX_PROFILES = 50
-# With fewer regions there is a bar for each.
+# With fewer regions, the report has one bar per region instead.
 MIN_REGIONS = 51
-# Of all parts, so that one with repeats does not make the others flat.
+# Fraction of the parts that fit on the scale, so that a peak at repeats does not flatten the rest.
 SHARE_ON_SCALE = 0.99
 
 
@@ -23,10 +23,11 @@ class Profile:
     """The records along a reference sequence.
 
     Attributes:
-        contig: name of the sequence.
-        records: sum over its regions.
-        heights: in percent of the scale, for each part of it; a part is as long on all sequences.
-        width: of the sequence in percent of the longest one.
+        contig: name of the reference sequence.
+        records: sum of the counts of its regions.
+        heights: height of each part in percent of the scale; parts have the same length on all
+            sequences.
+        width: length of the sequence in percent of the longest one.
     """
 
     contig: str
@@ -37,12 +38,12 @@ class Profile:
 
 @dataclass(frozen=True)
 class Profiles:
-    """The sequences with most records, in the header's order, on one scale.
+    """The sequences with the most records, in header order, on one scale.
 
     Attributes:
-        drawn: the profiles; none if there are few regions.
-        sequences: how many have regions.
-        top: the records per megabase at which heights end.
+        drawn: the profiles; empty if there are few regions.
+        sequences: number of sequences with regions.
+        top: records per megabase at 100 percent of the scale.
     """
 
     drawn: Sequence[Profile] = ()
@@ -53,7 +54,8 @@ class Profiles:
 def profiles_of(result: Result) -> Profiles:
     """Returns the records per megabase along each sequence that has regions.
 
-    A region counts in each part that it overlaps, with its share. A part without regions has none.
+    A region's records are split evenly among the parts that it overlaps. A part without regions has
+    none.
     """
     regions = result.counts.regions
     region_ids = regions.spans()
@@ -68,7 +70,7 @@ def profiles_of(result: Result) -> Profiles:
     contigs = [regions.names_by_tid[tid] for tid in drawn.tolist()]
     lengths = [result.lengths[contig] for contig in contigs]
     size = max(1, -(-max(lengths) // PARTS))
-    # The parts of all sequences in one column.
+    # The parts of all sequences are in one column.
     last_parts = np.cumsum([-(-length // size) for length in lengths])
     begins = np.full(len(regions.names_by_tid), UNSET)
     begins[drawn] = [0, *last_parts[:-1]]
@@ -92,16 +94,16 @@ def _densities(
     """Returns the records per megabase in each part.
 
     Args:
-        begins: the first part of the sequence of each region.
-        starts: of each region.
-        ends: of each.
-        counted: the records of each.
-        size: of a part in bases.
-        parts: how many there are.
+        begins: index of the first part of each region's sequence.
+        starts: start of each region.
+        ends: end of each region.
+        counted: records of each region.
+        size: length of a part in bases.
+        parts: number of parts.
     """
     first, after = begins + starts // size, begins + (ends - 1) // size + 1
     in_one = after - first == 1
-    # If there are none, bincount returns integers.
+    # Without input, bincount returns integers.
     records = np.bincount(first[in_one], counted[in_one], parts).astype(np.float64)
     bases = np.bincount(first[in_one], (ends - starts)[in_one], parts).astype(np.float64)
     for at in np.nonzero(~in_one)[0].tolist():

@@ -1,10 +1,10 @@
 "use strict";
-// Each table can be sorted by its columns; the filter is for the rows of all tables on the page.
+// Each table can be sorted by its columns; the filter applies to all tables on the page.
 const byName = new Intl.Collator("en", { numeric: true }).compare;
 const tables = [...document.querySelectorAll("table")];
 const rows = tables.flatMap((table) => [...table.tBodies[0].rows]);
 
-// A cell's own value is what to sort by, if it is not what is to be read.
+// data-value is the sort key of a cell, if different from its text.
 const valueOf = (cell, isText) => {
   const text = cell.dataset.value ?? cell.textContent.trim();
   return isText ? text : text === "–" ? -Infinity : Number(text.replaceAll(",", ""));

@@ -1,7 +1,7 @@
-"""The report: counts as one page that opens in a browser, without a network.
+"""The HTML report: a self-contained page with the counts.
 
-Bars are drawn here and in the template as SVG, so that the page shows everything without its
-script, which only sorts and filters the table.
+Bars are drawn as SVG here and in the template, so the page is complete without its script, which
+only sorts and filters the table.
 """
 
 import math
@@ -20,14 +20,14 @@ from readcount.regions.counts import RegionCount, RegionCounts
 from readcount.source.parts import NO_SEQUENCE
 from readcount.text import shorten
 
-# Of the table, as HTML; the rest of the page is a tenth of it.
+# Maximum size of the table's HTML; the rest of the page is a tenth of that.
 MAX_TABLE_BYTES = 400_000
-# The markup of a row, and its numbers if they are large.
+# Size of a row's markup and of large numbers in it.
 ROW_BYTES = 80
-# What a reader can compare, and a printed page holds.
+# Maximum number of bars: what can be compared at a glance and fits on a printed page.
 MAX_BARS = 50
 MAX_TICKS = 5
-# Names may be of any length; longer ones are cut, and in the chart more than in the table.
+# Maximum length of names in the table and in the chart; longer ones are shortened.
 MAX_NAME_LENGTH = 500
 LABEL_LENGTH = 60
 
@@ -39,13 +39,13 @@ class Row:
     """A row of the table.
 
     Attributes:
-        number: of the region in the order of the output, from 1.
-        name: of the region.
-        position: the region in samtools syntax, if it has a name of its own.
-        length: in bases; None for unplaced records.
+        number: number of the region in output order, from 1.
+        name: name of the region.
+        position: the region in samtools syntax, if its name is different.
+        length: length in bases; None for unplaced records.
         records: the count.
-        share: of the total, from 0 to 1; None if that is 0.
-        per_megabase: records for each 1,000,000 bases; None without a length.
+        share: fraction of the total, from 0 to 1; None if the total is 0.
+        per_megabase: records per 1,000,000 bases; None without a length.
     """
 
     number: int
@@ -62,10 +62,10 @@ class Chart:
     """One way to draw the bars; lengths and positions are in percent of the longest bar.
 
     Attributes:
-        measure: what they show.
+        measure: what the bars show: records or density.
         scale: linear or log.
-        bars: the length of each.
-        ticks: the marks of the axis: their positions and labels.
+        bars: length of each bar.
+        ticks: positions and labels of the axis ticks.
     """
 
     measure: str
@@ -75,12 +75,12 @@ class Chart:
 
 
 def format_report(result: Result, bam_name: str, name: str) -> str:
-    """Returns the page as HTML, the same for the same counts to the byte.
+    """Returns the page as HTML; byte-identical for the same counts.
 
     Args:
         result: the counts.
-        bam_name: of the file that was counted.
-        name: what the names of the other output files begin with.
+        bam_name: name of the input file.
+        name: base name of the other output files.
     """
     rows = rows_that_fit(result)
     drawn = rows_to_draw(rows)
@@ -114,9 +114,9 @@ def format_report(result: Result, bam_name: str, name: str) -> str:
 
 
 def rows_that_fit(result: Result, most_bytes: int = MAX_TABLE_BYTES) -> list[Row]:
-    """Returns a row for each region; if these are too many for a page, those with most records.
+    """Returns a row per region, or for those with the most records if there are too many.
 
-    All regions are in the order of the output, a part of them with most records first.
+    All regions are in output order; a selection is sorted by records, descending.
     """
     total = result.total
     rows: list[Row] = []
@@ -132,7 +132,7 @@ def rows_that_fit(result: Result, most_bytes: int = MAX_TABLE_BYTES) -> list[Row
 
 
 def _unplaced(counts: RegionCounts) -> int | None:
-    """Returns how many unplaced records were counted; None if they were not to be."""
+    """Returns the count of unplaced records; None if it was not requested."""
     tids = counts.regions.tids
     return counts.records[tids.index(NO_SEQUENCE)] if NO_SEQUENCE in tids else None
 
@@ -155,13 +155,13 @@ def _row(number: int, count: RegionCount, lengths: Mapping[str, int], total: int
 
 
 def rows_to_draw(rows: Sequence[Row]) -> list[Row]:
-    """Returns the rows with most records, in the order of the output."""
+    """Returns the rows with the most records, in output order."""
     largest = sorted(rows, key=lambda row: -row.records)[:MAX_BARS]
     return sorted(largest, key=lambda row: row.number)
 
 
 def charts_of(rows: Sequence[Row]) -> list[Chart]:
-    """Returns the same bars in each way that a reader can choose."""
+    """Returns the chart in all combinations of measure and scale."""
     measures = {
         "records": [float(row.records) for row in rows],
         "density": [row.per_megabase or 0.0 for row in rows],
@@ -174,9 +174,9 @@ def charts_of(rows: Sequence[Row]) -> list[Chart]:
 
 
 def draw(measure: str, scale: str, values: Sequence[float]) -> Chart:
-    """Returns bars for values from 0 on.
+    """Returns a chart of non-negative values.
 
-    The log scale is that of 1 + value, so that it begins at 0, and one record can be seen.
+    The log scale is log(1 + value), so that it starts at 0 and one record is visible.
     """
     longest = max(values, default=0) or 1.0
     apply: Callable[[float], float] = math.log1p if scale == "log" else float
@@ -190,7 +190,7 @@ def draw(measure: str, scale: str, values: Sequence[float]) -> Chart:
 
 
 def round_numbers(longest: float) -> list[float]:
-    """Returns 0 and evenly spaced numbers: multiples of 1, 2 or 5 times a power of ten."""
+    """Returns 0 and evenly spaced ticks: multiples of 1, 2 or 5 times a power of ten."""
     power = 10.0 ** math.floor(math.log10(longest / MAX_TICKS))
     step = next(power * times for times in (1, 2, 5, 10) if power * times * MAX_TICKS >= longest)
     return [step * number for number in range(int(longest / step * (1 + 1e-9)) + 1)]
@@ -199,13 +199,13 @@ def round_numbers(longest: float) -> list[float]:
 def powers_of_ten(longest: float) -> list[float]:
     """Returns 0 and at most MAX_TICKS powers of ten up to a number.
 
-    Below 1 the scale is nearly linear, and so are the marks.
+    Below 1 the log scale is nearly linear, and the ticks are linear too.
     """
     if longest < 1:
         return round_numbers(longest)
     powers = math.floor(math.log10(longest) + 1e-9)
     step = math.ceil((powers + 1) / MAX_TICKS)
-    # On a scale of many powers 1 is too close to 0 to be read beside it.
+    # With many powers of ten, the label of 1 would overlap that of 0.
     first = (powers % step or step) if step > 1 else 0
     return [0.0, *(10.0**power for power in range(first, powers + 1, step))]
 

@@ -1,4 +1,4 @@
-"""What the output files are written from."""
+"""The data from which the output files are written."""
 
 from array import array
 from collections.abc import Mapping
@@ -14,15 +14,16 @@ from readcount.verification.verify import VerifiedCounts
 
 @dataclass(frozen=True)
 class Result:
-    """Verified counts, with what describes them.
+    """Verified counts and their description.
 
     Attributes:
-        verified: the counts, in the order of the output.
-        lengths: of the reference sequences in bases, by name.
-        records_counted: which records were counted, in words.
-        regions_counted: which regions, in words.
-        from_index: whether the counts are the numbers of the index.
-        unplaced: records in the file without a position by its index; None where it does not say.
+        verified: the counts, in output order.
+        lengths: lengths of the reference sequences in bases, by name.
+        records_counted: description of the records counted.
+        regions_counted: description of the regions counted.
+        from_index: whether the counts were taken from the index.
+        unplaced: number of records without a position according to the index; None if not in the
+            index.
     """
 
     verified: VerifiedCounts
@@ -34,7 +35,7 @@ class Result:
 
     @property
     def counts(self) -> RegionCounts:
-        """A count for each region."""
+        """The count of each region."""
         return self.verified.counts
 
     @property
@@ -58,7 +59,7 @@ def extents(regions: RegionList, lengths: Mapping[str, int]) -> tuple["array[int
 def extent(region: Region, lengths: Mapping[str, int]) -> tuple[int, int]:
     """Returns start and end of a region as numbers, 0-based and half-open.
 
-    A whole reference sequence ends with its length, also if records lie beyond; unplaced records
-    are from 0 to 0.
+    The end of a whole reference sequence is its length, even if records extend beyond it; unplaced
+    records are from 0 to 0.
     """
     return region.start or 0, region.end or lengths.get(region.contig, 0)

@@ -1,4 +1,4 @@
-"""The count file and the table."""
+"""The count file and the count table."""
 
 import re
 
@@ -8,8 +8,8 @@ from readcount.outputs.result import Result
 def format_counts(result: Result) -> str:
     """Returns the text of the count file.
 
-    One line `Region <name>: <count>` per region, in the order given, then `Total reads: <sum>`
-    with no newline after it. Spans are 1-based and inclusive, as samtools writes them.
+    One line `Region <name>: <count>` per region, in output order, then `Total reads: <sum>` without
+    a trailing newline. Spans are 1-based and inclusive, as samtools writes them.
     """
     counts = result.counts
     lines = (
@@ -23,7 +23,8 @@ def format_table(result: Result) -> str:
     """Returns the text of the table: tab-separated, a header, one row per region.
 
     Positions are those of extent(): 0-based, half-open. Unplaced records are at `*`, from 0 to 0,
-    as in `samtools idxstats`. If the counts are the numbers of the index, a last column says so.
+    as in `samtools idxstats`. If the counts were taken from the index, an additional last column
+    says so.
     """
     counts, regions = result.counts, result.counts.regions
     columns = zip(regions.labels(), regions.tids, *result.extents(), counts.records, strict=True)
@@ -37,5 +38,5 @@ def format_table(result: Result) -> str:
 
 
 def name_without_suffix(bam_name: str) -> str:
-    """Returns NAME for NAME.bam and NAME.cram; any other name stays as it is."""
+    """Returns NAME for NAME.bam and NAME.cram; other names are returned unchanged."""
     return re.sub(r"\.(bam|cram)\Z", "", bam_name)

@@ -1,5 +1,5 @@
-"""Which samtools call reads which parts of the file, and how the parts of the count add up.
+"""Decides which samtools call reads which parts of the file, and adds up the counts.
 
-Takes regions and where records are; returns `Plan`, shares of it for subjobs, and the merged
+Takes regions and record locations; returns `Plan`, its division among subjobs, and the merged
 counts. Pure: no processes, files or network.
 """

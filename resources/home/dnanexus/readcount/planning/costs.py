@@ -1,8 +1,8 @@
-"""What counting costs, so that tasks can be made that cost about the same.
+"""Estimated cost of counting, used to make tasks of about equal cost.
 
-Costs are seconds of one core of 2020s hardware for 150-base reads in a BAM. Only their ratios
-matter: they decide what shares a call and what is cut, never what is counted. `make bench` measures
-them anew.
+Costs are seconds on one core of 2020s hardware for 150-base reads in a BAM. Only their ratios
+matter: they decide what is grouped into one call and what is split, never what is counted. `make
+bench` measures them again.
 """
 
 from dataclasses import dataclass
@@ -10,19 +10,19 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Costs:
-    """What counting takes, and how fine to cut it.
+    """Costs of the steps of counting, and the granularity of tasks.
 
     Attributes:
-        call: to start samtools, and to look at both ends of a part.
-        call_per_sequence: what it grows by with each reference sequence of the header.
-        byte: of the file, to count its records.
-        decoded_byte: of the file, to look at each of its records.
-        span: to look up records in a span.
-        gap_bytes: between two parts of the file; to read fewer takes less time than to skip them.
-        large_tasks_per_core: a core's share of the time is that of this many large tasks.
-        small_tasks_per_large: a large task takes the time of this many small ones, which fill up
-            what is left at the end.
-        calls_per_task: minimum cost of a task, in calls that read nothing.
+        call: starting samtools and checking both ends of a part.
+        call_per_sequence: additional cost of a call per reference sequence in the header.
+        byte: counting the records in one byte of the file.
+        decoded_byte: decoding the positions of the records in one byte of the file.
+        span: looking up records in a span.
+        gap_bytes: gaps between parts that are smaller than this are read rather than skipped.
+        large_tasks_per_core: number of large tasks that make up one core's share of the time.
+        small_tasks_per_large: number of small tasks that take as long as a large one; small tasks
+            fill the remaining time at the end.
+        calls_per_task: minimum cost of a task, in units of calls that read nothing.
     """
 
     call: float
@@ -36,8 +36,8 @@ class Costs:
     calls_per_task: float
 
 
-# By the schedules that `make bench` prints a 30x genome on 96 cores takes 1.09 times total / cores
-# with large tasks and small ones, and 1.21 times with tasks that are all alike.
+# According to the schedules printed by `make bench`, a 30x genome on 96 cores takes 1.09 times
+# total / cores with large and small tasks, and 1.21 times with tasks of equal size.
 DOWNLOADED = Costs(
     call=6e-3,
     call_per_sequence=1.0e-6,
@@ -49,8 +49,8 @@ DOWNLOADED = Costs(
     small_tasks_per_large=6,
     calls_per_task=2,
 )
-# Over a connection of 50 MB/s, with a request for each part. Four connections share a core: where a
-# core takes longer than a fourth of what the network takes, they wait for it.
+# For a connection of 50 MB/s and one request per part. Four connections share a core: they wait for
+# it if decoding takes more than a quarter of the transfer time.
 STREAMED = Costs(
     call=0.05,
     call_per_sequence=4e-6,
@@ -65,5 +65,5 @@ STREAMED = Costs(
 
 
 def costs_for(streamed: bool) -> Costs:
-    """Returns the costs of a file that is streamed, or downloaded."""
+    """Returns the costs for a streamed or a downloaded file."""
     return STREAMED if streamed else DOWNLOADED

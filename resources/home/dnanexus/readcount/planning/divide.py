@@ -1,4 +1,4 @@
-"""Which subjob counts which tasks."""
+"""Assigns tasks to subjobs."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,8 +6,8 @@ from heapq import heapreplace
 
 from readcount.planning.task import Task
 
-# What the share of a subjob may cost at most, relative to the mean. Bytes and seconds, which differ
-# from what was expected, come to somewhat more.
+# Maximum cost of a subjob's share, relative to the mean. Actual bytes and seconds differ from the
+# estimates, so their maximum is somewhat higher.
 MAX_SHARE = 1.05
 
 
@@ -16,10 +16,10 @@ class Share:
     """What a subjob counts.
 
     Attributes:
-        plan: a digest of what the plan is made from.
+        plan: digest of the plan's inputs.
         subjob: the number of the subjob, from 0.
-        subjobs: how many there are.
-        tasks: the numbers of its tasks in the plan.
+        subjobs: number of subjobs.
+        tasks: indexes of its tasks in the plan.
     """
 
     plan: str
@@ -32,10 +32,10 @@ class Share:
 
 
 def divide(tasks: Sequence[Task], subjobs: int) -> list[tuple[int, ...]]:
-    """Returns the indexes of the tasks for each subjob; shares cost about the same.
+    """Returns the indexes of each subjob's tasks; shares have about the same cost.
 
-    There are as many shares as are wanted, or fewer: one more that has little to do would not make
-    the largest one end earlier.
+    There may be fewer shares than requested: another, nearly empty one would not make the largest
+    finish earlier.
     """
     for number in range(min(subjobs, len(tasks)), 0, -1):
         shares, largest = _divide(tasks, number)
@@ -45,10 +45,10 @@ def divide(tasks: Sequence[Task], subjobs: int) -> list[tuple[int, ...]]:
 
 
 def _divide(tasks: Sequence[Task], subjobs: int) -> tuple[list[tuple[int, ...]], float]:
-    """Assigns each task, most expensive first, to the subjob that has least to do.
+    """Assigns each task, most expensive first, to the subjob with the smallest share.
 
     Returns:
-        The indexes of the tasks for each subjob, and what the largest share costs.
+        The indexes of each subjob's tasks, and the cost of the largest share.
     """
     shares: list[list[int]] = [[] for _ in range(subjobs)]
     spent = [(0.0, number) for number in range(subjobs)]

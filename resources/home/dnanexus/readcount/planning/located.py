@@ -1,4 +1,4 @@
-"""Finds the parts of the file that have the records of many spans."""
+"""Finds the parts of the file that contain the records of many spans."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,23 +20,23 @@ from readcount.source.parts import (
     bytes_between,
 )
 
-# A sequence is read whole, so that the number of its records can be compared with the index, if
-# its spans need this share of it.
+# If the spans on a sequence need at least this fraction of it, the sequence is read whole, so that
+# its record count can be checked against the index.
 SHARE_READ_WHOLE = 0.8
-# In the place of a position that does not limit anything.
+# Stand for "no limit" in columns of positions.
 NO_START, NO_END = LAST_POSITION + 1, -1
 
 
 class Needed(NamedTuple):
-    """What spans need of the file, as columns: rows are in the order of the file.
+    """The parts of the file needed by spans, as columns; rows are in file order.
 
     Attributes:
-        lows: offset at which a row begins.
-        highs: offset at which it ends.
-        spans: index of the span that needs it; UNSET for none.
-        tids: number of the reference sequence.
-        starts: records before the row end at this position or before; NO_START if they may not.
-        ends: records after the row begin at this position or after; NO_END if they may not.
+        lows: begin offset of each row.
+        highs: end offset of each row.
+        spans: index of the span that needs the row; UNSET for none.
+        tids: reference ID. starts: records before the row must end at or before this position;
+            NO_START for no limit.
+        ends: records after the row must start at or after this position; NO_END for no limit.
     """
 
     lows: Ints
@@ -47,22 +47,22 @@ class Needed(NamedTuple):
     ends: Ints
 
     def rows(self, chosen: Ints | Bools | slice) -> "Needed":
-        """Returns the rows at these indexes, in this slice, or for which this is true."""
+        """Returns the rows selected by indexes, a mask or a slice."""
         return Needed(*(column[chosen] for column in self))
 
 
 @dataclass(frozen=True)
 class LocatedSpans:
-    """The regions that are parts of a sequence, and where their records are.
+    """The regions that are parts of a sequence, and the locations of their records.
 
     Attributes:
         region_ids: indexes of the regions in the list of regions.
-        columns: sequence, start and end of each.
-        needed: what has to be looked at.
-        inner: parts whose records all begin in a span, by its index.
-        shared: stretches with records of several sequences, which are read for spans on any.
-        complete: numbers of the sequences all of whose records are looked at.
-        cost: of all that, in seconds.
+        columns: reference ID, start and end of each.
+        needed: the parts of the file that have to be decoded.
+        inner: by index of the span, a part whose records all start in that span.
+        shared: stretches with records of several sequences; read for spans on any of them.
+        complete: reference IDs of the sequences all of whose records are decoded.
+        cost: total cost in seconds.
     """
 
     region_ids: Ints
@@ -75,7 +75,7 @@ class LocatedSpans:
 
     @property
     def empty(self) -> list[int]:
-        """Indexes of the regions for which nothing is read."""
+        """Indexes of the regions for which nothing has to be read."""
         found = np.zeros(len(self.region_ids) + 1, np.bool_)
         found[self.needed.spans] = True
         found[list(self.inner)] = True
@@ -86,18 +86,18 @@ class LocatedSpans:
 
     @property
     def tids(self) -> set[int]:
-        """Numbers of the sequences with spans."""
+        """Reference IDs of the sequences with spans."""
         return set(distinct(self.columns.tids).tolist())
 
 
 def locate_spans(regions: RegionList, layout: Layout, sizes: Sizes) -> LocatedSpans:
-    """Finds the parts of the file with the records of all regions that are parts of a sequence."""
+    """Finds the parts of the file with the records of the regions that are parts of a sequence."""
     region_ids = regions.spans()
     tids, starts, ends = (
         np.array(column)[region_ids] for column in (regions.tids, regions.starts, regions.ends)
     )
     starts = np.maximum(starts, 0)
-    # The end of the sequence does not limit its records.
+    # Records may extend beyond the end of the sequence.
     ends = np.where(ends == UNSET, LAST_POSITION + 1, ends)
     columns = SpanColumns(tids, starts, ends)
     places = layout.places(columns)
@@ -124,14 +124,14 @@ def locate_spans(regions: RegionList, layout: Layout, sizes: Sizes) -> LocatedSp
 def _inner_parts(
     needed: Needed, columns: SpanColumns, layout: Layout, sizes: Sizes
 ) -> dict[int, Part]:
-    """Returns parts whose records all begin in a span with many records, by the span's index.
+    """Returns, by span index, the parts whose records all start in a span with many records.
 
-    No other span needs them: else their records have to be looked at anyway.
+    Only parts needed by no other span: otherwise their records have to be decoded anyway.
     """
     bounds = distinct(np.concatenate((needed.lows, needed.highs)))
     begun = np.bincount(np.searchsorted(bounds, needed.lows), minlength=len(bounds))
     ended = np.bincount(np.searchsorted(bounds, needed.highs), minlength=len(bounds))
-    # How many spans need what is between two bounds.
+    # Number of spans that need each interval between consecutive bounds.
     spans_between = np.cumsum(begun - ended)
     (large,) = np.nonzero((needed.highs >> 16) - (needed.lows >> 16) >= sizes.min_own_bytes)
     inner = {}
@@ -151,7 +151,7 @@ def _inner_parts(
 
 
 def _without(needed: Needed, inner: Mapping[int, Part]) -> Needed:
-    """Returns what is needed beside the inner parts: a row before and one after each."""
+    """Returns the needed rows without the inner parts: a row before and one after each."""
     if not inner:
         return needed
     has_inner = np.isin(needed.spans, list(inner))
@@ -171,13 +171,13 @@ def _joined(*some: Needed) -> Needed:
 def _nearly_complete(
     needed: Needed, inner: Mapping[int, Part], columns: SpanColumns, layout: Layout
 ) -> Ints:
-    """Returns the indexes of the stretches of which spans need nearly all records."""
+    """Returns the indexes of the stretches that spans need almost completely."""
     order = np.lexsort((needed.highs, needed.lows))
     lows, highs, tids = needed.lows[order] >> 16, needed.highs[order] >> 16, needed.tids[order]
     covered = _not_covered_before(lows, highs)
     size_of = np.array([stretch.bytes for stretch in layout.stretches])
     tid_of = np.array([stretch.tid for stretch in layout.stretches])
-    # One more for each, as tids begin with that of unplaced records.
+    # Shifted by one, because the reference ID of unplaced records is -1.
     of_tid = np.bincount(tids + 1, covered, minlength=int(tid_of.max(initial=0)) + 2)
     counted = columns.tids[list(inner)]
     is_complete = (of_tid[tid_of + 1] >= SHARE_READ_WHOLE * size_of) & ~np.isin(tid_of, counted)
@@ -186,18 +186,18 @@ def _nearly_complete(
 
 
 def _with_whole(needed: Needed, stretches: Sequence[Stretch]) -> Needed:
-    """Returns what is needed, and all of some stretches."""
+    """Returns the needed rows plus some whole stretches."""
     rows = [(one.begin, one.end, UNSET, one.tid, NO_START, NO_END) for one in stretches]
     return _joined(needed, Needed(*np.array(rows, np.int64).reshape(-1, 6).T))
 
 
 def _bytes_of_union(lows: Ints, highs: Ints) -> int:
-    """Returns the bytes that are between lows and highs, both in the order of lows."""
-    # What is within a block is a part of the file, too.
+    """Returns the number of bytes in the union of the intervals; lows must be sorted."""
+    # A range within one block still counts as at least one byte.
     return lows.size and 1 + int(_not_covered_before(lows >> 16, highs >> 16).sum())
 
 
 def _not_covered_before(lows: Ints, highs: Ints) -> Ints:
-    """Returns how much of each row, in the order of lows, is in none of those before it."""
+    """Returns how much of each row is not covered by earlier rows; lows must be sorted."""
     reached = np.maximum.accumulate(np.concatenate(([0], highs)))[:-1]
     return np.maximum(0, highs - np.maximum(lows, reached))

@@ -1,4 +1,4 @@
-"""Adds up what the tasks counted."""
+"""Adds up the counts of the tasks."""
 
 from array import array
 from collections.abc import Iterable, Sequence
@@ -10,18 +10,18 @@ from readcount.columns import Ints, Numbers
 from readcount.planning.task import Plan
 from readcount.regions.counts import RegionCounts, TaskCounts
 
-# In the place of the count of a region that no task has counted.
+# Marks a region that no task has counted.
 UNCOUNTED = -1
 
 
 @dataclass(frozen=True)
 class MergedCounts:
-    """What all tasks counted.
+    """The counts of all tasks.
 
     Attributes:
-        counts: for each region.
-        decoded: numbers of the sequences that a pass read whole, each with how many records that
-            were; empty with filters.
+        counts: the count of each region.
+        decoded: (reference ID, number of records) of each sequence that a pass read completely;
+            empty with filters.
     """
 
     counts: RegionCounts
@@ -29,11 +29,11 @@ class MergedCounts:
 
 
 def merge_counts(plan: Plan, counted: Iterable[TaskCounts]) -> MergedCounts:
-    """Adds up counts that come in any order, in the order of the plan's regions.
+    """Adds up the counts of tasks, in any order; the result is in the order of the regions.
 
     Raises:
-        ValueError: a task was counted twice or not at all or has not a number for each of its
-            regions, or a region of the plan is in no task and not known to be empty.
+        ValueError: a task was counted twice or not at all, a task does not have one count per
+            region, or a region is in no task and not known to be empty.
     """
     records = np.full(len(plan.regions), UNCOUNTED)
     records[np.array(plan.empty, np.int64)] = 0
@@ -62,7 +62,7 @@ def merge_counts(plan: Plan, counted: Iterable[TaskCounts]) -> MergedCounts:
 
 
 def _add(records: Ints, region_ids: Ints, more: Numbers) -> None:
-    """Adds a task's counts; raises ValueError if their number is not that of its regions."""
+    """Adds a task's counts; raises ValueError unless there is one count per region."""
     if len(more) != len(region_ids):
         raise ValueError(f"{len(more)} counts for {len(region_ids)} regions")
     records[region_ids] = np.maximum(records[region_ids], 0) + more

@@ -1,4 +1,4 @@
-"""Which samtools call reads what, so that all cores finish together."""
+"""Plans which samtools call reads which parts, so that all cores finish together."""
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
@@ -23,27 +23,26 @@ def plan_tasks(
 ) -> Plan:
     """Divides the work into tasks that cost about the same.
 
-    - A sequence that has no records by the index is not read.
+    - A sequence without records according to the index is not read.
     - A sequence with many records is counted by `samtools view -c`, in several calls if one would
-      take longer than a task should: large ones first, and small ones that fill up what is left at
-      the end.
-    - Sequences with few records share a call, which decodes each record to see where it is: a call
-      costs as much as some megabytes of the file.
-    - Spans are counted in the same way, by the records in the parts of the file that may overlap
-      them; see planning.spans.
+      take longer than a task should: large ones first, then small ones to fill the remaining time.
+    - Sequences with few records share a call that decodes the position of each record, because
+      starting a call takes as long as reading some megabytes of the file.
+    - Spans are counted in the same way, from the parts of the file that may contain overlapping
+      records; see planning.spans.
 
     Args:
-        regions: in any order.
-        layout: where the index has their records.
-        processes: that tasks run on at a time.
-        costs: what counting costs.
-        numbers: the records of each stretch of the file, where they need not be counted.
+        regions: the regions to count, in any order.
+        layout: record locations according to the index.
+        processes: number of processes that run tasks.
+        costs: cost estimates.
+        numbers: known record counts of stretches, which are not counted; None where unknown.
     """
     wanted: dict[int, list[int]] = defaultdict(list)
     for region_id in regions.whole:
         wanted[regions.tids[region_id]].append(region_id)
     stretches = layout.stretches
-    # Indexes of the stretches with records of whole sequences, and of those that have to be read.
+    # Indexes of the stretches with records of whole sequences, and of those to be read.
     here = [at for at, one in enumerate(stretches) if not wanted.keys().isdisjoint(one.tids)]
     read = [at for at in here if not numbers or numbers[at] is None]
     known = Counter[int]()
@@ -75,6 +74,6 @@ def plan_tasks(
 
 
 def _label(task: Task, regions: RegionList) -> str:
-    """Returns what a task counts, in words."""
+    """Returns a description of what a task counts."""
     first, last = (str(regions[task.region_ids[at]]) for at in (0, -1))
     return first if first == last else f"{first} to {last}"

@@ -1,4 +1,4 @@
-"""What tasks should cost, so that all cores finish together, and where to cut the file for that."""
+"""Target sizes of tasks, and where to split the file, so that all cores finish together."""
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Sequence
@@ -9,19 +9,19 @@ from operator import attrgetter
 from readcount.planning.costs import Costs
 from readcount.source.parts import Edge, Layout, Part, Stretch
 
-# This much of the cost goes into large tasks.
+# Fraction of the total cost assigned to large tasks.
 SHARE_IN_LARGE_TASKS = 0.75
 
 
 @dataclass(frozen=True)
 class Sizes:
-    """What tasks should cost.
+    """Target sizes of tasks.
 
     Attributes:
-        costs: of the file.
-        processes: that tasks run on at a time.
-        sequences: in the header.
-        total: cost of all tasks.
+        costs: cost estimates for the file.
+        processes: number of processes that run tasks.
+        sequences: number of reference sequences in the header.
+        total: total cost of all tasks.
     """
 
     costs: Costs
@@ -46,16 +46,16 @@ class Sizes:
 
     @property
     def small(self) -> float:
-        """The cost of a small task, which fills up what is left at the end."""
+        """The cost of a small task; small tasks fill the remaining time at the end."""
         return max(self.large / self.costs.small_tasks_per_large, self.min_task)
 
     @property
     def min_own_bytes(self) -> float:
-        """The bytes from which on a call of its own costs less than to look at each record."""
+        """Bytes above which a separate counting call is cheaper than decoding each record."""
         return self.call / (self.costs.decoded_byte - self.costs.byte)
 
     def shares(self, cost: float) -> list[float]:
-        """Returns the shares of a cost at which to cut it into large parts and then small ones."""
+        """Returns the fractions at which to split work of this cost, large parts first."""
         if cost <= self.large:
             return []
         first = round(cost * SHARE_IN_LARGE_TASKS / self.large)
@@ -68,7 +68,7 @@ class Sizes:
 
 
 def cut_part(part: Part, shares: Sequence[float], layout: Layout) -> list[Part]:
-    """Cuts a part at shares of its bytes, as near to them as records begin by the index."""
+    """Splits a part at fractions of its size, at the nearest record starts in the index."""
     if not shares:
         return [part]
     begin, end = part.begin.offset, part.end.offset
@@ -79,7 +79,7 @@ def cut_part(part: Part, shares: Sequence[float], layout: Layout) -> list[Part]:
     between = [offset for offset in sorted(found) if begin < offset < end]
     tids = [within[bisect_right(within, offset, key=_end)].tid for offset in between]
     begins = [part.begin, *(Edge(at, after=tid) for at, tid in zip(between, tids, strict=True))]
-    # What is before a cut is looked at by the call that reads it.
+    # The record before a split is checked by the call that reads it.
     ends = [*map(Edge, between), part.end]
     return list(map(Part, begins, ends))
 
@@ -95,7 +95,7 @@ _end: Callable[[Stretch], int] = attrgetter("end")
 
 
 def runs(costs: Sequence[float], most: float) -> Iterator[slice]:
-    """Yields slices of a list that cost about the same, about `most` at most."""
+    """Yields slices of a list with about equal total cost, at most about `most` each."""
     if not costs:
         return
     total = sum(costs)

@@ -1,4 +1,4 @@
-"""Plans the count of many spans: which samtools call looks at which parts of the file."""
+"""Plans the count of many spans: which samtools call decodes which parts of the file."""
 
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
@@ -18,8 +18,8 @@ from readcount.source.parts import Edge, Layout, Part, Span, SpanColumns, Stretc
 def span_tasks(spans: LocatedSpans, layout: Layout, sizes: Sizes) -> Iterator[Task]:
     """Yields the tasks for the regions that are parts of a sequence.
 
-    A record is in one part of the file, and a part in one task of a pass: what several tasks count
-    for a span adds up to its records.
+    Each record is in one part of the file, and each part in one task per pass, so the counts of a
+    span in several tasks add up to its total.
     """
     yield from _tasks_of_parts(spans, layout, sizes)
     yield from _tasks_of_shared(spans, sizes)
@@ -33,7 +33,7 @@ def span_tasks(spans: LocatedSpans, layout: Layout, sizes: Sizes) -> Iterator[Ta
 
 
 def _tasks_of_parts(spans: LocatedSpans, layout: Layout, sizes: Sizes) -> Iterator[Task]:
-    """Yields the tasks that look at each record of what spans need."""
+    """Yields the tasks that decode the positions of the records needed by spans."""
     needed = spans.needed
     if not needed.lows.size:
         return
@@ -60,21 +60,21 @@ def _tasks_of_parts(spans: LocatedSpans, layout: Layout, sizes: Sizes) -> Iterat
         )
         of_spans = needed.spans[rows]
         its = distinct(of_spans[of_spans != UNSET])
-        # A place without records may be after those of its sequence.
+        # A row without records may be located after its sequence's records.
         expected = set(distinct(needed.tids[rows]).tolist())
         expected |= {tid for part in some for one in stretches_in(part, layout) for tid in one.tids}
         yield _looking_task(spans, its, some, sorted(expected), sizes)
 
 
 def _bounds_of_tasks(costs: Sequence[float], bounds: Sequence[float]) -> list[int]:
-    """Returns the indexes of pieces at which tasks begin and end; bounds are sums of costs."""
+    """Returns the indexes at which tasks begin and end; bounds are cumulative costs."""
     ends = list(accumulate(costs))
     found = {bisect_right(ends, bound + 1e-9 * ends[-1]) for bound in bounds}
     return sorted({0, len(costs), *found})
 
 
 def _tasks_of_shared(spans: LocatedSpans, sizes: Sizes) -> Iterator[Task]:
-    """Yields the tasks that look at each record of containers with several sequences."""
+    """Yields the tasks that decode the multi-reference containers."""
     costs = [sizes.costs.decoded_byte * stretch.bytes for stretch in spans.shared]
     for run in runs(costs, sizes.large):
         stretches = spans.shared[run]
@@ -91,7 +91,7 @@ def _looking_task(
     expected: Sequence[int],
     sizes: Sizes,
 ) -> Task:
-    """Returns a task that looks at each record of some parts, for spans of these indexes."""
+    """Returns a task that decodes the records of some parts, for the spans at these indexes."""
     cost = (
         sizes.call
         + sizes.costs.decoded_byte * sum(part.bytes for part in parts)
@@ -109,10 +109,10 @@ def _looking_task(
 
 
 def _parts_of(spans: LocatedSpans, stretches: Sequence[Stretch], sizes: Sizes) -> Iterator[Part]:
-    """Yields the parts of the file that are needed, in its order.
+    """Yields the needed parts of the file, in file order.
 
-    Rows of what spans need are joined where it takes less time to read what is between them, unless
-    they are on different sequences with many records, or a task of its own reads what is between:
+    Needed rows are joined where reading the gap is faster than skipping it, unless they are on
+    different sequences with many records, or a separate task reads the gap:
 
         needed  |--a--|  |--b--|                 |--c--|
                    |--d--|
@@ -128,7 +128,7 @@ def _parts_of(spans: LocatedSpans, stretches: Sequence[Stretch], sizes: Sizes) -
     is_large = np.isin(needed.tids, large)
     another = np.diff(needed.tids, prepend=needed.tids[0]) != 0
     is_first |= another & (is_large | np.roll(is_large, 1))
-    # Other tasks read these.
+    # These are read by other tasks.
     others = [stretch.begin for stretch in spans.shared]
     others += [part.begin.offset for part in spans.inner.values()]
     others_before = np.searchsorted(np.sort(np.array(others, np.int64)), needed.lows, "right")
@@ -139,7 +139,7 @@ def _parts_of(spans: LocatedSpans, stretches: Sequence[Stretch], sizes: Sizes) -
 
 
 def _part_of(rows: Needed, at_tid: dict[int, int], stretches: Sequence[Stretch]) -> Part:
-    """Returns the part of the file that has all of some rows, with what is known of its ends."""
+    """Returns the part that covers some rows, with the records expected at both ends."""
     begin, end = int(rows.lows[0]), int(rows.highs.max())
     first_tid = int(rows.tids[rows.lows == begin].min())
     last_tid = int(rows.tids[rows.highs == end].max())

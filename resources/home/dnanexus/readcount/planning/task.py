@@ -1,4 +1,4 @@
-"""What a plan is made of: tasks, each for one process of the Pool."""
+"""Tasks, each run by one process of the Pool, and the plan that consists of them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,32 +11,32 @@ from readcount.text import plural
 
 
 class Pass(Enum):
-    """Why a part of the file is read: a task of each pass may read the same part."""
+    """Purpose of reading a part; tasks of different passes may read the same part."""
 
-    # For regions that are whole reference sequences, and the unplaced records.
+    # Regions that are whole reference sequences, and unplaced records.
     WHOLE = auto()
-    # For regions that are parts of a sequence.
+    # Regions that are parts of a sequence.
     SPANS = auto()
-    # For one span with many records, all of which begin in it.
+    # One span with many records, all of which start in it.
     INNER = auto()
 
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    """Parts of the file that one samtools call decodes, and the regions that get their records.
+    """Parts of the file decoded by one samtools call, and the regions counted from them.
 
-    A record of these parts counts for each of the regions that it overlaps.
+    A record in these parts counts for each of these regions that it overlaps.
 
     Attributes:
-        parts: in the order of the file.
+        parts: the parts, in file order.
         region_ids: indexes of the regions in the list of regions.
-        spans: of the regions.
-        expected: numbers of the sequences that may have records here, by the index.
-        only: the region in which all records begin, so that they need only be counted; None where
-            each record is looked at.
-        why: the pass.
-        cost: expected, in seconds.
-        label: what it counts, in words.
+        spans: reference ID, start and end of the regions, as columns.
+        expected: reference IDs that may occur here according to the index.
+        only: the span in which all records start, so that they only need to be counted; None if
+            each record is decoded.
+        why: the pass it belongs to.
+        cost: estimated cost in seconds.
+        label: description of what it counts, for messages.
     """
 
     parts: tuple[Part, ...]
@@ -50,12 +50,12 @@ class Task:
 
     @property
     def with_ends(self) -> bool:
-        """Whether it matters where a record ends: a sequence as a whole has no end that decides."""
+        """Whether record ends are needed; they are not for whole sequences."""
         return self.why is not Pass.WHOLE
 
     @property
     def bytes(self) -> int:
-        """About how many bytes of the file it reads."""
+        """Approximate number of bytes that it reads."""
         return sum(part.bytes for part in self.parts)
 
 
@@ -64,12 +64,13 @@ class Plan:
     """All tasks of a count.
 
     Attributes:
-        regions: the list of regions that region_ids refer to.
-        tasks: most expensive first.
-        empty: indexes of the regions that hold no records by the index, and that no task counts.
-        edges: places that show whether these are empty, and that no task looks at.
-        complete: numbers of the reference sequences all of whose records a pass reads.
-        known: records that need not be counted, by the index of the region.
+        regions: the regions to count; region_ids are indexes into this list.
+        tasks: the tasks, most expensive first.
+        empty: indexes of the regions without records according to the index, which no task counts.
+        edges: positions in the file to check that these regions are empty, except those that tasks
+            check anyway.
+        complete: reference IDs of the sequences that a pass reads completely.
+        known: counts taken from the index, by region index.
     """
 
     regions: RegionList

@@ -25,15 +25,15 @@ from readcount.source.parts import (
 
 
 def edges_around(empty: Iterable[int], stretches: Sequence[Stretch], read: set[int]) -> list[Edge]:
-    """Returns the places that show that the file has no records of sequences that are not read.
+    """Returns positions at which to check that the file has no records of unread sequences.
 
-    Records are in the order of the header, so that these would be between those of the sequences
-    before and after.
+    Records are in header order, so records of such a sequence would be between those of its
+    neighbours.
 
     Args:
-        empty: numbers of sequences that have no records by the index.
-        stretches: of the file, in its order.
-        read: indexes of the stretches whose ends are looked at anyway.
+        empty: reference IDs of the sequences without records according to the index.
+        stretches: all stretches, in file order.
+        read: indexes of the stretches whose ends are checked anyway.
     """
     placed = [one.tid for one in stretches if one.tid != NO_SEQUENCE]
     found = {bisect_left(placed, tid) for tid in empty if tid != NO_SEQUENCE}
@@ -47,13 +47,13 @@ def edges_around(empty: Iterable[int], stretches: Sequence[Stretch], read: set[i
 def whole_tasks(
     read: Sequence[int], wanted: Mapping[int, Sequence[int]], layout: Layout, sizes: Sizes
 ) -> Iterator[Task]:
-    """Yields the tasks for whole sequences, and the unplaced records.
+    """Yields the tasks for whole sequences and unplaced records.
 
     Args:
-        read: indexes of the stretches with their records.
-        wanted: indexes of the regions by number of the sequence.
-        layout: of the file.
-        sizes: of the tasks.
+        read: indexes of the stretches to read.
+        wanted: indexes of the regions by reference ID.
+        layout: record locations according to the index.
+        sizes: target sizes of tasks.
     """
     small = []
     for at in read:
@@ -70,7 +70,7 @@ def whole_tasks(
 def _counting_tasks(
     at: int, region_ids: Sequence[int], layout: Layout, sizes: Sizes
 ) -> Iterator[Task]:
-    """Yields tasks that count the records of a stretch, which are all on one sequence."""
+    """Yields tasks that count the records of a stretch on one sequence."""
     stretch = layout.stretches[at]
     span = span_of_whole(stretch.tid)
     shares = sizes.shares(sizes.costs.byte * stretch.bytes)
@@ -81,7 +81,7 @@ def _counting_tasks(
 def counting_task(
     part: Part, region_ids: Sequence[int], span: Span, why: Pass, sizes: Sizes
 ) -> Task:
-    """Returns a task that counts the records of a part, all of which begin in a span."""
+    """Returns a task that counts the records of a part, all of which start in one span."""
     return Task(
         parts=(part,),
         region_ids=np.array(region_ids),
@@ -96,19 +96,19 @@ def counting_task(
 def _shared_task(
     some: Sequence[int], wanted: Mapping[int, Sequence[int]], layout: Layout, sizes: Sizes
 ) -> Task:
-    """Returns a task that looks at each record of some stretches."""
+    """Returns a task that decodes the positions of the records of some stretches."""
     stretches = layout.stretches
     joined: list[tuple[int, int]] = []
     for at in some:
         first, last = joined[-1] if joined else (at, at)
         gap = bytes_between(stretches[last].end, stretches[at].begin)
         between = stretches[last + 1 : at]
-        # The last place of the index is looked at by itself, before the unplaced records.
+        # The end of the last sequence, before the unplaced records, is checked separately.
         if (joined and stretches[at].tid != NO_SEQUENCE) and (
             not between
             or (
                 gap < sizes.costs.gap_bytes
-                # What is read for its own sake is not read twice.
+                # Stretches that are counted by other tasks are not read twice.
                 and all(wanted.keys().isdisjoint(stretch.tids) for stretch in between)
             )
         ):
@@ -139,5 +139,5 @@ def _shared_task(
 
 
 def span_of_whole(tid: int) -> Span:
-    """Returns a sequence, or the unplaced records, as a span that all records overlap."""
+    """Returns a span that all records of a sequence, or all unplaced records, overlap."""
     return Span(tid, *(EVERYWHERE if tid == NO_SEQUENCE else WHOLE))

@@ -1,4 +1,4 @@
-"""What is counted: reference sequences, regions that the user names, intervals, and windows.
+"""What is counted: reference sequences, named regions, intervals and windows.
 
-Takes the request and the header's reference sequences; returns a `RegionList`, in columns.
+Takes the request and the header's reference sequences; returns a `RegionList`, stored as columns.
 """

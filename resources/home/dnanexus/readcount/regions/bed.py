@@ -18,37 +18,37 @@ from readcount.regions.region_list import RegionList
 from readcount.source.header import NO_ALIASES
 from readcount.text import shorten
 
-# Also of interval lists.
+# A position; also used for interval lists.
 POSITION = re.compile(r"[0-9]{1,15}")
 # Lines that are not data (GA4GH specification of BED v1, sections 1.2 to 1.4).
 _NOT_DATA = re.compile(r"\s*$|#|(track|browser)(\s|$)")
 _DIGITS = b"0123456789"
-# Of the lines that are read together.
+# Characters read at a time.
 BLOCK_CHARACTERS = 1 << 16
-# The columns of a GFF or GTF line (source, type, start, end), with the first one left out.
+# Columns 2 to 5 of a GFF or GTF line: source, type, start, end.
 _GFF_COLUMNS = re.compile(r"[^\t]*\t[^\t]*\t[0-9]+\t[0-9]+\t.*")
 _HEADING = re.compile(r"[A-Za-z_ ]+")
-# How bytes that are not UTF-8 are decoded: the name of an error handler of the module codecs.
+# Error handler (module codecs) that decodes bytes that are not UTF-8.
 _WINDOWS_1252 = "readcount.windows-1252"
-# Control characters, except for those that separate fields and lines.
+# Control characters other than field and line separators.
 _CONTROL = re.compile(r"[\0-\x08\x0e-\x1f]")
 
 
 def read_bed(
     path: Path, lengths: Mapping[str, int], aliases: Mapping[str, str] = NO_ALIASES
 ) -> RegionList:
-    """Returns the intervals of a BED file, in its order, each with its name if it has one.
+    """Returns the intervals of a BED file, in file order, with their names if there are any.
 
-    Fields are separated by tabs, or by blanks in a line without tabs. Empty lines, comments, and
-    lines for a genome browser are skipped (GA4GH specification of BED v1, sections 1.2 to 1.4).
+    Fields are separated by tabs, or by spaces in a line without tabs. Empty lines, comments, and
+    track and browser lines are skipped (GA4GH specification of BED v1, sections 1.2 to 1.4).
 
     Args:
-        path: the file, compressed by gzip or not.
-        lengths: of the reference sequences in bases, by name.
-        aliases: names of reference sequences by their alternative names.
+        path: the file, optionally gzip-compressed.
+        lengths: lengths of the reference sequences in bases, by name.
+        aliases: reference sequence names by alternative name.
 
     Raises:
-        InputError: it is not a BED file, or has an interval that is on none of the sequences.
+        InputError: it is not a BED file, or an interval is not on any of the sequences.
     """
     field = f"regions_bed: {shorten(path.name, 80)}"
     regions = RegionList(lengths)
@@ -82,7 +82,8 @@ def _interval(
     name = columns[2].strip() if len(columns) > 2 else ""
     try:
         if start == end:
-            # samtools view -L counts what spans this point, bedtools also what touches it.
+            # Tools disagree: samtools view -L counts records that span this point, bedtools also
+            # those that touch it.
             raise RegionError(
                 "is empty, and tools disagree on what to count there. Extend it by a base."
             )
@@ -93,7 +94,7 @@ def _interval(
 
 
 def _not_positions(line: str, start: str, end: str, first: bool) -> RegionError:
-    """Returns what is wrong with a line without positions in columns 2 and 3."""
+    """Returns the error for a line without positions in columns 2 and 3."""
     found = f"found {shorten(repr(start), 40)} and {shorten(repr(end), 40)}"
     if _GFF_COLUMNS.fullmatch(line.partition("\t")[2]):
         return RegionError(
@@ -106,14 +107,15 @@ def _not_positions(line: str, start: str, end: str, first: bool) -> RegionError:
 
 
 class _Columns(NamedTuple):
-    """What lines of a BED file have in their columns.
+    """The columns of some lines of a BED file.
 
     Attributes:
-        contigs: the names in the first column, each once.
-        contig_ids: which of these each line has.
+        contigs: distinct names in the first column.
+        contig_ids: for each line, the index into contigs.
         starts: the second column.
-        ends: the third; as long as the others only if each field of both is one number.
-        names: the fourth; empty if there is none.
+        ends: the third column; starts and ends are as long as contig_ids only if every field is one
+            number.
+        names: the fourth column; empty if there is none.
     """
 
     contigs: list[str]
@@ -128,7 +130,7 @@ def _add_plain_lines(
 ) -> bool:
     """Adds the intervals of lines that are all valid and have the same number of columns.
 
-    Returns whether they were added; if not, each line has to be looked at.
+    Returns whether they were added; if not, the lines have to be parsed one by one.
     """
     columns = _columns(text)
     if columns is None or not len(columns.starts) == len(columns.ends) == len(columns.contig_ids):
@@ -154,7 +156,7 @@ def _add_plain_lines(
 
 
 def _columns(text: str) -> _Columns | None:
-    """Returns the columns of lines that have the same number of them, three or more; else None."""
+    """Returns the columns of lines with the same number of columns (at least 3), else None."""
     data = np.frombuffer(text.encode(), np.uint8)
     (tabs,), (line_feeds,) = np.nonzero(data == ord("\t")), np.nonzero(data == ord("\n"))
     tabs_before = np.searchsorted(tabs, np.append(line_feeds, len(data)))
@@ -163,7 +165,7 @@ def _columns(text: str) -> _Columns | None:
         return None
     fields = text.replace("\n", "\t").split("\t")
     contigs, starts, ends = (fields[column::number] for column in range(3))
-    # A line feed is in no field.
+    # No field contains a line feed.
     digits = "\n".join(starts + ends).encode()
     if digits.translate(None, _DIGITS + b"\n"):
         return None
@@ -177,20 +179,20 @@ def _columns(text: str) -> _Columns | None:
 
 
 def read_lines(path: Path, field: str) -> Iterator[tuple[int, str]]:
-    """Yields the lines of a text file with their numbers; as read_blocks."""
+    """Yields the lines of a text file with their line numbers; see read_blocks."""
     for first, text in read_blocks(path, field):
         yield from enumerate(text.split("\n"), start=first)
 
 
 def read_blocks(path: Path, field: str) -> Iterator[tuple[int, str]]:
-    """Yields many lines of a text file at a time, with a line feed between them.
+    """Yields blocks of many lines of a text file, separated by line feeds.
 
-    The file may be compressed by gzip, and written on any system: with a byte order mark, in
-    UTF-16, and with lines that end in a carriage return, a line feed, or both. Bytes that are not
-    UTF-8 are decoded as Windows-1252, in which programs on Windows save the names of intervals.
+    The file may be gzip-compressed, have a byte order mark, be encoded in UTF-16, and have lines
+    that end in a carriage return, a line feed, or both. Bytes that are not UTF-8 are decoded as
+    Windows-1252, which programs on Windows use for interval names.
 
     Yields:
-        The number of the first of these lines, from 1, and the text.
+        The 1-based number of the first line, and the text.
 
     Raises:
         InputError: it is not a text file, or is corrupt.
@@ -218,7 +220,7 @@ def read_blocks(path: Path, field: str) -> Iterator[tuple[int, str]]:
 
 
 def _encoding(beginning: bytes) -> tuple[str, str]:
-    """Returns the encoding of a file that begins with these bytes, and how to handle errors."""
+    """Returns the encoding of a file that begins with these bytes, and the error handler."""
     if beginning in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
         return "utf-16", "strict"
     return "utf-8-sig", _WINDOWS_1252
@@ -227,7 +229,7 @@ def _encoding(beginning: bytes) -> tuple[str, str]:
 def _decode_windows_1252(error: UnicodeError) -> tuple[str, int]:
     """Decodes the bytes that are not UTF-8; see codecs.register_error."""
     assert isinstance(error, UnicodeDecodeError)
-    # Five bytes have no character there.
+    # Five byte values are undefined in Windows-1252.
     return error.object[error.start : error.end].decode("cp1252", "replace"), error.end
 
 
@@ -235,6 +237,6 @@ codecs.register_error(_WINDOWS_1252, _decode_windows_1252)
 
 
 def _is_binary(text: str) -> bool:
-    """Whether a text is binary data: any bytes can be decoded."""
-    # Of plain ASCII only NUL is looked for, which takes no time.
+    """Whether a text is binary data, which may decode without errors."""
+    # ASCII text is only searched for NUL, which is fast.
     return "\0" in text or (not text.isascii() and _CONTROL.search(text) is not None)

@@ -1,4 +1,4 @@
-"""How many records overlap regions: the counts of a task, and of all regions."""
+"""Record counts of a task and of all regions."""
 
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -11,18 +11,18 @@ from readcount.regions.region_list import ColumnList, RegionList
 
 @dataclass(frozen=True, slots=True)
 class RegionCount:
-    """How many records overlap a region."""
+    """The number of records that overlap a region."""
 
     region: Region
     records: int
 
 
 class RegionCounts(ColumnList[RegionCount]):
-    """A list of RegionCount, that keeps columns instead of objects.
+    """A list of RegionCount, stored as columns instead of objects.
 
     Attributes:
-        regions: the regions, in the order of the output.
-        records: how many overlap each.
+        regions: the regions, in output order.
+        records: number of records that overlap each region.
     """
 
     def __init__(self, regions: RegionList, records: Iterable[int]) -> None:
@@ -44,14 +44,14 @@ class RegionCounts(ColumnList[RegionCount]):
 
 @dataclass(frozen=True)
 class TaskCounts:
-    """What a task counted.
+    """The counts of a task.
 
     Attributes:
         task: its index in the plan.
-        records: a number for each of its regions, in the task's order.
-        decoded: all records that it read, by number of the reference sequence; None with filters,
-            as then samtools does not say.
-        warnings: of samtools, which change no count.
+        records: the count of each of its regions, in the task's order.
+        decoded: number of records read, by reference ID; None with filters, because samtools then
+            reports only the selected ones.
+        warnings: harmless messages from samtools.
     """
 
     task: int

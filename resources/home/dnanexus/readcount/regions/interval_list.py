@@ -17,7 +17,7 @@ _HEADER_LINE = re.compile(r"@[A-Z]{2}\t")
 
 
 def is_interval_list(path: Path) -> bool:
-    """Whether a file is an interval list: by its first line, a header line of SAM, or its name."""
+    """Whether a file is an interval list, judged by its first line (a SAM header line) or name."""
     if path.name.endswith(SUFFIXES):
         return True
     try:
@@ -30,15 +30,15 @@ def is_interval_list(path: Path) -> bool:
 def read_interval_list(
     path: Path, lengths: Mapping[str, int], aliases: Mapping[str, str] = NO_ALIASES
 ) -> RegionList:
-    """Returns the intervals of an interval list, in its order, each with the name in column 5.
+    """Returns the intervals of an interval list, in file order, with the names in column 5.
 
-    After the header of a SAM file the lines have five columns: reference sequence, start, end
-    (1-based, inclusive), strand and name (Picard documentation, IntervalList).
+    A SAM header is followed by lines of five columns: reference sequence, start, end (1-based,
+    inclusive), strand and name (Picard documentation, IntervalList).
 
     Args:
-        path: the file, compressed by gzip or not.
-        lengths: of the reference sequences in bases, by name.
-        aliases: names of reference sequences by their alternative names.
+        path: the file, optionally gzip-compressed.
+        lengths: lengths of the reference sequences in bases, by name.
+        aliases: reference sequence names by alternative name.
 
     Raises:
         InputError: it is not an interval list, or is for other reference sequences.
@@ -59,7 +59,7 @@ def read_interval_list(
 
 
 def _check_sequence(line: str, lengths: Mapping[str, int], aliases: Mapping[str, str]) -> None:
-    """Raises RegionError for an @SQ line with another length than the file's."""
+    """Raises RegionError if the length in an @SQ line differs from that in the BAM or CRAM."""
     values = header_fields(line)
     name = values.get("SN", "")
     length = lengths.get(known_name(name, lengths, aliases))

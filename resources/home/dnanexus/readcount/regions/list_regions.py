@@ -1,4 +1,4 @@
-"""Which regions to count: every reference sequence, those that the user names, BED intervals."""
+"""Lists the regions to count: every reference sequence, named regions, or BED intervals."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,19 +23,19 @@ def list_regions(
     lengths: Mapping[str, int],
     aliases: Mapping[str, str] = NO_ALIASES,
 ) -> RegionList:
-    """Returns the regions to count, in the order of the output.
+    """Returns the regions to count, in output order.
 
     Named regions come first, then the intervals of the BED file, each in the order given; without
-    either, every reference sequence in the header's order.
+    either, every reference sequence in header order.
 
     Args:
         request: what the user asks for.
-        bed: the BED file or interval list, if there is one.
-        lengths: of the reference sequences in bases, by name, in the header's order.
-        aliases: names of reference sequences by their alternative names.
+        bed: path of the BED file or interval list; None if there is none.
+        lengths: lengths of the reference sequences in bases, by name, in header order.
+        aliases: reference sequence names by alternative name.
 
     Raises:
-        InputError: a region is not one of this header, or none is left.
+        InputError: a region is not on a reference sequence of this header, or no region is left.
     """
     if request.regions or bed:
         named = (parse_region(text, lengths, aliases) for text in request.regions)
@@ -68,7 +68,7 @@ def list_regions(
 
 
 def _text_file(path: Path) -> Path:
-    """Returns the path; raises InputError if the file is of a kind that has no intervals."""
+    """Returns the path; raises InputError if the file type cannot contain intervals."""
     kind = kind_of(path)
     if kind in OTHER_KINDS:
         raise InputError(
@@ -79,7 +79,7 @@ def _text_file(path: Path) -> Path:
 
 
 def describe_regions(request: Request, bed: Path | None) -> str:
-    """Returns which regions the user asks for, in words, for the report."""
+    """Returns a description of the requested regions, for the log and the report."""
     parts = []
     if request.regions:
         named = len(request.regions)

@@ -7,9 +7,9 @@ from readcount.formats.bam_record import UNPLACED_NAME
 from readcount.source.header import NO_ALIASES
 from readcount.text import shorten
 
-# Where a position stands below the number of its reference sequence, in one number.
+# Bits for the position when reference ID and position are combined into one integer.
 POSITION_BITS = 32
-# How many names of the header a message shows.
+# Maximum number of reference sequence names shown in a message.
 NAMES_IN_MESSAGE = 3
 
 
@@ -20,14 +20,14 @@ class Region:
     Attributes:
         contig: name of the reference sequence (@SQ SN).
         start: first position; None for the beginning of the sequence.
-        end: position after the last; None for everything from start on, even what lies beyond
-            the length that the header gives.
-        name: a name of its own, from a BED file.
-        placed: false only for UNPLACED.
-        alias: the alternative name (@SQ AN) by which the user asked for the sequence.
+        end: position after the last; None for everything from start on, even beyond the length in
+            the header.
+        name: name of the interval, from a BED file.
+        placed: False only for UNPLACED.
+        alias: the alternative name (@SQ AN) given by the user, if any.
 
     Raises:
-        ValueError: the span is empty or begins before the sequence.
+        ValueError: the span is empty or starts before the sequence.
 
     >>> str(Region("chr1", 999, 2000))
     'chr1:1000-2000'
@@ -50,7 +50,7 @@ class Region:
 
     @property
     def whole(self) -> bool:
-        """Whether it is all of a reference sequence."""
+        """Whether it is a whole reference sequence."""
         return self.placed and self.start is None and self.end is None
 
     def _span(self) -> str:
@@ -60,12 +60,12 @@ class Region:
         return f":{(self.start or 0) + 1}-{'' if self.end is None else self.end}"
 
 
-# The unplaced records (no position), which follow all others.
+# The unplaced records (no position), which come last in a sorted file.
 UNPLACED = Region(UNPLACED_NAME, placed=False)
 
 
 class RegionError(ValueError):
-    """What is wrong with a region, and what to do; the caller adds where it was given."""
+    """What is wrong with a region and what to do; the caller adds the input field and line."""
 
 
 def span_on(
@@ -76,18 +76,18 @@ def span_on(
     name: str = "",
     aliases: Mapping[str, str] = NO_ALIASES,
 ) -> Region:
-    """Returns a span of a reference sequence, 0-based and half-open.
+    """Returns a region on a reference sequence, 0-based and half-open.
 
     Args:
         given: name or alternative name of the sequence.
         start: first position.
         end: position after the last; None for everything from start on.
-        lengths: of the reference sequences in bases, by name.
-        name: of the region.
-        aliases: names of reference sequences by their alternative names.
+        lengths: lengths of the reference sequences in bases, by name.
+        name: name of the region.
+        aliases: reference sequence names by alternative name.
 
     Raises:
-        RegionError: there is no such sequence, or the span is not on it.
+        RegionError: there is no such sequence, or the span is empty or extends beyond it.
     """
     contig = require_known(given, lengths, aliases)
     length = lengths[contig]
@@ -102,10 +102,9 @@ def span_on(
 
 
 def known_name(name: str, lengths: Mapping[str, int], aliases: Mapping[str, str]) -> str:
-    """Returns the name (@SQ SN) of the reference sequence that has a name or alternative name.
+    """Returns the name (@SQ SN) of the sequence with this name or alternative name (@SQ AN).
 
-    A name that is also an alternative name of another sequence stands for the one that is named
-    so. A name that no sequence has is returned as it is.
+    Names take precedence over alternative names. An unknown name is returned unchanged.
     """
     return name if name in lengths else aliases.get(name, name)
 
@@ -113,7 +112,7 @@ def known_name(name: str, lengths: Mapping[str, int], aliases: Mapping[str, str]
 def require_known(
     name: str, lengths: Mapping[str, int], aliases: Mapping[str, str] = NO_ALIASES
 ) -> str:
-    """Returns the name of a sequence as known_name does; raises RegionError if there is none."""
+    """Returns the same as known_name; raises RegionError if there is no such sequence."""
     contig = known_name(name, lengths, aliases)
     if contig not in lengths:
         similar = similar_name(name, [*lengths, *aliases])
@@ -126,10 +125,10 @@ def require_known(
 
 
 def similar_name(name: str, known: Iterable[str]) -> str | None:
-    """Returns the known name that is probably meant; None if there is none.
+    """Returns the known name that was probably meant; None if there is none.
 
-    It differs only in what reference genomes write differently: upper and lower case, chr before
-    the name, and M or MT for the mitochondrion. Of several the first is returned.
+    The names may differ in case, in the prefix chr, and in M or MT for the mitochondrial genome. If
+    several names match, the first is returned.
 
     >>> similar_name("CHR1", ["chr1", "chrM"]), similar_name("MT", ["chr1", "chrM"])
     ('chr1', 'chrM')
@@ -139,13 +138,13 @@ def similar_name(name: str, known: Iterable[str]) -> str | None:
 
 
 def _simplified(name: str) -> str:
-    """Returns a name without what reference genomes write differently."""
+    """Returns a name in the form used to compare the names of different reference genomes."""
     simple = name.lower().removeprefix("chr")
     return "m" if simple == "mt" else simple
 
 
 def some_of(names: Collection[str]) -> str:
-    """Returns the first of some names for a message."""
+    """Returns the first few of some names, for a message."""
     first = [shorten(name, 40) for name, _ in zip(names, range(NAMES_IN_MESSAGE), strict=False)]
     more = len(names) - len(first)
     return ", ".join(first) + (f" and {more:,} more" if more else "") if first else "none"

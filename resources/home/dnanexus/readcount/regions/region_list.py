@@ -1,4 +1,4 @@
-"""Many regions: a list of Region that keeps columns of numbers instead of objects."""
+"""A list of Region that stores columns of numbers instead of objects."""
 
 from abc import abstractmethod
 from array import array
@@ -17,12 +17,12 @@ from readcount.source.parts import NO_SEQUENCE
 
 T = TypeVar("T")
 
-# In the columns of positions, for what a Region has as None.
+# Stands for None in columns of positions.
 UNSET = -1
 
 
 class ColumnList(Sequence[T]):
-    """A sequence whose items are made from columns; equal to any sequence of the same items."""
+    """A sequence that creates its items from columns; equal to any sequence of the same items."""
 
     @abstractmethod
     def item(self, at: int) -> T:
@@ -44,21 +44,20 @@ class ColumnList(Sequence[T]):
 
 
 class RegionList(ColumnList[Region]):
-    """A list of regions, in the order of the output.
+    """A list of regions, in output order.
 
-    A million objects take 155 MB, and a microsecond each to create or more. Positions are 0-based
-    and half-open, as those of Region.
+    A million Region objects would take 155 MB, and over a microsecond each to create. Positions are
+    0-based and half-open, as in Region.
 
     Attributes:
-        names_by_tid: names of the reference sequences of the header, and at the end that of
-            UNPLACED, whose number NO_SEQUENCE is.
-        tids: number of the reference sequence of each region; NO_SEQUENCE for UNPLACED.
-        starts: the first position of each, or UNSET.
-        ends: the position after the last of each, or UNSET.
-        names: the name of each; empty if none has one.
-        aliases: the alternative name by which the user asked for the sequence of each; empty if
-            there is none.
-        whole: indexes of those that are a whole sequence, or UNPLACED.
+        names_by_tid: names of the reference sequences in the header, followed by that of UNPLACED,
+            whose reference ID is NO_SEQUENCE (-1).
+        tids: reference ID of each region; NO_SEQUENCE for UNPLACED.
+        starts: first position of each, or UNSET.
+        ends: position after the last of each, or UNSET.
+        names: name of each; an empty list if no region has one.
+        aliases: alternative name given by the user for each; an empty list if there are none.
+        whole: indexes of the regions that are whole sequences or UNPLACED.
 
     >>> regions = RegionList(["chr1", "chr2"], [Region("chr2", 0, 10), Region("chr1")])
     >>> regions[0], regions.tids.tolist(), regions.starts.tolist()
@@ -66,11 +65,11 @@ class RegionList(ColumnList[Region]):
     """
 
     def __init__(self, contigs: Iterable[str] = (), regions: Iterable[Region] = ()) -> None:
-        """Makes a list.
+        """Creates a list.
 
         Args:
-            contigs: names of the reference sequences, in the header's order.
-            regions: on these.
+            contigs: names of the reference sequences, in header order.
+            regions: regions on these sequences.
         """
         self.names_by_tid = [*contigs, UNPLACED_NAME]
         self.tids = array("q")
@@ -84,7 +83,7 @@ class RegionList(ColumnList[Region]):
 
     @classmethod
     def of_whole(cls, contigs: Iterable[str]) -> "RegionList":
-        """Returns a list of all reference sequences, of these names."""
+        """Returns a list with one whole-sequence region per name."""
         regions = cls(contigs)
         number = len(regions.names_by_tid) - 1
         regions.tids = array("q", range(number))
@@ -121,15 +120,15 @@ class RegionList(ColumnList[Region]):
         return np.delete(np.arange(len(self)), np.array(self.whole))
 
     def whole_tids(self) -> set[int]:
-        """Returns the numbers of the sequences that are regions as a whole."""
+        """Returns the reference IDs of the sequences counted as a whole."""
         return set(map(self.tids.__getitem__, self.whole))
 
     def span_tids(self) -> set[int]:
-        """Returns the numbers of the sequences of which parts are regions."""
+        """Returns the reference IDs of the sequences with regions that are parts of them."""
         return set(distinct(np.array(self.tids)[self.spans()]).tolist())
 
     def texts(self) -> Iterator[str]:
-        """Yields each region as str() has it: 1-based, inclusive."""
+        """Yields each region in samtools syntax, as str() does: 1-based, inclusive."""
         names = self.names_by_tid
         aliases = self.aliases or repeat("", len(self))
         for tid, start, end, alias in zip(self.tids, self.starts, self.ends, aliases, strict=True):
@@ -141,14 +140,14 @@ class RegionList(ColumnList[Region]):
                 yield str(self._region(tid, start, end, "", alias))
 
     def labels(self) -> Iterator[str]:
-        """Yields the name of each region, or the region as str() has it if it has no name."""
+        """Yields the name of each region, or its samtools syntax if it has no name."""
         if not self.names:
             return self.texts()
         return (name or text for name, text in zip(self.names, self.texts(), strict=True))
 
     @cached_property
     def tid_of(self) -> dict[str, int]:
-        """The number of the sequence of each name."""
+        """Reference IDs by name."""
         tids = {name: tid for tid, name in enumerate(self.names_by_tid)}
         tids[UNPLACED_NAME] = NO_SEQUENCE
         return tids
@@ -163,7 +162,7 @@ class RegionList(ColumnList[Region]):
         self.ends.append(UNSET if region.end is None else region.end)
 
     def extend(self, regions: "RegionList") -> None:
-        """Adds regions on sequences of the same header."""
+        """Adds regions that refer to the same header."""
         self.whole.extend(len(self) + at for at in regions.whole)
         self._add_texts(len(regions), regions.names, regions.aliases)
         self.tids.extend(regions.tids)
@@ -178,14 +177,14 @@ class RegionList(ColumnList[Region]):
         names: Sequence[str] = (),
         aliases: Sequence[str] = (),
     ) -> None:
-        """Adds spans by their columns; names and aliases may be left out."""
+        """Adds spans given as columns; names and aliases are optional."""
         self._add_texts(len(tids), names, aliases)
         self.tids.frombytes(tids.tobytes())
         self.starts.frombytes(starts.tobytes())
         self.ends.frombytes(ends.tobytes())
 
     def _add_texts(self, number: int, names: Sequence[str], aliases: Sequence[str]) -> None:
-        """Adds the names and aliases of so many regions; must come before their columns."""
+        """Adds the names and aliases of `number` regions; call it before adding their columns."""
         for column, texts in ((self.names, names), (self.aliases, aliases)):
             if any(texts):
                 column += repeat("", len(self) - len(column))
@@ -194,12 +193,12 @@ class RegionList(ColumnList[Region]):
                 column += repeat("", number)
 
     def with_contigs(self, contigs: Iterable[str]) -> "RegionList":
-        """Returns the same regions for a header with these reference sequences, in this order.
+        """Returns the same regions for a header with these reference sequences in this order.
 
-        All sequences of the regions have to be among them.
+        It must contain all sequences that the regions are on.
         """
         regions = RegionList(contigs)
-        # Those of other sequences are not used.
+        # The IDs of sequences without regions are not used.
         tids = [regions.tid_of.get(name, NO_SEQUENCE) for name in self.names_by_tid]
         regions.tids = array("q", map(tids.__getitem__, self.tids))
         regions.starts, regions.ends, regions.whole = self.starts, self.ends, self.whole
@@ -207,7 +206,7 @@ class RegionList(ColumnList[Region]):
         return regions
 
     def regions_on(self, wanted: Container[str]) -> "RegionList":
-        """Returns the regions on the sequences of these names."""
+        """Returns the regions on the sequences with these names."""
         keep = [contig in wanted for contig in self.names_by_tid]
         return self.subset(compress(count(), map(keep.__getitem__, self.tids)))
 

@@ -9,26 +9,26 @@ from readcount.regions.region import Region, RegionError, require_known, span_on
 from readcount.source.header import NO_ALIASES
 from readcount.text import shorten
 
-# htslib takes the first brace at which the text ends or a colon follows for the end of the name.
+# As in htslib, the name ends at the first closing brace that is followed by a colon or the end.
 _BRACED = re.compile(r"\{(?P<name>.*?)\}(:(?P<span>.*))?")
-# Between regions that were given as one text; a comma also stands between digits.
+# Separators of several regions in one text; commas may also be thousands separators.
 _BETWEEN_REGIONS = re.compile(r"[\s;]+|,(?![0-9]{3}(?![0-9]))\s*")
-# What follows a name, as in chr1:1,000-2,000, chr1:1000, chr1:1000- and chr1:-2000.
+# The span after a name, as in chr1:1,000-2,000, chr1:1000, chr1:1000- and chr1:-2000.
 _SPAN = re.compile(r"(?P<first>[0-9][0-9,]*)?(?P<to>-(?P<last>[0-9][0-9,]*)?)?")
 
 
 def parse_region(
     text: str, lengths: Mapping[str, int], aliases: Mapping[str, str] = NO_ALIASES
 ) -> Region:
-    """Returns the region that samtools understands; see "Regions" in the samtools-view manual.
+    """Parses a region as samtools does; see "Regions" in the samtools-view manual.
 
-    A name alone is a whole sequence. A text that is a name, and could also be another name with a
-    span, is neither to samtools, which then wants braces.
+    A name alone is a whole sequence. If a text is both a name and another name with a span, it is
+    ambiguous, and samtools requires braces.
 
     Args:
         text: 1-based and inclusive: chr1, chr1:1000-2000, chr1:1,000, {HLA-A*01:01}:1-100.
-        lengths: of the reference sequences in bases, by name.
-        aliases: names of reference sequences by their alternative names.
+        lengths: lengths of the reference sequences in bases, by name.
+        aliases: reference sequence names by alternative name.
 
     Raises:
         InputError: it is not a region of these sequences.

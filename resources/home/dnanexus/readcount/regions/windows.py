@@ -1,4 +1,4 @@
-"""Windows: regions cut into consecutive parts of so many bases."""
+"""Windows: regions split into consecutive parts of a given size."""
 
 from collections.abc import Mapping
 from itertools import repeat
@@ -8,19 +8,20 @@ import numpy as np
 from readcount.errors import InputError
 from readcount.regions.region_list import RegionList
 
-# A million take the parent process 360 MB, so that so many need a larger worker than the default.
+# A million windows take 360 MB in the parent process, so this maximum needs a larger instance type
+# than the default.
 MAX_WINDOWS = 20_000_000
 
 
 def cut_into_windows(regions: RegionList, size: int, lengths: Mapping[str, int]) -> RegionList:
-    """Returns the windows of each region, in its order, the last one shorter.
+    """Splits each region into consecutive windows; the last may be shorter.
 
-    A region without an end, such as a whole sequence, ends with the sequence.
+    A region without an end, such as a whole sequence, ends at the end of the sequence.
 
     Args:
-        regions: placed ones.
-        size: bases in a window.
-        lengths: of the reference sequences in bases, by name.
+        regions: placed regions.
+        size: window size in bases.
+        lengths: lengths of the reference sequences in bases, by name.
 
     Raises:
         InputError: there would be more than MAX_WINDOWS.

@@ -1,4 +1,4 @@
-"""Which records count: filters as `samtools view` has them."""
+"""Which records count: the filters of `samtools view`."""
 
 import re
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from readcount.text import shorten
 
 # MAPQ has 8 bits (SAM specification, section 4.2).
 MAX_MAPPING_QUALITY = 0xFF
-# In the details of a file of counts on the platform, which readers of the table do not see: the
+# Key in the `details` of a count table on the platform, which are not part of the file itself: the
 # options of `samtools view` for the filters.
 OPTIONS_DETAIL = "samtools_view_options"
 
@@ -21,9 +21,9 @@ class Filters:
 
     Attributes:
         min_mapping_quality: minimum MAPQ.
-        require_flags: bits of FLAG that have to be set, all of them.
-        exclude_flags: bits of FLAG none of which may be set.
-        read_groups: values that the record's RG tag may have; empty for any, and for no tag.
+        require_flags: FLAG bits that must all be set.
+        exclude_flags: FLAG bits of which none may be set.
+        read_groups: accepted values of the RG tag; if empty, any value or no tag.
     """
 
     min_mapping_quality: int = 0
@@ -39,7 +39,8 @@ class Filters:
     def as_samtools(self) -> list[str]:
         """The options of `samtools view`.
 
-        Read groups are selected by tag: -r and -R would also count records without a read group.
+        Read groups are selected by tag (-d), because -r and -R also select records without a read
+        group.
         """
         options = []
         if self.min_mapping_quality:
@@ -53,7 +54,7 @@ class Filters:
         return options
 
     def as_details(self) -> dict[str, object]:
-        """The details of a file of counts on the platform: which filters were used."""
+        """Returns the `details` of a count table on the platform, with the filters used."""
         return {OPTIONS_DETAIL: self.as_samtools()}
 
     def __str__(self) -> str:
@@ -78,13 +79,13 @@ def make_filters(
     exclude_flags: str = "",
     read_groups: Sequence[str] = (),
 ) -> Filters:
-    """Returns the filters that a user asks for.
+    """Returns the filters for the user's input.
 
     Args:
         min_mapping_quality: from 0 to 255.
-        require_flags: a number, or names with commas between; see parse_flags.
-        exclude_flags: the same.
-        read_groups: IDs.
+        require_flags: a number, or comma-separated names; see parse_flags.
+        exclude_flags: like require_flags.
+        read_groups: read group IDs (@RG ID).
 
     Raises:
         InputError: one of them is not valid.

@@ -10,17 +10,17 @@ from readcount.errors import InputError
 from readcount.request.filters import Filters, make_filters
 from readcount.text import shorten
 
-# A link to a file of the platform, as the job's input has it.
+# A DNAnexus link to a file, as in the job's input.
 Link = dict[str, Any]
 
-# Leaves room for the rest of a file name of at most 255 bytes.
+# A file name has at most 255 bytes; this leaves room for the suffix.
 MAX_PREFIX_LENGTH = 100
 _NOT_IN_A_NAME = re.compile(r"[/\x00-\x1f\x7f]")
-# The platform's own compiler starts no more at a time (dnanexus/dxCompiler, Constants.scala).
+# dxCompiler starts no more jobs at a time (dnanexus/dxCompiler, Constants.scala).
 MAX_SUBJOBS = 500
-# Where counts come from.
+# Source of counts.
 RECORDS, INDEX = "records", "index"
-# Connections for each core: a process that only waits for the network leaves the core to another.
+# Connections per core: while one process waits for the network, another can use the core.
 STREAMS_PER_CORE = 4
 
 
@@ -30,25 +30,26 @@ class Request:
 
     Attributes:
         mappings_sorted_bam: link to a coordinate-sorted BAM or CRAM.
-        mappings_sorted_bai: link to its index; without one it is created.
+        mappings_sorted_bai: link to its index; created if not given.
         regions: samtools syntax, 1-based and inclusive; with regions_bed empty, each reference
             sequence is a region.
         regions_bed: link to a BED file; 0-based and half-open.
-        windows: bases in a window, into which each region is cut; 0 for whole regions.
-        primary_chromosomes_only: whether to leave out regions elsewhere.
+        windows: window size in bases, into which each region is split; 0 for whole regions.
+        primary_chromosomes_only: whether to omit regions on other sequences.
         include_unplaced: whether to add a region for records without a position.
         min_mapping_quality: see Filters, as for the next three.
-        require_flags: number or names of bits that a record must have.
-        exclude_flags: number or names of bits that it must not have.
-        read_groups: IDs, one of which it must have.
-        output_prefix: base name of the output files, instead of the input's.
+        require_flags: number or names of FLAG bits that must be set.
+        exclude_flags: number or names of FLAG bits that must not be set.
+        read_groups: IDs of the read groups to count.
+        output_prefix: base name of the output files; if empty, that of the input.
         report: whether to create the HTML report.
-        counts_from: RECORDS, to count them, or INDEX, to take the numbers that the index has.
+        counts_from: RECORDS to count records, or INDEX to use the per-sequence counts stored in the
+            index.
         stream_bam: whether to stream the file instead of downloading it.
-        subjobs: up to how many jobs to split the count over, each of which streams; 0 for none.
+        subjobs: maximum number of subjobs, which stream the file; 0 to count in one job.
 
     Raises:
-        InputError: a value is not valid, or values do not go together.
+        InputError: a value is not valid, or values cannot be combined.
     """
 
     mappings_sorted_bam: Link
@@ -84,12 +85,12 @@ class Request:
 
     @property
     def records_counted(self) -> str:
-        """Which records count, in words."""
+        """Description of the records counted."""
         return f"{self.filters} (from the index)" if self.from_index else str(self.filters)
 
     @property
     def bedgraph(self) -> bool:
-        """Whether the counts are also returned as bedGraph: those of windows and intervals."""
+        """Whether the counts are also written as bedGraph, as for windows and intervals."""
         return self.windows > 0 or self.regions_bed is not None
 
     @property
@@ -99,16 +100,16 @@ class Request:
 
     @property
     def from_index(self) -> bool:
-        """Whether the counts are the numbers of the index."""
+        """Whether the counts are taken from the index."""
         return self.counts_from == INDEX
 
     def processes(self, cores: int) -> int:
-        """Returns how many processes of the Pool keep so many cores busy."""
+        """Returns the number of Pool processes that keep this many cores busy."""
         return cores * STREAMS_PER_CORE if self.streamed else cores
 
 
 def check_output_prefix(prefix: str) -> None:
-    """Raises InputError if a file name cannot begin with this text."""
+    """Raises InputError if the text is not a valid file name prefix."""
     if len(prefix) > MAX_PREFIX_LENGTH or _NOT_IN_A_NAME.search(prefix) or prefix != prefix.strip():
         raise InputError(
             f"output_prefix: {shorten(repr(prefix), 60)} is not a valid file name prefix. "
@@ -118,13 +119,13 @@ def check_output_prefix(prefix: str) -> None:
 
 
 def check_windows(size: int) -> None:
-    """Raises InputError if a window cannot have this size."""
+    """Raises InputError if the window size is not valid."""
     if size < 0:
         raise InputError(f"windows: {size} must be 0 (whole regions) or more bases.")
 
 
 def check_streaming(stream_bam: bool, subjobs: int, has_index: bool) -> None:
-    """Raises InputError if the file cannot be streamed as the user asks for."""
+    """Raises InputError if the streaming inputs are not valid."""
     if not 0 <= subjobs <= MAX_SUBJOBS:
         raise InputError(f"subjobs: must be from 0 (one job) to {MAX_SUBJOBS}, found {subjobs:,}.")
     if (stream_bam or subjobs) and not has_index:
@@ -135,7 +136,7 @@ def check_streaming(stream_bam: bool, subjobs: int, has_index: bool) -> None:
 
 
 def check_counts_from(request: Request) -> None:
-    """Raises InputError if the index cannot have the numbers that the user asks for."""
+    """Raises InputError if the index cannot provide the requested counts."""
     if request.counts_from == RECORDS:
         return
     if not request.from_index:

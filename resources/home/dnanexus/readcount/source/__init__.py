@@ -1,4 +1,5 @@
-"""The input: BAM or CRAM, downloaded or streamed; its header, its index, and what proves a count.
+"""The input: a BAM or CRAM, downloaded or streamed, its header, index, and evidence of counts.
 
-Takes `InputFiles`, returns `Alignments`. No later stage asks for the format or the location.
+Takes `InputFiles`, returns `Alignments`. Later stages do not depend on the format or on whether the
+file is streamed.
 """

@@ -1,4 +1,4 @@
-"""Opens the input file once: header, index, and the evidence that counts are compared with."""
+"""Opens the input file: header, index, and the evidence against which counts are checked."""
 
 import shlex
 import tempfile
@@ -47,9 +47,9 @@ class Alignments:
     """An input file that has been opened.
 
     Attributes:
-        header: of the file.
-        parts: of the file, for samtools.
-        evidence: where its records are, and what counts are compared with.
+        header: header of the file.
+        parts: the file as parts that samtools can decode.
+        evidence: record locations, and the evidence against which counts are checked.
     """
 
     header: Header
@@ -63,7 +63,7 @@ class Alignments:
 
     @property
     def lengths(self) -> dict[str, int]:
-        """Of the reference sequences in bases, by name, in the header's order."""
+        """Lengths of the reference sequences in bases, by name, in header order."""
         return dict(zip(self.header.names, self.header.lengths, strict=True))
 
 
@@ -74,30 +74,30 @@ def open_alignments(
 
     Args:
         files: the input files.
-        log: takes a line for the job's log.
-        cores: that samtools may use to create the index.
+        log: writes a line to the job's log.
+        cores: number of cores that samtools may use to create the index.
 
     Raises:
         InputError: the files are not a coordinate-sorted BAM or CRAM and its index, or are corrupt,
             or do not match.
-        ReadCountError: they could not be read for another reason.
+        ReadCountError: they cannot be read for another reason.
     """
     kind = kind_of_bytes(files.mappings.read(0, BEGINNING_BYTES))
     try:
         header = _read_header(files.mappings, kind)
     except InputError as error:
-        # Both files may be wrong; then one run of the job says so.
+        # If both files are wrong, one run of the job reports both.
         raise InputError("\n".join([str(error), *_faults_of_index(files, kind)])) from None
     if header.sort_order not in ("coordinate", "unknown"):
-        # Only a claim. The order of the records shows in the index, and when they are counted.
-        log(f"the header says SO:{header.sort_order}; the index has to show the order of records")
+        # SO is not trusted. The actual order is checked against the index and while counting.
+        log(f"the header says SO:{header.sort_order}; checking the order of records in the index")
     if kind == CRAM:
         return _open_cram(files, header, log, cores)
     return _open_bam(files, header, log, cores)
 
 
 def _faults_of_index(files: InputFiles, kind: str) -> list[str]:
-    """Returns the message about the index that the user gave, if it is wrong, too."""
+    """Returns the error message about the given index, if it is wrong too."""
     if files.index:
         try:
             (open_cram_index if kind == CRAM else open_bam_index)(files.index)
@@ -134,7 +134,7 @@ def _open_cram(files: InputFiles, header: Header, log: Log, cores: int) -> Align
 
 
 def _temporary(name: str) -> Path:
-    """Returns a path for what the processes of the Pool need of the file."""
+    """Returns the path of a temporary file for the processes of the Pool."""
     return Path(tempfile.mkdtemp()) / name
 
 
@@ -172,13 +172,13 @@ def _read_header(mappings: Reader, kind: str) -> Header:
                 f"{field} is corrupt: its header cannot be read ({reason}). Upload it again."
             ) from None
     if UNPLACED_NAME in header.names:
-        # SAM specification, section 1.2.1; to samtools the name stands for unplaced records.
+        # SAM specification, section 1.2.1; samtools uses this name for unplaced records.
         raise InputError(
             f"{field} has a reference sequence '*' in its header. Rename it with "
             "'samtools reheader'."
         )
     if repeated := repeated_name(header):
-        # SAM specification, section 1.3; samtools could not be asked for the second one.
+        # SAM specification, section 1.3; samtools could not address the second one.
         raise InputError(
             f"{field} has more than one reference sequence {shorten(repeated, 60)} in its "
             "header. Rename them with 'samtools reheader'."
@@ -187,7 +187,7 @@ def _read_header(mappings: Reader, kind: str) -> Header:
 
 
 def _command_for_bgzf(mappings: Reader, kind: str) -> str:
-    """Returns the command that compresses a BAM with BGZF, for a message."""
+    """Returns a command that recompresses a BAM with BGZF, for an error message."""
     name, new = shorten(mappings.name, 80), shorten(f"bgzf_{mappings.name}", 80)
     compress = ["samtools", "view", "-b", "-o", new]
     if kind == GZIPPED_BAM:

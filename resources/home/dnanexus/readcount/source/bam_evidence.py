@@ -1,4 +1,4 @@
-"""What a BAM and its BAI or CSI index prove about counts."""
+"""Evidence from a BAM and its BAI or CSI index."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,23 +15,23 @@ from readcount.source.parts import (
     part_of,
 )
 
-# In files up to this size all records are counted even if the numbers of the index are wanted.
+# In files up to this size all records are counted even if counts are taken from the index.
 SMALL_FILE_BYTES = 1 << 22
-# Below this a sequence is counted, too: to look at both of its ends takes as long.
+# Smaller sequences are counted too: checking both ends takes as long.
 MIN_TRUSTED_BYTES = 1 << 18
-# Its size, 32 bytes of fields, and the end of an empty name (SAM specification, section 4.2).
+# block_size, 32 bytes of fields, and the NUL of an empty name (SAM specification, section 4.2).
 MIN_RECORD_BYTES = 37
-# What deflate makes at most of a byte (zlib, "Maximum Compression Factor").
+# Maximum compression ratio of deflate (zlib, "Maximum Compression Factor").
 MAX_DATA_PER_BYTE = 1032
 
 
 @dataclass(frozen=True)
 class BamEvidence(Evidence):
-    """What a BAM and its index prove; see Evidence.
+    """Evidence from a BAM and its index; see Evidence.
 
     Attributes:
-        parts: of the BAM.
-        layout: where the index has the records.
+        parts: the BAM.
+        layout: record locations according to the index.
     """
 
     parts: BamParts
@@ -41,7 +41,7 @@ class BamEvidence(Evidence):
 
     @cached_property
     def numbers(self) -> Mapping[int, int]:
-        """The records of each reference sequence of which the index has statistics."""
+        """Number of records of each reference sequence for which the index has statistics."""
         known = {
             tid: entry.records
             for tid, entry in enumerate(self.layout.index.entries)
@@ -52,24 +52,24 @@ class BamEvidence(Evidence):
         return known
 
     def locate(self, whole: Collection[int], spans: Collection[int]) -> Located:
-        """Returns where the records are, by the index."""
+        """Returns the record locations according to the index."""
         return Located(self.layout)
 
     def check_index(self, edges: Sequence[Edge]) -> None:
-        """Raises InputError if the records at some places are not those of the index."""
+        """Raises InputError if the records at these positions do not match the index."""
         for _ in self.file.mappings.map(self.parts.check_edge, edges):
             pass
         self.parts.check_unplaced(self.layout.stretches[-1])
 
     def trust(self, whole: Collection[int]) -> Located:
-        """Returns the numbers of the index for large sequences; see Evidence.
+        """Returns the counts in the index for large sequences; see Evidence.
 
-        The index must be consistent, and the records at both ends of such a sequence, and where its
-        last chunk begins, must be those that it has there. Small ones are counted.
+        The index must be internally consistent, and the records at both ends of such a sequence and
+        at the start of its last chunk must match it. Small sequences are counted.
         """
         stretches = self.layout.stretches
         if self.file.mappings.size <= SMALL_FILE_BYTES:
-            check = "the file is small: its records were counted, too, and match the index"
+            check = "the file is small: its records were counted too, and match the index"
             return Located(self.layout, [None] * len(stretches), (check,))
         numbers: list[int | None] = []
         edges: set[Edge] = set()
@@ -86,7 +86,7 @@ class BamEvidence(Evidence):
                 )
             self._check_size(stretch, number)
             begin, end = part_of(stretches, at, at)
-            # A record without a position is in the index, but in no region.
+            # A record with RNAME but no POS is in the index's total, but in no region.
             edges |= {begin if stretch.tid == NO_SEQUENCE else begin._replace(min_start=0), end}
             if stretch.tid != NO_SEQUENCE and (offsets := self.layout.offsets(stretch.tid)):
                 edges.add(Edge(offsets.last_chunk, after=stretch.tid))
@@ -97,15 +97,15 @@ class BamEvidence(Evidence):
             numbers,
             (
                 "the index is internally consistent, and the first and later records of each "
-                "sequence are where it says",
+                "sequence match it",
                 OTHERS_NOT_COUNTED,
             ),
         )
 
     def _check_size(self, stretch: Stretch, number: int) -> None:
-        """Raises InputError if a stretch cannot hold a number of records, or has none."""
+        """Raises InputError if a stretch cannot contain this number of records, or is empty."""
         begin, end = stretch.begin, stretch.end
-        # A virtual file offset has that of a block in the file, and one in the block's data.
+        # A virtual file offset consists of the offset of a block and an offset in its data.
         blocks, within = (end >> 16) - (begin >> 16), (end & 0xFFFF) - (begin & 0xFFFF)
         most = (blocks * MAX_DATA_PER_BYTE + within) // MIN_RECORD_BYTES
         if not 0 < number <= most:

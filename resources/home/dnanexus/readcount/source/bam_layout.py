@@ -1,4 +1,4 @@
-"""Where the index has the records of a BAM."""
+"""Record locations in a BAM according to its index."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -22,24 +22,24 @@ from readcount.source.parts import (
     Stretch,
 )
 
-# How many of the records to look at that the linear index of a sequence leaves out.
+# Number of records to check per sequence that its linear index omits.
 UNMAPPED_PLACES = 3
 
 
 def in_order(index: BamIndex) -> bool:
-    """Whether records are in the order of the header, which `samtools index` does not require."""
+    """Whether sequences are in header order, which `samtools index` does not require."""
     begins = [entry.begin for entry in index.entries if entry.begin is not None]
     return begins == sorted(begins)
 
 
 def stretches_of(file: IndexedFile, header: Header, index: BamIndex) -> list[Stretch]:
-    """Returns the stretches of a BAM by its index, in the order of the file.
+    """Returns the stretches of a BAM according to its index, in file order.
 
-    The records of a sorted file have no gaps between them: a stretch begins where the one before
-    ends, even if the index, as old ones, has the first records later.
+    There are no gaps between the records of a sorted file: a stretch begins where the previous one
+    ends, even if an old index puts its first record later.
 
     Raises:
-        InputError: the index contradicts itself, or is that of another file.
+        InputError: the index is inconsistent, or belongs to another file.
     """
     stretches = []
     at = header.end or 0
@@ -66,13 +66,13 @@ def _bounds_of_chunks(bins: BinColumns) -> tuple[int, int]:
 
 @dataclass(frozen=True)
 class BamLayout:
-    """Where the index has the records of a BAM; see Layout.
+    """Record locations in a BAM according to its index; see Layout.
 
     Attributes:
         file: the BAM with its index.
-        header: of the BAM.
-        index: the index.
-        stretches: of the sequences that have records, in the order of the file.
+        header: header of the BAM.
+        index: the index that was read.
+        stretches: stretches of the sequences with records, in file order.
     """
 
     file: IndexedFile
@@ -83,7 +83,7 @@ class BamLayout:
     has_numbers = True
 
     def cuts(self, stretch: Stretch) -> Sequence[int]:
-        """Returns offsets at which a record of a stretch begins by the index; see Layout."""
+        """Returns known offsets of record starts within a stretch; see Layout."""
         if stretch.tid == NO_SEQUENCE:
             return ()
         known = self.index.linear(stretch.tid)
@@ -94,18 +94,18 @@ class BamLayout:
         return cuts
 
     def places(self, spans: SpanColumns) -> SpanPlaces:
-        """Returns where the records are that may overlap some spans; see Layout."""
+        """Returns the locations of records that may overlap some spans; see Layout."""
         found = [np.zeros((3, 0), np.int64)]
         for tid, its in rows_by(spans.tids).items():
             if offsets := self.offsets(tid):
                 lows, highs = offsets.of_spans(spans.starts[its], spans.ends[its])
-                # Old indexes leave out what is first.
+                # Old indexes omit the first records.
                 lows[lows == offsets.begin] = self._begins[tid]
                 found.append(np.array([its, lows, highs]))
         return SpanPlaces(*np.concatenate(found, axis=1))
 
     def inner(self, span: Span) -> tuple[int, int]:
-        """Returns offsets between which all records begin in a span; see Layout."""
+        """Returns offsets between which all records start in a span; see Layout."""
         offsets = self.offsets(span.tid)
         return offsets.inner(span.start, span.end) if offsets else (0, 0)
 
@@ -115,7 +115,7 @@ class BamLayout:
 
     @cached_property
     def _has_checked_levels(self) -> list[bool]:
-        """Not empty when it was done: the bins of all sequences have the same levels."""
+        """Not empty once the check is done; all sequences have bins of the same sizes."""
         return []
 
     @cached_property
@@ -123,9 +123,9 @@ class BamLayout:
         return {}
 
     def offsets(self, tid: int) -> RecordOffsets | None:
-        """Returns where the records of a sequence are by the index; None if it has none.
+        """Returns the record offsets of a sequence according to the index; None without records.
 
-        Raises InputError if the index contradicts itself. Found out once, when it is asked for.
+        Raises InputError if the index is inconsistent. Computed on first use.
         """
         if tid not in self._known_offsets:
             try:
@@ -145,7 +145,7 @@ class BamLayout:
             return is_unmapped_at(self.file.mappings.read, offset, self.file.mappings.size)
 
     def _has_right_levels(self, offsets: RecordOffsets) -> bool:
-        """Whether bins are as large as a CSI says, by a record of the bin that begins last."""
+        """Whether the bin size in a CSI is right, checked with a record of the last bin."""
         begin, end = offsets.last_bin
         if not begin or self._has_checked_levels:
             return True

@@ -1,4 +1,4 @@
-"""Where the records of a span are in a BAM by its index, and whether the index is consistent."""
+"""Finds the records of a span with the index of a BAM, and checks the index's consistency."""
 
 from bisect import bisect_left
 from collections.abc import Sequence
@@ -11,11 +11,11 @@ from readcount.formats.bam_index import BinColumns, Offsets, first_bin
 
 
 class RecordOffsets(NamedTuple):
-    """Where in the file the records of a reference sequence may be; virtual file offsets.
+    """Where the records of a reference sequence may be in the file, as virtual file offsets.
 
-    A record is in the smallest bin that holds all of it, and in the file records are in the order
-    of their beginnings. So those that overlap a span are between the low of the bin in which it
-    begins, and the high of the first bin that begins after it:
+    A record is in the smallest bin that contains all of it, and records are sorted by start. So the
+    records that overlap a span are between the low of the bin in which the span starts and the high
+    of the first bin that starts after the span:
 
         positions  |bin 4681   |bin 4682   |bin 4683   |     smallest bins
                    |bin 585                                  one that begins with the first of them
@@ -24,18 +24,20 @@ class RecordOffsets(NamedTuple):
         high                               ^                 first record that begins in bin 4683
 
     Attributes:
-        shift: positions in the smallest bins, as a power of 2.
-        starts: where bins begin, in smallest bins, rising.
-        lows: of the first record that overlaps each, or earlier; as long as starts.
-        highs: of the first record that begins in each, or later; as long as starts.
-        begin: of the first record.
-        last_chunk: of the record that begins the last chunk.
-        end: after the last one.
-        not_in_linear: of the first records of bins which, by the linear index, do not overlap the
-            bin. samtools up to 1.13 left unmapped ones out of it (htslib issue 1142); any other
-            record there shows that the index is wrong.
-        last_bin: the positions of the bin that begins last, 0-based and half-open; its first record
-            is the last of highs.
+        shift: size of the smallest bins, as a power of 2 (min_shift).
+        starts: starts of the bins in units of smallest bins, ascending.
+        lows: offset of the first record that overlaps each bin, or an earlier offset; as long as
+            starts.
+        highs: offset of the first record that starts in each bin, or a later offset; as long as
+            starts.
+        begin: offset of the first record.
+        last_chunk: offset of the first record of the last chunk.
+        end: offset after the last record.
+        not_in_linear: offsets of the first records of bins which, according to the linear index, do
+            not overlap the bin. samtools up to 1.13 omitted unmapped records from the linear index
+            (htslib issue 1142); any other record there shows that the index is wrong.
+        last_bin: positions of the bin that starts last, 0-based and half-open; its first record is
+            at the last of highs.
     """
 
     shift: int
@@ -49,9 +51,9 @@ class RecordOffsets(NamedTuple):
     last_bin: tuple[int, int] = (0, 0)
 
     def of_spans(self, starts: Ints, ends: Ints) -> tuple[Ints, Ints]:
-        """Returns offsets between which all records are that overlap each of some spans."""
+        """Returns, for each span, offsets between which all records that overlap it are."""
         bins = np.array(self.starts, np.int64)
-        # The first one stands for what is before all bins.
+        # The first element is for positions before all bins.
         lows = np.array([self.begin, *self.lows])
         lows = lows[np.searchsorted(bins, starts >> self.shift, "right")]
         lows = np.where(starts > 0, np.maximum(lows, self.begin), self.begin)
@@ -60,22 +62,22 @@ class RecordOffsets(NamedTuple):
         return lows, np.maximum(lows, np.minimum(highs, self.end))
 
     def inner(self, start: int, end: int) -> tuple[int, int]:
-        """Returns offsets between which all records begin in a span; see of_spans."""
+        """Returns offsets between which all records start in a span; see of_spans."""
         highs = [*self.highs, self.end]
         begin = highs[bisect_left(self.starts, -(-start >> self.shift))] if start else self.begin
         return begin, max(begin, highs[bisect_left(self.starts, end >> self.shift)])
 
 
 def record_offsets(bins: BinColumns) -> RecordOffsets | None:
-    """Returns where records are by an index entry; None if it has no records.
+    """Returns the record offsets of an index entry; None if it has no records.
 
-    These hold for every index that samtools writes, merged bins and chunks included: each record
-    is in one bin; records of a bin begin before those of any bin after it; chunks leave nothing
-    out between the first record and the last; no record of a bin is before the first one that
-    reaches to where the bin begins.
+    The entry must satisfy what holds for every index written by samtools, including those with
+    merged bins and chunks: each record is in one bin; the records of a bin start before those of
+    any later bin; the chunks cover everything between the first and the last record; no record of a
+    bin precedes the first record that extends to the bin's start.
 
     Raises:
-        ValueError: the entry contradicts itself; the message says how.
+        ValueError: the entry is inconsistent; the message says how.
     """
     if not len(bins.begins):
         if bins.bounds and bins.bounds[0] < bins.bounds[1]:
@@ -86,12 +88,13 @@ def record_offsets(bins: BinColumns) -> RecordOffsets | None:
     begin, end = bins.bounds or of_chunks
     if of_chunks != (begin, end) or (bins.begins > bins.ends).any():
         raise ValueError("its offsets are not those of its first and last record")
-    # If a chunk begins after the end of all that begin before it, so does it in these two lists.
+    # If there is a gap between chunks, it is also between consecutive elements of the sorted lists
+    # of begins and ends.
     if (firsts[1:] > lasts[:-1]).any():
         raise ValueError("it skips some of its records")
     starts, ends, lows, begins = _in_order(bins)
     late = lows > begins
-    # What overlaps such a bin overlaps the one before it, too, or begins in it.
+    # A record that overlaps such a bin also overlaps the previous one, or starts in this bin.
     lows = np.where(np.isin(starts, starts[late]), np.uint64(0), lows)
     for offsets in (bins.linear, lows):
         known = offsets[offsets != 0]
@@ -108,10 +111,10 @@ def record_offsets(bins: BinColumns) -> RecordOffsets | None:
 
 
 def _in_order(bins: BinColumns) -> tuple[Ints, Ints, Offsets, Offsets]:
-    """Returns where bins begin and end, and offsets of what overlaps and of what begins in each.
+    """Returns bin starts and ends, and offsets of the first record overlapping and in each bin.
 
     Raises:
-        ValueError: there is no such bin, or their records are not in order.
+        ValueError: a bin number is not valid, or the records of the bins are not in order.
     """
     depth = bins.depth
     first_bins = np.array([first_bin(level) for level in range(depth + 2)])
@@ -123,7 +126,7 @@ def _in_order(bins: BinColumns) -> tuple[Ints, Ints, Offsets, Offsets]:
     of_bins = np.cumsum(bins.chunks) - bins.chunks
     firsts = np.minimum.reduceat(bins.begins, of_bins)
     lasts = np.maximum.reduceat(bins.ends, of_bins)
-    # htslib puts what has no position on its sequence into the last bin above the smallest.
+    # htslib puts records with RNAME but no POS into the last bin of the second smallest size.
     placed = bins.numbers != first_bins[depth] - 1
     levels, firsts, lasts = levels[placed], firsts[placed], lasts[placed]
     sizes = 3 * (depth - levels)
@@ -136,7 +139,7 @@ def _in_order(bins: BinColumns) -> tuple[Ints, Ints, Offsets, Offsets]:
     order = np.lexsort((lows, lasts, firsts, ends, starts))
     starts, firsts, lows, last_ends = starts[order], firsts[order], lows[order], ends[order]
     by_end = np.argsort(ends, kind="stable")
-    # How far the bins reach that end before a bin begins.
+    # The highest offset in the bins that end before a bin starts.
     ended = np.searchsorted(ends[by_end], starts, "right")
     reached = np.maximum.accumulate(np.append(np.zeros(1, np.uint64), lasts[by_end]))
     if (firsts < reached[ended]).any():

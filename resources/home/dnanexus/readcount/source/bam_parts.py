@@ -1,4 +1,4 @@
-"""Parts of a BAM as a BAM of their own: how a process of the Pool sends them to samtools."""
+"""Sends parts of a BAM to samtools as a complete BAM."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -24,25 +24,25 @@ from readcount.source.header import record_of
 from readcount.source.parts import Edge, Extent, NotOnlySpanError, Part, Span, Stretch
 from readcount.source.readers import Reader, Stream, write_all
 
-# Both ends of a smaller part are looked at before any of it is sent.
+# Both ends of a part smaller than this are checked before any of it is sent.
 SMALL_PART_BYTES = 4 * MAX_BLOCK_BYTES
-# Up to this size all unplaced records are looked at.
+# Up to this size, all unplaced records are checked.
 FEW_UNPLACED_BYTES = 1 << 18
-# Where to look for placed records after unplaced ones.
+# Number of positions at which to look for placed records after unplaced ones.
 UNPLACED_PLACES = 3
 
 
 @dataclass(frozen=True)
 class BamParts:
-    """A BAM of which parts can be decoded by themselves; see Parts.
+    """A BAM whose parts can be decoded separately; see Parts.
 
-    A part is sent as it is, except for its first and last block, without the records of other
-    parts. samtools fails unless the last record ends where the part does, so that the next part
-    begins with a record.
+    The blocks of a part are sent unchanged, except the first and the last, from which the records
+    of other parts are removed. samtools fails unless the last record ends where the part ends; this
+    proves that the next part begins with a record.
 
     Attributes:
         file: the BAM with its index.
-        header: path of a BAM without records, with the same reference sequences and no text.
+        header: path of a BAM without records and header text, with the same reference sequences.
         first: virtual file offset of the first record.
     """
 
@@ -51,7 +51,7 @@ class BamParts:
     first: int
 
     def options(self, with_ends: bool, read_group: bool) -> list[str]:
-        """Returns no options: the fields of a record are decoded together."""
+        """Returns no options: all fields of a BAM record are decoded together."""
         return []
 
     def send(self, parts: Iterable[Part], only: Span | None, pipe: int, sent: list[Extent]) -> None:
@@ -63,14 +63,14 @@ class BamParts:
         write_all(pipe, END_OF_FILE)
 
     def _send_part(self, part: Part, only: Span | None, pipe: int) -> None:
-        """Sends the records of a part, and looks at those beside its ends.
+        """Sends the records of a part, and checks those next to its ends.
 
         blocks  |----------|----------|----------|----------|
         part         [------------------------------)
         sent         {rest}|----------|----------|{begin}       {}: in blocks of their own
         """
         first, last = part.begin.offset >> 16, part.end.offset >> 16
-        # What ends where the first block begins is in a block before.
+        # A record that ends at the start of the first block is in the blocks before it.
         before = LOOKBACK_BYTES if part.begin.before is not None else 0
         start = max(self.first >> 16, first - before)
         with self.file.mappings.stream(start, last + 2 * MAX_BLOCK_BYTES) as stream:
@@ -86,14 +86,14 @@ class BamParts:
             _send_last_blocks(stream, part, pipe)
 
     def check_edge(self, edge: Edge) -> None:
-        """Raises InputError unless the records beside a place in the file are as expected."""
+        """Raises InputError unless the records before and after an edge are as expected."""
         with self._errors():
             self._check(edge, self.file.mappings.read)
 
     def check_unplaced(self, stretch: Stretch) -> None:
-        """Raises InputError if there are placed records after unplaced ones, as in no sorted file.
+        """Raises InputError if placed records follow unplaced ones: the file is not sorted.
 
-        Looks at all if they are few, else at the last record of the file and some between.
+        Checks all records if they are few, else the last record of the file and some in between.
         """
         read, size = self.file.mappings.read, self.file.mappings.size
         with self._errors():
@@ -115,7 +115,7 @@ class BamParts:
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
-        """Raises InputError for what cannot be read where the index says."""
+        """Raises InputError if there is no record or block at an offset from the index."""
         try:
             yield
         except BlockError as error:
@@ -136,7 +136,7 @@ class BamParts:
             raise NotOnlySpanError
 
     def _check(self, edge: Edge, read: Read) -> tuple[Placement | None, Placement | None]:
-        """Returns where the records beside an edge are, if it says what they should be."""
+        """Returns the placements of the records next to an edge, where it has expectations."""
         return self._check_before(edge, read), self._check_after(edge, read)
 
     def _check_before(self, edge: Edge, read: Read) -> Placement | None:
@@ -168,7 +168,7 @@ class BamParts:
         return self.file.mismatch(f"where the index has {names[0]}, the file has {names[1]}")
 
     def _no_position(self, found: Placement) -> InputError:
-        """Returns the error for a record that is in the number of the index, but in no region."""
+        """Returns the error for a record that the index counts, but that is in no region."""
         return InputError(
             f"counts_from: {self.file.name} has {record_of(self.header, found.tid)} without a "
             "position, which the index counts, but no region has. Set counts_from to 'records'."
@@ -182,7 +182,7 @@ class BamParts:
 
 
 def _reading_ahead(stream: Stream, mappings: Reader) -> Read:
-    """Returns a function that reads the file, where possible from what comes next in a stream."""
+    """Returns a function that reads the file, from a stream's lookahead where possible."""
 
     def read(start: int, size: int) -> bytes:
         size = min(size, mappings.size - start)
@@ -195,7 +195,7 @@ def _reading_ahead(stream: Stream, mappings: Reader) -> Read:
 
 
 def _send_first_block(stream: Stream, part: Part, pipe: int) -> None:
-    """Sends the first block, if the part begins within it; the stream is where it begins."""
+    """Sends the rest of the first block if the part begins within it."""
     within = part.begin.offset & 0xFFFF
     if within == 0 or stream.offset == part.end.offset >> 16:
         return
@@ -207,7 +207,7 @@ def _send_first_block(stream: Stream, part: Part, pipe: int) -> None:
 
 
 def _send_last_blocks(stream: Stream, part: Part, pipe: int) -> None:
-    """Sends what is left of a part; the stream is before the last block, or where it begins."""
+    """Sends the last blocks of a part; the stream is at or before the last block."""
     begin, end = part.begin.offset, part.end.offset
     stream.send((end >> 16) - stream.offset, pipe)
     first = begin & 0xFFFF if begin >> 16 == end >> 16 else 0

@@ -1,4 +1,4 @@
-"""The samtools commands that read the input file, and what their failure means."""
+"""The samtools commands that read the input file, and how their failures are reported."""
 
 import re
 import shlex
@@ -20,15 +20,15 @@ from readcount.source.files import IndexedFile
 from readcount.source.readers import NAME_LENGTH
 from readcount.text import shorten
 
-# What `samtools index` says of records that are not in the order of the header.
+# Messages of `samtools index` about unsorted records.
 _NOT_SORTED = re.compile(
     "Unsorted positions|Chromosome blocks not continuous|not in a single block at the end"
     "|not sorted by chromosome"
 )
 _CANNOT_WRITE = "failed to create or write index"
-# What htslib 1.16 to 1.24 says of a header, or of the reference of a CRAM, that changes no count:
-# names that are there twice (as an error, with [E::, they are those of two reference sequences),
-# programs that are missing, and bases that are not decoded.
+# Messages of htslib 1.16 to 1.24 about a header or a CRAM's reference that do not affect counts:
+# duplicate names (with [E:: they concern reference sequences, and are not harmless), missing @PG
+# lines, and bases that are not decoded.
 _HARMLESS = re.compile(
     r"""(?x) \[W:: (?:
         sam_hrecs_update_hashes\]\ (?:
@@ -47,7 +47,7 @@ _HARMLESS = re.compile(
 )
 # Bits of the exit status of quickcheck: no end-of-file block, and a failure to close the file.
 _NO_END = 16 | 32
-# What htslib says of the lines of a header, with or without the number of the line.
+# Messages of htslib about header lines, with or without line number.
 _MALFORMED_HEADER = re.compile(r"\[E::sam_h(?:dr|recs)_\w+\] (.*)")
 _OUT_OF_MEMORY = re.compile("cannot allocate memory|out of memory", re.IGNORECASE)
 
@@ -55,7 +55,7 @@ _OUT_OF_MEMORY = re.compile("cannot allocate memory|out of memory", re.IGNORECAS
 def has_end(path: Path) -> bool:
     """Whether `samtools quickcheck` finds the end of a BAM or CRAM, if it can open the file.
 
-    The path may have no more than the header and the end. Raises SamtoolsKilledError.
+    The file at the path may consist of only the header and the end. Raises SamtoolsKilledError.
     """
     command = [samtools_path(), "quickcheck", "-u", str(path)]
     ended = subprocess.run(command, capture_output=True, check=False)
@@ -65,21 +65,21 @@ def has_end(path: Path) -> bool:
 
 
 def has_header(path: Path) -> bool:
-    """Whether a part of a BAM or CRAM, at a path, has all of the header."""
+    """Whether the first part of a BAM or CRAM, at a path, contains the complete header."""
     exit_status, said = _view_header(path)
     return exit_status == 0 or bool(_malformed(said))
 
 
 def header_fault(path: Path) -> str:
-    """Returns what htslib says of a malformed header that it refuses; empty if of none.
+    """Returns htslib's message about a malformed header; empty if it accepts the header.
 
-    It refuses a BAM with a line that does not begin with @, and a CRAM whose lines it cannot parse.
+    It rejects a BAM with a line that does not begin with @, and a CRAM whose lines it cannot parse.
     """
     return _malformed(_view_header(path)[1])
 
 
 def _view_header(path: Path) -> tuple[int, str]:
-    """Returns the exit status of `samtools view -H`, and what it wrote on its standard error."""
+    """Returns the exit status and standard error of `samtools view -H`."""
     command = [samtools_path(), "view", "-H", "--no-PG", str(path)]
     ended = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, check=False)
     return ended.returncode, _text(ended.stderr)
@@ -91,14 +91,14 @@ def _malformed(said: str) -> str:
 
 
 def make_index(file: IndexedFile, path: Path, threads: int) -> None:
-    """Writes the index of a file to where it is to be: a CSI, or else a BAI or CRAI.
+    """Creates the index of a file at a path: CSI if the suffix says so, else BAI or CRAI.
 
     Raises:
-        InputError: the file is not sorted by position, or cannot be read.
+        InputError: the file is not coordinate-sorted, or cannot be read.
         DiskSpaceError: the index cannot be written.
-        SamtoolsKilledError: samtools was killed, crashed, or had not enough memory.
+        SamtoolsKilledError: samtools was killed, crashed, or ran out of memory.
     """
-    # To samtools the number is that of threads beside the first.
+    # samtools index -@ is the number of additional threads.
     csi = ["-c"] if file.index.suffix == ".csi" else []
     command = [samtools_path(), "index", "-@", str(threads - 1), *csi, str(path), str(file.index)]
     ended = subprocess.run(command, capture_output=True, check=False)
@@ -119,14 +119,14 @@ def make_index(file: IndexedFile, path: Path, threads: int) -> None:
 def failure(
     file: IndexedFile, doing: str, command: list[str], exit_status: int, said: str
 ) -> ReadCountError:
-    """Returns the error for a call that failed: the input is wrong, unless something killed it.
+    """Returns the error for a failed call: the input is wrong, unless the call was killed.
 
     Args:
-        file: what the call reads.
-        doing: what the call is for: a clause that ends before the file's name.
-        command: the call.
-        exit_status: of it; negative for a signal.
-        said: what it wrote on its standard error.
+        file: the input file.
+        doing: what the call was doing: a clause that is followed by the file's name.
+        command: the command line.
+        exit_status: its exit status; negative for a signal.
+        said: its standard error.
     """
     details = f"{shlex.join(command)} ended with exit status {exit_status} and said:\n{said}"
     doing, first = shorten(doing, 80), shorten(said.partition("\n")[0] or "nothing", 120)
@@ -149,7 +149,7 @@ def failure(
 def _killed(
     name: str, doing: str, command: list[str], exit_status: int, details: str = ""
 ) -> SamtoolsKilledError:
-    """Returns the error for a call that a signal ended; out of memory counts as SIGKILL."""
+    """Returns the error for a call ended by a signal; out of memory is treated as SIGKILL."""
     name = shorten(name, NAME_LENGTH)
     if exit_status == -signal.SIGKILL:
         return SamtoolsKilledError(
@@ -169,10 +169,10 @@ def _text(output: bytes) -> str:
 
 
 def complaints_in(said: str) -> str:
-    """Returns the lines of what samtools says because of which a count may be wrong."""
+    """Returns the lines of samtools' messages that may mean a wrong count."""
     return "\n".join(line for line in said.splitlines() if not _HARMLESS.fullmatch(line))
 
 
 def harmless_in(said: str) -> tuple[str, ...]:
-    """Returns the other lines."""
+    """Returns all other lines of samtools' messages."""
     return tuple(line for line in said.splitlines() if _HARMLESS.fullmatch(line))

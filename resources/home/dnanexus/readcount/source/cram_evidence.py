@@ -1,4 +1,4 @@
-"""What a CRAM and its CRAI index prove about counts."""
+"""Evidence from a CRAM and its CRAI index."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,15 +23,16 @@ from readcount.text import plural
 
 @dataclass(frozen=True)
 class CramEvidence(Evidence):
-    """What a CRAM and its index prove; see Evidence.
+    """Evidence from a CRAM and its index; see Evidence.
 
-    Each task compares the containers that it reads with the index, and counts with their headers.
+    Each task compares the containers that it reads with the index, and its counts with the
+    container headers.
 
     Attributes:
-        parts: of the CRAM.
-        lines: of the index, by the offset of their container.
+        parts: the CRAM.
+        lines: lines of the index, by container offset.
         begin: offset of the first container after the header, in bytes.
-        end: offset of the container that ends the file.
+        end: offset of the end-of-file container.
     """
 
     parts: CramParts
@@ -42,11 +43,11 @@ class CramEvidence(Evidence):
     source = "containers"
 
     def locate(self, whole: Collection[int], spans: Collection[int]) -> Located:
-        """Returns where the records are; see Evidence.
+        """Returns the record locations; see Evidence.
 
-        The headers of the containers of a streamed file are all over the file. Those that no task
-        reads are read here: of sequences that are asked for in parts, and those that show that the
-        index leaves out none of what is asked for.
+        Container headers are spread over the whole file. For a streamed file only some are read
+        here: those of sequences with regions that are parts of them, and those that show that the
+        index omits no container of the sequences to count. Tasks read the others.
         """
         units = self._units
         if self.file.mappings.streamed:
@@ -65,7 +66,7 @@ class CramEvidence(Evidence):
 
     @cached_property
     def _units(self) -> Sequence[Unit]:
-        """The containers; of a file that is not streamed with their headers."""
+        """The containers; with their headers unless the file is streamed."""
         if self.file.mappings.streamed and self.lines:
             return units_of(self.lines, self.begin, self.end)
         if not self.lines:
@@ -73,7 +74,7 @@ class CramEvidence(Evidence):
         return [self._read(unit) for unit in units_of(self.lines, self.begin, self.end)]
 
     def _read(self, unit: Unit) -> Unit:
-        """Returns a unit with what the header of its container says; raises InputError."""
+        """Returns a unit completed with its container's header; raises InputError."""
         containers = self._read_between(unit.begin, unit.end)
         container = next((one for one in containers if one.records), None)
         if container is None:
@@ -85,7 +86,7 @@ class CramEvidence(Evidence):
         return unit._replace(start=start, stop=stop, records=container.records)
 
     def _read_between(self, begin: int, end: int) -> list[Container]:
-        """Returns the containers from one offset to another, compared with the index."""
+        """Returns the containers between two offsets, after comparing them with the index."""
         try:
             containers = read_containers(self.file.mappings.read, begin, end)
         except ContainerError as error:
@@ -95,12 +96,12 @@ class CramEvidence(Evidence):
         return containers
 
     def check_index(self, edges: Sequence[Edge]) -> None:
-        """Does nothing: locate() has compared the index with the containers."""
+        """Does nothing: locate() has already compared the index with the containers."""
 
     def trust(self, whole: Collection[int]) -> Located:
-        """Returns the numbers of records by the headers of all containers; see Evidence.
+        """Returns the record counts in the headers of all containers; see Evidence.
 
-        None for those that several sequences share, and that have records without a position.
+        Multi-reference containers and those with records without a position have to be counted.
         """
         units = list(self.file.mappings.map(self._read, self._units))
         layout = CramLayout(units, whole)
@@ -118,7 +119,7 @@ class CramEvidence(Evidence):
             numbers,
             (
                 f"the index matches the headers of all {plural(len(units), 'container')}; "
-                f"{decoded:,} shared by several sequences {were} decoded",
+                f"{plural(decoded, 'multi-reference container')} {were} decoded",
                 OTHERS_NOT_COUNTED,
             ),
         )

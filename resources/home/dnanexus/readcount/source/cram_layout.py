@@ -1,4 +1,4 @@
-"""Where the records of a CRAM are, by its index and the headers of its containers."""
+"""Record locations in a CRAM according to its index and container headers."""
 
 from bisect import bisect_left
 from collections.abc import Collection, Mapping, Sequence, Set
@@ -23,16 +23,16 @@ from readcount.source.parts import (
 
 
 class Unit(NamedTuple):
-    """A container with records, by the index and, if it has been read, by its header.
+    """A container with records, as described in the index and, if read, its header.
 
     Attributes:
-        begin: offset of the container, or of empty ones before it, in bytes.
-        end: offset of the next one.
-        tids: numbers of the reference sequences that the index lists, in the order of the file.
-        several: whether it may hold records of several sequences.
-        start: first position, 0-based, if it holds records of one sequence.
-        stop: position after the last one.
-        records: how many it holds; None if its header has not been read.
+        begin: offset in bytes of the container, or of empty containers before it.
+        end: offset of the next container.
+        tids: reference IDs listed in the index, in file order.
+        several: whether it may be a multi-reference container.
+        start: first position, 0-based, if it has records of one sequence only.
+        stop: position after the last, as for start.
+        records: number of records; None if its header has not been read.
     """
 
     begin: int
@@ -45,43 +45,43 @@ class Unit(NamedTuple):
 
     @property
     def tid(self) -> int:
-        """The number of its reference sequence, NO_SEQUENCE or SEVERAL."""
+        """Its reference ID, or NO_SEQUENCE, or SEVERAL."""
         return SEVERAL if self.several else self.tids[0]
 
 
 def units_of(lines: Mapping[int, Sequence[Slice]], begin: int, end: int) -> list[Unit]:
-    """Returns the containers that an index lists, in the order of the file.
+    """Returns the containers listed in an index, in file order.
 
-    They begin after the header, and end with the container that ends the file.
+    `begin` is the offset after the header, `end` that of the end-of-file container.
     """
     bounds = [begin, *list(lines)[1:], end] if lines else []
     units = []
     for (first, last), its in zip(pairwise(bounds), lines.values(), strict=True):
         tids = sorted({line.tid for line in its}, key=_in_file)
         start = min(line.start for line in its) - 1
-        # A record that covers no base, which counts as covering one, may be after the span.
+        # A record that covers no base is treated as covering one, and may be after the span.
         stop = max(line.start + line.span for line in its)
         units.append(Unit(first, last, tuple(tids), len(tids) > 1, start, stop))
     return units
 
 
 def _in_file(tid: int) -> float:
-    """Returns what to sort sequences by: unplaced records are last."""
+    """Returns the sort key of a reference ID: unplaced records are last."""
     return inf if tid == NO_SEQUENCE else tid
 
 
 class CramLayout:
-    """Where the records of a CRAM are; see Layout."""
+    """Record locations in a CRAM; see Layout."""
 
     has_numbers = False
 
     def __init__(self, units: Sequence[Unit], asked: Collection[int]) -> None:
-        """Groups containers.
+        """Groups containers into stretches.
 
         Args:
-            units: the containers, in the order of the file.
-            asked: numbers of the sequences that are asked for: a container that several sequences
-                share may hold records of these that the index does not list.
+            units: the containers, in file order.
+            asked: reference IDs of the sequences to count; multi-reference containers may have
+                records of these that the index does not list.
         """
         runs = _runs_of(units)
         self._units = {run[0].begin: run for run in runs}
@@ -99,7 +99,7 @@ class CramLayout:
         ]
 
     def cuts(self, stretch: Stretch) -> Sequence[int]:
-        """Returns where the containers of a stretch begin; see Layout."""
+        """Returns the begin offsets of the containers of a stretch; see Layout."""
         return [unit.begin << 16 for unit in self.units(stretch)[1:]]
 
     def units(self, stretch: Stretch) -> Sequence[Unit]:
@@ -134,7 +134,7 @@ class CramLayout:
         return SpanPlaces(rows, lows, highs, shared)
 
     def inner(self, span: Span) -> tuple[int, int]:
-        """Returns offsets of the containers whose records all begin in a span; see Layout."""
+        """Returns the offsets of the containers whose records all start in a span; see Layout."""
         its = [stretch for stretch in self.stretches if span.tid in stretch.tids]
         if len(its) != 1:
             return 0, 0
@@ -155,9 +155,9 @@ class CramLayout:
 def _tids_of(
     unit: Unit, before: Sequence[int], after: Sequence[int], asked: Collection[int]
 ) -> tuple[int, ...]:
-    """Returns the sequences of which there may be records in a container.
+    """Returns the sequences that may have records in a container.
 
-    Those before and after it limit them, if containers are in order.
+    If containers are in order, the neighbouring containers limit them.
     """
     if not unit.several:
         return unit.tids
@@ -168,7 +168,7 @@ def _tids_of(
 
 
 def _runs_of(units: Sequence[Unit]) -> list[list[Unit]]:
-    """Returns the containers of one sequence that follow each other, and each one of several."""
+    """Returns runs of consecutive containers of one sequence, and each multi-reference one."""
     runs: list[list[Unit]] = []
     for unit in units:
         if runs and not unit.several and runs[-1][0].tid == unit.tid:
@@ -179,7 +179,7 @@ def _runs_of(units: Sequence[Unit]) -> list[list[Unit]]:
 
 
 def is_in_order(units: Sequence[Unit]) -> bool:
-    """Whether containers are in the order of the header, and of the positions on a sequence."""
+    """Whether containers are in header order and sorted by position."""
     return all(
         _in_file(one.tids[-1]) <= _in_file(other.tids[0])
         and (one.tids != other.tids or one.start <= other.start)
@@ -188,14 +188,14 @@ def is_in_order(units: Sequence[Unit]) -> bool:
 
 
 def beside(units: Sequence[Unit], asked: Set[int]) -> set[int]:
-    """Returns the indexes of containers that may hold what the index does not list for them.
+    """Returns the indexes of containers that may have records not listed in the index.
 
-    They are not among those that are asked for: the one before and the one after these, and where
-    sequences would be that the index does not list at all. If containers are not in order, all.
+    These are the containers just before and after those of the sequences to count, and those where
+    sequences without any line in the index would be. If containers are not in order, all.
 
     Args:
-        units: the containers, in the order of the file.
-        asked: numbers of the sequences that are asked for.
+        units: the containers, in file order.
+        asked: reference IDs of the sequences to count.
     """
     others = {at for at, unit in enumerate(units) if asked.isdisjoint(unit.tids)}
     if not is_in_order(units):

@@ -1,4 +1,4 @@
-"""Parts of a CRAM as a CRAM of their own: how a process of the Pool sends them to samtools."""
+"""Sends parts of a CRAM to samtools as a complete CRAM."""
 
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
@@ -35,34 +35,34 @@ from readcount.source.parts import (
 from readcount.source.readers import NAME_LENGTH, Reader, Stream, write_all
 from readcount.text import shorten
 
-# What decides whether a record counts: FLAG, RNAME, POS and MAPQ (SAM_FLAG, ... in htslib/sam.h).
-# Without the bases a CRAM is decoded without its reference, and faster.
+# Fields that determine whether a record counts: FLAG, RNAME, POS and MAPQ (SAM_FLAG, ... in
+# htslib/sam.h). If no bases are decoded, no reference is needed and decoding is faster.
 FIELDS = 0x1E
-# What decides where a record ends: CIGAR. It takes most of the time.
+# CIGAR, which determines where a record ends. Decoding it takes most of the time.
 FIELDS_OF_ENDS = 0x20
-# The read group, without the other tags, some of which need the bases (SAM_RGAUX).
+# The read group without the other tags, some of which require the bases (SAM_RGAUX).
 FIELD_OF_READ_GROUP = 0x1000
 
 
 @dataclass(frozen=True)
 class CramParts:
-    """A CRAM of which parts can be decoded by themselves; see Parts.
+    """A CRAM whose parts can be decoded separately; see Parts.
 
-    A container needs no other one: the beginning of the file, any containers, and the one at the
-    end of a file are a CRAM.
+    Containers are independent of each other: the beginning of the file, any containers, and the
+    end-of-file container together are a valid CRAM.
 
     Attributes:
         file: the CRAM with its index.
-        header: path of the beginning of the CRAM, with the SAM header.
+        header: path of a file with the beginning of the CRAM up to the end of its SAM header.
     """
 
     file: IndexedFile
     header: Path
 
     def options(self, with_ends: bool, read_group: bool) -> list[str]:
-        """Returns the options with which samtools decodes only what is needed; see Parts.
+        """Returns the options that make samtools decode only the needed fields; see Parts.
 
-        From 1.17 on `view -c` sets them itself.
+        samtools 1.17 and later set them for `view -c`.
         """
         fields = FIELDS
         fields |= FIELDS_OF_ENDS if with_ends else 0
@@ -88,7 +88,7 @@ class CramParts:
         write_all(pipe, END_OF_FILE)
 
     def container(self, stream: Stream) -> Container:
-        """Returns the container at which a stream is; raises InputError if there is none."""
+        """Returns the container at the stream's offset; raises InputError if there is none."""
 
         def read(start: int, size: int) -> bytes:
             return stream.peek(size)
@@ -99,7 +99,7 @@ class CramParts:
             raise self.file.corrupt_or_mismatch(str(error)) from None
 
     def check(self, container: Container, listed: Mapping[int, Sequence[Slice]]) -> None:
-        """Raises InputError unless the index has what a container has."""
+        """Raises InputError if a container does not match its lines in the index."""
         try:
             check_listed(container, listed.get(container.offset, ()))
         except IndexFormatError as error:
@@ -107,7 +107,7 @@ class CramParts:
 
     def _send_container(self, stream: Stream, container: Container, pipe: int) -> None:
         try:
-            # samtools takes some that hold no record for the end of the file.
+            # samtools mistakes some containers without records for the end of the file.
             if container.records:
                 stream.send(container.size, pipe)
             else:
@@ -119,25 +119,26 @@ class CramParts:
 
 @lru_cache(maxsize=1)
 def _listed(index: Path, modified: int) -> Mapping[int, Sequence[Slice]]:
-    """Returns the lines of the index by container; reads them once in each process."""
+    """Returns the lines of the index by container; read once per process."""
     return by_container(read_crai(index))
 
 
 def _is_only(container: Container, span: Span) -> bool:
-    """Whether all records of a container begin in a span, by its header."""
+    """Whether all records of a container start in a span according to its header."""
     if container.tid != span.tid:
         return False
     start = container.start - 1
-    # A record that covers no base may be after the container's span.
+    # A record that covers no base may be located after the container's span.
     return span.tid == NO_SEQUENCE or (
         span.start <= start and start + container.span + 1 <= span.end
     )
 
 
 def _extent_of(container: Container) -> Extent:
-    """Returns where the records of a container should be, by its header.
+    """Returns where the records of a container should be according to its header.
 
-    Its span ends with the reference sequence, even if records do not.
+    The span in the header ends at the end of the reference sequence, even if records extend beyond
+    it.
     """
     if container.tid == SEVERAL:
         return Extent(container.records, None)
@@ -146,10 +147,10 @@ def _extent_of(container: Container) -> Extent:
 
 
 def read_head(mappings: Reader) -> tuple[bytes, int]:
-    """Returns the beginning of a CRAM up to the end of its SAM header, and where the file ends.
+    """Returns a CRAM up to the end of its SAM header, and the offset of its end.
 
     Raises:
-        InputError: it is of another version, or corrupt.
+        InputError: its version is not supported, or it is corrupt.
     """
     name = shorten(mappings.name, NAME_LENGTH)
     try:

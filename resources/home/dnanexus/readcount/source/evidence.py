@@ -1,4 +1,4 @@
-"""What counts are compared with: the same questions for a BAM and a CRAM."""
+"""The evidence against which counts are checked: one interface for BAM and CRAM."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
@@ -9,18 +9,18 @@ from readcount.source.files import IndexedFile
 from readcount.source.header import Header
 from readcount.source.parts import Edge, Layout, Parts
 
-# For the log and the report, where the counts are the numbers of the index.
+# For the log and the report, if counts are taken from the index.
 OTHERS_NOT_COUNTED = "the other records were not counted"
 
 
 class Located(NamedTuple):
-    """Where the records are, and which need not be counted.
+    """Record locations, and known counts.
 
     Attributes:
-        layout: where the records are.
-        numbers: the records of each of its stretches; None where they have to be counted; empty if
-            all have to be.
-        checks: what was found to agree about these numbers, for the log.
+        layout: record locations.
+        numbers: number of records of each stretch; None where they have to be counted; empty if all
+            have to be counted.
+        checks: descriptions of the checks that these numbers have passed, for the log.
     """
 
     layout: Layout
@@ -30,17 +30,17 @@ class Located(NamedTuple):
 
 @dataclass(frozen=True)
 class Evidence(ABC):
-    """What the file and its index prove about counts.
+    """Evidence of counts from the file and its index.
 
-    The parts of a file are decoded from one record to another, whatever the index says. The index
-    says which parts these are, and where each reference sequence begins and ends: that is compared
-    with the records on both sides of each part, by those who read it, and here for what is not
-    read. And it may say how many records there are.
+    All records of a part are decoded, independently of the index. The index is only used to choose
+    the parts, that is for where each reference sequence begins and ends. This is checked against
+    the records on both sides of each part: by the task that reads it, and here for parts that are
+    not read. The index may also have the number of records.
 
     Attributes:
-        parts: of the file.
-        header: of the file.
-        source: what the numbers come from: "index" or "containers".
+        parts: the file.
+        header: header of the file.
+        source: where the numbers come from: "index" or "containers".
     """
 
     parts: Parts
@@ -55,35 +55,35 @@ class Evidence(ABC):
 
     @property
     def numbers(self) -> Mapping[int, int]:
-        """Records by number of the reference sequence, also NO_SEQUENCE, where they are known.
+        """Known record counts by reference ID, including NO_SEQUENCE.
 
-        They are compared with those that were read. Empty if that was done while they were read.
+        They are compared with the number of records read. Empty if tasks have already done so.
         """
         return {}
 
     @abstractmethod
     def locate(self, whole: Collection[int], spans: Collection[int]) -> Located:
-        """Returns where the records are.
+        """Returns the record locations.
 
         Args:
-            whole: numbers of the sequences that are asked for as a whole.
-            spans: numbers of those of which parts are asked for.
+            whole: reference IDs of the sequences to count as a whole.
+            spans: reference IDs of the sequences with regions that are parts of them.
 
         Raises:
-            InputError: the index leaves out records of the file.
+            InputError: the index omits records of the file.
         """
 
     @abstractmethod
     def trust(self, whole: Collection[int]) -> Located:
-        """Returns where the records are, and the numbers that prove right without counting.
+        """Returns the record locations, and the counts that were verified without counting.
 
         Args:
-            whole: numbers of the sequences that are asked for.
+            whole: reference IDs of the sequences to count.
 
         Raises:
-            InputError: the index is not right.
+            InputError: the index is inconsistent or does not match the file.
         """
 
     @abstractmethod
     def check_index(self, edges: Sequence[Edge]) -> None:
-        """Raises InputError if the records at some places are not those of the index."""
+        """Raises InputError if the records at these positions do not match the index."""

@@ -8,7 +8,7 @@ from readcount.errors import MORE_STORAGE, NEW_INDEX, DiskSpaceError, InputError
 from readcount.source.readers import NAME_LENGTH, LocalFile, Reader
 from readcount.text import plural, shorten
 
-# Room for what is written beside the inputs.
+# Disk space for everything that is written in addition to the inputs.
 SPARE_BYTES = 100 * 1000**2
 
 
@@ -35,7 +35,7 @@ class IndexedFile:
         mappings: the BAM or CRAM, under any name, in any folder.
         index: absolute path of its BAI, CSI or CRAI index.
         cram: whether it is a CRAM.
-        index_given: whether the user gave the index; else it was created here.
+        index_given: whether the index is an input; otherwise it was created here.
     """
 
     mappings: Reader
@@ -71,13 +71,13 @@ class IndexedFile:
         return corrupt_mappings(self.mappings, what)
 
     def disagreement(self, contig: str, counted: int, expected: int) -> InputError:
-        """Returns the error for a count that is not that of the index, or of the containers."""
+        """Returns the error for a count that does not match the index or the containers."""
         source = "containers list" if self.cram else "index lists"
         known = f"the {source} {plural(expected, 'record')} for {shorten(contig, 60)}"
         return self.corrupt_or_mismatch(f"{known}, but {counted:,} were counted")
 
     def not_sorted(self, details: str = "") -> InputError:
-        """Returns the error for a file whose records are not in the order of the header."""
+        """Returns the error for a file that is not coordinate-sorted."""
         name = self.mappings.name
         command = ["samtools", "sort", "-o", shorten(f"sorted_{name}", 80), shorten(name, 80)]
         return InputError(
@@ -87,7 +87,7 @@ class IndexedFile:
         )
 
     def corrupt_or_mismatch(self, what: str, details: str = "") -> InputError:
-        """Returns the error for a file that is not what its index says; either may be wrong."""
+        """Returns the error for a file that does not match its index; either may be wrong."""
         if not self.index_given:
             return corrupt_mappings(self.mappings, what, details)
         return InputError(
@@ -111,7 +111,7 @@ def corrupt_index(index: Path, what: str) -> InputError:
 
 
 def not_an_index(index: Path, kind: str, of: str) -> InputError:
-    """Returns the error for a file of another kind in the place of the index of a BAM or CRAM."""
+    """Returns the error for a file of another type given as the index of a BAM or CRAM."""
     name = shorten(index.name, NAME_LENGTH)
     return InputError(
         f"mappings_sorted_bai: {name} is {kind}, not the index of a {of} file. {NEW_INDEX}"
@@ -119,20 +119,20 @@ def not_an_index(index: Path, kind: str, of: str) -> InputError:
 
 
 def local_files(mappings: str, index: str | None, bed: str | None = None) -> InputFiles:
-    """Returns files that were downloaded, by their paths."""
+    """Returns the input files at these paths."""
     return input_files(LocalFile(Path(mappings).absolute()), index, bed)
 
 
 def input_files(mappings: Reader, index: str | None, bed: str | None = None) -> InputFiles:
-    """Returns a file that may be streamed, with others that were downloaded, by their paths."""
+    """Returns the input files: a reader of the BAM or CRAM, and paths of the others."""
     absolute = Path(index).absolute() if index else None
     return InputFiles(mappings, absolute, Path(bed) if bed else None)
 
 
 def check_disk(needed: int, free: int) -> None:
-    """Raises DiskSpaceError unless so many bytes fit, with some to spare."""
+    """Raises DiskSpaceError unless this many bytes and SPARE_BYTES are free."""
     if needed + SPARE_BYTES > free:
         raise DiskSpaceError(
-            f"mappings_sorted_bam: the inputs need {needed / 1e9:,.1f} GB of disk, and the worker "
-            f"has {free / 1e9:,.1f} GB free. {MORE_STORAGE}"
+            f"mappings_sorted_bam: the inputs need {needed / 1e9:,.1f} GB of disk, but only "
+            f"{free / 1e9:,.1f} GB are free on the worker. {MORE_STORAGE}"
         )

@@ -18,22 +18,22 @@ from readcount.formats.content import header_fields
 from readcount.request.filters import Filters
 from readcount.text import plural, shorten
 
-# Of a header without alternative names.
+# Aliases of a header without alternative names.
 NO_ALIASES: Mapping[str, str] = MappingProxyType({})
 _UINT32 = struct.Struct("<I")
 _READ_GROUP = re.compile(r"\n@RG\t(.*)")
 _SEQUENCE_WITH_ALIAS = re.compile(r"\n(@SQ(?:\t.*)?\tAN:.*)")
-# The names in @SQ lines as nearly all are, with SN and LN in front.
+# The names in typical @SQ lines, which begin with SN and LN.
 _NAMES = re.compile(r"\n@SQ\tSN:([^\t\n]+)\tLN:[0-9]")
-# Where a line may be malformed. There may be a million lines: only those of a header that has such
-# a place are taken apart. One pattern of them all would take twice as long.
+# Signs of a malformed line. There may be a million lines, so they are parsed only if one of these
+# patterns is found in the header. Separate patterns are twice as fast as a combined one.
 _SUSPECT = (
     re.compile(r"\n(?!@[A-Za-z]{2}\t|\Z)"),
     re.compile(r"\t(?!\S\S:)"),
     re.compile(r"\tLN:(?![0-9]+[\t\n])"),
     re.compile(r"\n@[RP]G\t(?!(?:.*\t)?ID:)"),
 )
-# The fields that lines need (SAM specification, section 1.3), or htslib cannot look up a sequence.
+# Required fields (SAM specification, section 1.3), without which htslib cannot look up a sequence.
 _NEEDED = {"@SQ": ("SN", "LN"), "@RG": ("ID",), "@PG": ("ID",)}
 _KIND = re.compile("@[A-Za-z]{2}")
 # A line may end with a carriage return.
@@ -44,14 +44,14 @@ class Header(NamedTuple):
     """The header of a BAM or CRAM.
 
     Attributes:
-        names: of the reference sequences, from @SQ lines alone: SN: in other lines is not one.
-        lengths: of each, in bases.
-        sort_order: SO of the @HD line; "unknown", as the specification has it, where it is not.
+        names: names of the reference sequences, only from @SQ lines (not SN: in other lines).
+        lengths: length of each in bases.
+        sort_order: SO of the @HD line; "unknown", the default in the specification, without it.
         end: virtual file offset of the first record of a BAM; None for a CRAM.
         read_groups: ID of each @RG line.
         sample_names: SM of the @RG lines, each once.
-        aliases: names of reference sequences by their alternative names (AN of the @SQ lines; SAM
-            specification, section 1.3). Without those that are the name of a sequence.
+        aliases: reference sequence names by alternative name (AN of the @SQ lines; SAM
+            specification, section 1.3), except those that are also the name of a sequence.
     """
 
     names: tuple[str, ...]
@@ -63,7 +63,7 @@ class Header(NamedTuple):
     aliases: Mapping[str, str] = NO_ALIASES
 
     def name_of(self, tid: int) -> str:
-        """Returns the name of a reference sequence, or that of unplaced records, by its number."""
+        """Returns the name of a reference ID; "*" for unplaced records."""
         return self.names[tid] if tid >= 0 else UNPLACED_NAME
 
 
@@ -74,15 +74,16 @@ class HeaderError(ValueError):
 def read_header(path: Path) -> Header:
     """Reads the header of a BAM or CRAM.
 
-    The names and lengths of a BAM are those of its list of reference sequences. Its @SQ lines may
-    be missing, and other lengths in them are ignored, as by samtools.
+    For a BAM, names and lengths come from its binary list of reference sequences. @SQ lines may be
+    missing, and different lengths in them are ignored, as in samtools.
 
     Raises:
-        HeaderError: a line is malformed, or the names in the @SQ lines are not those of the list.
-        OSError, ValueError: it cannot be read.
+        HeaderError: a line is malformed, or the names in the @SQ lines differ from the list.
+            OSError, ValueError: it cannot be read.
     """
     with _opened(path) as alignments:
-        # A line feed before each line. There may be a million: none is looked at without a reason.
+        # Every line is preceded by a line feed. There may be a million lines, so they are not
+        # split.
         text = "\n" + _text(alignments.header)
         first_line = text[1:].partition("\n")[0].split("\t")
         names = _names(alignments)
@@ -100,7 +101,7 @@ def read_header(path: Path) -> Header:
 
 
 def _read_group_fields(text: str, tag: str) -> Iterator[str]:
-    """Yields the value of a field in each @RG line that has it."""
+    """Yields the value of a field in each @RG line that contains it."""
     for line in _READ_GROUP.findall(text):
         yield from (field[3:] for field in line.split("\t") if field.startswith(tag))
 
@@ -108,7 +109,7 @@ def _read_group_fields(text: str, tag: str) -> Iterator[str]:
 @contextmanager
 def _opened(path: Path) -> Iterator[pysam.AlignmentFile]:
     """Opens a BAM or CRAM, without an index."""
-    # htslib complains of an index that is not beside a CRAM.
+    # htslib warns if there is no index next to a CRAM.
     verbosity = pysam.set_verbosity(0)
     try:
         with pysam.AlignmentFile(str(path), check_sq=False) as alignments:
@@ -119,13 +120,13 @@ def _opened(path: Path) -> Iterator[pysam.AlignmentFile]:
 
 
 def _text(header: pysam.AlignmentHeader) -> str:
-    """Returns the lines of a header; bytes that are not UTF-8 become surrogates."""
+    """Returns the text of a header; bytes that are not UTF-8 become surrogates."""
     try:
         text = str(header)
     except UnicodeDecodeError as error:
-        # All of the text: pysam has no other way to get at it.
+        # error.object is the complete text; pysam has no other access to it.
         text = error.object.decode(errors="surrogateescape")
-    # It may be padded (SAM specification, section 4.2), and ends for htslib at the first NUL.
+    # The text may be NUL-padded (SAM specification, section 4.2); htslib ends it at the first NUL.
     return text.partition("\0")[0]
 
 
@@ -139,9 +140,9 @@ def _names(alignments: pysam.AlignmentFile) -> tuple[str, ...]:
 
 
 def _check_lines(text: str, names: Sequence[str]) -> None:
-    """Raises HeaderError for a malformed line, or @SQ lines that have other names.
+    """Raises HeaderError for a malformed line, or if the names in @SQ lines differ from `names`.
 
-    There is a line feed before each line of the text.
+    Every line of the text is preceded by a line feed.
     """
     suspect = any(pattern.search(text) for pattern in _SUSPECT)
     if not suspect and tuple(_NAMES.findall(text)) == names:
@@ -162,7 +163,7 @@ def _check_lines(text: str, names: Sequence[str]) -> None:
         )
     for number, (in_line, name) in enumerate(zip(in_lines, names, strict=True), start=1):
         if in_line != name:
-            # samtools goes by the list: the counts would be those of other names.
+            # samtools uses the binary list: counts would be reported under other names.
             raise HeaderError(
                 f"its @SQ line {number:,} is for {shorten(repr(in_line), 60)}, but number "
                 f"{number:,} in its binary list of reference sequences is {shorten(repr(name), 60)}"
@@ -170,13 +171,14 @@ def _check_lines(text: str, names: Sequence[str]) -> None:
 
 
 def _fault(line: str) -> str:
-    """Returns what is wrong with a header line: a clause; empty if nothing is.
+    """Returns what is wrong with a header line, as a clause; empty if nothing is.
 
-    htslib refuses these lines where it looks up a reference sequence by its name, except for a
-    length that is not a number, and so do all calls of samtools for a region.
+    htslib rejects such lines when it looks up a reference sequence by name, so all samtools calls
+    with a region would fail. The exception is a length that is not a number.
     """
     kind, *fields = line.split("\t")
-    # pysam adds an empty line before @SQ lines that it makes. htslib opens no file that has one.
+    # pysam adds an empty line before @SQ lines that it generates; htslib cannot open a file with
+    # empty lines.
     if not line or (kind == "@CO" and fields):
         return ""
     if not (_KIND.fullmatch(kind) and fields and all(field[2:3] == ":" for field in fields)):
@@ -193,7 +195,7 @@ def _fault(line: str) -> str:
 
 
 def _aliases(text: str, names: Set[str]) -> Mapping[str, str]:
-    """Returns names by alternative names; the first sequence with one has it, as in samtools."""
+    """Returns names by alternative name; the first sequence wins, as in samtools."""
     aliases: dict[str, str] = {}
     for line in _SEQUENCE_WITH_ALIAS.findall(text) if "\tAN:" in text else ():
         fields = header_fields(line)
@@ -204,12 +206,12 @@ def _aliases(text: str, names: Set[str]) -> Mapping[str, str]:
 
 
 def repeated_name(header: Header) -> str | None:
-    """Returns a name that several reference sequences have; None if there is none."""
+    """Returns a name shared by several reference sequences; None if there is none."""
     return next((name for name, times in Counter(header.names).items() if times > 1), None)
 
 
 def check_read_groups(header: Header, filters: Filters, name: str) -> None:
-    """Raises InputError for a read group that is not in the header of the file of a name."""
+    """Raises InputError for a read group that is not in the header; `name` is the file's name."""
     unknown = [group for group in filters.read_groups if group not in header.read_groups]
     if unknown:
         known = shorten(", ".join(header.read_groups) or "none", 160)
@@ -221,7 +223,7 @@ def check_read_groups(header: Header, filters: Filters, name: str) -> None:
 
 
 def record_of(header: Path, tid: int) -> str:
-    """Returns "a record of" a reference sequence, by a BAM or CRAM that may not have it."""
+    """Returns "a record of NAME", with the name from the header if it has this reference ID."""
     if tid == NO_REFERENCE:
         return "no placed record"
     with _opened(header) as alignments:
@@ -231,7 +233,7 @@ def record_of(header: Path, tid: int) -> str:
 
 
 def write_bam_header(path: Path, names: Sequence[str], lengths: Sequence[int]) -> None:
-    """Writes a BAM with these reference sequences, without records and text of its header."""
+    """Writes a BAM with these reference sequences, without records and header text."""
     sequences = [
         _UINT32.pack(len(name.encode()) + 1) + name.encode() + b"\0" + _UINT32.pack(length)
         for name, length in zip(names, lengths, strict=True)

@@ -1,4 +1,4 @@
-"""The index of the input file: read, or created if the user gave none."""
+"""Reads the index of the input file, or creates it if none was given."""
 
 import time
 from pathlib import Path
@@ -14,12 +14,12 @@ from readcount.text import Log, plural
 
 
 def index_suffix(header: Header) -> str:
-    """Returns the suffix of the index to create: csi if a sequence is too long for a BAI."""
+    """Returns the type of index to create: csi if a sequence is too long for BAI, else bai."""
     return "csi" if max(header.lengths, default=0) > MAX_LENGTH else "bai"
 
 
 def with_index(files: InputFiles, suffix: str, log: Log, cores: int) -> IndexedFile:
-    """Returns the file with its index, which is created if the user gave none."""
+    """Returns the file with its index, which is created if none was given."""
     is_cram = suffix == "crai"
     if files.index:
         return IndexedFile(files.mappings, files.index, is_cram)
@@ -47,13 +47,13 @@ def open_bam_index(path: Path) -> BamIndex:
 
 
 def open_cram_index(path: Path) -> dict[int, list[Slice]]:
-    """Returns the lines of the index of a CRAM by container.
+    """Returns the lines of a CRAI by container offset.
 
     Raises:
-        InputError: it is not one, or is corrupt.
+        InputError: it is not a CRAI, or is corrupt.
     """
     kind = kind_of(path)
-    # The index of a CRAM without records has no line to recognize it by.
+    # The index of a CRAM without records is empty, so its type cannot be recognized.
     if kind not in (CRAM_INDEX, "a gzip-compressed file"):
         raise not_an_index(path, kind, "CRAM")
     try:

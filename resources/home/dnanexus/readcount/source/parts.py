@@ -1,4 +1,4 @@
-"""Parts of the input file that can be decoded by themselves, as plain values.
+"""Parts of the input file that can be decoded separately, as plain values.
 
 Offsets are virtual file offsets, as in a BAM: the offset of a BGZF block in the file times 65,536,
 plus an offset in the block's data (SAM specification, section 4.1.1). For a CRAM they are the
@@ -14,24 +14,24 @@ from readcount.formats.bam_record import LAST_POSITION, NO_REFERENCE
 from readcount.formats.cram import SEVERAL as SEVERAL
 from readcount.source.files import IndexedFile
 
-# In the place of the number of a reference sequence: that of unplaced records.
+# The reference ID of unplaced records.
 NO_SEQUENCE = NO_REFERENCE
-# The bounds of a reference sequence as a span: a record without a position on its sequence (pos -1)
-# overlaps it only if it reaches position 0.
+# A whole reference sequence as a span. A record with RNAME but no POS (pos -1) overlaps it only if
+# it covers position 0.
 WHOLE = (0, LAST_POSITION + 1)
-# Those of the records without a reference sequence, whatever their position.
+# A span that all records without a reference sequence overlap, at any position.
 EVERYWHERE = (-2, LAST_POSITION + 1)
 
 
 class Stretch(NamedTuple):
-    """Consecutive records of the file that are on one reference sequence by the index.
+    """Consecutive records that are on one reference sequence according to the index.
 
     Attributes:
         begin: offset of the first record.
-        end: offset after the last one.
-        tid: number of the sequence, from 0; NO_SEQUENCE for unplaced records; SEVERAL where a
-            CRAM keeps records of several together.
-        tids: the numbers of all of these.
+        end: offset after the last record.
+        tid: reference ID, from 0; NO_SEQUENCE for unplaced records; SEVERAL for a multi-reference
+            container of a CRAM.
+        tids: all reference IDs.
     """
 
     begin: int
@@ -41,20 +41,20 @@ class Stretch(NamedTuple):
 
     @property
     def bytes(self) -> int:
-        """About its size in the file."""
+        """Approximate size in the file."""
         return bytes_between(self.begin, self.end)
 
 
 class Edge(NamedTuple):
-    """A place in the file between two records, and what has to be true of them.
+    """A boundary between two records in the file, and what is expected of them.
 
     Attributes:
-        offset: where the second record begins.
-        before: number of the first record's reference sequence; None for any, or no record.
-        max_end: exclusive bound of the first record, if it is on that sequence.
-        after: number of the second record's sequence, NO_SEQUENCE also at the end of the file;
-            None for any.
-        min_start: first position, 0-based, of the second record, if it is on that sequence.
+        offset: offset of the second record.
+        before: reference ID of the first record; None for any, or for no record.
+        max_end: exclusive upper bound of the first record's end, if it is on that sequence.
+        after: reference ID of the second record; NO_SEQUENCE also at the end of the file; None for
+            any.
+        min_start: lower bound of the second record's start, 0-based, if it is on that sequence.
     """
 
     offset: int
@@ -72,12 +72,12 @@ class Part(NamedTuple):
 
     @property
     def bytes(self) -> int:
-        """About its size in the file."""
+        """Approximate size in the file."""
         return bytes_between(self.begin.offset, self.end.offset)
 
 
 def tid_at(stretches: Sequence[Stretch], at: int) -> int:
-    """Returns the number of the sequence of a stretch; NO_SEQUENCE before the first."""
+    """Returns the reference ID of the stretch at an index; NO_SEQUENCE before the first."""
     return stretches[at].tid if 0 <= at < len(stretches) else NO_SEQUENCE
 
 
@@ -101,14 +101,14 @@ class SpanColumns(NamedTuple):
 
 
 class SpanPlaces(NamedTuple):
-    """Where the records are that may overlap some spans, as columns.
+    """Locations of the records that may overlap some spans, as columns.
 
     Attributes:
-        spans: index of a span; one that is nowhere has no records, one may be at several places.
-        lows: offset of the first record.
-        highs: offset after the last one.
-        shared: stretches that hold records of several sequences, in the order of the file: they
-            have to be read for spans on any of these.
+        spans: index of a span; a span may have several rows, or none if it has no records.
+        lows: offset of the first record of each row.
+        highs: offset after the last record of each row.
+        shared: stretches with records of several sequences, in file order; they have to be read for
+            spans on any of these.
     """
 
     spans: Ints
@@ -118,7 +118,7 @@ class SpanPlaces(NamedTuple):
 
 
 def bytes_between(begin: int, end: int) -> int:
-    """Returns about how many bytes of the file are between two offsets; at least 1."""
+    """Returns the approximate number of bytes between two virtual offsets; at least 1."""
     return max(1, (end >> 16) - (begin >> 16))
 
 
@@ -131,11 +131,11 @@ class Span(NamedTuple):
 
 
 class Extent(NamedTuple):
-    """What some consecutive records should be, by the header of their container.
+    """Expected number and location of consecutive records, from their container's header.
 
     Attributes:
-        records: how many.
-        span: in which they are; None where the header does not say.
+        records: number of records.
+        span: the span that they are in; None if the header does not give it.
     """
 
     records: int
@@ -143,11 +143,11 @@ class Extent(NamedTuple):
 
 
 class NotOnlySpanError(Exception):
-    """Parts hold records that are not in the span in which all of them were expected."""
+    """Parts contain records outside the span in which all were expected."""
 
 
 class Parts(Protocol):
-    """A file of which parts can be decoded by themselves, for the processes of the Pool."""
+    """A file whose parts can be decoded separately by the processes of the Pool."""
 
     @property
     def file(self) -> IndexedFile:
@@ -158,46 +158,46 @@ class Parts(Protocol):
         """Path of a file with the header, without records."""
 
     def options(self, with_ends: bool, read_group: bool) -> list[str]:
-        """Returns the options with which samtools decodes only what is needed of a record.
+        """Returns the options that make samtools decode only the needed fields of a record.
 
         Args:
-            with_ends: whether the ends of records are needed, besides what decides a count.
+            with_ends: whether the ends of records are needed.
             read_group: whether the read group of each record is needed.
         """
 
     def send(self, parts: Iterable[Part], only: Span | None, pipe: int, sent: list[Extent]) -> None:
-        """Writes a file with the records of some parts to a pipe.
+        """Writes a complete file with the records of some parts to a pipe.
 
         Args:
-            parts: in the order of the file.
-            only: the span in which all records should begin; None for none.
+            parts: the parts, in file order.
+            only: the span in which all records should start; None to skip this check.
             pipe: the file descriptor to write to.
-            sent: takes what containers say of the records, in order, before they are sent; nothing
-                for a BAM, where only decoding shows them.
+            sent: extents from container headers are appended to it, in order, before the records
+                are sent; stays empty for a BAM.
 
         Raises:
-            InputError: the file is not what the index says, or is corrupt.
-            NotOnlySpanError: not all records are on `only`.
-            BrokenPipeError: nobody reads from the pipe any more.
+            InputError: the file does not match its index, or is corrupt.
+            NotOnlySpanError: not all records start in `only`.
+            BrokenPipeError: the reader has closed the pipe.
         """
 
 
 class Layout(Protocol):
-    """Where the index has the records of each reference sequence, for the plan."""
+    """Record locations of each reference sequence according to the index, for the plan."""
 
     @property
     def stretches(self) -> Sequence[Stretch]:
-        """The stretches, in the order of the file; unplaced records are the last one."""
+        """The stretches, in file order; the last one contains the unplaced records."""
 
     @property
     def has_numbers(self) -> bool:
-        """Whether the index has the number of records of each sequence."""
+        """Whether the index has the number of records of each sequence (metadata pseudo-bins)."""
 
     def cuts(self, stretch: Stretch) -> Sequence[int]:
-        """Returns offsets within a stretch at which a record begins by the index, rising."""
+        """Returns offsets within a stretch at which records start, from the index, ascending."""
 
     def places(self, spans: SpanColumns) -> SpanPlaces:
-        """Returns where the records are that may overlap some spans."""
+        """Returns the locations of the records that may overlap some spans."""
 
     def inner(self, span: Span) -> tuple[int, int]:
-        """Returns offsets between which all records begin in a span by the index."""
+        """Returns offsets between which all records start in a span according to the index."""

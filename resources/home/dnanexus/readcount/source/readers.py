@@ -1,4 +1,4 @@
-"""Reads bytes of the input file: of a downloaded one, or of one that is streamed over HTTP."""
+"""Reads bytes of the input file, from disk or streamed over HTTP."""
 
 import errno
 import os
@@ -23,27 +23,28 @@ from readcount.text import shorten
 S = TypeVar("S")
 T = TypeVar("T")
 
-# How much of a file's name a message shows.
+# Maximum length of a file name in a message.
 NAME_LENGTH = 80
 # Seconds to wait before each further attempt.
 PAUSES: tuple[int, ...] = (1, 3, 9)
 TIMEOUT_SECONDS = 60
-# Requests at a time: each waits longer for its first byte than it takes to read a few.
+# Concurrent requests for a few bytes each, which are dominated by latency.
 READERS = 32
-# A header of a million sequences takes some 10 MB; the last block or container takes 38 bytes.
+# A header with a million sequences takes some 10 MB; the end-of-file block or container at most 38
+# bytes.
 MAX_HEADER_BYTES = 1 << 28
 END_BYTES = 100
-# Bytes that go to a pipe at once.
+# Bytes written to a pipe at once.
 COPIED_BYTES = 1 << 20
 _RANGE_NOT_SATISFIABLE = 416
 _FORBIDDEN = (401, 403)
 
 
 class Stream(ABC):
-    """Consecutive bytes of a file, some of which go to a pipe as they are.
+    """Consecutive bytes of a file, which can be inspected or copied to a pipe.
 
     Attributes:
-        offset: of the next byte in the file.
+        offset: file offset of the next byte.
     """
 
     def __init__(self, offset: int) -> None:
@@ -51,13 +52,13 @@ class Stream(ABC):
         self._ahead = b""
 
     def peek(self, size: int) -> bytes:
-        """Returns the next bytes, which stay the next; fewer where the stream ends."""
+        """Returns the next bytes without consuming them; fewer at the end of the stream."""
         while size > len(self._ahead) and (more := self._read(size - len(self._ahead))):
             self._ahead += more
         return self._ahead[:size]
 
     def skip(self, size: int) -> None:
-        """Leaves bytes out; raises EOFError if the stream has fewer."""
+        """Skips bytes; raises EOFError if the stream has fewer."""
         while size > 0:
             taken = len(self.peek(min(size, COPIED_BYTES)))
             if taken == 0:
@@ -84,17 +85,17 @@ class Stream(ABC):
 
     @abstractmethod
     def _read(self, size: int) -> bytes:
-        """Returns some of the bytes after those that are ahead; none at the end."""
+        """Returns some of the bytes after the lookahead; none at the end."""
 
     def _send(self, size: int, pipe: int) -> int:
-        """Writes some of the next bytes to a pipe, if none is ahead; returns how many."""
+        """Writes some of the next bytes to a pipe, if there is no lookahead; returns how many."""
         data = self._read(size)
         write_all(pipe, data)
         return len(data)
 
     @abstractmethod
     def close(self) -> None:
-        """Closes what the bytes come from."""
+        """Closes the file or connection."""
 
 
 def write_all(pipe: int, data: bytes) -> None:
@@ -105,7 +106,7 @@ def write_all(pipe: int, data: bytes) -> None:
 
 
 class LocalStream(Stream):
-    """Consecutive bytes of a file on the worker's disk; they go to a pipe without a copy."""
+    """Consecutive bytes of a file on the worker's disk; copied to pipes with splice(2)."""
 
     def __init__(self, path: Path, offset: int) -> None:
         super().__init__(offset)
@@ -118,7 +119,7 @@ class LocalStream(Stream):
         try:
             return os.splice(self._file, pipe, size, offset_src=self.offset)
         except OSError as error:
-            # Some file systems cannot.
+            # Some file systems do not support splice.
             if error.errno != errno.EINVAL:
                 raise
             return super()._send(size, pipe)
@@ -129,7 +130,7 @@ class LocalStream(Stream):
 
 
 class HttpStream(Stream):
-    """Consecutive bytes of a file that is streamed: one request, unless the connection breaks."""
+    """Consecutive bytes of a streamed file: one request, unless the connection breaks."""
 
     def __init__(self, file: "StreamedFile", offset: int, stop: int) -> None:
         super().__init__(offset)
@@ -139,7 +140,7 @@ class HttpStream(Stream):
         self._failures = 0
 
     def _read(self, size: int) -> bytes:
-        # A connection that breaks is replaced by one that goes on from there, a few times.
+        # If the connection breaks, another one continues from there, a limited number of times.
         start = self.offset + len(self._ahead)
         size = min(size, self._stop - start)
         while size > 0:
@@ -190,20 +191,20 @@ class LocalFile:
     def read(self, start: int, size: int) -> bytes:
         """Reads bytes; fewer where the file ends. Raises OSError."""
         with self.path.open("rb") as file:
-            # By a corrupt index it may be beyond what the file system can seek to.
+            # An offset from a corrupt index may be too large to seek to.
             file.seek(min(start, self.size))
             return file.read(size)
 
     def stream(self, start: int, stop: int) -> AbstractContextManager[Stream]:
-        """Opens the bytes from one offset to another, or some more."""
+        """Opens the bytes between two offsets; the stream may have more."""
         return closing(LocalStream(self.path, start))
 
     def map(self, function: Callable[[S], T], items: Iterable[S]) -> Iterator[T]:
-        """Yields what a function that reads the file returns for each item."""
+        """Yields the results of a function that reads the file."""
         return map(function, items)
 
     def with_retries(self, work: Callable[[], T]) -> T:
-        """Does work that reads the file."""
+        """Runs a function that reads the file."""
         return work()
 
     @contextmanager
@@ -217,9 +218,10 @@ class StreamedFile:
     """A file that stays on the platform; only the bytes that are needed are read.
 
     Attributes:
-        name: of the file.
+        name: name of the file.
         size: in bytes.
-        url: where to read it. Who has it can read the file, so it is in no log, error or output.
+        url: preauthenticated download URL. It gives access to the file, so it must not be in any
+            log, message or output.
     """
 
     name: str
@@ -234,28 +236,28 @@ class StreamedFile:
         return self.fetch(start, size)
 
     def fetch(self, start: int, size: int) -> bytes:
-        """Reads bytes, as read(), with a request of their own."""
+        """Reads bytes like read(), with a separate request."""
         return with_retries(partial(read_url, self.url, self.name, start, size))
 
     def stream(self, start: int, stop: int) -> AbstractContextManager[Stream]:
-        """Opens the bytes from one offset to another; reading them raises NetworkError."""
+        """Opens the bytes between two offsets; reading them may raise NetworkError."""
         return closing(HttpStream(self, start, min(stop, self.size)))
 
     def map(self, function: Callable[[S], T], items: Iterable[S]) -> Iterator[T]:
-        """Yields what a function that reads the file returns for each item; threads call it."""
+        """Yields the results of a function that reads the file; called in threads."""
         with ThreadPoolExecutor(READERS) as threads:
             yield from threads.map(function, items)
 
     def with_retries(self, work: Callable[[], T]) -> T:
-        """Does work that reads the file, more than once if it fails: bytes may arrive corrupt."""
+        """Runs a function that reads the file, with retries: bytes may arrive corrupt."""
         return with_retries(work)
 
     @contextmanager
     def header_and_end(self, has_header: Callable[[Path], bool]) -> Iterator[Path]:
         """Yields a path at which the header and the end of the file can be read.
 
-        It is a copy of no more than these, which saves a connection for each program that reads it.
-        `has_header` tells whether a part of the file, at a path, has all of the header.
+        It is a local copy of only these, so that programs that read it need no connection.
+        `has_header` returns whether the part at a path contains the complete header.
         """
         with tempfile.NamedTemporaryFile() as copy:
             path, have, wanted = Path(copy.name), 0, BEGINNING_BYTES
@@ -275,7 +277,7 @@ class StreamedFile:
 
 @lru_cache(maxsize=16)
 def _beginning(file: StreamedFile) -> bytes:
-    """Returns the beginning of a file, of which several steps need something."""
+    """Returns the first BEGINNING_BYTES of a file, cached because several steps use them."""
     return file.fetch(0, BEGINNING_BYTES)
 
 
@@ -283,9 +285,9 @@ Reader = LocalFile | StreamedFile
 
 
 def read_url(url: str, name: str, start: int, size: int) -> bytes:
-    """Reads bytes of a file; fewer, or none, where it ends; raises as request_error.
+    """Reads bytes of a file; fewer or none at its end; raises the errors of request_error.
 
-    The URL is a secret, which no message contains.
+    The URL is secret and must not appear in messages.
     """
     try:
         with open_url(url, start, size) as response:
@@ -308,7 +310,7 @@ def open_url(url: str, start: int, size: int) -> HTTPResponse:
 
 
 def request_error(name: str, error: Exception) -> ReadCountError:
-    """Returns the error for a request that failed: of 401 and 403 another try cannot help."""
+    """Returns the error for a failed request; retrying does not help after 401 and 403."""
     field = f"mappings_sorted_bam: {shorten(name, NAME_LENGTH)}"
     code = getattr(error, "code", None)
     reason = type(error).__name__ if code is None else f"HTTP status {code}"
@@ -325,7 +327,7 @@ def request_error(name: str, error: Exception) -> ReadCountError:
 
 
 def with_retries(work: Callable[[], T]) -> T:
-    """Does work that reads over the network, and tries again after a while if that fails."""
+    """Runs a function that reads over the network, and retries it after a pause if it fails."""
     for pause in PAUSES:
         try:
             return work()

@@ -1,15 +1,15 @@
-"""Compares counts with what the file and its index prove.
+"""Checks counts against the file and its index.
 
-The records of a file are decoded from one to the next, and each that is decoded is on the reference
-sequence, and where the index, or the header of its container, says, or the task that reads it has
-failed. What is left is to compare how many there are:
+Tasks decode all records in their parts of the file, and fail if one is not on the reference
+sequence and at the position given in the index or its container's header. What remains is to
+compare the number of records:
 
-- Without filters, the records of each sequence that was read whole are as many as the index has.
-  The tasks have compared the records of a CRAM with the headers of its containers.
-- With filters, and for parts of a sequence, there is no number to compare with; there can be no
-  more records than of all.
+- Without filters, the number of records of each sequence that was read completely must equal that
+  in the index. For a CRAM, the tasks have compared it with the container headers.
+- With filters, and for parts of a sequence, there is no reference count; the count must not exceed
+  the sequence's total.
 
-A count that is not what it should be is an error, never a warning.
+A wrong count is an error, never a warning.
 """
 
 from collections.abc import Sequence
@@ -27,11 +27,11 @@ from readcount.text import plural
 
 @dataclass(frozen=True)
 class VerifiedCounts:
-    """Counts that agree with the evidence; only verify() makes them.
+    """Counts that were verified; created only by verify().
 
     Attributes:
-        counts: one for each region, in the order of the output.
-        checks: what the counts were found to agree with, in words.
+        counts: the count of each region, in output order.
+        checks: descriptions of the checks that were passed.
     """
 
     counts: RegionCounts
@@ -49,16 +49,16 @@ def verify(
     filters: Filters = NO_FILTERS,
     from_index: Sequence[str] = (),
 ) -> VerifiedCounts:
-    """Returns counts that are not wrong as far as anything can prove.
+    """Checks the counts against all available evidence, and returns them.
 
     Args:
         merged: the merged counts.
-        evidence: of the file.
+        evidence: evidence of the file.
         filters: which records were counted.
-        from_index: how the numbers of the index were checked, if the counts are these.
+        from_index: how the counts in the index were checked, if they are used.
 
     Raises:
-        InputError: a count is not what it should be.
+        InputError: a count does not match the evidence.
     """
     counts = merged.counts
     _require_numbers(merged, evidence)
@@ -73,7 +73,7 @@ def verify(
         checks.append(f"counts of {_all(numbered, counts)} match the {evidence.source}")
     if unnumbered:
         checks.append(
-            f"counts of {_all(unnumbered, counts)} are those of all records in the file; the "
+            f"counts of {_all(unnumbered, counts)} include all records in the file; the "
             f"{evidence.source} has no statistics to compare with"
         )
     if bounded:
@@ -82,14 +82,13 @@ def verify(
             "are no exact numbers for filtered or partial counts"
         )
         checks.append(
-            "the records at both ends of each part of the file that was read are those that the "
-            "index has there"
+            "the records at both ends of each part of the file that was read match the index"
         )
     return VerifiedCounts(counts, tuple(checks))
 
 
 def _require_numbers(merged: MergedCounts, evidence: Evidence) -> None:
-    """Raises InputError if the index has another number of records of a sequence than was read."""
+    """Raises InputError if the number of records read differs from that in the index."""
     for tid, records in merged.decoded:
         number = evidence.numbers.get(tid, records)
         if records != number:
@@ -97,7 +96,7 @@ def _require_numbers(merged: MergedCounts, evidence: Evidence) -> None:
 
 
 def _require_at_most(counts: RegionCounts, evidence: Evidence) -> None:
-    """Raises InputError for the first region with more records than its sequence."""
+    """Raises InputError for the first region whose count exceeds its sequence's total."""
     regions, numbers = counts.regions, evidence.numbers
     most = map(numbers.get, regions.tids, repeat(inf))
     for at in compress(count(), map(gt, counts.records, most)):
@@ -106,10 +105,10 @@ def _require_at_most(counts: RegionCounts, evidence: Evidence) -> None:
 
 
 def _classify(counts: RegionCounts, evidence: Evidence, filters: Filters) -> tuple[int, int, int]:
-    """Returns how many counts have a number to compare with, how many have none, and all others.
+    """Returns how many counts are exact, how many have no reference count, and how many a bound.
 
-    Those are of whole sequences without filters; the number of their records has been compared if
-    there is one.
+    The first two are counts of whole sequences without filters: those with a reference count, which
+    has been compared, and those without. All other counts only have an upper bound.
     """
     if not filters.is_empty:
         return 0, 0, len(counts)
