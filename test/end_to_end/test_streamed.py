@@ -112,7 +112,7 @@ def test_without_an_index_no_file_is_streamed(applet: Applet, bam: Path) -> None
     run = applet.run(bam, None, "stream_bam=true")
     assert run.failure == (
         "AppError",
-        "stream_bam: streaming requires an index. Provide mappings_sorted_bai, or omit this input.",
+        "stream_bam: requires an index. Provide mappings_sorted_bai, or omit stream_bam.",
     )
 
 

@@ -152,7 +152,7 @@ def test_the_filter_finds_parts_of_names_and_says_how_many(browser: Browser, fil
 def test_200_000_regions_can_be_sorted_and_searched(browser: Browser, large: Path) -> None:
     with visit(browser, large) as page:
         shown = page.locator("tbody tr").count()
-        assert f"This page shows the {shown:,} of " in page.inner_text("main")
+        assert f"This page shows the {shown:,} regions (of " in page.inner_text("main")
         assert names(page)[0] == "contig199999"
         assert heading(page, "Records").get_attribute("aria-sort") == "descending"
         assert page.locator("svg:visible rect").count() == MAX_BARS

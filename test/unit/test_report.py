@@ -44,7 +44,7 @@ def test_all_regions_are_in_the_table_in_the_order_of_the_files() -> None:
     records = {f"contig{n}": n % 7 for n in range(3366)}
     page = page_of(counts_of(records))
     assert names_in_table(page) == list(records)
-    assert "of 3,366 regions with the most records, in" in page
+    assert "regions (of 3,366) with the most records, in" in page
     assert "This page shows" not in page
     assert len(page.encode()) < MAX_BYTES
 
@@ -55,7 +55,7 @@ def test_of_too_many_regions_the_page_shows_the_largest_and_says_so() -> None:
     names = names_in_table(page)
     assert len(names) > 3000
     assert names == [f"contig{n}" for n in range(19_999, 19_999 - len(names), -1)]
-    assert f"shows the {len(names):,} of 20,000 regions with the most records." in page
+    assert f"shows the {len(names):,} regions (of 20,000) with the most records." in page
     assert "sample_count.tsv" in page
     assert len(page.encode()) < MAX_BYTES
 

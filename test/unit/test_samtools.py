@@ -119,9 +119,9 @@ READ = "cat >/dev/null; "
     [
         ("echo 'bad block' >&2; exit 1", "exit status 1, bad block."),
         (READ + "echo 3; echo 'odd, but going on' >&2", "exit status 0, odd, but going on."),
-        (READ + "echo 3; exit 2", "exit status 2, nothing."),
+        (READ + "echo 3; exit 2", "exit status 2, without a message."),
         (READ + "echo three", "exit status 0, three."),
-        (READ, "exit status 0, nothing."),
+        (READ, "exit status 0, without a message."),
         (READ + r"printf 'bad \377 byte\nand more' >&2", "bad \N{REPLACEMENT CHARACTER} byte."),
     ],
 )
@@ -144,7 +144,7 @@ def test_only_a_number_without_complaint_is_believed(
     [
         ("echo 'bad block' >&2; exit 1", InputError, "exit status 1, bad block"),
         (READ + "echo 'cut off' >&2", InputError, "exit status 0, cut off"),
-        (READ + "exit 2", InputError, "exit status 2, nothing"),
+        (READ + "exit 2", InputError, "exit status 2, without a message"),
         (READ + "kill -9 $$", SamtoolsKilledError, "killed or ran out of memory"),
         (READ + "echo no BAM", InputError, "exit status 0, the stream ends within a block"),
         ("exec cat /dev/zero", InputError, "a block|the stream"),

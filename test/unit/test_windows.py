@@ -52,7 +52,7 @@ def test_windows_are_on_what_the_other_inputs_leave() -> None:
     ("lengths", "size", "words"),
     [
         ({"chr1": 20_000_001}, 1, "1 bases make 20,000,001 windows, and at most 20,000,000"),
-        ({"chr1": 5}, -1, "-1 must be 0"),
+        ({"chr1": 5}, -1, "positive number of bases, found -1"),
     ],
 )
 def test_windows_that_cannot_be_are_refused(lengths: dict[str, int], size: int, words: str) -> None:

@@ -99,7 +99,7 @@ def _count(parts: Parts, number: int, task: Task, filters: Filters) -> TaskCount
         try:
             return count_all(parts, number, task, filters)
         except NotOnlySpanError:
-            # The container also holds records of other sequences, or without a position.
+            # A record starts outside the span, or has no position: decode the position of each.
             pass
     return count_overlapping(parts, number, task, filters)
 

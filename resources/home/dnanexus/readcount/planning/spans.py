@@ -122,7 +122,7 @@ def _parts_of(spans: LocatedSpans, stretches: Sequence[Stretch], sizes: Sizes) -
     at_tid = {stretch.tid: at for at, stretch in enumerate(stretches)}
     reached = np.maximum.accumulate(needed.highs)
     gap = sizes.costs.gap_bytes << 16
-    is_first = np.diff(needed.lows, prepend=-1) >= 0
+    is_first = np.ones(len(needed.lows), bool)
     is_first[1:] = needed.lows[1:] > reached[:-1] + gap
     large = [tid for tid, at in at_tid.items() if stretches[at].bytes >= sizes.min_own_bytes]
     is_large = np.isin(needed.tids, large)

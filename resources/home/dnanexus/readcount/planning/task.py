@@ -69,7 +69,7 @@ class Plan:
         empty: indexes of the regions without records according to the index, which no task counts.
         edges: positions in the file to check that these regions are empty, except those that tasks
             check anyway.
-        complete: reference IDs of the sequences that a pass reads completely.
+        complete: pass and reference ID of each sequence that the pass reads completely.
         known: counts taken from the index, by region index.
     """
 

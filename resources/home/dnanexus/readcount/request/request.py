@@ -121,7 +121,9 @@ def check_output_prefix(prefix: str) -> None:
 def check_windows(size: int) -> None:
     """Raises InputError if the window size is not valid."""
     if size < 0:
-        raise InputError(f"windows: {size} must be 0 (whole regions) or more bases.")
+        raise InputError(
+            f"windows: must be 0 (whole regions) or a positive number of bases, found {size:,}."
+        )
 
 
 def check_streaming(stream_bam: bool, subjobs: int, has_index: bool) -> None:
@@ -129,9 +131,9 @@ def check_streaming(stream_bam: bool, subjobs: int, has_index: bool) -> None:
     if not 0 <= subjobs <= MAX_SUBJOBS:
         raise InputError(f"subjobs: must be from 0 (one job) to {MAX_SUBJOBS}, found {subjobs:,}.")
     if (stream_bam or subjobs) and not has_index:
+        field = "subjobs" if subjobs else "stream_bam"
         raise InputError(
-            f"{'subjobs' if subjobs else 'stream_bam'}: streaming requires an index. "
-            "Provide mappings_sorted_bai, or omit this input."
+            f"{field}: requires an index. Provide mappings_sorted_bai, or omit {field}."
         )
 
 

@@ -129,7 +129,7 @@ def failure(
         said: its standard error.
     """
     details = f"{shlex.join(command)} ended with exit status {exit_status} and said:\n{said}"
-    doing, first = shorten(doing, 80), shorten(said.partition("\n")[0] or "nothing", 120)
+    doing, first = shorten(doing, 80), shorten(said.partition("\n")[0] or "without a message", 120)
     if exit_status < 0 or _OUT_OF_MEMORY.search(said):
         killed = -signal.SIGKILL if exit_status >= 0 else exit_status
         return _killed(file.name, doing, command, killed, details)

@@ -214,11 +214,12 @@ def check_read_groups(header: Header, filters: Filters, name: str) -> None:
     """Raises InputError for a read group that is not in the header; `name` is the file's name."""
     unknown = [group for group in filters.read_groups if group not in header.read_groups]
     if unknown:
-        known = shorten(", ".join(header.read_groups) or "none", 160)
+        known = shorten(", ".join(header.read_groups), 160)
         known = known.encode(errors="backslashreplace").decode()
+        remedy = f"Use one of: {known}." if known else "It has none: omit read_groups."
         raise InputError(
             f"read_groups: {name} has no read group {shorten(repr(unknown[0]), 60)} in its "
-            f"header. Use one of: {known}."
+            f"header. {remedy}"
         )
 
 

@@ -50,7 +50,7 @@ class Edge(NamedTuple):
 
     Attributes:
         offset: offset of the second record.
-        before: reference ID of the first record; None for any, or for no record.
+        before: reference ID of the first record; NO_SEQUENCE also if there is none; None for any.
         max_end: exclusive upper bound of the first record's end, if it is on that sequence.
         after: reference ID of the second record; NO_SEQUENCE also at the end of the file; None for
             any.

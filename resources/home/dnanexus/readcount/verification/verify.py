@@ -1,8 +1,8 @@
 """Checks counts against the file and its index.
 
-Tasks decode all records in their parts of the file, and fail if one is not on the reference
-sequence and at the position given in the index or its container's header. What remains is to
-compare the number of records:
+Tasks check the records at both ends of each part of the file that they read, and fail if they do
+not match the index. Tasks that decode positions also check the reference sequence of each record,
+and without filters its container. What remains is to compare the number of records:
 
 - Without filters, the number of records of each sequence that was read completely must equal that
   in the index. For a CRAM, the tasks have compared it with the container headers.
