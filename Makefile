@@ -104,5 +104,5 @@ format: $(INSTALLED) ## format the code
 	ruff check --fix
 	ruff format
 
-clean: ## remove everything that these targets create
+clean: ## remove everything that these targets create, except results
 	rm -rf $(VENV) $(WORKER_VENV) $(dir $(EXAMPLE)) samtools_count_cohort/resources .bench .fuzz .pytest_cache .hypothesis .mypy_cache .ruff_cache

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pysam
 
+from index_entries import bins_of
 from readcount.formats.bam_index import read_index
 
 LENGTH = 10_000
@@ -152,7 +153,7 @@ def without_statistics(bam: Path) -> Path:
     made = bam.parent / "old.bai"
     data = b"BAI\1" + len(index.entries).to_bytes(4, "little")
     for tid in range(len(index.entries)):
-        bins = index.bins(tid)
+        bins = bins_of(index, tid)
         data += len(bins.bins).to_bytes(4, "little")
         for number, _, chunks in bins.bins:
             data += struct.pack(f"<II{len(chunks)}Q", number, len(chunks) // 2, *chunks)

@@ -12,9 +12,10 @@ from hypothesis import given, settings
 
 from builders import Read, write_bam
 from fuzz import bgzf
+from index_entries import Bins, bins_of
 from messages import is_a_known_message
 from readcount.errors import MESSAGE_LENGTH, InputError
-from readcount.formats.bam_index import Bins, read_index
+from readcount.formats.bam_index import read_index
 from readcount.formats.bam_record import LAST_POSITION, last_record, record_at, record_before
 from readcount.formats.bgzf import BlockError, last_blocks, stored_blocks
 from readcount.planning.costs import Costs
@@ -263,7 +264,7 @@ def test_a_mapped_record_that_the_linear_index_leaves_out_shows_that_it_is_wrong
     reads = [Read("a", at, "9M") for at in range(0, 5 * INTERVAL, 100)]
     bam = write_bam(tmp_path, {"a": 6 * INTERVAL}, reads)
     offsets, _ = placements_of(bam)
-    linear = read_index(Path(f"{bam}.bai")).bins(0).linear
+    linear = bins_of(read_index(Path(f"{bam}.bai")), 0).linear
     index = Path(f"{bam}.bai").read_bytes()
     wrong = linear[1 if which == "first" else 2]
     later = offsets[offsets.index(wrong) + 1]

@@ -12,6 +12,7 @@ import pytest
 from builders import Read, cram_of, make_bam, without_statistics, write_bam
 from fuzz import bgzf
 from fuzz.mutations import METADATA_BIN
+from index_entries import bins_of
 from messages import is_a_known_message
 from readcount.errors import MESSAGE_LENGTH, DiskSpaceError, InputError
 from readcount.formats.bam_index import read_index
@@ -300,7 +301,7 @@ def test_what_an_old_index_leaves_out_at_the_beginning_is_counted(tmp_path: Path
     index = without_statistics(bam)
     content = index.read_bytes()
     # The bin of these records, with one chunk, and the linear index up to the next record.
-    bins = read_index(index).bins(1)
+    bins = bins_of(read_index(index), 1)
     (first, second) = bins.bins
     old = struct.pack("<I", 2) + struct.pack("<IIQQ", first[0], 1, *first[2])
     assert content.count(old) == 1

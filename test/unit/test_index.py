@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from builders import Read, make_bam, write_bam
+from index_entries import bins_of
 from readcount.formats.bam_index import (
     ContigIndex,
     IndexFormatError,
@@ -60,7 +61,7 @@ def test_a_bai_tells_where_the_records_lie(tmp_path: Path) -> None:
         first = alignments.tell()
         starts = [alignments.tell() for _ in alignments]
     index = read_index(bai_of(bam))
-    linear = index.bins(0).linear
+    linear = bins_of(index, 0).linear
     assert (linear[0], linear[3]) == (first, starts[1])
     assert len(linear) == 4
     assert index.entries[1] == ContigIndex(records=0)
@@ -74,10 +75,10 @@ def test_chunks_tell_where_records_begin(tmp_path: Path, index_of: Callable[[Pat
     with pysam.AlignmentFile(str(bam)) as alignments:
         starts = [alignments.tell(), *(alignments.tell() for _ in alignments)]
     index = read_index(index_of(bam))
-    begins, ends = index.bins(1).chunk_begins(), index.bins(1).chunk_ends()
+    begins, ends = bins_of(index, 1).chunk_begins(), bins_of(index, 1).chunk_ends()
     assert set(begins) <= {*starts[:-1]}
     assert (min(begins), max(ends)) == (starts[0], starts[-1])
-    assert index.bins(0).chunk_begins() == []
+    assert bins_of(index, 0).chunk_begins() == []
 
 
 def bai(*contigs: list[tuple[int, list[tuple[int, int]]]]) -> bytes:

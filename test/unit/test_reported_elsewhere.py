@@ -18,6 +18,7 @@ import pytest
 from builders import Read, cram_of, index_of, make_bam, write_bam
 from fuzz import bgzf
 from fuzz.mutations import offsets_of
+from index_entries import bins_of
 from messages import is_a_known_message
 from oracle import Record, records_of
 from readcount.errors import InputError
@@ -116,7 +117,7 @@ def index_with_late_offsets(bam: Path, csi: bool) -> Path:
     subprocess.run(["samtools", "index", "-c" if csi else "-b", bam], check=True)
     path = Path(f"{bam}.{'csi' if csi else 'bai'}")
     index = read_index(path)
-    bins = [index.bins(tid) for tid in range(len(index.entries))]
+    bins = [bins_of(index, tid) for tid in range(len(index.entries))]
     begins = [offset for its in bins for offset in its.chunk_begins()]
     linear = [offset for its in bins for offset in its.linear]
     blocks = [offset for offset in offsets_of(bam.read_bytes()) if not offset & 0xFFFF]
@@ -277,7 +278,7 @@ def test_an_index_that_names_an_empty_block(tmp_path: Path) -> None:
     whole = bgzf.in_small_blocks(bam.read_bytes(), 3_000)
     bam.write_bytes(whole)
     pysam.index(str(bam))
-    within = next(one for one in read_index(index_of(bam)).bins(0).linear if one & 0xFFFF)
+    within = next(one for one in bins_of(read_index(index_of(bam)), 0).linear if one & 0xFFFF)
     place, offset = within >> 16, within & 0xFFFF
     bam.write_bytes(whole[:place] + bgzf.END_OF_FILE + whole[place:])
     pysam.index(str(bam))
@@ -300,7 +301,7 @@ def without_unmapped(bam: Path, tid: int) -> Path:
     with pysam.AlignmentFile(str(bam)) as alignments:
         records = list(alignments.fetch(until_eof=True))
     mapped = [offset for offset, one in zip(offsets, records, strict=False) if one.is_mapped]
-    for offset in set(read_index(index).bins(tid).linear):
+    for offset in set(bins_of(read_index(index), tid).linear):
         later = min((one for one in mapped if one >= offset), default=offset)
         at = data.rindex(struct.pack("<Q", offset))
         data = data[:at] + struct.pack("<Q", later) + data[at + 8 :]

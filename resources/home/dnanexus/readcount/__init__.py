@@ -13,8 +13,9 @@ Data flows one way, from stage to stage; each stage imports only from earlier on
 - outputs: `VerifiedCounts` -> the output files.
 - cohort: many samples, each through all stages above -> columns, a matrix, a table of samples.
 
-`dnanexus` talks to the platform: downloads, uploads, subjobs; `cohort_files` and `cohort_subjobs`
-do so for cohorts. `errors` defines the error types.
+`dnanexus` talks to the platform: inputs, outputs and errors of a job; `platform_files` describes,
+downloads and links files; `subjobs` starts subjobs; `cohort_files` and `cohort_subjobs` do so for
+cohorts. Open to all stages: `errors`, `text`, `samtools`, `columns`.
 """
 
 import os

@@ -34,7 +34,6 @@ from readcount.verification.verify import verify
 _INSTEAD = (
     (re.escape(NEW_INDEX), "Provide the index of this file."),
     (r" without stream_bam, subjobs and counts_from", ""),
-    (r", or without stream_bam and subjobs", ""),
     (r"mappings_sorted_bam", "mappings"),
     (r"mappings_sorted_bai", "mappings_indexes"),
 )

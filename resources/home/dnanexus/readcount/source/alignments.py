@@ -1,6 +1,8 @@
 """Opens the input file: header, index, and the evidence against which counts are checked."""
 
+import atexit
 import shlex
+import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -134,8 +136,10 @@ def _open_cram(files: InputFiles, header: Header, log: Log, cores: int) -> Align
 
 
 def _temporary(name: str) -> Path:
-    """Returns the path of a temporary file for the processes of the Pool."""
-    return Path(tempfile.mkdtemp()) / name
+    """Returns the path of a temporary file for the processes of the Pool, removed at the end."""
+    folder = Path(tempfile.mkdtemp())
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder / name
 
 
 def _require_same_number(file: IndexedFile, header: Header, sequences: int) -> None:
