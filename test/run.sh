@@ -56,4 +56,4 @@ if [ -n "$index_file" ]; then
     show dx download -f --no-progress "$index_file"
 fi
 show cat -- "$name"
-printf '\n\nThe counts are in %s, and to look at in %s\n' "$name" "${name%.txt}.html"
+printf '\n\nThe counts are in %s, the HTML report is %s\n' "$name" "${name%.txt}.html"

@@ -15,7 +15,7 @@ from steps import region_counts
 
 
 def write_sample(
-    folder: Path, sample: str, records: dict[str, int], asked: str = "every record"
+    folder: Path, sample: str, records: dict[str, int], asked: str = "all records"
 ) -> None:
     regions = [RegionCount(Region(name), number) for name, number in records.items()]
     counts = Result(VerifiedCounts(region_counts(regions)), dict.fromkeys(records, 1000), asked)
@@ -36,8 +36,8 @@ def test_samples_are_bars_of_one_plot(tmp_path: Path) -> None:
         "three": [3_000_000_000, 1],
     }
     page = (tmp_path / "out" / "multiqc_report.html").read_text()
-    assert "Records by region: every record" in page
-    assert "counted by samtools_count: every record." in page
+    assert "Records by region: all records" in page
+    assert "counted by samtools_count: all records." in page
 
 
 def test_chromosomes_that_are_numbers_stay_names(tmp_path: Path) -> None:

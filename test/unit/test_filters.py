@@ -113,7 +113,7 @@ def test_without_filters_every_record_counts() -> None:
 
 
 def test_the_log_says_which_records_count() -> None:
-    assert str(NO_FILTERS) == "every record"
+    assert str(NO_FILTERS) == "all records"
     filters = Filters(20, 0x42, 0x9900, ("a", "b"))
     assert str(filters) == (
         "mapping quality 20 or more, with PROPER_PAIR,READ1, without SECONDARY,SUPPLEMENTARY,"

@@ -240,7 +240,7 @@ def test_the_index_of_an_earlier_version_of_the_file_is_refused(
 
 def test_the_outputs_say_where_the_counts_are_from(tmp_path: Path) -> None:
     result = counted(files_of(make_bam(tmp_path, READS)))
-    by_records = replace(result, from_index=False, records_counted="every record")
+    by_records = replace(result, from_index=False, records_counted="all records")
     assert format_counts(result) == format_counts(by_records)
     rows = [line.split("\t") for line in format_table(result).splitlines()]
     assert rows[0][-1] == "counts_from"

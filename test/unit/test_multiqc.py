@@ -13,7 +13,7 @@ CHROMOSOMES = [f"chr{name}" for name in (*range(1, 23), "X", "Y", "M")]
 
 
 def counts_of(
-    records: dict[Region, int], lengths: dict[str, int] | None = None, asked: str = "every record"
+    records: dict[Region, int], lengths: dict[str, int] | None = None, asked: str = "all records"
 ) -> Result:
     lengths = lengths or {region.contig: 1000 for region in records if region.placed}
     counts = VerifiedCounts(region_counts(RegionCount(*pair) for pair in records.items()))
@@ -80,7 +80,7 @@ def test_counts_of_other_records_go_to_another_section() -> None:
     def section(asked: str) -> str:
         return format_multiqc(counts_of({Region("chr1"): 5}, asked=asked), "s").splitlines()[0]
 
-    ids = {section(asked) for asked in ("every record", "with DUP", "without DUP")}
+    ids = {section(asked) for asked in ("all records", "with DUP", "without DUP")}
     assert len(ids) == 3
     assert section("with DUP") in ids
 

@@ -213,13 +213,13 @@ def test_numbers_of_the_axis_are_short(number: float, text: str) -> None:
 @pytest.mark.parametrize(
     ("request_", "bed", "words"),
     [
-        (ask(), None, "every reference sequence"),
+        (ask(), None, "all reference sequences"),
         (ask(regions=["a"]), None, "1 named region"),
         (ask(regions=["a", "b"]), "x.bed", "2 named regions and the intervals of x.bed"),
         (
             ask(primary_chromosomes_only=True, include_unplaced=True),
             None,
-            "every reference sequence on chromosomes 1-22, X, Y and M, and unplaced records",
+            "all reference sequences on chromosomes 1-22, X, Y and M, and unplaced records",
         ),
     ],
 )

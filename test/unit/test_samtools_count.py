@@ -339,7 +339,7 @@ def test_the_log_tells_the_plan_and_the_end_and_nothing_of_small_regions(
     )
     assert re.match(r"samtools 1\.\d+\S*, htslib 1\.\d+\S*, pysam [\d.]+, Python 3\.", versions)
     assert downloaded.startswith("downloaded sample.bam: ")
-    assert asked == "counting every record in every reference sequence"
+    assert asked == "counting all records in all reference sequences"
     cores = multiprocessing.cpu_count()
     assert plan == f"100 regions (50 with records), 1 samtools call on {cores} cores"
     assert [line.split(":")[0] for line in tenths] == ["100%"]

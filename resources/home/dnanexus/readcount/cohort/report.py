@@ -212,8 +212,8 @@ def format_cohort_report(
     rows: Sequence[SampleRow],
     statistics: Statistics,
     name: str,
-    records_counted: str = "every record",
-    regions_counted: str = "every reference sequence",
+    records_counted: str = "all records",
+    regions_counted: str = "all reference sequences",
 ) -> str:
     """Returns the page as HTML; byte-identical for the same counts.
 

@@ -28,8 +28,8 @@ class Result:
 
     verified: VerifiedCounts
     lengths: Mapping[str, int]
-    records_counted: str = "every record"
-    regions_counted: str = "every reference sequence"
+    records_counted: str = "all records"
+    regions_counted: str = "all reference sequences"
     unplaced: int | None = None
     from_index: bool = False
 

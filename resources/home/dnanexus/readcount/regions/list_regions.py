@@ -86,7 +86,7 @@ def describe_regions(request: Request, bed: Path | None) -> str:
         parts.append(f"{named:,} named region{'s' if named > 1 else ''}")
     if bed:
         parts.append(f"the intervals of {bed.name}")
-    text = " and ".join(parts) or "every reference sequence"
+    text = " and ".join(parts) or "all reference sequences"
     if request.primary_chromosomes_only:
         text += " on chromosomes 1-22, X, Y and M"
     if request.windows:

@@ -67,7 +67,7 @@ class Filters:
             conditions.append(f"without {flag_names(self.exclude_flags)}")
         if self.read_groups:
             conditions.append(f"read group {' or '.join(self.read_groups)}")
-        return ", ".join(conditions) or "every record"
+        return ", ".join(conditions) or "all records"
 
 
 NO_FILTERS = Filters()
