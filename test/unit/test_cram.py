@@ -399,3 +399,25 @@ def test_a_cram_without_placed_records_is_counted_too(
 ) -> None:
     cram = cram_of(make_bam(tmp_path, reads, unplaced=unplaced))
     assert counts_of(cram)[0] == [0] * len(reads)
+
+
+@pytest.mark.samtools
+@pytest.mark.parametrize("costs", [COUNTED, LOOKED_AT])
+@pytest.mark.parametrize("last", [False, True], ids=["before a container", "in the last one"])
+def test_unmapped_records_behind_the_span_of_their_container_count(
+    tmp_path: Path, costs: Costs, last: bool
+) -> None:
+    """Htslib 1.19 and later leaves them out of the span if there is no reference."""
+    reads = [Read("chr1", at) for at in (*range(100, 108), 120)]
+    reads += [Read("chr1", at, None, UNMAPPED) for at in (500, 600, 700)]
+    reads += [] if last else [Read("chr1", 800)] * 12
+    bam = write_bam(tmp_path, {"chr1": 1000, "chr2": 9}, [*reads, Read("chr2", 1)])
+    alignments = opened(cram_of(bam, "no_ref=1", "seqs_per_slice=12", "slices_per_container=1"))
+    regions = ["chr1:501-501", "chr1:50-600", "chr1:50-601", "chr1:650-1000", "chr1:701"]
+    plan, _ = planned(alignments, ask(regions=regions), costs=costs)
+    more = 0 if last else 12
+    expected = [1, 10, 11, 1 + more, 1 + more]
+    assert list(count_here(alignments, plan).counts.records) == expected
+    for region, number in zip(regions, expected, strict=True):
+        plan, _ = planned(alignments, ask(regions=[region]), costs=costs)
+        assert list(count_here(alignments, plan).counts.records) == [number]

@@ -9,12 +9,11 @@ from typing import NamedTuple
 import numpy as np
 
 from readcount.columns import rows_by
-from readcount.formats.cram import (
-    Slice,
-)
+from readcount.formats.cram import Slice
 from readcount.source.parts import (
     NO_SEQUENCE,
     SEVERAL,
+    WHOLE,
     Span,
     SpanColumns,
     SpanPlaces,
@@ -31,7 +30,8 @@ class Unit(NamedTuple):
         tids: reference IDs listed in the index, in file order.
         several: whether it may be a multi-reference container.
         start: first position, 0-based, if it has records of one sequence only.
-        stop: position after the last, as for start.
+        stop: position after the last, as for start; that of its header and the index may be too
+            small (see _with_bounds).
         records: number of records; None if its header has not been read.
     """
 
@@ -84,8 +84,8 @@ class CramLayout:
                 records of these that the index does not list.
         """
         runs = _runs_of(units)
-        self._units = {run[0].begin: run for run in runs}
         ordered = is_in_order(units)
+        self._units = {run[0].begin: _with_bounds(run, ordered) for run in runs}
         before = [(), *(run[-1].tids if ordered else () for run in runs)]
         after = [*(run[0].tids if ordered else () for run in runs[1:]), ()]
         self.stretches = [
@@ -176,6 +176,20 @@ def _runs_of(units: Sequence[Unit]) -> list[list[Unit]]:
         else:
             runs.append([unit])
     return runs
+
+
+def _with_bounds(run: Sequence[Unit], ordered: bool) -> list[Unit]:
+    """Returns containers of one sequence with a `stop` that no record starts at or after.
+
+    If there is no reference, htslib 1.19 and later leaves unmapped records out of the span of a
+    container (cram_encode.c, process_one_read). In a sorted file, they start no later than the
+    records of the next container.
+    """
+    starts = [unit.start + 1 for unit in run[1:]] if ordered else [WHOLE[1]] * (len(run) - 1)
+    return [
+        unit._replace(stop=max(unit.stop, bound))
+        for unit, bound in zip(run, [*starts, WHOLE[1]], strict=True)
+    ]
 
 
 def is_in_order(units: Sequence[Unit]) -> bool:
