@@ -13,23 +13,19 @@ readers; those that draw SVG (Observable Plot, Vega-Lite, ECharts, Plotly) need 
 
 import json
 import math
-from base64 import b64encode
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
 from numpy.typing import NDArray
 
-from readcount.cohort.layout import Floats
 from readcount.cohort.robust import median
 from readcount.cohort.statistics import FORMAT, Statistics
-from readcount.outputs.report import round_numbers, short
-from readcount.text import shorten
+from readcount.columns import Floats
+from readcount.outputs.report import render_page, round_numbers, short
+from readcount.text import plural, shorten
 
 # With more samples, charts are drawn without names; also the number of rows per part of the table.
 MAX_WITH_NAMES = 1000
@@ -43,7 +39,6 @@ MAX_LABELS = 12
 # Maximum length of names and messages shown.
 MAX_NAME_LENGTH = 200
 MAX_MESSAGE_LENGTH = 1000
-LABEL_LENGTH = 60
 SHORT_LABEL_LENGTH = 28
 # Shown in the table for unknown values.
 UNKNOWN = "\N{EN DASH}"
@@ -57,9 +52,6 @@ TOP_OF_PROFILE = 2.0
 HISTOGRAM_BARS = 30
 # Thresholds (log2) of the colours of the heat map.
 LEVELS = (0.05, 0.1, 0.2, 0.4, 0.8)
-
-_FOLDER = Path(__file__).parent
-_OUTPUTS = _FOLDER.parent / "outputs"
 
 
 class SampleRow(Protocol):
@@ -230,19 +222,12 @@ def format_cohort_report(
         raise ValueError(f"{len(counted)} samples, but statistics of {len(statistics.differs)}")
     names = [shorten(row.sample, MAX_NAME_LENGTH) for row in counted]
     differing = [at for at, columns in enumerate(statistics.differs) if columns]
-    script = "".join(
-        path.read_text(encoding="utf-8")
-        for path in (_OUTPUTS / "report.js", _FOLDER / "cohort_report.js")
-    )
-    environment = Environment(
-        loader=FileSystemLoader(_FOLDER),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     records = [row.records or 0 for row in counted]
-    return environment.get_template("cohort_report.html").render(
+    return render_page(
+        Path(__file__).with_name("cohort_report.html"),
+        title=f"{name}: cohort of {plural(len(rows), 'sample')}",
+        kind="Records by region of a cohort",
+        heading=name,
         name=name,
         records_counted=shorten(records_counted, MAX_NAME_LENGTH),
         regions_counted=shorten(regions_counted, MAX_NAME_LENGTH),
@@ -267,19 +252,10 @@ def format_cohort_report(
         parts=list(parts_of(statistics, counted, names)),
         part_size=MAX_ROWS_OF_PART,
         with_names=len(counted) <= MAX_WITH_NAMES,
-        label_length=LABEL_LENGTH,
         width=WIDTH,
         height=HEIGHT,
         profile_height=PROFILE_HEIGHT,
         frame=(LEFT, TOP, WIDTH - RIGHT, HEIGHT - BOTTOM),
-        script=Markup(script),
-        script_hash=b64encode(sha256(script.encode()).digest()).decode(),
-        style=Markup(
-            "".join(
-                path.read_text(encoding="utf-8")
-                for path in (_OUTPUTS / "report.css", _FOLDER / "cohort_report.css")
-            )
-        ),
     )
 
 

@@ -31,7 +31,7 @@ MAX_TICKS = 5
 MAX_NAME_LENGTH = 500
 LABEL_LENGTH = 60
 
-_FOLDER = Path(__file__).parent
+FOLDER = Path(__file__).parent
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,16 +84,11 @@ def format_report(result: Result, bam_name: str, name: str) -> str:
     """
     rows = rows_that_fit(result)
     drawn = rows_to_draw(rows)
-    script = (_FOLDER / "report.js").read_text(encoding="utf-8")
-    environment = Environment(
-        loader=FileSystemLoader(_FOLDER),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    page = environment.get_template("report.html")
-    return page.render(
+    return render_page(
+        FOLDER / "report.html",
+        title=f"{bam_name}: records by region",
+        kind="Records by region",
+        heading=bam_name,
         bam_name=bam_name,
         name=name,
         result=result,
@@ -106,10 +101,41 @@ def format_report(result: Result, bam_name: str, name: str) -> str:
         charts=charts_of(drawn),
         profiles=profiles_of(result),
         largest=max(rows, key=lambda row: row.records, default=None),
+    )
+
+
+def render_page(template: Path, title: str, kind: str, heading: str, **values: object) -> str:
+    """Returns a page of the layout that all reports share, page.html.
+
+    Args:
+        template: path of the template of the page's main part. A script and a style sheet beside
+            it, with the same name, are added to those of all reports.
+        title: title in the browser.
+        kind: kind of the report.
+        heading: heading of the page.
+        values: values for the template.
+    """
+    environment = Environment(
+        loader=FileSystemLoader([FOLDER, template.parent]),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    stems = dict.fromkeys((FOLDER / "report", template.with_suffix("")))
+    script, style = (
+        "".join(stem.with_suffix(suffix).read_text(encoding="utf-8") for stem in stems)
+        for suffix in (".js", ".css")
+    )
+    return environment.get_template(template.name).render(
+        title=title,
+        kind=kind,
+        heading=heading,
         label_length=LABEL_LENGTH,
         script=Markup(script),
         script_hash=b64encode(sha256(script.encode()).digest()).decode(),
-        style=Markup((_FOLDER / "report.css").read_text(encoding="utf-8")),
+        style=Markup(style),
+        **values,
     )
 
 
