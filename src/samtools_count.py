@@ -25,9 +25,8 @@ from readcount.dnanexus import (
     upload_outputs,
 )
 from readcount.outputs.result import Result
-from readcount.planning.costs import costs_for
 from readcount.planning.merge import MergedCounts, merge_counts
-from readcount.planning.plan import plan_tasks
+from readcount.planning.plan import plan_count
 from readcount.planning.task import Plan
 from readcount.regions.list_regions import describe_regions, list_regions
 from readcount.request.request import Link, Request
@@ -63,8 +62,8 @@ def main(**job_input: Any) -> dict[str, Any]:
         here; and "total_records".
 
     Raises:
-        dxpy.AppError: an input is wrong, and the user can fix it. dxpy.AppInternalError: counting
-            failed.
+        dxpy.AppError: an input is wrong, and the user can fix it.
+        dxpy.AppInternalError: counting failed.
     """
     with app_errors():
         log(check_versions())
@@ -109,15 +108,8 @@ def prepare(request: Request, inputs: Inputs, processes: int, cores: int = 1) ->
     check_read_groups(alignments.header, request.filters, alignments.file.name)
     regions = list_regions(request, files.bed, alignments.lengths, alignments.header.aliases)
     log(f"counting {request.records_counted} in {describe_regions(request, files.bed)}")
-    evidence = alignments.evidence
-    whole = regions.whole_tids()
-    if request.from_index:
-        located = evidence.trust(whole)
-    else:
-        located = evidence.locate(whole, regions.span_tids())
-    costs = costs_for(alignments.file.mappings.streamed)
-    plan = plan_tasks(regions, located.layout, processes, costs, located.numbers)
-    return Work(files, alignments, plan, located.checks)
+    plan, from_index = plan_count(alignments.evidence, regions, request, processes)
+    return Work(files, alignments, plan, from_index)
 
 
 def finish(work: Work, request: Request, merged: MergedCounts) -> dict[str, Any]:

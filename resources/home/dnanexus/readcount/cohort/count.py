@@ -14,9 +14,8 @@ from typing import NamedTuple
 from readcount.counting.pool import Workers
 from readcount.counting.tasks import count_tasks, run_task
 from readcount.errors import NEW_INDEX, InputError, ReadCountError, SamtoolsCrashedError
-from readcount.planning.costs import costs_for
 from readcount.planning.merge import merge_counts
-from readcount.planning.plan import plan_tasks
+from readcount.planning.plan import plan_count
 from readcount.planning.task import Plan
 from readcount.regions.counts import TaskCounts
 from readcount.regions.list_regions import describe_regions, list_regions
@@ -117,7 +116,7 @@ def reference_of(files: InputFiles, request: Request, log: Log) -> Reference:
     """
     with _own_temporary_folder():
         header = open_alignments(files, log).header
-    lengths = dict(zip(header.names, header.lengths, strict=True))
+    lengths = header.length_of
     try:
         regions = list_regions(request, files.bed, lengths, header.aliases)
     except InputError as error:
@@ -200,15 +199,9 @@ def _open(files: InputFiles, reference: Reference, processes: int, log: Log) -> 
     alignments = open_alignments(files, log)
     check_read_groups(alignments.header, request.filters, alignments.file.name)
     regions = regions_of(alignments.header, alignments.file.name, reference)
-    evidence, whole = alignments.evidence, regions.whole_tids()
-    if request.from_index:
-        located = evidence.trust(whole)
-    else:
-        located = evidence.locate(whole, regions.span_tids())
-    costs = costs_for(alignments.file.mappings.streamed)
-    plan = plan_tasks(regions, located.layout, processes, costs, located.numbers)
-    evidence.check_index(plan.edges)
-    return _Opened(alignments, plan, located.checks)
+    plan, from_index = plan_count(alignments.evidence, regions, request, processes)
+    alignments.evidence.check_index(plan.edges)
+    return _Opened(alignments, plan, from_index)
 
 
 def _finish(opened: _Opened, reference: Reference, counted: Iterable[TaskCounts]) -> Counted:
@@ -234,7 +227,7 @@ def regions_of(header: Header, name: str, reference: Reference) -> RegionList:
             in its header, or their lengths differ. If all sequences are counted, they must be the
             same.
     """
-    lengths = dict(zip(header.names, header.lengths, strict=True))
+    lengths = header.length_of
     if lengths == reference.lengths and list(lengths) == list(reference.lengths):
         return reference.regions
     regions = reference.regions

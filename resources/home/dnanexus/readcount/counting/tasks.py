@@ -132,8 +132,7 @@ def count_overlapping(parts: Parts, number: int, task: Task, filters: Filters) -
             records = read_positions(view.stdout)
             if filters.is_empty:
                 records = within_extents(records, view.sent)
-            if task.why is Pass.SPANS and not parts.file.cram:
-                # Otherwise, records of a span may be in a part of the file that is not read.
+            if task.why is Pass.SPANS and parts.require_order:
                 records = in_order(records)
             counts = count_overlaps(tallied(records, decoded), *task.spans)
         except (OSError, ValueError, LookupError) as error:

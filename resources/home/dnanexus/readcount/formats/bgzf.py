@@ -11,7 +11,7 @@ from contextlib import suppress
 # The header of a BGZF block: gzip magic and flags, MTIME, XFL and OS, and the only extra field that
 # htslib accepts, with the block size minus 1 (SAM specification, section 4.1).
 _BLOCK = struct.Struct("<3sB6x6sH")
-BLOCK_MAGIC, _HAS_EXTRA, _EXTRA = b"\x1f\x8b\x08", 4, b"\6\0BC\2\0"
+BLOCK_MAGIC, HAS_EXTRA, EXTRA = b"\x1f\x8b\x08", 4, b"\6\0BC\2\0"
 _BEGINNING = bytes.fromhex("1f8b08040000000000ff060042430200")
 # The trailer of a block: CRC32 and size of the uncompressed data.
 _BLOCK_END = struct.Struct("<II")
@@ -55,7 +55,7 @@ def _size_at(data: bytes | bytearray, at: int) -> int:
     """Returns the size of the block at an offset; raises BlockError if there is none."""
     if at + _BLOCK.size <= len(data):
         magic, flags, extra, size = _BLOCK.unpack_from(data, at)
-        if magic == BLOCK_MAGIC and flags & _HAS_EXTRA and extra == _EXTRA:
+        if magic == BLOCK_MAGIC and flags & HAS_EXTRA and extra == EXTRA:
             return int(size) + 1
     raise BlockError(at)
 

@@ -4,6 +4,8 @@ import re
 import zlib
 from pathlib import Path
 
+from readcount.formats.bgzf import EXTRA, HAS_EXTRA
+
 BAM = "a BAM file"
 CRAM = "a CRAM file"
 # htslib can read this sequentially, but cannot seek in it.
@@ -47,9 +49,6 @@ OTHER_KINDS = {GZIPPED_BAM, *_BEGINNINGS.values(), *_COMPRESSED_BEGINNINGS.value
 # A line of six numbers per slice.
 _CRAI_LINE = re.compile(rb"(-?\d+\t){5}\d+\n")
 BEGINNING_BYTES = 1 << 16
-# The FEXTRA flag of a gzip header, and the extra field of a BGZF block, the only one that htslib
-# accepts (SAM specification, section 4.1).
-_HAS_EXTRA, _BGZF_EXTRA = 4, b"\6\0BC\2\0"
 
 
 def header_fields(line: str) -> dict[str, str]:
@@ -81,7 +80,7 @@ def kind_of_bytes(beginning: bytes) -> str:
 
 def _is_bgzf(beginning: bytes) -> bool:
     """Whether a gzip file begins with a BGZF block."""
-    return bool(beginning[3] & _HAS_EXTRA) and beginning[10:16] == _BGZF_EXTRA
+    return bool(beginning[3] & HAS_EXTRA) and beginning[10:16] == EXTRA
 
 
 def _crai(beginning: bytes) -> str | None:

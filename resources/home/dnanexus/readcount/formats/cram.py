@@ -9,12 +9,12 @@ import gzip
 import re
 import zlib
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from readcount.formats.bam_index import IndexFormatError
-from readcount.formats.bam_record import NO_REFERENCE
+from readcount.formats.bam_record import NO_REFERENCE, Read
 
 # The file definition, before the first container.
 DEFINITION_BYTES = 26
@@ -36,9 +36,6 @@ CONTAINER_HEADER_BYTES = 256
 MAX_CONTAINER_HEADER_BYTES = 5 * (MAX_SLICES + 20)
 # Reference ID of a multi-reference container.
 SEVERAL = -2
-
-# Takes an offset and a size; returns the bytes of the file there, fewer at its end.
-Read = Callable[[int, int], bytes]
 
 
 class ContainerError(ValueError):
@@ -78,7 +75,8 @@ class Slice(NamedTuple):
     """A line of a CRAI: the records of one reference sequence in a slice.
 
     Attributes:
-        tid: reference ID, or NO_REFERENCE. start: position of its first record, 1-based.
+        tid: reference ID, or NO_REFERENCE.
+        start: position of its first record, 1-based.
         span: bases from there on.
         container: file offset of its container in bytes.
         offset: distance of the slice from the end of the container's header, in bytes.

@@ -34,7 +34,8 @@ class Needed(NamedTuple):
         lows: begin offset of each row.
         highs: end offset of each row.
         spans: index of the span that needs the row; UNSET for none.
-        tids: reference ID. starts: records before the row must end at or before this position;
+        tids: reference ID of each row.
+        starts: records before the row must end at or before this position;
             NO_START for no limit.
         ends: records after the row must start at or after this position; NO_END for no limit.
     """

@@ -66,7 +66,7 @@ class Alignments:
     @property
     def lengths(self) -> dict[str, int]:
         """Lengths of the reference sequences in bases, by name, in header order."""
-        return dict(zip(self.header.names, self.header.lengths, strict=True))
+        return self.header.length_of
 
 
 def open_alignments(

@@ -57,9 +57,12 @@ class BamEvidence(Evidence):
 
     def check_index(self, edges: Sequence[Edge]) -> None:
         """Raises InputError if the records at these positions do not match the index."""
+        self._check_edges(edges)
+        self.parts.check_unplaced(self.layout.stretches[-1])
+
+    def _check_edges(self, edges: Sequence[Edge]) -> None:
         for _ in self.file.mappings.map(self.parts.check_edge, edges):
             pass
-        self.parts.check_unplaced(self.layout.stretches[-1])
 
     def trust(self, whole: Collection[int]) -> Located:
         """Returns the counts in the index for large sequences; see Evidence.
@@ -91,7 +94,7 @@ class BamEvidence(Evidence):
             if stretch.tid != NO_SEQUENCE and (offsets := self.layout.offsets(stretch.tid)):
                 edges.add(Edge(offsets.last_chunk, after=stretch.tid))
             numbers.append(number)
-        self.check_index(sorted(edges, key=lambda edge: edge.offset))
+        self._check_edges(sorted(edges, key=lambda edge: edge.offset))
         return Located(
             self.layout,
             numbers,

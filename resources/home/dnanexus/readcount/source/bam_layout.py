@@ -1,7 +1,6 @@
 """Record locations in a BAM according to its index."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -10,8 +9,8 @@ import numpy as np
 from readcount.columns import rows_by
 from readcount.formats.bam_index import BamIndex, BinColumns
 from readcount.formats.bam_record import is_unmapped_at, record_at
-from readcount.formats.bgzf import BlockError
 from readcount.source.bam_offsets import RecordOffsets, record_offsets
+from readcount.source.bam_parts import record_errors
 from readcount.source.files import IndexedFile
 from readcount.source.header import Header
 from readcount.source.parts import (
@@ -115,7 +114,10 @@ class BamLayout:
 
     @cached_property
     def _has_checked_levels(self) -> list[bool]:
-        """Not empty once the check is done; all sequences have bins of the same sizes."""
+        """Not empty once the check is done; all sequences have bins of the same sizes.
+
+        A list, because the attributes of the layout cannot be set.
+        """
         return []
 
     @cached_property
@@ -141,7 +143,7 @@ class BamLayout:
         return self._known_offsets[tid]
 
     def _is_unmapped(self, offset: int) -> bool:
-        with self._errors():
+        with record_errors(self.file):
             return is_unmapped_at(self.file.mappings.read, offset, self.file.mappings.size)
 
     def _has_right_levels(self, offsets: RecordOffsets) -> bool:
@@ -150,15 +152,6 @@ class BamLayout:
         if not begin or self._has_checked_levels:
             return True
         self._has_checked_levels.append(True)
-        with self._errors():
+        with record_errors(self.file):
             found = record_at(self.file.mappings.read, offsets.highs[-1], self.file.mappings.size)
         return found is not None and begin <= found.start < end
-
-    @contextmanager
-    def _errors(self) -> Iterator[None]:
-        """Raises InputError for a record that cannot be read."""
-        try:
-            yield
-        except BlockError as error:
-            what = "no record can be read where the index has one"
-            raise self.file.corrupt_or_mismatch(what, f"at byte {error}") from error

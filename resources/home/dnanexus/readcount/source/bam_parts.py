@@ -50,6 +50,8 @@ class BamParts:
     header: Path
     first: int
 
+    require_order = True
+
     def options(self, with_ends: bool, read_group: bool) -> list[str]:
         """Returns no options: all fields of a BAM record are decoded together."""
         return []
@@ -57,7 +59,7 @@ class BamParts:
     def send(self, parts: Iterable[Part], only: Span | None, pipe: int, sent: list[Extent]) -> None:
         """Writes a BAM with the records of some parts to a pipe; see Parts."""
         write_all(pipe, self.header.read_bytes().removesuffix(END_OF_FILE))
-        with self._errors():
+        with record_errors(self.file):
             for part in parts:
                 self._send_part(part, only, pipe)
         write_all(pipe, END_OF_FILE)
@@ -87,7 +89,7 @@ class BamParts:
 
     def check_edge(self, edge: Edge) -> None:
         """Raises InputError unless the records before and after an edge are as expected."""
-        with self._errors():
+        with record_errors(self.file):
             self._check(edge, self.file.mappings.read)
 
     def check_unplaced(self, stretch: Stretch) -> None:
@@ -96,7 +98,7 @@ class BamParts:
         Checks all records if they are few, else the last record of the file and some in between.
         """
         read, size = self.file.mappings.read, self.file.mappings.size
-        with self._errors():
+        with record_errors(self.file):
             if record_at(read, stretch.begin, size) is None:
                 return
             begin = stretch.begin >> 16
@@ -112,18 +114,6 @@ class BamParts:
             for record in self.file.mappings.map(lambda look: look(), looks):
                 if record and record.tid != NO_REFERENCE:
                     raise self._mismatch(NO_REFERENCE, record.tid)
-
-    @contextmanager
-    def _errors(self) -> Iterator[None]:
-        """Raises InputError if there is no record or block at an offset from the index."""
-        try:
-            yield
-        except BlockError as error:
-            what = "no record can be read where the index has one"
-            raise self.file.corrupt_or_mismatch(what, f"at byte {error}") from error
-        except EOFError as error:
-            what = "the file ends before the index does"
-            raise self.file.corrupt_or_mismatch(what) from error
 
     def _check_begin(self, edge: Edge, only: Span | None, read: Read) -> None:
         _, after = self._check(edge, read)
@@ -179,6 +169,19 @@ class BamParts:
             f"{record_of(self.header, found.tid)} at position {found.start + 1:,} is {side} the "
             "place at which the index has it"
         )
+
+
+@contextmanager
+def record_errors(file: IndexedFile) -> Iterator[None]:
+    """Raises InputError if there is no record or block at an offset from the index."""
+    try:
+        yield
+    except BlockError as error:
+        what = "no record can be read where the index has one"
+        raise file.corrupt_or_mismatch(what, f"at byte {error}") from error
+    except EOFError as error:
+        what = "the file ends before the index does"
+        raise file.corrupt_or_mismatch(what) from error
 
 
 def _reading_ahead(stream: Stream, mappings: Reader) -> Read:

@@ -120,7 +120,8 @@ class CramLayout:
                 first = np.searchsorted(np.maximum.accumulate(stops), spans.starts[its], "right")
                 last = np.searchsorted(starts, spans.ends[its], "left")
             else:
-                overlaps = (spans.ends[its] > starts.min()) & (spans.starts[its] < stops.max())
+                # If containers are not in order, their records may be anywhere after their start.
+                overlaps = spans.ends[its] > starts.min()
                 first, last = np.zeros(len(its), np.int64), np.where(overlaps, len(starts), 0)
             here = first < last
             lows, highs = begins[first[here]] << 16, ends[last[here] - 1] << 16

@@ -59,6 +59,9 @@ class CramParts:
     file: IndexedFile
     header: Path
 
+    # The header of a container, or of the next one, bounds its records in any order.
+    require_order = False
+
     def options(self, with_ends: bool, read_group: bool) -> list[str]:
         """Returns the options that make samtools decode only the needed fields; see Parts.
 

@@ -62,6 +62,11 @@ class Header(NamedTuple):
     sample_names: tuple[str, ...] = ()
     aliases: Mapping[str, str] = NO_ALIASES
 
+    @property
+    def length_of(self) -> dict[str, int]:
+        """Lengths of the reference sequences in bases, by name, in header order."""
+        return dict(zip(self.names, self.lengths, strict=True))
+
     def name_of(self, tid: int) -> str:
         """Returns the name of a reference ID; "*" for unplaced records."""
         return self.names[tid] if tid >= 0 else UNPLACED_NAME
@@ -79,7 +84,7 @@ def read_header(path: Path) -> Header:
 
     Raises:
         HeaderError: a line is malformed, or the names in the @SQ lines differ from the list.
-            OSError, ValueError: it cannot be read.
+        OSError, ValueError: it cannot be read.
     """
     with _opened(path) as alignments:
         # Every line is preceded by a line feed. There may be a million lines, so they are not

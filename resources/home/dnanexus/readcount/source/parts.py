@@ -157,6 +157,10 @@ class Parts(Protocol):
     def header(self) -> Path:
         """Path of a file with the header, without records."""
 
+    @property
+    def require_order(self) -> bool:
+        """Whether records must be in order, because those of a span may otherwise be elsewhere."""
+
     def options(self, with_ends: bool, read_group: bool) -> list[str]:
         """Returns the options that make samtools decode only the needed fields of a record.
 
