@@ -40,7 +40,7 @@ from readcount.cohort.results import Results
 from readcount.cohort.rows import Rows
 from readcount.cohort.samples import check_names
 from readcount.cohort.schedule import sizes_of, split_by_size
-from readcount.cohort.shares import ShareWriter, deal, read_share
+from readcount.cohort.shares import ShareWriter, deal_samples, read_share
 from readcount.cohort.tables import read_table, regions_of
 from readcount.cohort_files import (
     CohortFiles,
@@ -49,11 +49,10 @@ from readcount.cohort_files import (
     download_from,
     fetch_ahead,
     remove_files,
-    upload_all,
 )
-from readcount.cohort_subjobs import COUNTS, fetch_plan, plan_of, start_subjobs
+from readcount.cohort_subjobs import fetch_plan, plan_of, start_subjobs
 from readcount.counting.pool import Workers, start_workers
-from readcount.dnanexus import app_errors, log
+from readcount.dnanexus import COUNTS, app_errors, log, upload, upload_all
 from readcount.regions.list_regions import describe_regions
 from readcount.request.request import Link
 from readcount.samtools import check_versions
@@ -245,7 +244,7 @@ def scatter(
         for number, sample in enumerate(files.samples)
         if number not in failed
     }
-    shares = deal(sizes_of(bytes_of, request.of_sample.from_index), request.subjobs)
+    shares = deal_samples(sizes_of(bytes_of, request.of_sample.from_index), request.subjobs)
     not_counted_yet = {number: NotCounted(row.message) for number, row in failed.items()}
     plan = plan_of(job_input, files.samples, not_counted_yet, reference, shares)
     log(f"{plural(len(bytes_of), 'sample')} in {plural(len(shares), 'subjob')}")
@@ -283,8 +282,7 @@ def count_share(subjob: int, plan: Link) -> dict[str, Any]:
                     if isinstance(result, NotCounted):
                         results.add(at, result)
                     writer.add(numbers[at], result)
-        (link,) = upload_all([(COUNTS, path, f"{share}.npz")], {})
-        return {COUNTS: link}
+        return {COUNTS: upload(path, f"{share}.npz")}
 
 
 @dxpy.entry_point("merge")

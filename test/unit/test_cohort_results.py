@@ -16,7 +16,7 @@ from readcount.cohort.request import CohortRequest
 from readcount.cohort.results import Results
 from readcount.cohort.samples import Sample, SampleFile
 from readcount.cohort.schedule import sizes_of, split_by_size
-from readcount.cohort.shares import SampleShare, ShareWriter, deal, read_share
+from readcount.cohort.shares import SampleShare, ShareWriter, deal_samples, read_share
 from readcount.errors import NEW_INDEX, InputError, SubjobError
 
 PLAN = "d" * 64
@@ -96,10 +96,10 @@ def test_a_message_has_the_names_of_the_inputs_of_a_cohort() -> None:
 
 def test_samples_are_dealt_by_size() -> None:
     sizes = {number: float(size) for number, size in enumerate([1, 1, 1, 1, 4, 8])}
-    assert deal(sizes, 2) == [[5], [0, 1, 2, 3, 4]]
-    assert sorted(chain(*deal(sizes, 4))) == list(range(6))
-    assert deal(sizes, 100) == [[5], [4], [0], [1], [2], [3]]
-    assert deal({}, 3) == []
+    assert deal_samples(sizes, 2) == [[5], [0, 1, 2, 3, 4]]
+    assert sorted(chain(*deal_samples(sizes, 4))) == list(range(6))
+    assert deal_samples(sizes, 100) == [[5], [4], [0], [1], [2], [3]]
+    assert deal_samples({}, 3) == []
 
 
 def test_large_samples_are_counted_by_all_processes() -> None:

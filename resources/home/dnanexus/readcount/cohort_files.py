@@ -7,23 +7,22 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import dxpy
-
 from readcount.cohort.count import NotCounted, not_counted
 from readcount.cohort.request import CohortRequest
 from readcount.cohort.samples import Sample, SampleFile, pair_by_name
 from readcount.cohort.sheets import parse_sheet
 from readcount.cohort.tables import Table, open_table
-from readcount.dnanexus import upload
 from readcount.errors import InputError
 from readcount.outputs.text import name_without_suffix
 from readcount.platform_files import (
+    SIDE_BY_SIDE,
     PlatformFile,
     check_readable,
     describe_each,
     describe_files,
     download,
     download_input,
+    id_of,
     streaming_url,
 )
 from readcount.request.request import Link
@@ -31,8 +30,6 @@ from readcount.source.files import InputFiles, input_files
 from readcount.source.readers import StreamedFile
 
 MAPPINGS, INDEXES = "mappings", "mappings_indexes"
-# Concurrent API calls and transfers; the platform accepts 200 calls per second.
-SIDE_BY_SIDE = 16
 
 
 @dataclass(frozen=True)
@@ -65,7 +62,7 @@ class CohortFiles:
         if sample.fault:
             return NotCounted(sample.fault)
         mappings, index = (
-            self.described[_id(file.link)] for file in (sample.mappings, sample.index)
+            self.described[id_of(file.link)] for file in (sample.mappings, sample.index)
         )
         try:
             url = streaming_url(mappings)
@@ -146,7 +143,7 @@ class _Descriptions:
 
     def _file(self, link: Link, file: PlatformFile | InputError) -> SampleFile:
         if isinstance(file, InputError):
-            return SampleFile(link, _id(link), fault=str(file))
+            return SampleFile(link, id_of(link), fault=str(file))
         self.files[file.id] = file
         try:
             check_readable(file)
@@ -155,10 +152,6 @@ class _Descriptions:
             fault = str(error)
         folder = str(file.description.get("folder", "/"))
         return SampleFile(link, file.name, folder, file.size, fault)
-
-
-def _id(link: Link) -> str:
-    return str(dxpy.get_dxlink_ids(link)[0])
 
 
 def fetch_ahead(
@@ -196,17 +189,3 @@ def download_from(link: Link, field: str, path: Path) -> Path:
     """Downloads a file created by a job; returns its path."""
     (file,) = describe_files([(field, link)])
     return download(file, path)
-
-
-def upload_all(
-    files: Sequence[tuple[str, Path, str]],
-    details: Mapping[str, Mapping[str, object]],
-) -> list[Link]:
-    """Uploads files concurrently; returns a link to each.
-
-    Args:
-        files: output field, path and name of each file.
-        details: the platform's `details` of each file, by output field.
-    """
-    with ThreadPoolExecutor(len(files)) as threads:
-        return list(threads.map(lambda file: upload(file[1], file[2], details.get(file[0])), files))

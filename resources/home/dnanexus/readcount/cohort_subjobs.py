@@ -8,25 +8,23 @@ import gzip
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import dxpy
-
 from readcount.cohort.count import NotCounted, Reference
 from readcount.cohort.request import CohortRequest
 from readcount.cohort.samples import Sample, SampleFile
 from readcount.cohort.shares import SampleShare
-from readcount.cohort_files import SIDE_BY_SIDE, download_from
+from readcount.cohort_files import download_from
 from readcount.dnanexus import upload
 from readcount.regions.list_regions import describe_regions, list_regions
 from readcount.request.request import Link
+from readcount.subjobs import start_jobs
 
-# Names of the subjobs' inputs and outputs.
-PLAN, COUNTS = "plan", "counts"
+# Name of the subjobs' input.
+PLAN = "plan"
 # Inputs with one value per sample or table; they are part of the plan.
 _OF_SAMPLES = ("mappings", "mappings_indexes", "sample_sheets")
 
@@ -145,16 +143,8 @@ def start_subjobs(plan: CohortPlan, folder: Path, outputs: Sequence[str]) -> dic
     """
     path = plan.write(folder / "plan.json.gz")
     given = {PLAN: upload(path, path.name)}
-
-    def start(subjob: int) -> Any:
-        name = str(plan.share(subjob))
-        return dxpy.new_dxjob({**given, "subjob": subjob}, "count_share", name=name)
-
-    with ThreadPoolExecutor(SIDE_BY_SIDE) as threads:
-        jobs = threads.map(start, range(len(plan.shares)))
-        counts = [job.get_output_ref(COUNTS) for job in jobs]
-    merging = dxpy.new_dxjob({**given, COUNTS: counts}, "merge", name="merge")
-    return {name: merging.get_output_ref(name) for name in outputs}
+    shares = [plan.share(subjob) for subjob in range(len(plan.shares))]
+    return start_jobs("count_share", given, shares, outputs)
 
 
 def fetch_plan(link: Link, folder: Path) -> CohortPlan:

@@ -131,17 +131,28 @@ def upload_outputs(result: Result, request: Request, file: IndexedFile) -> dict[
     name = request.output_prefix or name_without_suffix(bam_name)
     # All files are written before the first one is uploaded.
     files = write_outputs(result, request, bam_name, name)
-    named = {
-        field: (path, name + path.name.removeprefix("output")) for field, path in files.items()
-    }
+    named = [
+        (field, path, name + path.name.removeprefix("output")) for field, path in files.items()
+    ]
     if not file.index_given:
         index_name = f"{request.output_prefix or bam_name}{file.index.suffix}"
-        named["index_file"] = (file.index, index_name)
-    # An upload takes six consecutive API calls; several files are uploaded concurrently.
-    details = {"counts_table": request.filters.as_details()}
-    with ThreadPoolExecutor(len(named)) as threads:
-        links = threads.map(lambda field: upload(*named[field], details.get(field)), named)
-    return {**dict(zip(named, links, strict=True)), "total_records": result.total}
+        named.append(("index_file", file.index, index_name))
+    links = upload_all(named, {"counts_table": request.filters.as_details()})
+    fields = [field for field, *_ in named]
+    return {**dict(zip(fields, links, strict=True)), "total_records": result.total}
+
+
+def upload_all(
+    files: Sequence[tuple[str, Path, str]], details: Mapping[str, Mapping[str, object]]
+) -> list[Link]:
+    """Uploads files concurrently, as each takes six consecutive API calls; returns the links.
+
+    Args:
+        files: output field, path and name of each file.
+        details: the platform's `details` of each file, by output field.
+    """
+    with ThreadPoolExecutor(len(files)) as threads:
+        return list(threads.map(lambda file: upload(file[1], file[2], details.get(file[0])), files))
 
 
 def upload(path: Path, name: str, details: Mapping[str, object] | None = None) -> Link:

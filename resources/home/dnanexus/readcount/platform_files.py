@@ -19,6 +19,8 @@ REASON_LENGTH = 150
 URL_SECONDS = 30 * 24 * 3600
 # Security status of a file in which the platform has found malicious software.
 FLAGGED = "FLAGGED_MALICIOUS"
+# Concurrent API calls and transfers; the platform accepts 200 calls per second.
+SIDE_BY_SIDE = 16
 # Maximum number of objects per call (documentation: /system/describeDataObjects).
 AT_ONCE = 1000
 
@@ -111,7 +113,7 @@ def _describe(links: Sequence[tuple[str, Link]], parts: bool) -> list[PlatformFi
         if len(links) == 1:
             return [_not_found(*links[0])]
         # The message contains the ID of the file at fault.
-        named = (at for at, (_, link) in enumerate(links) if _id(link) in error.msg)
+        named = (at for at, (_, link) in enumerate(links) if id_of(link) in error.msg)
         at = next(named, len(links) // 2)
         some = (links[:at], links[at : at + 1], links[at + 1 :])
         return [file for each in some for file in _describe(each, parts)]
@@ -133,14 +135,15 @@ def _asked(link: Link, parts: bool) -> dict[str, Any]:
     }
 
 
-def _id(link: Link) -> str:
+def id_of(link: Link) -> str:
+    """Returns the file ID of a link."""
     return str(dxpy.get_dxlink_ids(link)[0])
 
 
 def _not_found(field: str, link: Link) -> InputError:
     return InputError(
-        f"{field}: {_id(link)} cannot be found, or the job has no access to it. Check it with 'dx "
-        f"describe {_id(link)}'."
+        f"{field}: {id_of(link)} cannot be found, or the job has no access to it. Check it with "
+        f"'dx describe {id_of(link)}'."
     )
 
 

@@ -20,15 +20,12 @@ from readcount.counting.counts_file import read_counts, write_counts
 from readcount.dnanexus import COUNTS, upload
 from readcount.errors import SubjobError
 from readcount.outputs.files import fields_written
-from readcount.planning.divide import Share, divide
+from readcount.planning.divide import Share, Subjob, divide
 from readcount.planning.task import Plan
-from readcount.platform_files import PlatformFile, download
+from readcount.platform_files import SIDE_BY_SIDE, PlatformFile, download
 from readcount.regions.counts import TaskCounts
 from readcount.request.request import Request
 from readcount.source.files import InputFiles
-
-# Concurrent API calls and transfers; the platform accepts 200 calls per second.
-SIDE_BY_SIDE = 16
 
 
 def divide_plan(
@@ -77,16 +74,32 @@ def start_subjobs(
     Returns:
         References to the merging job's outputs.
     """
-    given = {**job_input, "plan": digest}
+    fields = [*fields_written(request), "total_records"]
+    return start_jobs("count_part", {**job_input, "plan": digest}, shares, fields)
 
-    def start(share: Share) -> Any:
-        return dxpy.new_dxjob({**given, "subjob": share.subjob}, "count_part", name=str(share))
+
+def start_jobs(
+    entry_point: str, given: dict[str, Any], subjobs: Sequence[Subjob], outputs: Sequence[str]
+) -> dict[str, Any]:
+    """Starts a job for each subjob, and one at the entry point `merge` that gets their counts.
+
+    Args:
+        entry_point: what the subjobs run.
+        given: the input that all of these jobs get.
+        subjobs: the subjobs.
+        outputs: names of the merging job's outputs.
+
+    Returns:
+        References to these outputs.
+    """
+
+    def start(subjob: Subjob) -> Any:
+        return dxpy.new_dxjob({**given, "subjob": subjob.subjob}, entry_point, name=str(subjob))
 
     with ThreadPoolExecutor(SIDE_BY_SIDE) as threads:
-        counts = [job.get_output_ref(COUNTS) for job in threads.map(start, shares)]
+        counts = [job.get_output_ref(COUNTS) for job in threads.map(start, subjobs)]
     merging = dxpy.new_dxjob({**given, COUNTS: counts}, "merge", name="merge")
-    fields = [*fields_written(request), "total_records"]
-    return {field: merging.get_output_ref(field) for field in fields}
+    return {name: merging.get_output_ref(name) for name in outputs}
 
 
 def upload_counts(share: Share, counted: Iterable[TaskCounts]) -> dict[str, Any]:

@@ -2,42 +2,32 @@
 
 import json
 import zipfile
-import zlib
 from array import array
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from heapq import heapreplace
 from pathlib import Path
 
 import numpy as np
 
 from readcount.cohort.count import Counted, NotCounted
-from readcount.errors import SubjobError
+from readcount.counting.counts_file import check_owner, incomplete, opened_counts
+from readcount.planning.divide import Subjob, deal
 
 _ARRAY = ".npy"
 
 
 @dataclass(frozen=True)
-class SampleShare:
+class SampleShare(Subjob):
     """What a subjob counts.
 
     Attributes:
-        plan: digest of the plan.
-        subjob: the number of the subjob, from 0.
-        subjobs: number of subjobs.
         samples: names of its samples, by number.
     """
 
-    plan: str
-    subjob: int
-    subjobs: int
     samples: Mapping[int, str]
 
-    def __str__(self) -> str:
-        return f"subjob {self.subjob + 1} of {self.subjobs}"
 
-
-def deal(sizes: Mapping[int, float], subjobs: int) -> list[list[int]]:
+def deal_samples(sizes: Mapping[int, float], subjobs: int) -> list[list[int]]:
     """Returns the sample numbers of each subjob; shares are about equal in size.
 
     Each sample, largest first, goes to the subjob with the smallest share.
@@ -46,16 +36,12 @@ def deal(sizes: Mapping[int, float], subjobs: int) -> list[list[int]]:
         sizes: relative cost of each sample, by number.
         subjobs: number of subjobs; there are never more than samples.
 
-    >>> deal({0: 5, 1: 1, 2: 3, 3: 1}, 2)
+    >>> deal_samples({0: 5, 1: 1, 2: 3, 3: 1}, 2)
     [[0], [1, 2, 3]]
     """
-    shares: list[list[int]] = [[] for _ in range(min(subjobs, len(sizes)))]
-    spent = [(0.0, share) for share in range(len(shares))]
-    for sample in sorted(sizes, key=lambda sample: (-sizes[sample], sample)):
-        size, share = spent[0]
-        shares[share].append(sample)
-        heapreplace(spent, (size + sizes[sample], share))
-    return [sorted(share) for share in shares]
+    samples = sorted(sizes, key=lambda sample: (-sizes[sample], sample))
+    shares, _ = deal([sizes[sample] for sample in samples], min(subjobs, len(samples)))
+    return [sorted(samples[at] for at in share) for share in shares]
 
 
 class ShareWriter:
@@ -115,29 +101,18 @@ def read_share(
     Raises:
         SubjobError: the file belongs to another subjob, or is corrupt.
     """
-    try:
-        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
-            about = json.loads(file["about"].tobytes())
-            if about["plan"] != share.plan or about["subjob"] != [share.subjob, share.subjobs]:
-                raise SubjobError(
-                    f"The counts of {share} are those of another subjob, or of other inputs. Run "
-                    "the job again."
-                )
-            samples = {int(number): said for number, said in about["samples"].items()}
-            if {number: said["name"] for number, said in samples.items()} != share.samples:
-                raise _incomplete(share)
-            for number, said in samples.items():
-                if "not_counted" in said:
-                    yield number, NotCounted(**said["not_counted"])
-                    continue
-                counts = file[f"sample{number}"]
-                if counts.shape != (regions,) or int(counts.sum()) != said["total"]:
-                    raise _incomplete(share)
-                records = array("q", counts.astype(np.int64).tobytes())
-                yield number, Counted(records, said["sample_names"], said["unplaced"])
-    except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile, zlib.error) as error:
-        raise SubjobError(f"The counts of {share} cannot be read. Run the job again.") from error
-
-
-def _incomplete(share: SampleShare) -> SubjobError:
-    return SubjobError(f"The counts of {share} are incomplete. Run the job again.")
+    with opened_counts(path, share) as file:
+        about = json.loads(file["about"].tobytes())
+        check_owner(share, about["plan"], about["subjob"])
+        samples = {int(number): said for number, said in about["samples"].items()}
+        if {number: said["name"] for number, said in samples.items()} != share.samples:
+            raise incomplete(share)
+        for number, said in samples.items():
+            if "not_counted" in said:
+                yield number, NotCounted(**said["not_counted"])
+                continue
+            counts = file[f"sample{number}"]
+            if counts.shape != (regions,) or int(counts.sum()) != said["total"]:
+                raise incomplete(share)
+            records = array("q", counts.astype(np.int64).tobytes())
+            yield number, Counted(records, said["sample_names"], said["unplaced"])

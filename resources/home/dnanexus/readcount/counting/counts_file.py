@@ -3,12 +3,14 @@
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from readcount.errors import SubjobError
-from readcount.planning.divide import Share
+from readcount.planning.divide import Share, Subjob
 from readcount.regions.counts import TaskCounts
 
 
@@ -36,23 +38,15 @@ def read_counts(path: Path, share: Share) -> Iterator[TaskCounts]:
 
     Raises SubjobError if the file belongs to another subjob or plan, or is corrupt.
     """
-    try:
-        # Without pickle, loading the file cannot execute code.
-        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
-            plan, subjob = str(file["plan"]), file["subjob"].tolist()
-            tasks, regions, records = file["tasks"], file["regions"], file["records"]
-            has_decoded, decoded = file["has_decoded"].tolist(), file["decoded"].tolist()
-    except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile, zlib.error) as error:
-        raise SubjobError(f"The counts of {share} cannot be read. Run the job again.") from error
-    if plan != share.plan or subjob != [share.subjob, share.subjobs]:
-        raise SubjobError(
-            f"The counts of {share} are those of another subjob, or of other inputs. Run the job "
-            "again."
-        )
+    with opened_counts(path, share) as file:
+        plan, subjob = str(file["plan"]), file["subjob"].tolist()
+        tasks, regions, records = file["tasks"], file["regions"], file["records"]
+        has_decoded, decoded = file["has_decoded"].tolist(), file["decoded"].tolist()
+    check_owner(share, plan, subjob)
     complete = sorted(tasks.tolist()) == sorted(share.tasks)
     numbers = {len(tasks), len(regions), len(has_decoded)}
     if not complete or len(numbers) > 1 or regions.sum() != len(records):
-        raise SubjobError(f"The counts of {share} are incomplete. Run the job again.")
+        raise incomplete(share)
     by_task: dict[int, dict[int, int]] = {
         task: {} for task, has in zip(tasks.tolist(), has_decoded, strict=True) if has
     }
@@ -61,3 +55,28 @@ def read_counts(path: Path, share: Share) -> Iterator[TaskCounts]:
     of_tasks = np.split(records, np.cumsum(regions))
     for task, its in zip(tasks.tolist(), of_tasks, strict=False):
         yield TaskCounts(task, its, by_task.get(task))
+
+
+@contextmanager
+def opened_counts(path: Path, subjob: Subjob) -> Iterator[Any]:
+    """Yields the arrays in a subjob's file, by name; raises SubjobError if they cannot be read."""
+    try:
+        # Without pickle, loading the file cannot execute code.
+        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
+            yield file
+    except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+        raise SubjobError(f"The counts of {subjob} cannot be read. Run the job again.") from error
+
+
+def check_owner(subjob: Subjob, plan: str, numbers: list[int]) -> None:
+    """Raises SubjobError unless a file with this digest and these numbers is the subjob's."""
+    if plan != subjob.plan or numbers != [subjob.subjob, subjob.subjobs]:
+        raise SubjobError(
+            f"The counts of {subjob} are those of another subjob, or of other inputs. Run the job "
+            "again."
+        )
+
+
+def incomplete(subjob: Subjob) -> SubjobError:
+    """Returns the error for a file that does not have all counts of the subjob."""
+    return SubjobError(f"The counts of {subjob} are incomplete. Run the job again.")

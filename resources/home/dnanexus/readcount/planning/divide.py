@@ -1,6 +1,6 @@
 """Assigns tasks to subjobs."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from heapq import heapreplace
 
@@ -12,23 +12,32 @@ MAX_SHARE = 1.05
 
 
 @dataclass(frozen=True)
-class Share:
-    """What a subjob counts.
+class Subjob:
+    """One of the jobs that share a count.
 
     Attributes:
         plan: digest of the plan's inputs.
         subjob: the number of the subjob, from 0.
         subjobs: number of subjobs.
-        tasks: indexes of its tasks in the plan.
     """
 
     plan: str
     subjob: int
     subjobs: int
-    tasks: tuple[int, ...]
 
     def __str__(self) -> str:
         return f"subjob {self.subjob + 1} of {self.subjobs}"
+
+
+@dataclass(frozen=True)
+class Share(Subjob):
+    """What a subjob counts.
+
+    Attributes:
+        tasks: indexes of its tasks in the plan.
+    """
+
+    tasks: tuple[int, ...]
 
 
 def divide(tasks: Sequence[Task], subjobs: int) -> list[tuple[int, ...]]:
@@ -37,23 +46,28 @@ def divide(tasks: Sequence[Task], subjobs: int) -> list[tuple[int, ...]]:
     There may be fewer shares than requested: another, nearly empty one would not make the largest
     finish earlier.
     """
+    costs = [task.cost for task in tasks]
     for number in range(min(subjobs, len(tasks)), 0, -1):
-        shares, largest = _divide(tasks, number)
-        if largest * number <= MAX_SHARE * sum(task.cost for task in tasks):
-            return shares
+        shares, largest = deal(costs, number)
+        if largest * number <= MAX_SHARE * sum(costs):
+            return [tuple(share) for share in shares]
     return []
 
 
-def _divide(tasks: Sequence[Task], subjobs: int) -> tuple[list[tuple[int, ...]], float]:
-    """Assigns each task, most expensive first, to the subjob with the smallest share.
+def deal(costs: Iterable[float], subjobs: int) -> tuple[list[list[int]], float]:
+    """Assigns each item, most expensive first, to the subjob with the smallest share.
+
+    Args:
+        costs: cost of each item, in descending order.
+        subjobs: number of subjobs.
 
     Returns:
-        The indexes of each subjob's tasks, and the cost of the largest share.
+        The indexes of each subjob's items, and the cost of the largest share.
     """
     shares: list[list[int]] = [[] for _ in range(subjobs)]
     spent = [(0.0, number) for number in range(subjobs)]
-    for number, task in enumerate(tasks):
+    for number, more in enumerate(costs):
         cost, share = spent[0]
         shares[share].append(number)
-        heapreplace(spent, (cost + task.cost, share))
-    return [tuple(share) for share in shares], max(spent)[0]
+        heapreplace(spent, (cost + more, share))
+    return shares, max(spent, default=(0.0, 0))[0]
