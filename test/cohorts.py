@@ -64,7 +64,7 @@ def statistics_of_cohort(
     else:
         regions = whole_chromosomes()
         counts = counts_of(truths, random) if samples else np.zeros((25, 0), np.int64)
-    return statistics_of(regions, lambda: iter([counts]), samples)
+    return statistics_of(regions, [counts], samples)
 
 
 def rows_of_cohort(samples: int, failed: int = 0, seed: int = 1) -> list[Row]:

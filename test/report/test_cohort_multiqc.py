@@ -53,7 +53,7 @@ def test_samples_have_general_statistics_and_a_dot_each(tmp_path: Path, samples:
 def test_samples_whose_values_are_not_known_do_not_hide_the_others(tmp_path: Path) -> None:
     regions = RegionColumns(["chr1", "chrX"], ["chr1", "chrX"], [0, 0], [1000, 1000], [True, True])
     counts = np.array([[0, 5, 6, 7], [0, 5, 6, 7]])
-    statistics = statistics_of(regions, lambda: iter([counts]), 4)
+    statistics = statistics_of(regions, [counts], 4)
     write(tmp_path / "in", ["a", "b", "c", "d"], statistics)
     sections(tmp_path / "in")
     rows = general_statistics(tmp_path)

@@ -15,8 +15,9 @@ from messages import is_a_known_message
 from readcount.cohort import columns
 from readcount.cohort.columns import ColumnStore
 from readcount.cohort.matrix import REGION_HEADING, write_depth_matrix, write_matrix
-from readcount.cohort.rows import Ints, Rows
+from readcount.cohort.rows import Rows
 from readcount.cohort.tables import Table, open_table, read_table, regions_of
+from readcount.columns import Ints
 from readcount.counting.pool import Workers, start_workers
 from readcount.errors import InputError
 from readcount.formats.bgzf import END_OF_FILE

@@ -104,7 +104,7 @@ def test_a_cohort_of_anything_has_a_page(samples: int, contigs: list[str]) -> No
     regions = RegionColumns(contigs, contigs, [0] * len(contigs), ends, [True] * len(contigs))
     for counts in np.zeros, np.ones:
         block = counts((len(contigs), samples), np.int64)
-        statistics = statistics_of(regions, lambda its=block: iter([its]), samples)  # type: ignore[misc]
+        statistics = statistics_of(regions, [block], samples)
         rows = [Row(f"S{at}", records=int(block[:, at].sum())) for at in range(samples)]
         assert names_in_table(format_cohort_report(rows, statistics, "x")) == [
             row.sample for row in rows
@@ -183,4 +183,4 @@ def test_the_plot_of_copies_has_the_samples_that_have_copies() -> None:
 
 
 def nothing() -> Statistics:
-    return statistics_of(RegionColumns([], [], [], [], []), lambda: iter([]), 0)
+    return statistics_of(RegionColumns([], [], [], [], []), [], 0)

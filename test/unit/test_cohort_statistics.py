@@ -49,7 +49,7 @@ def of_counts(counts: NDArray[np.int64], regions: RegionColumns, block: int = 7)
     def blocks() -> Iterator[NDArray[np.int64]]:
         return (counts[start : start + block] for start in range(0, len(counts), block))
 
-    return statistics_of(regions, blocks, counts.shape[1])
+    return statistics_of(regions, blocks(), counts.shape[1])
 
 
 def rows_of(regions: RegionColumns, rows: Sequence[int]) -> RegionColumns:

@@ -147,7 +147,7 @@ CASES = (
 def statistics(truths: list[Truth], random: np.random.Generator) -> Statistics:
     """Of a cohort of whole chromosomes."""
     counts = counts_of(truths, random)
-    return statistics_of(whole_chromosomes(), lambda: iter([counts]), len(truths))
+    return statistics_of(whole_chromosomes(), [counts], len(truths))
 
 
 def alone(case: Case, draws: int, random: np.random.Generator) -> Counter[str]:
@@ -227,7 +227,7 @@ def calls_of_other_genome(
         )
         columns.append(10 ** random.uniform(-5, -1) * copies * np.array(lengths) / 2)
     counts = random.poisson(np.array(columns).T)
-    return Counter(statistics_of(regions, lambda: iter([counts]), samples).sex_chromosomes)
+    return Counter(statistics_of(regions, [counts], samples).sex_chromosomes)
 
 
 def lines_of_table(draws: int, random: np.random.Generator) -> Iterator[str]:

@@ -48,7 +48,7 @@ def measure(samples: int, size: int) -> str:
     for block in blocks_of(regions, samples):
         totals += block.sum(axis=0)
     read = time.perf_counter()
-    statistics = statistics_of(regions, lambda: blocks_of(regions, samples), samples)
+    statistics = statistics_of(regions, blocks_of(regions, samples), samples)
     calculated = time.perf_counter()
     rows = [Row(f"sample{at:05}", records=int(total)) for at, total in enumerate(totals)]
     names = [row.sample for row in rows]

@@ -9,9 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
-Ints = NDArray[np.int64]
+from readcount.columns import Ints
 
 # Counts per block of rows, over all columns: 8 MB, and about 60 MB while written as text.
 BLOCK_COUNTS = 1 << 20

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from readcount.cohort.layout import Floats, Integers, Layout
+from readcount.cohort.layout import Layout
 from readcount.cohort.robust import DEVIATIONS, deviation, median
+from readcount.columns import Floats, Ints
 
 # Minimum number of samples to compare with a median, with a robust deviation, and for cut-offs.
 MIN_FOR_MEDIAN = 3
@@ -61,7 +62,7 @@ class Copies:
     group: NDArray[np.intp]
 
 
-def copies_of(layout: Layout, records: Integers, density: Floats, typical: Floats) -> Copies:
+def copies_of(layout: Layout, records: Ints, density: Floats, typical: Floats) -> Copies:
     """Returns the copies of X and Y: absolute for a known assembly, else relative to the cohort."""
     columns = []
     for kind in ("X", "Y"):

@@ -12,9 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from readcount.cohort.assemblies import MITOCHONDRION, SEX_CHROMOSOMES, Assembly, chromosomes_of
-
-Integers = NDArray[np.int64]
-Floats = NDArray[np.float64]
+from readcount.columns import Ints
 
 # Maximum number of bins, and of values in bins by samples.
 MAX_BINS = 10_000
@@ -85,8 +83,8 @@ class Layout:
     complete: bool
     regions: int
     first_bins: NDArray[np.intp]
-    starts: Integers
-    ends: Integers
+    starts: Ints
+    ends: Ints
     bin_of_row: NDArray[np.intp]
 
     @property
@@ -95,7 +93,7 @@ class Layout:
         return sum(chromosome.kind == "autosome" for chromosome in self.chromosomes)
 
     @property
-    def bases(self) -> Integers:
+    def bases(self) -> Ints:
         """Bases of the chromosomes."""
         return np.array([chromosome.bases for chromosome in self.chromosomes], np.int64)
 
@@ -104,7 +102,7 @@ class Layout:
         kinds = [chromosome.kind for chromosome in self.chromosomes]
         return kinds.index(kind) if kind in kinds else None
 
-    def sums(self, blocks: Iterable[Integers], samples: int) -> Integers:
+    def sums(self, blocks: Iterable[Ints], samples: int) -> Ints:
         """Returns the records of each bin and sample.
 
         Args:
@@ -178,7 +176,7 @@ def _used(on: NDArray[np.intp], whole: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return used
 
 
-def _new_bases(on: NDArray[np.intp], starts: Integers, ends: Integers) -> Integers:
+def _new_bases(on: NDArray[np.intp], starts: Ints, ends: Ints) -> Ints:
     """Returns the number of bases of each region not covered by earlier regions."""
     # Sequences are concatenated, so that one running maximum is enough.
     shift = on.astype(np.int64) * (int(ends.max(initial=0)) + 1)
@@ -222,7 +220,7 @@ def _with_bins(
     chromosomes: Sequence[Chromosome],
     complete: bool,
     numbers: Sequence[int],
-    columns: tuple[NDArray[np.intp], NDArray[np.intp], Integers, Integers],
+    columns: tuple[NDArray[np.intp], NDArray[np.intp], Ints, Ints],
     samples: int,
 ) -> Layout:
     """Returns the layout; see Layout.

@@ -13,14 +13,13 @@ from typing import NamedTuple
 
 import numpy as np
 import pysam
-from numpy.typing import NDArray
 
 from readcount.cohort.columns import ColumnStore, slices
 from readcount.cohort.rows import Rows
+from readcount.columns import Ints
 from readcount.counting.pool import Workers
 from readcount.formats.bgzf import END_OF_FILE
-
-Ints = NDArray[np.int64]
+from readcount.outputs.bedgraph import index_bed
 
 REGION_HEADING = "region\tcontig\tstart\tend\tlength"
 # Header of a read depth matrix in the format of GATK-SV (https://github.com/broadinstitute/gatk-sv,
@@ -136,6 +135,4 @@ def write_depth_matrix(
     """
     order = rows.order()
     write_matrix(path, DEPTH_HEADING, rows.places(order), order, samples, store, workers)
-    index = Path(f"{path}.{'csi' if rows.beyond_tbi else 'tbi'}")
-    pysam.tabix_index(str(path), force=True, preset="bed", csi=rows.beyond_tbi, index=str(index))
-    return index
+    return index_bed(path, max(rows.ends, default=0))

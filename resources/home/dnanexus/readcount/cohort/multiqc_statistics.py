@@ -5,12 +5,12 @@ table, and `format_copies(samples, statistics)` for a plot of X against Y. Each 
 whose name ends with `_mqc.tsv`. https://docs.seqera.io/multiqc/custom_content
 """
 
-import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from readcount.cohort.statistics import FORMAT, Statistics
+from readcount.outputs.multiqc import format_section
 
 # The columns that can be compared at a glance; the table of samples has all.
 _NUMBERS: Mapping[str, Mapping[str, object]] = {
@@ -71,7 +71,7 @@ def format_general_statistics(samples: Sequence[str], statistics: Statistics) ->
         "pconfig": [{name: each} for name, each in shown.items()],
     }
     rows = zip(samples, *(columns[name] for name in shown), strict=True)
-    return _text(settings, ("Sample", *shown), rows)
+    return format_section(settings, ("Sample", *shown), rows)
 
 
 def format_copies(samples: Sequence[str], statistics: Statistics) -> str:
@@ -104,21 +104,4 @@ def format_copies(samples: Sequence[str], statistics: Statistics) -> str:
         (samples[at], format(x[at], FORMAT["copies_x"]), format(y[at], FORMAT["copies_y"]))
         for at in known
     )
-    return _text(settings, ("Sample", "X", "Y"), rows)
-
-
-def _text(
-    settings: Mapping[str, object], heading: Iterable[str], rows: Iterable[Sequence[str]]
-) -> str:
-    header = [f"# {key}: {json.dumps(value)}\n" for key, value in settings.items()]
-    lines = ["\t".join(map(_cell, heading)), *("\t".join(_row(*row)) for row in rows)]
-    return "".join(header) + "".join(f"{line}\n" for line in lines)
-
-
-def _row(sample: str, *values: str) -> list[str]:
-    return [_cell(sample), *(" ".join(value.split()) for value in values)]
-
-
-def _cell(text: str) -> str:
-    """Returns a text that MultiQC does not parse as a number, a comment or two cells."""
-    return '"' + " ".join(text.split()) + '"'
+    return format_section(settings, ("Sample", "X", "Y"), rows)

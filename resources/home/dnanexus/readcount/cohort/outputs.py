@@ -85,7 +85,7 @@ def write_outputs(
         files.append(OutputFile("depth_matrix", depth, ".rd.txt.gz"))
         files.append(OutputFile("depth_matrix_index", index, f".rd.txt.gz{index.suffix}"))
     blocks = (block for _, block in store.blocks(list(samples)))
-    statistics = statistics_of(rows.columns(), lambda: blocks, len(samples))
+    statistics = statistics_of(rows.columns(), blocks, len(samples))
     for note in statistics.notes:
         log(note)
     in_order = [row for _, row in results.in_order()]

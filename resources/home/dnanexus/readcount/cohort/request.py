@@ -1,7 +1,7 @@
 """The input of a cohort job as one value."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 
 from readcount.errors import InputError
@@ -70,23 +70,10 @@ class CohortRequest:
     @cached_property
     def of_sample(self) -> Request:
         """The request for one sample, the same for each; its file links are placeholders."""
-        return Request(
-            mappings_sorted_bam=_ANY_FILE,
-            mappings_sorted_bai=_ANY_FILE,
-            regions=self.regions,
-            regions_bed=self.regions_bed,
-            windows=self.windows,
-            primary_chromosomes_only=self.primary_chromosomes_only,
-            include_unplaced=self.include_unplaced,
-            min_mapping_quality=self.min_mapping_quality,
-            require_flags=self.require_flags,
-            exclude_flags=self.exclude_flags,
-            read_groups=self.read_groups,
-            output_prefix=self.output_prefix,
-            report=False,
-            counts_from=self.counts_from,
-            stream_bam=True,
-        )
+        names = {field.name for field in fields(Request)} & {field.name for field in fields(self)}
+        shared = {name: getattr(self, name) for name in names}
+        of_files = {"mappings_sorted_bam": _ANY_FILE, "mappings_sorted_bai": _ANY_FILE}
+        return Request(**{**shared, **of_files, "report": False, "stream_bam": True, "subjobs": 0})
 
     @property
     def fail_on_failed_sample(self) -> bool:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from readcount.cohort.layout import Floats
+from readcount.columns import Floats
 
 # Standard deviation of a normal distribution, in median absolute deviations.
 ROBUST = 1.4826

@@ -4,17 +4,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from readcount.cohort.layout import RegionColumns
+from readcount.columns import Ints
+from readcount.outputs.bedgraph import placed_in_order
 from readcount.outputs.result import extents
 from readcount.regions.region_list import RegionList
-from readcount.source.parts import NO_SEQUENCE
-
-Ints = NDArray[np.int64]
-
-# Maximum position in a tabix index (as in BAI; SAM specification, section 5.1.1).
-MAX_TBI_POSITION = 1 << 29
 
 
 @dataclass(frozen=True)
@@ -67,17 +62,9 @@ class Rows:
 
     def order(self) -> Ints:
         """Returns the indexes of the placed regions, sorted by sequence, start and end."""
-        tids, starts, ends = map(np.array, (self.tids, self.starts, self.ends))
-        order = np.lexsort((ends, starts, tids))
-        placed: Ints = order[tids[order] != NO_SEQUENCE]
-        return placed
+        return placed_in_order(*map(np.array, (self.tids, self.starts, self.ends)))
 
     def places(self, order: Ints) -> Iterator[str]:
         """Yields contig, start and end of these rows, as the first columns of a BED file."""
         for row in order.tolist():
             yield f"{self.contigs[self.tids[row]]}\t{self.starts[row]}\t{self.ends[row]}"
-
-    @property
-    def beyond_tbi(self) -> bool:
-        """Whether a position is too large for a tabix index (.tbi)."""
-        return max(self.ends, default=0) > MAX_TBI_POSITION

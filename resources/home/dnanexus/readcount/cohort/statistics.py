@@ -1,36 +1,38 @@
 """Statistics of the samples of a cohort, computed from their counts.
 
-Call `statistics_of(regions, blocks, samples)`:
+Call `statistics_of(regions, blocks, samples)` with the columns of the matrix's rows and the counts
+of these rows. `Statistics.columns()` returns the columns of the table of samples as text. The
+statistics show that a sample differs, not why: detecting contamination, swaps and relatives
+requires alleles.
 
-- `regions` are the columns of the matrix's rows (`RegionColumns`),
-- `blocks` returns an iterator over blocks of rows: integers, one row per region, one column per
-  counted sample. It is called once; blocks are read once and not kept.
-
-`Statistics.columns()` returns the columns of the table of samples as text. The statistics show that
-a sample differs, not why: detecting contamination, swaps and relatives requires alleles.
-
-Definitions ----------- n(c, s) is the number of records of sample s on chromosome c, L(c) the
-number of bases of c that are not N.
+Definitions, where n(c, s) is the number of records of sample s on chromosome c, and L(c) the number
+of bases of c that are not N:
 
 records_per_mb
-    m(s) = the median over the autosomes of n(c, s) / L(c); the column is 1,000,000 m(s).
-copies_x, copies_y 2 n(X, s) / (L(X) m(s)), and likewise for Y. The ratio of X to autosomes is that
-    of Mittnik et al. 2016 (doi:10.1371/journal.pone.0163019). For other genomes, and if regions are
-    only parts of chromosomes, values are relative to the cohort: 1 is the median of the samples
-    with Y.
+    m(s) is the median over the autosomes of n(c, s) / L(c); the column is 1,000,000 m(s).
+copies_x, copies_y
+    2 n(X, s) / (L(X) m(s)), and likewise for Y. The ratio of X to autosomes is that of Mittnik et
+    al. 2016 (doi:10.1371/journal.pone.0163019). For other genomes, and if regions are only parts of
+    chromosomes, values are relative to the cohort: 1 is the median of the samples with Y.
 sex_chromosomes
     XX, XY, other (another whole number of copies) or unclear; see `copies.sex_chromosomes_of`.
-mt_per_autosome n(MT, s) / (L(MT) m(s)): mitochondrial genomes per copy of an autosome; twice this
-    per diploid cell.
-largest_shift The largest log2 ratio of an autosome's share to the cohort's median share, where the
-    share is n(c, s) / m(s); half a record is added to n and to its expectation.
-spread The median absolute deviation of this log2 ratio over the bins of autosomes. pc1 to pc5
-Principal components of these log2 ratios; see `_components`. differs The columns that are more than
-DEVIATIONS robust deviations (1.4826 median absolute deviations) from the cohort's median; copies
-are compared with the median of the samples in the nearest group.
+mt_per_autosome
+    n(MT, s) / (L(MT) m(s)): mitochondrial genomes per copy of an autosome; twice this per diploid
+    cell.
+largest_shift
+    The largest log2 ratio of an autosome's share to the cohort's median share, where the share is
+    n(c, s) / m(s); half a record is added to n and to its expectation.
+spread
+    The median absolute deviation of this log2 ratio over the bins of autosomes.
+pc1 to pc5
+    Principal components of these log2 ratios; see `_components`.
+differs
+    The columns that are more than DEVIATIONS robust deviations (1.4826 median absolute deviations)
+    from the cohort's median; copies are compared with the median of the samples in the nearest
+    group.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -43,10 +45,9 @@ from readcount.cohort.copies import (
     copies_of,
     sex_chromosomes_of,
 )
-from readcount.cohort.layout import Floats, Integers, Layout, RegionColumns, layout_of
+from readcount.cohort.layout import Layout, RegionColumns, layout_of
 from readcount.cohort.robust import DEVIATIONS, ROBUST, deviation, median
-
-Blocks = Callable[[], Iterable[Integers]]
+from readcount.columns import Floats, Ints
 
 # Minimum number of samples and bins for principal components, and number of components.
 MIN_FOR_COMPONENTS = 20
@@ -83,8 +84,8 @@ class Bins:
     """
 
     contigs: Sequence[str]
-    starts: Integers
-    ends: Integers
+    starts: Ints
+    ends: Ints
     shifts: NDArray[np.float32]
 
 
@@ -156,16 +157,16 @@ def _texts(values: Floats, form: str) -> list[str]:
     return ["" if np.isnan(value) else format(value, form) for value in values.tolist()]
 
 
-def statistics_of(regions: RegionColumns, blocks: Blocks, samples: int) -> Statistics:
+def statistics_of(regions: RegionColumns, blocks: Iterable[Ints], samples: int) -> Statistics:
     """Returns the statistics of the samples that were counted.
 
     Args:
         regions: columns of the regions.
-        blocks: function that returns blocks of rows of counts.
+        blocks: blocks of consecutive rows of counts, rows by samples; read once and not kept.
         samples: number of samples.
     """
     layout = layout_of(regions, samples)
-    bins = layout.sums(blocks(), samples)
+    bins = layout.sums(blocks, samples)
     records = (
         np.add.reduceat(bins, layout.first_bins[:-1], axis=0) if len(layout.chromosomes) else bins
     )
@@ -173,7 +174,7 @@ def statistics_of(regions: RegionColumns, blocks: Blocks, samples: int) -> Stati
         return _statistics(layout, bins, records, samples)
 
 
-def _statistics(layout: Layout, bins: Integers, records: Integers, samples: int) -> Statistics:
+def _statistics(layout: Layout, bins: Ints, records: Ints, samples: int) -> Statistics:
     autosomes = layout.autosomes
     density = records / layout.bases[:, None] if len(records) else records.astype(np.float64)
     typical = np.median(density[:autosomes], axis=0) if autosomes else np.full(samples, np.nan)
@@ -248,7 +249,7 @@ def _notes(layout: Layout, samples: int, copies: Copies) -> list[str]:
     return notes
 
 
-def _shifts(records: Integers, typical: Floats, bases: Integers | None, share: Floats) -> Floats:
+def _shifts(records: Ints, typical: Floats, bases: Ints | None, share: Floats) -> Floats:
     """Returns the log2 ratio of the share of each row to the cohort's median.
 
     Half a record is added to the count and to its expectation, so that the ratio is finite without
@@ -266,9 +267,7 @@ def _shifts(records: Integers, typical: Floats, bases: Integers | None, share: F
     return np.asarray(np.log2((records + 0.5) / (usual[:, None] * typical + 0.5)))
 
 
-def _spread(
-    layout: Layout, bins: Integers, typical: Floats, shifts: Floats
-) -> tuple[Floats, Floats]:
+def _spread(layout: Layout, bins: Ints, typical: Floats, shifts: Floats) -> tuple[Floats, Floats]:
     """Returns the shifts of the bins of autosomes, and their spread in each sample.
 
     Bins with a median of fewer than MIN_RECORDS records are NaN. If fewer bins are left than there
@@ -335,7 +334,7 @@ def _components(
 
 
 def _sex_shifts(
-    layout: Layout, records: Integers, typical: Floats, share: Floats, copies: Copies
+    layout: Layout, records: Ints, typical: Floats, share: Floats, copies: Copies
 ) -> tuple[list[str], list[Floats]]:
     """Returns the shifts of X and Y within each group; of Y only in samples with Y.
 
@@ -391,7 +390,7 @@ class _Differs:
         self.usual: dict[str, Floats] = {}
 
     def by_log2(
-        self, name: str, values: Floats, one: Floats | float, records: Integers | None = None
+        self, name: str, values: Floats, one: Floats | float, records: Ints | None = None
     ) -> None:
         """Compares the logarithms of values.
 
@@ -439,7 +438,7 @@ class _Differs:
             away = np.abs(values - self.usual[name])
             self._add(name, away > DEVIATIONS * np.hypot(floors[name][nearest], error))
 
-    def by_shift(self, shifts: Floats, records: Integers) -> NDArray[np.intp]:
+    def by_shift(self, shifts: Floats, records: Ints) -> NDArray[np.intp]:
         """Compares the share of each autosome with the cohort's median.
 
         Returns:

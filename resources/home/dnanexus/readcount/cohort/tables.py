@@ -11,19 +11,17 @@ from pathlib import Path
 from typing import TextIO
 
 import numpy as np
-from numpy.typing import NDArray
 
 from readcount.cohort.columns import BLOCK_COUNTS, ColumnStore
 from readcount.cohort.rows import Rows
 from readcount.cohort.samples import FIRST_COLUMNS, RECORDS_COLUMN, SOURCE_COLUMN
+from readcount.columns import Ints
 from readcount.errors import InputError
 from readcount.formats.bam_record import UNPLACED_NAME
 from readcount.regions.region_list import RegionList
 from readcount.request.filters import OPTIONS_DETAIL, Filters
 from readcount.source.parts import NO_SEQUENCE
 from readcount.text import shorten
-
-Ints = NDArray[np.int64]
 
 # Note on a table that does not state its filters.
 NOT_STATED = "the table does not say which filters were used"

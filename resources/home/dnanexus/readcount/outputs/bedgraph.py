@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pysam
 
+from readcount.columns import Ints
 from readcount.formats.bam_index import MAX_LENGTH
 from readcount.outputs.result import Result
 from readcount.source.parts import NO_SEQUENCE
@@ -22,8 +23,7 @@ def bedgraph_lines(result: Result) -> Iterator[str]:
     regions = result.counts.regions
     names, tids = regions.names_by_tid, np.array(regions.tids)
     starts, ends = map(np.array, result.extents())
-    order = np.lexsort((ends, starts, tids))
-    order = order[tids[order] != NO_SEQUENCE]
+    order = placed_in_order(tids, starts, ends)
     columns = tids, starts, ends, np.array(result.counts.records)
     # Converted in blocks, because Python integers take four times the memory of a column.
     for first in range(0, len(order), LINES_TOGETHER):
@@ -41,7 +41,24 @@ def write_bedgraph(result: Result, path: Path) -> Path:
         file.writelines(bedgraph_lines(result))
     pysam.tabix_compress(str(text), str(path), force=True)
     text.unlink()
-    csi = max(result.lengths.values(), default=0) > MAX_LENGTH
+    return index_bed(path, max(result.lengths.values(), default=0))
+
+
+def placed_in_order(tids: Ints, starts: Ints, ends: Ints) -> Ints:
+    """Returns the indexes of the placed regions, sorted by sequence, start and end."""
+    order = np.lexsort((ends, starts, tids))
+    placed: Ints = order[tids[order] != NO_SEQUENCE]
+    return placed
+
+
+def index_bed(path: Path, last: int) -> Path:
+    """Creates the tabix index of a compressed file with the columns of a BED file; returns it.
+
+    Args:
+        path: path of the file.
+        last: the highest position; beyond the maximum of a TBI index, a CSI index is created.
+    """
+    csi = last > MAX_LENGTH
     index = Path(f"{path}.{'csi' if csi else 'tbi'}")
     pysam.tabix_index(str(path), force=True, preset="bed", csi=csi, index=str(index))
     return index

@@ -5,7 +5,7 @@ https://docs.seqera.io/multiqc/custom_content
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from hashlib import sha256
 from heapq import nsmallest
 from html import escape
@@ -64,9 +64,24 @@ def format_bars(
     if from_index:
         # MultiQC does not use this key; it documents the source of the counts.
         section["counts_from"] = "index"
-    lines = [f"# {key}: {json.dumps(value)}" for key, value in section.items()]
-    lines.append("\t".join(_cell(text) for text in ("Sample", *parts)))
-    lines += ["\t".join([_cell(sample), *map(str, records)]) for sample, records in bars.items()]
+    rows = ((sample, *map(str, records)) for sample, records in bars.items())
+    return format_section(section, ("Sample", *parts), rows)
+
+
+def format_section(
+    settings: Mapping[str, object], heading: Iterable[str], rows: Iterable[Sequence[str]]
+) -> str:
+    """Returns the text of a section: settings, a header, and a row per sample.
+
+    Args:
+        settings: settings of the section.
+        heading: names of the columns.
+        rows: name of the sample and its values.
+    """
+    lines = [f"# {key}: {json.dumps(value)}" for key, value in settings.items()]
+    lines.append("\t".join(map(_cell, heading)))
+    for sample, *values in rows:
+        lines.append("\t".join([_cell(sample), *(" ".join(value.split()) for value in values)]))
     return "".join(f"{line}\n" for line in lines)
 
 
