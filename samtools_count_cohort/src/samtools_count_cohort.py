@@ -183,9 +183,7 @@ def count_samples(
     together, alone = split_by_size(bytes_of, processes, from_index)
     count = partial(count_in_one_process, write_reference(reference, folder))
     counted = chain(
-        workers.results_of_few(
-            count, fetch_ahead(files, together, folder, processes), 2 * processes
-        ),
+        workers.results(count, fetch_ahead(files, together, folder, processes)),
         (
             (number, count_with_all_processes(fetched, reference, workers, log))
             for number, fetched in fetch_ahead(files, alone, folder, 1)

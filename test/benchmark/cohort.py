@@ -214,7 +214,7 @@ def count_here(paths: Sequence[str]) -> None:
         reference = reference_of(files[0], ask(windows=WINDOW), lambda line: None)
         store = ColumnStore(Path(folder) / "columns", len(reference.regions))
         count = partial(count_in_one_process, write_reference(reference, Path(folder)))
-        for number, result in workers.results_of_few(count, enumerate(files), 2 * CORES):
+        for number, result in workers.results(count, enumerate(files)):
             assert isinstance(result, Counted), result
             store.add(number, np.array(result.records, np.int64))
         names = {number: Path(path).stem for number, path in enumerate(paths)}

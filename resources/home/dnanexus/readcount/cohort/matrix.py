@@ -68,9 +68,8 @@ def write_matrix(
     write = partial(_write_lines, store, numbers, path)
     with path.open("wb") as file:
         file.write(_compressed(Path(f"{path}.head"), head))
-        for part, of_part in workers.results_of_few(
-            write, _tasks(firsts, order, store.rows, len(numbers)), 2 * len(workers.processes)
-        ):
+        tasks = _tasks(firsts, order, store.rows, len(numbers))
+        for part, of_part in workers.results(write, tasks):
             sums += of_part
             parts[part] = _part(path, part)
         for part in sorted(parts):

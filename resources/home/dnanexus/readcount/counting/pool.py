@@ -21,6 +21,8 @@ from readcount.errors import MORE_MEMORY, WorkerDiedError
 T = TypeVar("T")
 R = TypeVar("R")
 
+# Tasks running or waiting per process, so that no process waits for its next task.
+TASKS_PER_PROCESS = 2
 # How long to wait for a result before checking that all workers are alive.
 POLL_SECONDS = 0.5
 # How long to wait for Pool.terminate(), which usually takes milliseconds.
@@ -35,38 +37,16 @@ class Workers:
     processes: tuple[BaseProcess, ...]
 
     def results(self, function: Callable[[T], R], tasks: Iterable[T]) -> Iterator[R]:
-        """Runs the function on each task, one at a time; yields results as they come.
+        """Runs the function on each task; yields results as they come.
+
+        A task is taken from the iterator only when a process will soon be free. So thousands of
+        tasks that have files on disk do not have them all at once.
 
         Raises:
             WorkerDiedError: a worker died and its task is lost. Pool itself would replace the
                 worker and wait forever.
         """
-        coming = self.pool.imap_unordered(function, tasks, chunksize=1)
-        while True:
-            self._require_alive()
-            try:
-                yield coming.next(timeout=POLL_SECONDS)
-            except multiprocessing.TimeoutError:
-                continue
-            except StopIteration:
-                return
-
-    def results_of_few(
-        self, function: Callable[[T], R], tasks: Iterable[T], at_once: int
-    ) -> Iterator[R]:
-        """Like results(), but takes tasks from the iterator only when they are needed.
-
-        results() takes all tasks at once. When there are thousands of tasks with files on disk,
-        each should be created only when a process is free.
-
-        Args:
-            function: what to run.
-            tasks: the tasks.
-            at_once: maximum number of tasks waiting or running.
-
-        Raises:
-            WorkerDiedError: as results().
-        """
+        at_once = TASKS_PER_PROCESS * len(self.processes)
         done: queue.SimpleQueue[R | BaseException] = queue.SimpleQueue()
         waiting = iter(tasks)
         running = 0
