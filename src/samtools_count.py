@@ -106,7 +106,7 @@ def prepare(request: Request, inputs: Inputs, processes: int, cores: int = 1) ->
     files = fetch_inputs(request, inputs)
     alignments = open_alignments(files, log, cores=cores)
     check_read_groups(alignments.header, request.filters, alignments.file.name)
-    regions = list_regions(request, files.bed, alignments.lengths, alignments.header.aliases)
+    regions = list_regions(request, files.bed, alignments.sequences)
     log(f"counting {request.records_counted} in {describe_regions(request, files.bed)}")
     plan, from_index = plan_count(alignments.evidence, regions, request, processes)
     return Work(files, alignments, plan, from_index)
@@ -120,7 +120,7 @@ def finish(work: Work, request: Request, merged: MergedCounts) -> dict[str, Any]
         log(check)
     result = Result(
         verified,
-        work.alignments.lengths,
+        work.alignments.sequences.lengths,
         records_counted=request.records_counted,
         regions_counted=describe_regions(request, work.files.bed),
         unplaced=evidence.numbers.get(NO_SEQUENCE),

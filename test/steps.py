@@ -63,7 +63,7 @@ def planned(
     """Plans as prepare() does; also returns how the counts in the index were checked."""
     request = request or ask()
     check_read_groups(alignments.header, request.filters, alignments.file.name)
-    regions = list_regions(request, bed, alignments.lengths, alignments.header.aliases)
+    regions = list_regions(request, bed, alignments.sequences)
     evidence = alignments.evidence
     whole = regions.whole_tids()
     if request.from_index:
@@ -106,7 +106,7 @@ def count_regions(
         log(check)
     return Result(
         verified,
-        alignments.lengths,
+        alignments.sequences.lengths,
         request.records_counted,
         describe_regions(request, files.bed),
         alignments.evidence.numbers.get(NO_SEQUENCE),

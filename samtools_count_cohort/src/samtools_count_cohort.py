@@ -137,14 +137,14 @@ def find_reference(
     if not files.tables:
         raise results.error() if results.rows else no_samples()
     table = files.tables[0]
-    regions, lengths = regions_of(table)
+    regions, sequences = regions_of(table)
     counted = describe_regions(request.of_sample, files.bed)
-    return Reference(request.of_sample, table.name, lengths, regions, counted)
+    return Reference(request.of_sample, table.name, sequences, regions, counted)
 
 
 def add_tables(files: CohortFiles, reference: Reference, results: Results) -> None:
     """Adds the columns of existing count tables, after those of the samples."""
-    rows = Rows.of(reference.regions, reference.lengths)
+    rows = Rows.of(reference.regions, reference.sequences.lengths)
     first = len(files.samples)
     for table in files.tables:
         numbers = range(first, first + len(table.samples))

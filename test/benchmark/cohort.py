@@ -198,7 +198,7 @@ def in_windows() -> Iterator[str]:
 def saf_of_windows(bam: Path) -> Path:
     path = BENCH / "windows.saf"
     reference = reference_of(files_of(bam), ask(windows=WINDOW), lambda line: None)
-    rows = Rows.of(reference.regions, reference.lengths)
+    rows = Rows.of(reference.regions, reference.sequences.lengths)
     with path.open("w") as file:
         file.write("GeneID\tChr\tStart\tEnd\tStrand\n")
         for number, place in enumerate(rows.places(rows.order())):
@@ -218,7 +218,7 @@ def count_here(paths: Sequence[str]) -> None:
             assert isinstance(result, Counted), result
             store.add(number, np.array(result.records, np.int64))
         names = {number: Path(path).stem for number, path in enumerate(paths)}
-        rows = Rows.of(reference.regions, reference.lengths)
+        rows = Rows.of(reference.regions, reference.sequences.lengths)
         write_matrix(
             Path(folder) / "m.gz", REGION_HEADING, rows.texts(), None, names, store, workers
         )

@@ -76,11 +76,11 @@ def test_sequences_in_another_order_are_counted_by_their_names(tmp_path: Path) -
 
 def test_sequences_of_regions_have_to_be_there_and_others_need_not(tmp_path: Path) -> None:
     one = make_bam(tmp_path / "one.bam", {"chr1": 1, "chr2": 2})
-    more = opened(make_bam(tmp_path / "more.bam", {"chr1": 1, "chr2": 2, "decoy": 3})).header
-    fewer = opened(make_bam(tmp_path / "fewer.bam", {"chr1": 1})).header
+    more = opened(make_bam(tmp_path / "more.bam", {"chr1": 1, "chr2": 2, "decoy": 3})).sequences
+    fewer = opened(make_bam(tmp_path / "fewer.bam", {"chr1": 1})).sequences
     shared = reference(files_of(one), regions=["chr1:1-100"])
-    for header in (more, fewer):
-        assert regions_of(header, "x.bam", shared)[0] == shared.regions[0]
+    for sequences in (more, fewer):
+        assert regions_of(sequences, "x.bam", shared)[0] == shared.regions[0]
     with pytest.raises(InputError, match=r"genome than one\.bam: it also has decoy\."):
         regions_of(more, "x.bam", reference(files_of(one)))
     with pytest.raises(InputError, match=r"genome than one\.bam: it has no sequence chr2\."):

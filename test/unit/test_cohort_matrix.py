@@ -240,7 +240,8 @@ def test_a_matrix_becomes_columns_again(
     for number in names:
         assert after.column(10 + number).tolist() == before.column(number).tolist()
     assert after.column(0).tolist() == random_counts(len(ROWS), 5).tolist()
-    assert list(Rows.of(*regions_of(made)).texts()) == list(ROWS.texts())
+    regions, sequences = regions_of(made)
+    assert list(Rows.of(regions, sequences.lengths).texts()) == list(ROWS.texts())
 
 
 def test_a_table_says_in_its_details_which_filters_were_used(tmp_path: Path) -> None:

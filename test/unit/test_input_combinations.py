@@ -22,6 +22,7 @@ from readcount.request.filters import NO_FILTERS, Filters
 from readcount.request.request import Request
 from readcount.source.alignments import Alignments
 from readcount.source.header import check_read_groups
+from readcount.source.sequences import SequenceDictionary
 from steps import ask, count_here, count_regions, files_of, opened
 from strategies import examples, ways_to_count
 
@@ -115,7 +116,7 @@ def regions_of(choice: Choice, folder: Path) -> RegionList:
         and (not named or any(name.startswith("chr") for name in named)),
         include_unplaced=choice.unplaced,
     )
-    return list_regions(request, bed if choice.spans else None, LENGTHS)
+    return list_regions(request, bed if choice.spans else None, SequenceDictionary(LENGTHS))
 
 
 def counts_of(

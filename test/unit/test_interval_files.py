@@ -14,6 +14,7 @@ from readcount.regions.interval_list import is_interval_list, read_interval_list
 from readcount.regions.list_regions import list_regions
 from readcount.regions.region import Region
 from readcount.regions.region_list import RegionList
+from readcount.source.sequences import SequenceDictionary
 from steps import ask
 
 LENGTHS = {"chr1": 1000, "chr2": 500}
@@ -24,7 +25,7 @@ BED = "chr1\t99\t200\texon 1\nchr2\t0\t500\tb\n"
 
 
 def regions_of(path: Path, lengths: Mapping[str, int] = LENGTHS) -> RegionList:
-    return list_regions(ask(), path, lengths, ALIASES)
+    return list_regions(ask(), path, SequenceDictionary(lengths, ALIASES))
 
 
 @pytest.mark.parametrize(
@@ -107,7 +108,7 @@ def test_binary_data_are_not_text(tmp_path: Path, content: bytes, name: str) -> 
 def test_blanks_at_the_end_of_three_columns_are_no_part_of_a_position(tmp_path: Path) -> None:
     bed = tmp_path / "x.bed"
     bed.write_text("chr1\t100\t200 \n")
-    assert read_bed(bed, LENGTHS) == [Region("chr1", 100, 200)]
+    assert read_bed(bed, SequenceDictionary(LENGTHS)) == [Region("chr1", 100, 200)]
 
 
 def test_alternative_names_stand_in_a_bed_file(tmp_path: Path) -> None:
@@ -149,7 +150,7 @@ def test_a_faulty_interval_list_is_refused(tmp_path: Path, line: str, words: str
     path = tmp_path / "x.interval_list"
     path.write_text(f"{SEQUENCES}{line}\n")
     with pytest.raises(InputError) as refused:
-        read_interval_list(path, LENGTHS)
+        read_interval_list(path, SequenceDictionary(LENGTHS))
     assert words in str(refused.value)
     assert is_a_known_message(str(refused.value), "AppError")
 

@@ -10,6 +10,7 @@ from readcount.regions.bed import read_bed
 from readcount.regions.counts import RegionCount, RegionCounts
 from readcount.regions.region import UNPLACED, Region
 from readcount.regions.region_list import RegionList
+from readcount.source.sequences import SequenceDictionary
 
 CONTIGS = ["chr1", "chr2"]
 LENGTHS = {"chr1": 1000, "chr2": 500, "b c": 90, "5": 100, "12": 100}
@@ -99,7 +100,7 @@ def test_lines_are_read_together_as_one_by_one(
             if one_by_one:
                 patch.setattr(bed_module, "_add_plain_lines", lambda *arguments: False)
             try:
-                return list(read_bed(path, LENGTHS, {"1": "chr1"}))
+                return list(read_bed(path, SequenceDictionary(LENGTHS, {"1": "chr1"})))
             except InputError as error:
                 return str(error)
 

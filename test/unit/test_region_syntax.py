@@ -15,6 +15,7 @@ from readcount.regions.list_regions import list_regions
 from readcount.regions.primary_chromosomes import is_primary_chromosome
 from readcount.regions.region import UNPLACED, Region, similar_name
 from readcount.regions.samtools_syntax import parse_region
+from readcount.source.sequences import SequenceDictionary
 from steps import ask, count_here, opened, planned
 
 LENGTHS = {
@@ -53,7 +54,7 @@ LENGTHS = {
     ],
 )
 def test_a_region_is_what_samtools_makes_of_it(tmp_path: Path, text: str, region: Region) -> None:
-    assert parse_region(text, LENGTHS) == region
+    assert parse_region(text, SequenceDictionary(LENGTHS)) == region
     reads = [Read(name, at, "1M") for name, length in LENGTHS.items() for at in range(length)]
     bam = write_bam(tmp_path, LENGTHS, reads)
     if "}b:" not in text:
@@ -95,7 +96,7 @@ def test_a_region_is_what_samtools_makes_of_it(tmp_path: Path, text: str, region
 )
 def test_what_is_no_region_is_refused_with_its_text(text: str, wrong: str) -> None:
     with pytest.raises(InputError) as refused:
-        parse_region(text, LENGTHS)
+        parse_region(text, SequenceDictionary(LENGTHS))
     message = str(refused.value)
     assert message.startswith(f"regions: '{text[:20]}")
     assert wrong in message
@@ -129,7 +130,7 @@ def test_a_name_that_another_reference_genome_writes_differently_is_found(
 
 def test_an_alternative_name_may_be_meant() -> None:
     with pytest.raises(InputError, match=r"Did you mean chr1\? It contains NC_1\."):
-        parse_region("Chr1", {"NC_1": 5}, {"chr1": "NC_1"})
+        parse_region("Chr1", SequenceDictionary({"NC_1": 5}, {"chr1": "NC_1"}))
 
 
 BED = (
@@ -150,7 +151,7 @@ def test_each_interval_is_a_region_in_the_order_of_the_file(
 ) -> None:
     bed = tmp_path / "x.bed"
     bed.write_bytes(gzip.compress(BED.encode()) if compressed else BED.encode())
-    assert read_bed(bed, LENGTHS) == INTERVALS
+    assert read_bed(bed, SequenceDictionary(LENGTHS)) == INTERVALS
 
 
 def given_in(line: str) -> list[str]:
@@ -180,7 +181,7 @@ def test_a_line_that_is_no_interval_is_refused_with_number_and_text(
     bed = tmp_path / "x.bed"
     bed.write_text(f"# first\nchr1\t1\t2\n{line}\nchr1\t1\t2\n")
     with pytest.raises(InputError, match=r"^regions_bed: x\.bed, line 3: ") as refused:
-        read_bed(bed, LENGTHS)
+        read_bed(bed, SequenceDictionary(LENGTHS))
     # The whole line or its first columns, or those that are wrong.
     assert any(repr(text) in str(refused.value) for text in given_in(line))
     assert wrong in str(refused.value)
@@ -202,7 +203,7 @@ def test_what_is_no_bed_file_is_refused(tmp_path: Path, content: bytes, wrong: s
     bed = tmp_path / "x.bed"
     bed.write_bytes(content)
     with pytest.raises(InputError, match=rf"^regions_bed: x\.bed {wrong}") as refused:
-        read_bed(bed, LENGTHS)
+        read_bed(bed, SequenceDictionary(LENGTHS))
     assert is_a_known_message(str(refused.value), "AppError")
 
 
@@ -249,7 +250,7 @@ ALIASES = {"1": "chr1", "CM000663.2": "chr1", "chr2": "chr1"}
 )
 def test_a_region_may_have_an_alternative_name(text: str, contig: str, shown: str) -> None:
     """A name that is also an alternative name of another sequence is that of the sequence."""
-    region = parse_region(text, LENGTHS, ALIASES)
+    region = parse_region(text, SequenceDictionary(LENGTHS, ALIASES))
     assert (region.contig, str(region)) == (contig, shown)
 
 
@@ -258,18 +259,20 @@ def test_a_region_may_have_an_alternative_name(text: str, contig: str, shown: st
 )
 def test_several_regions_in_one_text_are_inputs_of_their_own(text: str) -> None:
     with pytest.raises(InputError, match=r"-i regions=.* -i regions=") as refused:
-        parse_region(text, LENGTHS, {"1": "chr1", "2": "chr2"})
+        parse_region(text, SequenceDictionary(LENGTHS, {"1": "chr1", "2": "chr2"}))
     assert is_a_known_message(str(refused.value), "AppError")
 
 
 def test_a_sequence_is_primary_by_an_alternative_name() -> None:
     only = ask(primary_chromosomes_only=True)
     lengths = {"a": 5, "b": 5}
-    assert list_regions(only, None, lengths, {"chr1": "b"}) == [Region("b")]
+    assert list_regions(only, None, SequenceDictionary(lengths, {"chr1": "b"})) == [Region("b")]
 
 
 def test_without_targets_every_sequence_is_a_region() -> None:
-    assert list_regions(ask(), None, LENGTHS) == [Region(name) for name in LENGTHS]
+    assert list_regions(ask(), None, SequenceDictionary(LENGTHS)) == [
+        Region(name) for name in LENGTHS
+    ]
 
 
 def test_named_regions_come_first_then_the_bed_file_then_what_has_no_place(tmp_path: Path) -> None:
@@ -277,12 +280,16 @@ def test_named_regions_come_first_then_the_bed_file_then_what_has_no_place(tmp_p
     bed.write_text(BED)
     request = ask(regions=["chr2:1-5", "chr1"], include_unplaced=True)
     named = [Region("chr2", 0, 5), Region("chr1")]
-    assert list_regions(request, bed, LENGTHS) == [*named, *INTERVALS, UNPLACED]
+    assert list_regions(request, bed, SequenceDictionary(LENGTHS)) == [*named, *INTERVALS, UNPLACED]
 
 
 def test_regions_elsewhere_are_left_out_of_primary_chromosomes() -> None:
     only = ask(primary_chromosomes_only=True, include_unplaced=True)
-    assert list_regions(only, None, LENGTHS) == [Region("chr1"), Region("chr2"), UNPLACED]
+    assert list_regions(only, None, SequenceDictionary(LENGTHS)) == [
+        Region("chr1"),
+        Region("chr2"),
+        UNPLACED,
+    ]
 
 
 def test_a_file_without_primary_chromosomes_is_refused() -> None:
@@ -290,5 +297,5 @@ def test_a_file_without_primary_chromosomes_is_refused() -> None:
     with pytest.raises(
         InputError, match=r"primary_chromosomes_only: .* NC_1, b, c and 1"
     ) as refused:
-        list_regions(only, None, {"NC_1": 5, "b": 1, "c": 1, "d": 1})
+        list_regions(only, None, SequenceDictionary({"NC_1": 5, "b": 1, "c": 1, "d": 1}))
     assert is_a_known_message(str(refused.value), "AppError")

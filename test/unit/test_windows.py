@@ -19,6 +19,7 @@ from readcount.regions.region import UNPLACED, Region
 from readcount.regions.region_list import RegionList
 from readcount.regions.windows import cut_into_windows
 from readcount.source.files import local_files
+from readcount.source.sequences import SequenceDictionary
 from steps import ask, count_regions
 
 LENGTHS = {"chr1": 1000, "chr2": 250}
@@ -35,14 +36,14 @@ def test_windows_cover_a_region_once_and_in_order(size: int, start: int, more: i
 
 def test_windows_are_on_what_the_other_inputs_leave() -> None:
     request = ask(regions=["chr2", "chr1:901-"], windows=200, include_unplaced=True)
-    assert list_regions(request, None, LENGTHS) == [
+    assert list_regions(request, None, SequenceDictionary(LENGTHS)) == [
         Region("chr2", 0, 200),
         Region("chr2", 200, 250),
         Region("chr1", 900, 1000),
         UNPLACED,
     ]
     only = ask(primary_chromosomes_only=True, windows=1000)
-    assert list_regions(only, None, LENGTHS | {"alt": 5}) == [
+    assert list_regions(only, None, SequenceDictionary(LENGTHS | {"alt": 5})) == [
         Region("chr1", 0, 1000),
         Region("chr2", 0, 250),
     ]
@@ -57,7 +58,7 @@ def test_windows_are_on_what_the_other_inputs_leave() -> None:
 )
 def test_windows_that_cannot_be_are_refused(lengths: dict[str, int], size: int, words: str) -> None:
     with pytest.raises(InputError, match=r"^windows: ") as refused:
-        list_regions(ask(windows=size), None, lengths)
+        list_regions(ask(windows=size), None, SequenceDictionary(lengths))
     assert words in str(refused.value)
     assert is_a_known_message(str(refused.value), "AppError")
 

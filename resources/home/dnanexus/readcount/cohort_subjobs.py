@@ -21,6 +21,7 @@ from readcount.cohort_files import download_from
 from readcount.dnanexus import upload
 from readcount.regions.list_regions import describe_regions, list_regions
 from readcount.request.request import Link
+from readcount.source.sequences import SequenceDictionary
 from readcount.subjobs import start_jobs
 
 # Name of the subjobs' input.
@@ -89,10 +90,10 @@ class CohortPlan:
 
     def reference(self, bed: Path | None) -> Reference:
         """Returns what all samples share; identical in every job."""
-        lengths = dict(self.lengths)
         request = self.request.of_sample
-        regions = list_regions(request, bed, lengths, self.aliases)
-        return Reference(request, self.file, lengths, regions, describe_regions(request, bed))
+        sequences = SequenceDictionary(dict(self.lengths), self.aliases)
+        regions = list_regions(request, bed, sequences)
+        return Reference(request, self.file, sequences, regions, describe_regions(request, bed))
 
     def share(self, subjob: int) -> SampleShare:
         """Returns what a subjob counts."""
@@ -124,8 +125,8 @@ def plan_of(
         ],
         {str(number): (said.message, said.details) for number, said in failed.items()},
         reference.file,
-        list(reference.lengths.items()),
-        reference.aliases,
+        list(reference.sequences.lengths.items()),
+        reference.sequences.aliases,
         shares,
     )
 

@@ -4,9 +4,9 @@ import pickle
 import re
 import tempfile
 from array import array
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
@@ -24,8 +24,9 @@ from readcount.regions.region_list import RegionList
 from readcount.request.request import Request
 from readcount.source.alignments import Alignments, open_alignments
 from readcount.source.files import InputFiles
-from readcount.source.header import Header, check_read_groups
+from readcount.source.header import check_read_groups
 from readcount.source.parts import NO_SEQUENCE
+from readcount.source.sequences import SequenceDictionary
 from readcount.text import Log, shorten
 from readcount.verification.verify import verify
 
@@ -49,18 +50,16 @@ class Reference:
     Attributes:
         request: the request for each sample.
         file: name of the file with this header, for messages.
-        lengths: lengths of its reference sequences in bases, by name, in header order.
+        sequences: its reference sequences.
         regions: the regions to count.
         regions_counted: description of the regions.
-        aliases: reference sequence names by alternative name.
     """
 
     request: Request
     file: str
-    lengths: Mapping[str, int]
+    sequences: SequenceDictionary
     regions: RegionList
     regions_counted: str
-    aliases: Mapping[str, str] = field(default_factory=dict)
 
 
 class Counted(NamedTuple):
@@ -115,15 +114,14 @@ def reference_of(files: InputFiles, request: Request, log: Log) -> Reference:
         InputError: the sample cannot be counted.
     """
     with _own_temporary_folder():
-        header = open_alignments(files, log).header
-    lengths = header.length_of
+        sequences = open_alignments(files, log).sequences
     try:
-        regions = list_regions(request, files.bed, lengths, header.aliases)
+        regions = list_regions(request, files.bed, sequences)
     except InputError as error:
         raise RegionsError(*error.args) from error
     name = shorten(files.mappings.name, 80)
     counted = describe_regions(request, files.bed)
-    return Reference(request, name, lengths, regions, counted, dict(header.aliases))
+    return Reference(request, name, sequences, regions, counted)
 
 
 def write_reference(reference: Reference, folder: Path) -> Path:
@@ -198,7 +196,7 @@ def _open(files: InputFiles, reference: Reference, processes: int, log: Log) -> 
     request = reference.request
     alignments = open_alignments(files, log)
     check_read_groups(alignments.header, request.filters, alignments.file.name)
-    regions = regions_of(alignments.header, alignments.file.name, reference)
+    regions = regions_of(alignments.sequences, alignments.file.name, reference)
     plan, from_index = plan_count(alignments.evidence, regions, request, processes)
     alignments.evidence.check_index(plan.edges)
     return _Opened(alignments, plan, from_index)
@@ -214,11 +212,11 @@ def _finish(opened: _Opened, reference: Reference, counted: Iterable[TaskCounts]
     return Counted(verified.counts.records, names, unplaced)
 
 
-def regions_of(header: Header, name: str, reference: Reference) -> RegionList:
+def regions_of(sequences: SequenceDictionary, name: str, reference: Reference) -> RegionList:
     """Returns the regions to count in a sample, with the reference IDs of its own header.
 
     Args:
-        header: header of the sample's file.
+        sequences: reference sequences of the sample's file.
         name: name of the file.
         reference: what all samples share.
 
@@ -227,31 +225,31 @@ def regions_of(header: Header, name: str, reference: Reference) -> RegionList:
             in its header, or their lengths differ. If all sequences are counted, they must be the
             same.
     """
-    lengths = header.length_of
-    if lengths == reference.lengths and list(lengths) == list(reference.lengths):
+    lengths, expected = sequences.lengths, reference.sequences.lengths
+    if lengths == expected and list(lengths) == list(expected):
         return reference.regions
     regions = reference.regions
     used = {regions.names_by_tid[tid] for tid in set(regions.tids) - {NO_SEQUENCE}}
-    for contig in filter(used.__contains__, reference.lengths):
+    for contig in filter(used.__contains__, expected):
         if contig not in lengths:
             similar = similar_name(contig, lengths)
             hint = f" It has {shorten(similar, 60)} instead." if similar else ""
             raise _other_genome(name, reference, f"it has no sequence {shorten(contig, 60)}.{hint}")
-        if lengths[contig] != reference.lengths[contig]:
+        if lengths[contig] != expected[contig]:
             raise _other_genome(
                 name,
                 reference,
                 f"{shorten(contig, 60)} is {lengths[contig]:,} bp long in this file, but "
-                f"{reference.lengths[contig]:,} bp in that one.",
+                f"{expected[contig]:,} bp in that one.",
             )
     request = reference.request
     if not request.regions and not request.regions_bed:
         of_all = replace(request, windows=0, include_unplaced=False)
-        wanted = list_regions(of_all, None, lengths, header.aliases)
+        wanted = list_regions(of_all, None, sequences)
         more = [name for tid in wanted.tids if (name := wanted.names_by_tid[tid]) not in used]
         if more:
             raise _other_genome(name, reference, f"it also has {some_of(more)}.")
-    return regions.with_contigs(header.names)
+    return regions.with_contigs(lengths)
 
 
 def _other_genome(name: str, reference: Reference, how: str) -> InputError:

@@ -68,7 +68,7 @@ def write_outputs(
         ValueError: the matrix does not contain the verified counts.
     """
     samples, store = results.counted, results.store
-    rows = Rows.of(reference.regions, reference.lengths)
+    rows = Rows.of(reference.regions, reference.sequences.lengths)
     matrix = folder / "matrix.gz"
     totals = write_matrix(matrix, REGION_HEADING, rows.texts(), None, samples, store, workers)
     results.check_totals(dict(zip(samples, totals.tolist(), strict=True)))
@@ -95,7 +95,7 @@ def write_outputs(
         records_counted,
         request.of_sample.from_index,
         reference.regions,
-        reference.lengths,
+        reference.sequences.lengths,
         samples,
         store,
     )

@@ -21,6 +21,7 @@ from readcount.formats.bam_record import UNPLACED_NAME
 from readcount.regions.region_list import RegionList
 from readcount.request.filters import OPTIONS_DETAIL, Filters
 from readcount.source.parts import NO_SEQUENCE
+from readcount.source.sequences import SequenceDictionary
 from readcount.text import shorten
 
 # Note on a table that does not state its filters.
@@ -113,8 +114,10 @@ def _lines(table: Table, file: TextIO) -> Iterator[str]:
         raise table.error(" is truncated or corrupt. Provide the file as it was created.") from None
 
 
-def regions_of(table: Table) -> tuple[RegionList, dict[str, int]]:
-    """Returns the regions of a table, and the largest end on each of its reference sequences.
+def regions_of(table: Table) -> tuple[RegionList, SequenceDictionary]:
+    """Returns the regions of a table, and its reference sequences.
+
+    The length of a sequence is unknown; the largest end of a region stands for it.
 
     Raises:
         InputError: a row is malformed.
@@ -145,7 +148,7 @@ def regions_of(table: Table) -> tuple[RegionList, dict[str, int]]:
     names = map(regions.names_by_tid.__getitem__, tids)
     same = (label == name for label, name in zip(labels, names, strict=True))
     regions.whole.extend(region_id for region_id, is_same in enumerate(same) if is_same)
-    return regions, lengths
+    return regions, SequenceDictionary(lengths)
 
 
 def _not_a_row(table: Table, number: int) -> InputError:

@@ -5,7 +5,7 @@ import gzip
 import io
 import re
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,7 +15,7 @@ from readcount.columns import Ints
 from readcount.errors import InputError
 from readcount.regions.region import Region, RegionError, span_on
 from readcount.regions.region_list import RegionList
-from readcount.source.header import NO_ALIASES
+from readcount.source.sequences import SequenceDictionary
 from readcount.text import shorten
 
 # A position; also used for interval lists.
@@ -34,9 +34,7 @@ _WINDOWS_1252 = "readcount.windows-1252"
 _CONTROL = re.compile(r"[\0-\x08\x0e-\x1f]")
 
 
-def read_bed(
-    path: Path, lengths: Mapping[str, int], aliases: Mapping[str, str] = NO_ALIASES
-) -> RegionList:
+def read_bed(path: Path, sequences: SequenceDictionary) -> RegionList:
     """Returns the intervals of a BED file, in file order, with their names if there are any.
 
     Fields are separated by tabs, or by spaces in a line without tabs. Empty lines, comments, and
@@ -44,22 +42,21 @@ def read_bed(
 
     Args:
         path: the file, optionally gzip-compressed.
-        lengths: lengths of the reference sequences in bases, by name.
-        aliases: reference sequence names by alternative name.
+        sequences: the reference sequences.
 
     Raises:
         InputError: it is not a BED file, or an interval is not on any of the sequences.
     """
     field = f"regions_bed: {shorten(path.name, 80)}"
-    regions = RegionList(lengths)
+    regions = RegionList(sequences.lengths)
     for first, text in read_blocks(path, field):
-        if _add_plain_lines(regions, text, lengths, aliases):
+        if _add_plain_lines(regions, text, sequences):
             continue
         for number, line in enumerate(text.split("\n"), start=first):
             if _NOT_DATA.match(line):
                 continue
             try:
-                regions.append(_interval(line, lengths, aliases, first=not regions))
+                regions.append(_interval(line, sequences, first=not regions))
             except RegionError as error:
                 raise InputError(f"{field}, line {number:,}: {error}") from None
     if not regions:
@@ -67,9 +64,7 @@ def read_bed(
     return regions
 
 
-def _interval(
-    line: str, lengths: Mapping[str, int], aliases: Mapping[str, str], first: bool
-) -> Region:
+def _interval(line: str, sequences: SequenceDictionary, first: bool) -> Region:
     contig, *columns = line.split("\t") if "\t" in line else line.split()
     if len(columns) < 2:
         raise RegionError(
@@ -87,7 +82,7 @@ def _interval(
             raise RegionError(
                 "is empty, and tools disagree on what to count there. Extend it by a base."
             )
-        return span_on(contig, int(start), int(end), lengths, name, aliases)
+        return span_on(contig, int(start), int(end), sequences, name)
     except RegionError as error:
         interval = f"{shorten(contig, 60)} {start} {end}"
         raise RegionError(f"'{interval}' {error}") from None
@@ -125,9 +120,7 @@ class _Columns(NamedTuple):
     names: Sequence[str] = ()
 
 
-def _add_plain_lines(
-    regions: RegionList, text: str, lengths: Mapping[str, int], aliases: Mapping[str, str]
-) -> bool:
+def _add_plain_lines(regions: RegionList, text: str, sequences: SequenceDictionary) -> bool:
     """Adds the intervals of lines that are all valid and have the same number of columns.
 
     Returns whether they were added; if not, the lines have to be parsed one by one.
@@ -135,20 +128,20 @@ def _add_plain_lines(
     columns = _columns(text)
     if columns is None or not len(columns.starts) == len(columns.ends) == len(columns.contig_ids):
         return False
-    sequences = []
+    found = []
     for name in columns.contigs:
         if _NOT_DATA.match(name):
             return False
         try:
-            sequences.append(span_on(name, 0, 1, lengths, aliases=aliases))
+            found.append(span_on(name, 0, 1, sequences))
         except RegionError:
             return False
     starts, ends = columns.starts, columns.ends
-    most = np.array([lengths[sequence.contig] for sequence in sequences])[columns.contig_ids]
+    most = np.array([sequences.lengths[one.contig] for one in found])[columns.contig_ids]
     if not (np.all(starts < ends) and np.all(ends <= most)):
         return False
-    tids = np.array([regions.tid_of[one.contig] for one in sequences])[columns.contig_ids]
-    given = [sequence.alias for sequence in sequences]
+    tids = np.array([regions.tid_of[one.contig] for one in found])[columns.contig_ids]
+    given = [one.alias for one in found]
     if any(given):
         given = [given[contig_id] for contig_id in columns.contig_ids.tolist()]
     regions.extend_spans(tids, starts, ends, columns.names, given)

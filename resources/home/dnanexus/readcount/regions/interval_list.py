@@ -1,15 +1,14 @@
 """Interval lists of Picard and GATK: the intervals to count, 1-based and inclusive."""
 
 import re
-from collections.abc import Mapping
 from pathlib import Path
 
 from readcount.errors import InputError
 from readcount.formats.content import header_fields
 from readcount.regions.bed import POSITION, read_lines
-from readcount.regions.region import Region, RegionError, known_name, span_on
+from readcount.regions.region import Region, RegionError, span_on
 from readcount.regions.region_list import RegionList
-from readcount.source.header import NO_ALIASES
+from readcount.source.sequences import SequenceDictionary
 from readcount.text import shorten
 
 SUFFIXES = (".interval_list", ".interval_list.gz")
@@ -27,9 +26,7 @@ def is_interval_list(path: Path) -> bool:
     return _HEADER_LINE.match(first) is not None
 
 
-def read_interval_list(
-    path: Path, lengths: Mapping[str, int], aliases: Mapping[str, str] = NO_ALIASES
-) -> RegionList:
+def read_interval_list(path: Path, sequences: SequenceDictionary) -> RegionList:
     """Returns the intervals of an interval list, in file order, with the names in column 5.
 
     A SAM header is followed by lines of five columns: reference sequence, start, end (1-based,
@@ -37,20 +34,19 @@ def read_interval_list(
 
     Args:
         path: the file, optionally gzip-compressed.
-        lengths: lengths of the reference sequences in bases, by name.
-        aliases: reference sequence names by alternative name.
+        sequences: the reference sequences.
 
     Raises:
         InputError: it is not an interval list, or is for other reference sequences.
     """
     field = f"regions_bed: {shorten(path.name, 80)}"
-    regions = RegionList(lengths)
+    regions = RegionList(sequences.lengths)
     for number, line in read_lines(path, field):
         try:
             if line.startswith("@"):
-                _check_sequence(line, lengths, aliases)
+                _check_sequence(line, sequences)
             elif line.strip():
-                regions.append(_interval(line, lengths, aliases))
+                regions.append(_interval(line, sequences))
         except RegionError as error:
             raise InputError(f"{field}, line {number:,}: {error}") from None
     if not regions:
@@ -58,11 +54,11 @@ def read_interval_list(
     return regions
 
 
-def _check_sequence(line: str, lengths: Mapping[str, int], aliases: Mapping[str, str]) -> None:
+def _check_sequence(line: str, sequences: SequenceDictionary) -> None:
     """Raises RegionError if the length in an @SQ line differs from that in the BAM or CRAM."""
     values = header_fields(line)
     name = values.get("SN", "")
-    length = lengths.get(known_name(name, lengths, aliases))
+    length = sequences.lengths.get(sequences.name_of(name) or "")
     if line.startswith("@SQ\t") and length is not None and values.get("LN") != str(length):
         raise RegionError(
             f"{shorten(repr(name), 60)} is {shorten(values.get('LN', 'no'), 20)} bp long in this "
@@ -70,7 +66,7 @@ def _check_sequence(line: str, lengths: Mapping[str, int], aliases: Mapping[str,
         )
 
 
-def _interval(line: str, lengths: Mapping[str, int], aliases: Mapping[str, str]) -> Region:
+def _interval(line: str, sequences: SequenceDictionary) -> Region:
     contig, *columns = line.split("\t")
     if len(columns) < 2 or not all(POSITION.fullmatch(text) for text in columns[:2]):
         raise RegionError(
@@ -82,6 +78,6 @@ def _interval(line: str, lengths: Mapping[str, int], aliases: Mapping[str, str])
     try:
         if int(start) < 1:
             raise RegionError("starts at 0, but positions in an interval list are 1-based.")
-        return span_on(contig, int(start) - 1, int(end), lengths, name, aliases)
+        return span_on(contig, int(start) - 1, int(end), sequences, name)
     except RegionError as error:
         raise RegionError(f"'{shorten(contig, 60)} {start} {end}' {error}") from None

@@ -1,6 +1,5 @@
 """Lists the regions to count: every reference sequence, named regions, or BED intervals."""
 
-from collections.abc import Mapping
 from pathlib import Path
 
 from readcount.errors import InputError
@@ -13,16 +12,11 @@ from readcount.regions.region_list import RegionList
 from readcount.regions.samtools_syntax import parse_region
 from readcount.regions.windows import cut_into_windows
 from readcount.request.request import Request
-from readcount.source.header import NO_ALIASES
+from readcount.source.sequences import SequenceDictionary
 from readcount.text import plural, shorten
 
 
-def list_regions(
-    request: Request,
-    bed: Path | None,
-    lengths: Mapping[str, int],
-    aliases: Mapping[str, str] = NO_ALIASES,
-) -> RegionList:
+def list_regions(request: Request, bed: Path | None, sequences: SequenceDictionary) -> RegionList:
     """Returns the regions to count, in output order.
 
     Named regions come first, then the intervals of the BED file, each in the order given; without
@@ -31,23 +25,25 @@ def list_regions(
     Args:
         request: what the user asks for.
         bed: path of the BED file or interval list; None if there is none.
-        lengths: lengths of the reference sequences in bases, by name, in header order.
-        aliases: reference sequence names by alternative name.
+        sequences: the reference sequences of the file.
 
     Raises:
         InputError: a region is not on a reference sequence of this header, or no region is left.
     """
+    lengths = sequences.lengths
     if request.regions or bed:
-        named = (parse_region(text, lengths, aliases) for text in request.regions)
+        named = (parse_region(text, sequences) for text in request.regions)
         regions = RegionList(lengths, named)
         if bed:
             read = read_interval_list if is_interval_list(bed) else read_bed
-            regions.extend(read(_text_file(bed), lengths, aliases))
+            regions.extend(read(_text_file(bed), sequences))
     else:
         regions = RegionList.of_whole(lengths)
     if request.primary_chromosomes_only:
         primary = {contig for contig in lengths if is_primary_chromosome(contig)}
-        primary |= {contig for alias, contig in aliases.items() if is_primary_chromosome(alias)}
+        primary |= {
+            contig for alias, contig in sequences.aliases.items() if is_primary_chromosome(alias)
+        }
         regions = regions.regions_on(primary)
         if not regions:
             raise InputError(

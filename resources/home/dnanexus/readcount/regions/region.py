@@ -1,10 +1,10 @@
 """A region: a reference sequence, or a span of one."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from readcount.formats.bam_record import UNPLACED_NAME
-from readcount.source.header import NO_ALIASES
+from readcount.source.sequences import SequenceDictionary
 from readcount.text import shorten
 
 # Bits for the position when reference ID and position are combined into one integer.
@@ -69,12 +69,7 @@ class RegionError(ValueError):
 
 
 def span_on(
-    given: str,
-    start: int,
-    end: int | None,
-    lengths: Mapping[str, int],
-    name: str = "",
-    aliases: Mapping[str, str] = NO_ALIASES,
+    given: str, start: int, end: int | None, sequences: SequenceDictionary, name: str = ""
 ) -> Region:
     """Returns a region on a reference sequence, 0-based and half-open.
 
@@ -82,15 +77,14 @@ def span_on(
         given: name or alternative name of the sequence.
         start: first position.
         end: position after the last; None for everything from start on.
-        lengths: lengths of the reference sequences in bases, by name.
+        sequences: the reference sequences.
         name: name of the region.
-        aliases: reference sequence names by alternative name.
 
     Raises:
         RegionError: there is no such sequence, or the span is empty or extends beyond it.
     """
-    contig = require_known(given, lengths, aliases)
-    length = lengths[contig]
+    contig = require_known(given, sequences)
+    length = sequences.lengths[contig]
     if end is not None and end <= start:
         raise RegionError("is empty: its end is not after its start.")
     if max(start + 1, end or 0) > length:
@@ -101,27 +95,17 @@ def span_on(
     return Region(contig, start, end, name=name, alias="" if given == contig else given)
 
 
-def known_name(name: str, lengths: Mapping[str, int], aliases: Mapping[str, str]) -> str:
-    """Returns the name (@SQ SN) of the sequence with this name or alternative name (@SQ AN).
-
-    Names take precedence over alternative names. An unknown name is returned unchanged.
-    """
-    return name if name in lengths else aliases.get(name, name)
-
-
-def require_known(
-    name: str, lengths: Mapping[str, int], aliases: Mapping[str, str] = NO_ALIASES
-) -> str:
-    """Returns the same as known_name; raises RegionError if there is no such sequence."""
-    contig = known_name(name, lengths, aliases)
-    if contig not in lengths:
-        similar = similar_name(name, [*lengths, *aliases])
+def require_known(given: str, sequences: SequenceDictionary) -> str:
+    """Returns the name of a sequence; raises RegionError if there is none with this name."""
+    name = sequences.name_of(given)
+    if name is None:
+        similar = similar_name(given, [*sequences.lengths, *sequences.aliases])
         hint = f" Did you mean {shorten(similar, 60)}?" if similar else ""
         raise RegionError(
-            f"refers to {shorten(repr(name), 60)}, which is not in the header of the BAM or CRAM."
-            f"{hint} It contains {some_of(lengths)}."
+            f"refers to {shorten(repr(given), 60)}, which is not in the header of the BAM or CRAM."
+            f"{hint} It contains {some_of(sequences.lengths)}."
         )
-    return contig
+    return name
 
 
 def similar_name(name: str, known: Iterable[str]) -> str | None:

@@ -2,11 +2,10 @@
 
 import re
 import shlex
-from collections.abc import Mapping
 
 from readcount.errors import InputError
 from readcount.regions.region import Region, RegionError, require_known, span_on
-from readcount.source.header import NO_ALIASES
+from readcount.source.sequences import SequenceDictionary
 from readcount.text import shorten
 
 # As in htslib, the name ends at the first closing brace that is followed by a colon or the end.
@@ -17,9 +16,7 @@ _BETWEEN_REGIONS = re.compile(r"[\s;]+|,(?![0-9]{3}(?![0-9]))\s*")
 _SPAN = re.compile(r"(?P<first>[0-9][0-9,]*)?(?P<to>-(?P<last>[0-9][0-9,]*)?)?")
 
 
-def parse_region(
-    text: str, lengths: Mapping[str, int], aliases: Mapping[str, str] = NO_ALIASES
-) -> Region:
+def parse_region(text: str, sequences: SequenceDictionary) -> Region:
     """Parses a region as samtools does; see "Regions" in the samtools-view manual.
 
     A name alone is a whole sequence. If a text is both a name and another name with a span, it is
@@ -27,26 +24,22 @@ def parse_region(
 
     Args:
         text: 1-based and inclusive: chr1, chr1:1000-2000, chr1:1,000, {HLA-A*01:01}:1-100.
-        lengths: lengths of the reference sequences in bases, by name.
-        aliases: reference sequence names by alternative name.
+        sequences: the reference sequences.
 
     Raises:
         InputError: it is not a region of these sequences.
 
-    >>> parse_region("chr1:1,000-2,000", {"chr1": 5000})
+    >>> parse_region("chr1:1,000-2,000", SequenceDictionary({"chr1": 5000}))
     Region(contig='chr1', start=999, end=2000, name='', placed=True, alias='')
     """
     try:
-        return _region(text.strip(), lengths, aliases)
+        return _region(text.strip(), sequences)
     except RegionError as error:
         raise InputError(f"regions: {shorten(repr(text), 80)} {error}") from None
 
 
-def _region(text: str, lengths: Mapping[str, int], aliases: Mapping[str, str]) -> Region:
-
-    def known(name: str) -> bool:
-        return name in lengths or name in aliases
-
+def _region(text: str, sequences: SequenceDictionary) -> Region:
+    known = sequences.name_of
     parts = [part for part in _BETWEEN_REGIONS.split(text) if part]
     if len(parts) > 1 and all(known(part) or known(part.rpartition(":")[0]) for part in parts):
         inputs = " ".join(f"-i regions={shlex.quote(shorten(part, 40))}" for part in parts[:3])
@@ -68,7 +61,7 @@ def _region(text: str, lengths: Mapping[str, int], aliases: Mapping[str, str]) -
         contig, span = before, after
     if contig == "*":
         raise RegionError("selects unplaced reads; set include_unplaced instead.")
-    name = require_known(contig, lengths, aliases)
+    name = require_known(contig, sequences)
     if span is None:
         return Region(name, alias="" if name == contig else contig)
     found = _SPAN.fullmatch(span)
@@ -80,4 +73,4 @@ def _region(text: str, lengths: Mapping[str, int], aliases: Mapping[str, str]) -
     last = int(found["last"].replace(",", "")) if found["last"] else None
     if first < 1:
         raise RegionError("starts at 0, but positions in a region are 1-based.")
-    return span_on(contig, first - 1, last, lengths, aliases=aliases)
+    return span_on(contig, first - 1, last, sequences)

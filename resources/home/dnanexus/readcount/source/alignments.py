@@ -5,6 +5,7 @@ import shlex
 import shutil
 import tempfile
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from readcount.errors import InputError
@@ -39,6 +40,7 @@ from readcount.source.header import (
 from readcount.source.index import index_suffix, open_bam_index, open_cram_index, with_index
 from readcount.source.parts import NO_SEQUENCE, Parts
 from readcount.source.readers import NAME_LENGTH, Reader
+from readcount.source.sequences import SequenceDictionary
 from readcount.text import Log, shorten
 
 NEW_HEADER = "Correct it with 'samtools reheader', or write the file again."
@@ -63,10 +65,10 @@ class Alignments:
         """The BAM or CRAM with its index."""
         return self.parts.file
 
-    @property
-    def lengths(self) -> dict[str, int]:
-        """Lengths of the reference sequences in bases, by name, in header order."""
-        return self.header.length_of
+    @cached_property
+    def sequences(self) -> SequenceDictionary:
+        """The reference sequences, by name."""
+        return self.header.sequences
 
 
 def open_alignments(

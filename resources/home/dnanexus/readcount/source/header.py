@@ -16,10 +16,9 @@ from readcount.formats.bam_record import NO_REFERENCE, UNPLACED_NAME
 from readcount.formats.bgzf import END_OF_FILE, stored_blocks
 from readcount.formats.content import header_fields
 from readcount.request.filters import Filters
+from readcount.source.sequences import SequenceDictionary
 from readcount.text import plural, shorten
 
-# Aliases of a header without alternative names.
-NO_ALIASES: Mapping[str, str] = MappingProxyType({})
 _UINT32 = struct.Struct("<I")
 _READ_GROUP = re.compile(r"\n@RG\t(.*)")
 _SEQUENCE_WITH_ALIAS = re.compile(r"\n(@SQ(?:\t.*)?\tAN:.*)")
@@ -60,12 +59,13 @@ class Header(NamedTuple):
     end: int | None
     read_groups: tuple[str, ...] = ()
     sample_names: tuple[str, ...] = ()
-    aliases: Mapping[str, str] = NO_ALIASES
+    aliases: Mapping[str, str] = MappingProxyType({})
 
     @property
-    def length_of(self) -> dict[str, int]:
-        """Lengths of the reference sequences in bases, by name, in header order."""
-        return dict(zip(self.names, self.lengths, strict=True))
+    def sequences(self) -> SequenceDictionary:
+        """The reference sequences, by name."""
+        lengths = dict(zip(self.names, self.lengths, strict=True))
+        return SequenceDictionary(lengths, dict(self.aliases))
 
     def name_of(self, tid: int) -> str:
         """Returns the name of a reference ID; "*" for unplaced records."""

@@ -1,0 +1,24 @@
+"""The reference sequences of a file, by name."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class SequenceDictionary:
+    """The reference sequences in the header of a file.
+
+    Attributes:
+        lengths: length of each in bases, by name (@SQ SN), in header order.
+        aliases: names by alternative name (@SQ AN; SAM specification, section 1.3).
+    """
+
+    lengths: Mapping[str, int]
+    aliases: Mapping[str, str] = field(default_factory=dict)
+
+    def name_of(self, given: str) -> str | None:
+        """Returns the name of the sequence with this name or alternative name; None if unknown.
+
+        Names take precedence over alternative names.
+        """
+        return given if given in self.lengths else self.aliases.get(given)
