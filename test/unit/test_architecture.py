@@ -1,4 +1,4 @@
-"""Data goes one way through the package: a stage imports from earlier ones only, without cycles."""
+"""Imports within the package: a stage imports only from earlier stages, without cycles."""
 
 import ast
 import subprocess
@@ -22,20 +22,20 @@ STAGES = [
     "outputs",
     "cohort",
 ]
-# What every stage may import.
+# Modules that every stage may import.
 SHARED = {"errors", "text", "samtools", "columns"}
-# The platform's side, which imports from all stages.
+# Modules that talk to the platform; they may import from all stages.
 PLATFORM = {"dnanexus", "platform_files", "subjobs", "cohort_files", "cohort_subjobs"}
-OUTSIDE = {"subprocess", "urllib", "http", "socket", "dxpy", "multiprocessing", "tempfile"}
+IO_MODULES = {"subprocess", "urllib", "http", "socket", "dxpy", "multiprocessing", "tempfile"}
 
 
 def imports(path: Path) -> Iterator[str]:
-    """The modules that a file imports, in functions too."""
+    """Yields the names that a file imports, also inside functions."""
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             yield from (name.name for name in node.names)
         elif isinstance(node, ast.ImportFrom):
-            # One with a dot is from the same folder.
+            # A relative import starts at the file's folder.
             base = ".".join([*[path.parent.name] * node.level, *([node.module or ""])]).strip(".")
             yield base
             yield from (f"{base}.{name.name}" for name in node.names)
@@ -43,7 +43,7 @@ def imports(path: Path) -> Iterator[str]:
 
 @cache
 def modules(package: Path = PACKAGE) -> dict[str, set[str]]:
-    """The modules of a package, with those of the package that each imports."""
+    """Returns the modules of a package, and for each the modules of the package it imports."""
     names = {
         ".".join(path.relative_to(package.parent).with_suffix("").parts): path
         for path in package.rglob("*.py")
@@ -53,14 +53,14 @@ def modules(package: Path = PACKAGE) -> dict[str, set[str]]:
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_a_stage_imports_from_earlier_ones_only(stage: str) -> None:
+def test_a_stage_imports_only_from_earlier_stages(stage: str) -> None:
     earlier = {*STAGES[: STAGES.index(stage) + 1], *SHARED}
     for name, imported in modules().items():
         if name.startswith(f"readcount.{stage}."):
             assert {module.split(".")[1] for module in imported} <= earlier, name
 
 
-def test_formats_know_errors_and_nothing_else_of_the_package() -> None:
+def test_formats_import_only_errors_and_columns() -> None:
     for name, imported in modules().items():
         if name.startswith("readcount.formats."):
             assert {module.split(".")[1] for module in imported} <= {
@@ -71,19 +71,19 @@ def test_formats_know_errors_and_nothing_else_of_the_package() -> None:
 
 
 @pytest.mark.parametrize("stage", ["planning", "verification", "outputs"])
-def test_planning_verification_and_outputs_know_nothing_outside(stage: str) -> None:
+def test_planning_verification_and_outputs_import_no_io_and_no_counting(stage: str) -> None:
     for path in (PACKAGE / stage).glob("*.py"):
-        assert not {name.split(".")[0] for name in imports(path)} & OUTSIDE, path
+        assert not {name.split(".")[0] for name in imports(path)} & IO_MODULES, path
         assert not {name for name in imports(path) if name.startswith("readcount.counting")}, path
 
 
-def test_only_the_platforms_side_knows_dxpy() -> None:
+def test_only_platform_modules_import_dxpy() -> None:
     for path in PACKAGE.rglob("*.py"):
         assert path.stem in PLATFORM or "dxpy" not in imports(path), path
 
 
 @pytest.mark.parametrize("package", [PACKAGE, LOCAL_PLATFORM], ids=lambda path: path.name)
-def test_there_are_no_cycles(package: Path) -> None:
+def test_packages_have_no_import_cycles(package: Path) -> None:
     waiting = dict(modules(package))
     assert any(waiting.values())
     while ready := [name for name, imported in waiting.items() if not imported & waiting.keys()]:
@@ -92,12 +92,12 @@ def test_there_are_no_cycles(package: Path) -> None:
     assert not waiting
 
 
-def test_every_file_of_the_package_is_in_a_stage_or_shared() -> None:
+def test_every_module_is_in_a_stage_or_listed_here() -> None:
     top = {path.stem if path.suffix else path.name for path in PACKAGE.iterdir()}
     assert top - {"__pycache__"} == {*STAGES, *SHARED, *PLATFORM, "__init__"}
 
 
-def test_the_top_level_has_what_a_reader_expects() -> None:
+def test_the_top_level_contains_only_the_expected_files() -> None:
     files = subprocess.run(
         ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False
     ).stdout.splitlines()

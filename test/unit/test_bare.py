@@ -1,4 +1,4 @@
-"""What `make test-bare` does before it makes a bare machine."""
+"""The commands that `make test-bare` runs, and its check of the requirements."""
 
 import re
 import shutil
@@ -8,17 +8,17 @@ from pathlib import Path
 from readme import README, ROOT
 
 
-def test_the_readme_has_the_commands_that_a_bare_machine_runs() -> None:
+def test_the_readme_lists_the_commands_run_on_a_bare_machine() -> None:
     assert re.findall(r"^\$ (.*)", README, re.MULTILINE) == ["make run", "make test"]
 
 
-def test_a_machine_without_debootstrap_is_told_what_it_lacks(tmp_path: Path) -> None:
+def test_without_debootstrap_the_requirements_are_printed(tmp_path: Path) -> None:
     for tool in ("bash", "dirname", "id", "realpath"):
         (tmp_path / tool).symlink_to(shutil.which(tool) or "")
     script = ROOT / "test" / "bare.sh"
     for arguments in ([], ["--check"]):
-        ended = subprocess.run(
+        done = subprocess.run(
             [script, *arguments], env={"PATH": str(tmp_path)}, capture_output=True, text=True
         )
-        assert ended.returncode == 1
-        assert "root, debootstrap, and the right to mount" in ended.stderr
+        assert done.returncode == 1
+        assert "root, debootstrap, and the right to mount" in done.stderr

@@ -1,4 +1,4 @@
-"""The benchmark's schedules are what that number of cores would do."""
+"""The benchmark: schedules, simulated headers and reads, and estimates of scaling."""
 
 import random
 
@@ -25,18 +25,18 @@ def test_a_free_core_takes_the_next_batch(batches: list[float], cores: int, seco
     assert makespan(batches, cores) == seconds
 
 
-def test_a_pool_maps_in_four_batches_a_process_in_order() -> None:
+def test_pool_map_makes_up_to_four_batches_per_process_in_order() -> None:
     assert map_batches([1.0] * 5, 2) == [1] * 5
     assert map_batches([5, 4, 3, 2, 1, 0, 0, 0, 0], 2) == [9, 5, 1, 0, 0]
     assert len(map_batches([1.0] * 3366, 4)) == 16
 
 
-def test_reads_are_shared_out_to_the_last() -> None:
+def test_reads_per_contig_add_up_to_the_total() -> None:
     shares = {"a": 0.5, "b": 0.3, "c": 0.2}
     assert reads_per_contig(shares, 11) == {"a": 6, "b": 3, "c": 2}
 
 
-def test_headers_are_like_those_of_grch38() -> None:
+def test_simulated_headers_resemble_grch38() -> None:
     lengths, shares = human(random.Random(1))
     assert (len(lengths), len(shares)) == (3366, 2145)
     assert sum(shares.values()) == pytest.approx(1)
@@ -52,7 +52,7 @@ def test_a_genome_keeps_all_cores_busy(cores: int) -> None:
     assert tutorial_schedule(records, cores, COSTS).ratio > 3.5
 
 
-def test_streaming_saves_the_download_and_subjobs_the_time_of_one_worker() -> None:
+def test_streaming_saves_the_download_and_subjobs_divide_the_time() -> None:
     costs = Costs(call=0.005, task=0.01, record=0.4e-6, decoded_record=0.6e-6)
     on_disk, streamed, shared = (
         estimate(1e12, 90, costs, setting)
@@ -62,7 +62,8 @@ def test_streaming_saves_the_download_and_subjobs_the_time_of_one_worker() -> No
             Setting("shared", 4, streamed=True, subjobs=50),
         )
     )
-    # By hand: 200 MB/s and then 4444 s of 4 cores; 800 MB/s, while 4 cores could do 900.
+    # Calculated by hand: a download at 200 MB/s, then 4444 core-seconds on 4 cores; streamed at
+    # 800 MB/s, as 4 cores could count 900 MB/s.
     assert on_disk.seconds == pytest.approx(5000 + 1111 + 180, abs=1)
     assert streamed.seconds == pytest.approx(1250 + 180, abs=1)
     assert shared.seconds == pytest.approx(25 + 3 * 180, abs=1)

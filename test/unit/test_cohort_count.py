@@ -1,4 +1,4 @@
-"""A sample of a cohort: counted by one process or by all, in the regions of the first."""
+"""Counting a sample of a cohort, in one process or in all, by the regions of the first sample."""
 
 import os
 import shutil
@@ -32,7 +32,7 @@ pytestmark = pytest.mark.samtools
 
 
 def no_log(line: str) -> None:
-    """Takes a line of the log."""
+    """Discards a line of the log."""
 
 
 def reference(files: InputFiles, **inputs: Any) -> Reference:
@@ -51,7 +51,9 @@ def workers() -> Iterator[Workers]:
         yield workers
 
 
-def test_one_process_and_all_processes_count_the_same(tmp_path: Path, workers: Workers) -> None:
+def test_one_process_and_all_processes_return_the_same_counts(
+    tmp_path: Path, workers: Workers
+) -> None:
     bam = make_bam(tmp_path / "a.bam", {"chr1": 50, "chr2": 0, "chr3": 7}, unplaced=3)
     shared = reference(files_of(bam), include_unplaced=True)
     for path in (bam, cram_of(bam)):
@@ -61,11 +63,11 @@ def test_one_process_and_all_processes_count_the_same(tmp_path: Path, workers: W
         assert count_with_all_processes(files_of(path), shared, workers, no_log) == one
 
 
-def test_sequences_in_another_order_are_counted_by_their_names(tmp_path: Path) -> None:
+def test_sequences_in_another_order_are_matched_by_name(tmp_path: Path) -> None:
     one = make_bam(tmp_path / "one.bam", {"chr1": 1, "chr2": 2, "chr10": 10})
     other = make_bam(tmp_path / "other.bam", {"chr1": 11, "chr10": 110, "chr2": 22}, unplaced=5)
-    asked: list[dict[str, Any]] = [{}, {"windows": LENGTH}, {"regions": ["chr10", "chr2"]}]
-    for inputs in asked:
+    settings: list[dict[str, Any]] = [{}, {"windows": LENGTH}, {"regions": ["chr10", "chr2"]}]
+    for inputs in settings:
         shared = reference(files_of(one), include_unplaced=True, **inputs)
         counted = count(other, shared, tmp_path)
         assert isinstance(counted, Counted), counted
@@ -74,7 +76,7 @@ def test_sequences_in_another_order_are_counted_by_their_names(tmp_path: Path) -
         assert counted.records.tolist() == [expected[label] for label in labels]
 
 
-def test_sequences_of_regions_have_to_be_there_and_others_need_not(tmp_path: Path) -> None:
+def test_only_the_sequences_of_the_regions_must_be_in_the_header(tmp_path: Path) -> None:
     one = make_bam(tmp_path / "one.bam", {"chr1": 1, "chr2": 2})
     more = opened(make_bam(tmp_path / "more.bam", {"chr1": 1, "chr2": 2, "decoy": 3})).sequences
     fewer = opened(make_bam(tmp_path / "fewer.bam", {"chr1": 1})).sequences
@@ -85,18 +87,18 @@ def test_sequences_of_regions_have_to_be_there_and_others_need_not(tmp_path: Pat
         regions_of(more, "x.bam", reference(files_of(one)))
     with pytest.raises(InputError, match=r"genome than one\.bam: it has no sequence chr2\."):
         regions_of(fewer, "x.bam", reference(files_of(one)))
-    # Those that are not chromosomes do not matter where only chromosomes are counted.
+    # Other sequences do not matter if only primary chromosomes are counted.
     primary = reference(files_of(one), primary_chromosomes_only=True)
     assert list(regions_of(more, "x.bam", primary)) == list(primary.regions)
 
 
-def test_regions_that_are_not_on_the_first_sample_are_no_fault_of_it(tmp_path: Path) -> None:
+def test_an_unknown_region_is_an_error_of_the_regions_not_of_the_sample(tmp_path: Path) -> None:
     bam = make_bam(tmp_path / "a.bam", {"chr1": 1})
     with pytest.raises(RegionsError, match=r"^regions: 'chr7' "):
         reference(files_of(bam), regions=["chr7"])
 
 
-def test_nothing_is_left_of_a_sample_on_the_disk(
+def test_counting_a_sample_leaves_no_temporary_files(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bam = make_bam(tmp_path / "a.bam", {"chr1": 1})
@@ -112,12 +114,12 @@ def test_nothing_is_left_of_a_sample_on_the_disk(
 SIGNALS = {signal.SIGSEGV: True, signal.SIGKILL: False}
 
 
-@pytest.mark.parametrize(("killed_by", "fault_of_sample"), SIGNALS.items())
-def test_a_crash_is_a_fault_of_the_sample_and_a_kill_is_not(
+@pytest.mark.parametrize(("killed_by", "fails_sample"), SIGNALS.items())
+def test_a_samtools_crash_fails_the_sample_but_a_kill_is_an_error(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     killed_by: signal.Signals,
-    fault_of_sample: bool,
+    fails_sample: bool,
 ) -> None:
     bam = make_bam(tmp_path / "a.bam", {"chr1": 1})
     shared = reference(files_of(bam))
@@ -130,7 +132,7 @@ def test_a_crash_is_a_fault_of_the_sample_and_a_kill_is_not(
     script.chmod(0o755)
     monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
     samtools_path.cache_clear()
-    if fault_of_sample:
+    if fails_sample:
         result = count(bam, shared, tmp_path)
         assert isinstance(result, NotCounted)
         assert result.message.startswith("mappings: samtools crashed")

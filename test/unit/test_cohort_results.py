@@ -1,4 +1,4 @@
-"""What the samples of a cohort come to: rows, shares of subjobs, and the lines of the log."""
+"""Results of the samples of a cohort, shares of subjobs, progress in the log, and the request."""
 
 import json
 from array import array
@@ -27,7 +27,7 @@ def sample(name: str) -> Sample:
     return Sample(name, *files)
 
 
-def results(folder: Path, *names: str, fail: bool = False) -> tuple[Results, list[str]]:
+def new_results(folder: Path, *names: str, fail: bool = False) -> tuple[Results, list[str]]:
     log: list[str] = []
     store = ColumnStore(folder / "columns", 2)
     return Results(list(map(sample, names)), fail, log.append, store), log
@@ -37,64 +37,63 @@ def counted(*records: int, sm: str = "") -> Counted:
     return Counted(array("q", records), [sm] if sm else [], 7)
 
 
-def test_counts_come_in_any_order_and_rows_are_in_that_of_the_samples(tmp_path: Path) -> None:
-    found, log = results(tmp_path, "a", "b", "c")
-    found.add(2, counted(5, 6, sm="c"))
-    found.add(1, NotCounted("mappings: b is truncated.", "the details"))
-    found.add(0, counted(1, 2, sm="other"))
-    assert [row.sample for _, row in found.in_order()] == ["a", "b", "c"]
-    assert found.counted == {0: "a", 2: "c"}
-    assert [sample.name for sample in found.failed] == ["b"]
+def test_rows_are_in_sample_order_for_any_order_of_results(tmp_path: Path) -> None:
+    results, log = new_results(tmp_path, "a", "b", "c")
+    results.add(2, counted(5, 6, sm="c"))
+    results.add(1, NotCounted("mappings: b is truncated.", "the details"))
+    results.add(0, counted(1, 2, sm="other"))
+    assert [row.sample for _, row in results.in_order()] == ["a", "b", "c"]
+    assert results.counted == {0: "a", 2: "c"}
+    assert [sample.name for sample in results.failed] == ["b"]
     assert log == ["b failed: mappings: b is truncated.", "the details"]
-    assert [row.records for _, row in found.in_order()] == [3, None, 11]
-    assert "another sample name (SM): other" in found.rows[0].message
-    assert found.store.block([0, 2], slice(0, 2)).tolist() == [[1, 5], [2, 6]]
-    found.check_totals({0: 3, 2: 11})
+    assert [row.records for _, row in results.in_order()] == [3, None, 11]
+    assert "another sample name (SM): other" in results.rows[0].message
+    assert results.store.block([0, 2], slice(0, 2)).tolist() == [[1, 5], [2, 6]]
+    results.check_totals({0: 3, 2: 11})
     with pytest.raises(ValueError, match="the column of a has 11 records instead of 3"):
-        found.check_totals({0: 11, 2: 3})
+        results.check_totals({0: 11, 2: 3})
 
 
-def test_a_sample_that_was_not_counted_and_one_that_was_twice_are_errors(tmp_path: Path) -> None:
-    found, _ = results(tmp_path, "a", "b")
-    found.add(0, counted(1, 2))
+def test_a_sample_counted_twice_or_not_at_all_is_an_error(tmp_path: Path) -> None:
+    results, _ = new_results(tmp_path, "a", "b")
+    results.add(0, counted(1, 2))
     with pytest.raises(ValueError, match=r"samples \[1\] were not counted"):
-        found.in_order()
+        results.in_order()
     with pytest.raises(ValueError, match="sample 0 was counted twice"):
-        found.add(0, NotCounted("x"))
+        results.add(0, NotCounted("x"))
 
 
-def test_a_failed_sample_is_an_error_if_it_should_be_or_if_none_is_left(tmp_path: Path) -> None:
+def test_a_failed_sample_is_an_error_if_requested_or_if_all_failed(tmp_path: Path) -> None:
     message = "mappings: a. is truncated or corrupt. Upload it again."
-    found, _ = results(tmp_path, "a", "b", fail=True)
+    results, _ = new_results(tmp_path, "a", "b", fail=True)
     with pytest.raises(InputError, match=r"1 of 2 samples cannot be counted \(a\)\. a: ") as error:
-        found.add(0, NotCounted(message))
+        results.add(0, NotCounted(message))
     assert is_a_known_message(str(error.value), "AppError")
-    found, _ = results(tmp_path, "a", "b")
-    found.add(0, NotCounted(message))
-    found.add(1, NotCounted(message))
+    results, _ = new_results(tmp_path, "a", "b")
+    results.add(0, NotCounted(message))
+    results.add(1, NotCounted(message))
     with pytest.raises(InputError, match=r"2 of 2 samples cannot be counted \(a, b\)") as error:
-        found.in_order()
+        results.in_order()
     assert error.value.details == f"a: {message}\nb: {message}"
 
 
-def test_a_message_has_the_names_of_the_inputs_of_a_cohort() -> None:
-    said = of_cohort(f"mappings_sorted_bai: x.bai does not match x.bam: it is shorter. {NEW_INDEX}")
-    assert said == (
+def test_messages_use_the_input_names_of_the_cohort_applet() -> None:
+    assert of_cohort(
+        f"mappings_sorted_bai: x.bai does not match x.bam: it is shorter. {NEW_INDEX}"
+    ) == (
         "mappings_indexes: x.bai does not match x.bam: it is shorter. Provide the index of this "
         "file."
     )
-    said = (
-        "mappings_sorted_bam: x cannot be streamed. Run the job again without stream_bam, subjobs"
-    )
-    assert of_cohort(f"{said} and counts_from.") == (
-        "mappings: x cannot be streamed. Run the job again."
-    )
+    assert of_cohort(
+        "mappings_sorted_bam: x cannot be streamed. Run the job again without stream_bam, subjobs "
+        "and counts_from."
+    ) == ("mappings: x cannot be streamed. Run the job again.")
 
 
 # Subjobs.
 
 
-def test_samples_are_dealt_by_size() -> None:
+def test_samples_are_assigned_to_subjobs_by_size() -> None:
     sizes = {number: float(size) for number, size in enumerate([1, 1, 1, 1, 4, 8])}
     assert deal_samples(sizes, 2) == [[5], [0, 1, 2, 3, 4]]
     assert sorted(chain(*deal_samples(sizes, 4))) == list(range(6))
@@ -104,8 +103,8 @@ def test_samples_are_dealt_by_size() -> None:
 
 def test_large_samples_are_counted_by_all_processes() -> None:
     gb = 10**9
-    alike = dict.fromkeys(range(100), 100 * gb)
-    assert split_by_size(alike, 16, from_index=False) == (list(range(100)), [])
+    many = dict.fromkeys(range(100), 100 * gb)
+    assert split_by_size(many, 16, from_index=False) == (list(range(100)), [])
     few = dict.fromkeys(range(3), 100 * gb)
     assert split_by_size(few, 16, from_index=False) == ([], [0, 1, 2])
     assert split_by_size(few, 16, from_index=True) == ([0, 1, 2], [])
@@ -117,7 +116,7 @@ SHARE = SampleShare(PLAN, 1, 3, {4: "x", 9: "y", 2: "z"})
 BIG = 2**40
 
 
-def write(path: Path, share: SampleShare = SHARE) -> Path:
+def write_share(path: Path, share: SampleShare = SHARE) -> Path:
     with ShareWriter(path, share) as writer:
         writer.add(9, counted(1, BIG, sm="s"))
         writer.add(2, NotCounted("message", "details"))
@@ -125,10 +124,9 @@ def write(path: Path, share: SampleShare = SHARE) -> Path:
     return path
 
 
-def test_a_subjob_returns_one_file_from_which_numpy_reads_columns(tmp_path: Path) -> None:
-    path = write(tmp_path / "counts.npz")
-    found = dict(read_share(path, SHARE, 2))
-    assert found == {
+def test_a_subjob_returns_one_file_of_columns_that_numpy_can_read(tmp_path: Path) -> None:
+    path = write_share(tmp_path / "counts.npz")
+    assert dict(read_share(path, SHARE, 2)) == {
         4: Counted(array("q", [0, 3]), [], 7),
         9: Counted(array("q", [1, BIG]), ["s"], 7),
         2: NotCounted("message", "details"),
@@ -139,26 +137,26 @@ def test_a_subjob_returns_one_file_from_which_numpy_reads_columns(tmp_path: Path
     assert about["samples"]["9"]["name"] == "y"
 
 
-OTHERS = {
+OTHER_SHARES = {
     "another plan": SampleShare("e" * 64, 1, 3, SHARE.samples),
     "another subjob": SampleShare(PLAN, 0, 3, SHARE.samples),
     "another number of subjobs": SampleShare(PLAN, 1, 4, SHARE.samples),
-    "samples of other names": SampleShare(PLAN, 1, 3, {4: "y", 9: "x", 2: "z"}),
-    "samples of other numbers": SampleShare(PLAN, 1, 3, {5: "x", 9: "y", 2: "z"}),
+    "other sample names": SampleShare(PLAN, 1, 3, {4: "y", 9: "x", 2: "z"}),
+    "other sample numbers": SampleShare(PLAN, 1, 3, {5: "x", 9: "y", 2: "z"}),
     "fewer samples": SampleShare(PLAN, 1, 3, {4: "x", 9: "y"}),
 }
 
 
-@pytest.mark.parametrize("share", OTHERS.values(), ids=OTHERS.keys())
-def test_the_file_of_another_subjob_is_refused(tmp_path: Path, share: SampleShare) -> None:
-    path = write(tmp_path / "counts.npz")
+@pytest.mark.parametrize("share", OTHER_SHARES.values(), ids=OTHER_SHARES.keys())
+def test_the_file_of_another_subjob_is_rejected(tmp_path: Path, share: SampleShare) -> None:
+    path = write_share(tmp_path / "counts.npz")
     with pytest.raises(SubjobError) as error:
         list(read_share(path, share, 2))
     assert is_a_known_message(str(error.value), "AppInternalError")
 
 
-def test_a_file_with_other_regions_or_a_corrupt_one_is_refused(tmp_path: Path) -> None:
-    path = write(tmp_path / "counts.npz")
+def test_a_file_with_other_regions_or_a_corrupt_file_is_rejected(tmp_path: Path) -> None:
+    path = write_share(tmp_path / "counts.npz")
     with pytest.raises(SubjobError, match="are incomplete"):
         list(read_share(path, SHARE, 3))
     path.write_bytes(path.read_bytes()[:-20])
@@ -169,7 +167,7 @@ def test_a_file_with_other_regions_or_a_corrupt_one_is_refused(tmp_path: Path) -
 # The log.
 
 
-def test_the_log_tells_how_many_are_done_and_how_long_the_others_take() -> None:
+def test_the_log_shows_how_many_samples_are_done_and_the_time_left() -> None:
     now, lines = [0.0], list[str]()
     progress = Progress(dict.fromkeys(range(40), 1.0), lines.append, lambda: now[0])
     for number in range(40):
@@ -181,7 +179,7 @@ def test_the_log_tells_how_many_are_done_and_how_long_the_others_take() -> None:
     assert len(lines) == 10
 
 
-def test_a_slow_cohort_has_a_line_each_minute() -> None:
+def test_a_slow_cohort_logs_a_line_every_minute() -> None:
     now, lines = [0.0], list[str]()
     progress = Progress(dict.fromkeys(range(1000), 1.0), lines.append, lambda: now[0])
     for number in range(10):
@@ -195,7 +193,7 @@ def test_a_slow_cohort_has_a_line_each_minute() -> None:
 
 
 @pytest.mark.parametrize(
-    ("inputs", "words"),
+    ("inputs", "message"),
     [
         ({"on_failed_sample": "ignore"}, "on_failed_sample: 'ignore' is not a valid value"),
         ({"subjobs": 501}, "subjobs: must be from 0"),
@@ -204,12 +202,12 @@ def test_a_slow_cohort_has_a_line_each_minute() -> None:
         ({"output_prefix": "a/b"}, "output_prefix:"),
     ],
 )
-def test_a_value_that_is_not_valid_is_refused(inputs: dict[str, object], words: str) -> None:
+def test_an_invalid_value_is_rejected(inputs: dict[str, object], message: str) -> None:
     with pytest.raises(InputError) as error:
         CohortRequest(**inputs)  # type: ignore[arg-type]
-    assert words in str(error.value)
+    assert message in str(error.value)
     assert is_a_known_message(str(error.value), "AppError")
 
 
-def test_the_numbers_of_the_index_can_be_taken_in_subjobs() -> None:
+def test_counts_from_the_index_can_be_combined_with_subjobs() -> None:
     assert CohortRequest(counts_from="index", subjobs=4).of_sample.from_index

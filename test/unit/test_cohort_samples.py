@@ -1,4 +1,4 @@
-"""Files of a cohort are paired with their indexes by name, or refused before the count."""
+"""Pairing of mappings with indexes by name, checks of names, sample sheets, the samples table."""
 
 import pytest
 
@@ -33,7 +33,7 @@ def paired(mappings: list[SampleFile], indexes: list[SampleFile]) -> dict[str, s
     return {sample.mappings.path: sample.index.path for sample in pair_by_name(mappings, indexes)}
 
 
-def refused(mappings: list[SampleFile], indexes: list[SampleFile]) -> InputError:
+def pairing_error(mappings: list[SampleFile], indexes: list[SampleFile]) -> InputError:
     with pytest.raises(InputError) as error:
         check_names(pair_by_name(mappings, indexes), {})
     assert is_a_known_message(str(error.value), "AppError"), error.value
@@ -55,7 +55,7 @@ def refused(mappings: list[SampleFile], indexes: list[SampleFile]) -> InputError
         ("no_ending", "no_ending.crai"),
     ],
 )
-def test_an_index_belongs_to_the_file_whose_name_it_has(mappings: str, index: str) -> None:
+def test_an_index_is_paired_with_the_file_of_the_same_name(mappings: str, index: str) -> None:
     assert paired(files(mappings), files("other.bam.bai", index, "x.bam.bai.old")) == {
         f"/{mappings}": f"/{index}"
     }
@@ -64,55 +64,54 @@ def test_an_index_belongs_to_the_file_whose_name_it_has(mappings: str, index: st
 @pytest.mark.parametrize(
     ("mappings", "index"), [("x.bam", "x.crai"), ("x.cram", "x.bai"), ("x.cram", "x.cram.csi")]
 )
-def test_an_index_of_the_other_kind_does_not_fit(mappings: str, index: str) -> None:
-    assert "no index" in refused(files(mappings), files(index)).details
+def test_an_index_for_another_format_is_not_paired(mappings: str, index: str) -> None:
+    assert "no index" in pairing_error(files(mappings), files(index)).details
 
 
-def test_the_order_decides_nothing() -> None:
+def test_the_order_of_the_files_does_not_matter() -> None:
     names = [f"s{number}" for number in range(20)]
     mappings = files(*(f"{name}.bam" for name in names))
     indexes = files(*(f"{name}.bam.bai" for name in reversed(names)))
-    found = paired(mappings, indexes)
-    assert found == {f"/{name}.bam": f"/{name}.bam.bai" for name in names}
+    assert paired(mappings, indexes) == {f"/{name}.bam": f"/{name}.bam.bai" for name in names}
     assert [sample.name for sample in pair_by_name(mappings, indexes)] == names
 
 
-def test_an_index_in_the_same_folder_comes_first() -> None:
+def test_an_index_in_the_same_folder_is_preferred() -> None:
     mappings, indexes = files("a/x.bam"), files("b/x.bam.bai", "a/x.bai")
     assert paired(mappings, indexes) == {"/a/x.bam": "/a/x.bai"}
     assert paired(mappings, indexes[:1]) == {"/a/x.bam": "/b/x.bam.bai"}
 
 
-def test_a_missing_index_is_refused_with_the_names_of_all_files_without_one() -> None:
+def test_the_error_about_missing_indexes_lists_all_files_without_one() -> None:
     names = [f"s{number}.bam" for number in range(9)]
-    error = refused(files(*names), files("s3.bam.bai"))
+    error = pairing_error(files(*names), files("s3.bam.bai"))
     assert "/s0.bam, /s1.bam, /s2.bam and 5 more" in str(error)
     assert error.details.splitlines() == [f"no index: /{name}" for name in names if "3" not in name]
 
 
-def test_two_indexes_that_fit_are_refused() -> None:
-    error = refused(files("x.bam", "y.bam"), files("x.bai", "x.bam.bai"))
+def test_two_matching_indexes_are_rejected() -> None:
+    error = pairing_error(files("x.bam", "y.bam"), files("x.bai", "x.bam.bai"))
     assert "/x.bam has more than one index: /x.bam.bai and /x.bai" in str(error)
     assert "there is no index of /y.bam" in str(error)
-    # The same name in two other folders.
-    assert "more than one" in refused(files("x.bam"), files("a/x.bai", "b/x.bai")).details
+    # Indexes of the same name in two other folders.
+    assert "more than one" in pairing_error(files("x.bam"), files("a/x.bai", "b/x.bai")).details
 
 
-def test_two_samples_of_one_name_are_refused_with_both_files() -> None:
-    error = refused(files("a/x.bam", "b/x.bam"), files("a/x.bai", "b/x.bai"))
+def test_a_duplicate_sample_name_is_rejected_with_the_names_of_both_files() -> None:
+    error = pairing_error(files("a/x.bam", "b/x.bam"), files("a/x.bai", "b/x.bai"))
     assert "'x': /a/x.bam and /b/x.bam" in str(error)
-    error = refused(files("x.bam", "x.cram"), files("x.bai", "x.crai"))
+    error = pairing_error(files("x.bam", "x.cram"), files("x.bai", "x.crai"))
     assert "'x': /x.bam and /x.cram" in str(error)
 
 
-def test_a_sample_may_not_have_the_name_of_a_column_of_a_table_made_before() -> None:
+def test_a_sample_name_that_is_already_in_a_count_table_is_rejected() -> None:
     samples = pair_by_name(files("x.bam"), files("x.bai"))
     check_names(samples, {"t.tsv": ["y"]})
     with pytest.raises(InputError, match=r"'x': /x\.bam and t\.tsv"):
         check_names(samples, {"t.tsv": ["y", "x"]})
 
 
-def test_a_file_that_is_there_twice_is_refused() -> None:
+def test_the_same_file_for_two_samples_is_rejected() -> None:
     (one,), (index,) = files("x.bam"), files("x.bai")
     with pytest.raises(InputError, match=r"samples 'a' and 'b' have the same file") as error:
         check_names([Sample("a", one, index), Sample("b", one, index)], {})
@@ -120,29 +119,29 @@ def test_a_file_that_is_there_twice_is_refused() -> None:
 
 
 @pytest.mark.parametrize("name", ["region", "records", "", " x", "a\tb", "a\nb"])
-def test_a_name_that_cannot_be_a_column_is_refused(name: str) -> None:
+def test_a_sample_name_that_is_not_a_valid_column_name_is_rejected(name: str) -> None:
     (one,), (index,) = files("x.bam"), files("x.bai")
     with pytest.raises(InputError, match="cannot be the name of a column") as error:
         check_names([Sample(name, one, index)], {})
     assert is_a_known_message(str(error.value), "AppError")
 
 
-def test_a_file_that_cannot_be_described_is_a_sample_all_the_same() -> None:
-    gone = SampleFile(link("G"), file_id("G"), fault="mappings: file-G cannot be found.")
-    (sample,) = pair_by_name([gone], [])
-    assert (sample.name, sample.fault) == (file_id("G"), gone.fault)
+def test_a_file_that_cannot_be_described_still_becomes_a_sample() -> None:
+    missing = SampleFile(link("G"), file_id("G"), fault="mappings: file-G cannot be found.")
+    (sample,) = pair_by_name([missing], [])
+    assert (sample.name, sample.fault) == (file_id("G"), missing.fault)
 
 
 SHEETS = {
-    "with its own columns": "sample\tmappings\tindex\nx\t{a}\t{b}\n",
-    "in another order, with more": "index\tsex\tmappings\tsample\n{b}\tXX\t{a}\tx\n",
-    "with commas": "sample,mappings,index\nx,{a},{b}\n",
-    "from Windows": "\ufeffsample\tmappings\tindex\r\nx\t{a}\t{b}\r\n\r\n",
-    "of dx generate_batch_inputs": (
+    "documented columns": "sample\tmappings\tindex\nx\t{a}\t{b}\n",
+    "columns in another order and an extra one": "index\tsex\tmappings\tsample\n{b}\tXX\t{a}\tx\n",
+    "comma-separated": "sample,mappings,index\nx,{a},{b}\n",
+    "Windows line endings and BOM": "\ufeffsample\tmappings\tindex\r\nx\t{a}\t{b}\r\n\r\n",
+    "dx generate_batch_inputs": (
         "batch ID\tmappings_sorted_bai\tmappings_sorted_bam\tmappings_sorted_bai ID"
         "\tmappings_sorted_bam ID\nx\tx.bam.bai\tx.bam\t{b}\t{a}\n"
     ),
-    "of dx generate_batch_inputs for other inputs": (
+    "dx generate_batch_inputs for other inputs": (
         "batch ID\tmy_bam\tother\tmy_bam ID\tother ID\nx\tx.bam\tx.bai\t{a}\t{b}\n"
     ),
 }
@@ -150,9 +149,9 @@ SHEETS = {
 
 @pytest.mark.parametrize("sheet", SHEETS.values(), ids=SHEETS.keys())
 @pytest.mark.parametrize("project", [PROJECT, None])
-def test_a_sheet_has_a_sample_in_each_line(sheet: str, project: str | None) -> None:
-    before = f"{project}:" if project else ""
-    text = sheet.format(a=before + file_id("A"), b=before + file_id("B"))
+def test_a_sheet_has_one_sample_per_line(sheet: str, project: str | None) -> None:
+    prefix = f"{project}:" if project else ""
+    text = sheet.format(a=prefix + file_id("A"), b=prefix + file_id("B"))
     (row,) = parse_sheet(text.encode(), "s.tsv")
     assert (row.sample, row.mappings, row.index) == ("x", link("A", project), link("B", project))
 
@@ -163,30 +162,30 @@ WRONG_SHEETS = {
     "no ID": ("sample\tmappings\tindex\nx\tx.bam\tx.bai\n", "line 2: mappings must be the ID of a"),
     "no index": (f"sample\tmappings\tindex\nx\t{file_id('A')}\t\n", "line 2: index must be the ID"),
     "a short line": ("sample\tmappings\tindex\nx\n", "line 2: has 1 columns, but the header has 3"),
-    "no text": ("\0\1\2", "is not a text file"),
-    "no index among the inputs": (
+    "not a text file": ("\0\1\2", "is not a text file"),
+    "no column with indexes": (
         "batch ID\ta\tb\ta ID\tb ID\nx\tx.bam\ty.bam\tfile-1\tfile-2\n",
         "one of the columns a and b must have the names of indexes",
     ),
 }
 
 
-@pytest.mark.parametrize(("text", "words"), WRONG_SHEETS.values(), ids=WRONG_SHEETS.keys())
-def test_a_sheet_that_is_none_is_refused_by_line(text: str, words: str) -> None:
+@pytest.mark.parametrize(("text", "message"), WRONG_SHEETS.values(), ids=WRONG_SHEETS.keys())
+def test_an_invalid_sheet_is_rejected_with_the_line_number(text: str, message: str) -> None:
     with pytest.raises(InputError) as error:
         parse_sheet(text.encode(), "s.tsv")
-    assert words in str(error.value)
+    assert message in str(error.value)
     assert is_a_known_message(str(error.value), "AppError"), error.value
 
 
-def test_the_sheet_of_failed_samples_is_one_that_can_be_read() -> None:
+def test_the_sheet_of_failed_samples_can_be_used_as_input() -> None:
     sample = Sample("x", SampleFile(link("A"), "x.bam"), SampleFile(link("B", None), "x.bai"))
     (row,) = parse_sheet(format_sheet([sample]).encode(), "s.tsv")
     assert (row.sample, row.mappings, row.index) == ("x", link("A"), link("B", None))
     assert parse_sheet(format_sheet([]).encode(), "s.tsv") == []
 
 
-def test_the_table_of_samples_has_a_row_for_each_and_takes_further_columns() -> None:
+def test_the_samples_table_has_a_row_per_sample_and_extra_columns() -> None:
     rows = [
         SampleRow("a", "counted", "", "a.bam", "A", 12, 3),
         SampleRow("b", "failed", "two\tparts\nof a message", "b.bam"),
@@ -198,7 +197,7 @@ def test_the_table_of_samples_has_a_row_for_each_and_takes_further_columns() -> 
     )
 
 
-def test_another_sample_name_in_the_read_groups_is_noted() -> None:
+def test_a_different_sample_name_in_the_read_groups_is_noted() -> None:
     assert note_on_sm("x", ["x"]) == note_on_sm("x", []) == ""
     assert "another sample name (SM): NA12878" in note_on_sm("x", ["NA12878"])
     assert "2 samples (SM): x, y" in note_on_sm("x", ["x", "y"])

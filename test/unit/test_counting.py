@@ -1,4 +1,4 @@
-"""The log tells how far the counting is, and each warning once."""
+"""Progress of the count in the log."""
 
 import re
 
@@ -12,7 +12,7 @@ from readcount.source.parts import Edge, Part
 
 
 def tasks_of(sizes: list[int]) -> dict[int, Task]:
-    """Tasks that read these numbers of bytes of the file."""
+    """Returns tasks that read these numbers of bytes of the file."""
     return {number: task_of(Part(Edge(0), Edge(size << 16))) for number, size in enumerate(sizes)}
 
 

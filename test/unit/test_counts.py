@@ -1,4 +1,4 @@
-"""Counts are reported for every region once, in header order, in the format that users parse."""
+"""Merging the counts of tasks by region, and the text file with the counts."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -37,11 +37,11 @@ COUNTED = [
 ]
 
 
-@pytest.mark.parametrize("arrived", [*permutations(COUNTED)])
-def test_parts_add_up_in_the_order_of_the_regions_however_they_arrive(
-    arrived: list[TaskCounts],
+@pytest.mark.parametrize("counted", [*permutations(COUNTED)])
+def test_counts_of_parts_are_added_up_by_region_in_any_order_of_arrival(
+    counted: list[TaskCounts],
 ) -> None:
-    merged = merge_counts(PLAN, iter(arrived))
+    merged = merge_counts(PLAN, iter(counted))
     assert merged.counts == [
         RegionCount(Region("chr2"), 7),
         RegionCount(Region("chr1"), 0),
@@ -49,17 +49,17 @@ def test_parts_add_up_in_the_order_of_the_regions_however_they_arrive(
         RegionCount(Region("chr4"), 7),
         RegionCount(Region("chr5"), 9),
     ]
-    # All records of the sequence that this pass has read whole.
+    # All records of the sequences that a pass reads completely.
     assert sorted(merged.decoded) == [(0, 8), (1, 0)]
 
 
-def test_with_filters_it_is_not_known_how_many_records_were_read() -> None:
+def test_with_filters_the_number_of_decoded_records_is_unknown() -> None:
     filtered = [replace(counts, decoded=None) for counts in COUNTED]
     assert merge_counts(PLAN, filtered).decoded == []
 
 
 @pytest.mark.parametrize(
-    "arrived",
+    "counted",
     [
         COUNTED[:2],
         [*COUNTED, TaskCounts(3, (1,))],
@@ -67,11 +67,11 @@ def test_with_filters_it_is_not_known_how_many_records_were_read() -> None:
         [*COUNTED[:2], TaskCounts(2, (7,))],
         [*COUNTED[:2], TaskCounts(2, (0, 0, 7))],
     ],
-    ids=["missing", "unknown", "twice", "a number too few", "a number too many"],
+    ids=["missing", "unknown", "twice", "one count too few", "one count too many"],
 )
-def test_counts_that_do_not_match_the_tasks_are_refused(arrived: list[TaskCounts]) -> None:
+def test_counts_that_do_not_match_the_tasks_are_rejected(counted: list[TaskCounts]) -> None:
     with pytest.raises(ValueError, match="count"):
-        merge_counts(PLAN, arrived)
+        merge_counts(PLAN, counted)
 
 
 @pytest.mark.parametrize("region_ids", [range(1, 3), [2, 1]], ids=["in order", "not in order"])
@@ -85,7 +85,7 @@ def test_spans_get_their_own_counts(region_ids: Sequence[int]) -> None:
         merge_counts(plan, [TaskCounts(0, (4, 5, 6))])
 
 
-def test_a_plan_that_forgets_a_region_is_refused() -> None:
+def test_a_plan_that_omits_a_region_is_rejected() -> None:
     with pytest.raises(ValueError, match="no task counted region chr3"):
         merge_counts(replace(PLAN, empty=()), COUNTED)
 
@@ -103,7 +103,7 @@ def test_without_regions_there_is_only_the_total() -> None:
 
 
 @pytest.mark.parametrize(
-    ("bam", "prefix"),
+    ("name", "prefix"),
     [
         ("sample.bam", "sample"),
         ("a.bam.bam", "a.bam"),
@@ -117,5 +117,5 @@ def test_without_regions_there_is_only_the_total() -> None:
         ("größe 'x'.bam", "größe 'x'"),
     ],
 )
-def test_outputs_are_named_after_the_bam(bam: str, prefix: str) -> None:
-    assert name_without_suffix(bam) == prefix
+def test_outputs_are_named_after_the_input(name: str, prefix: str) -> None:
+    assert name_without_suffix(name) == prefix

@@ -1,4 +1,4 @@
-"""The structure of a CRAM and of its index is read as the specification has it, or refused."""
+"""Parsing of CRAM containers, CRAI files and ITF-8 numbers; invalid content is rejected."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from readcount.formats.cram import (
 
 
 @pytest.mark.parametrize("content", [b"", b"CRAM", b"CRAM\3\0" + bytes(20) + b"\1", b"CRAM\7" * 9])
-def test_what_is_no_cram_has_no_containers(content: bytes) -> None:
+def test_content_that_is_not_cram_is_rejected(content: bytes) -> None:
     def read(start: int, size: int) -> bytes:
         return content[start : start + size]
 
@@ -26,7 +26,7 @@ def test_what_is_no_cram_has_no_containers(content: bytes) -> None:
 
 
 @pytest.mark.parametrize("content", [b"x", b"0\t1\t2\t3\t4\n", b"\x1f\x8b\x08 cut", b"\xff\n"])
-def test_what_is_no_crai_is_refused(tmp_path: Path, content: bytes) -> None:
+def test_content_that_is_not_crai_is_rejected(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "x.crai").write_bytes(content)
     with pytest.raises(IndexFormatError):
         read_crai(tmp_path / "x.crai")
@@ -47,7 +47,7 @@ def test_what_is_no_crai_is_refused(tmp_path: Path, content: bytes) -> None:
         ("fffffffffe", -2),
     ],
 )
-def test_numbers_are_as_the_specification_has_them(data: str, number: int) -> None:
+def test_itf8_numbers_are_parsed_as_specified(data: str, number: int) -> None:
     assert parse_itf8(b"x" + bytes.fromhex(data), 1) == (number, 1 + len(data) // 2)
     for end in range(len(data) // 2):
         with pytest.raises(IndexError):
