@@ -1,4 +1,4 @@
-"""The documents name existing inputs, outputs, make targets, files, and the version."""
+"""The documentation matches dxapp.json, the Makefile, the file tree and the version."""
 
 import json
 import re
@@ -20,29 +20,30 @@ def fields_of(applet: Path, spec: str) -> dict[str, dict[str, object]]:
 
 @pytest.mark.parametrize("applet", APPLETS, ids=lambda path: path.name)
 @pytest.mark.parametrize(("title", "spec"), [("Inputs", "inputSpec"), ("Outputs", "outputSpec")])
-def test_the_tables_list_the_fields_of_dxapp_json(applet: Path, title: str, spec: str) -> None:
+def test_readme_tables_list_the_fields_of_dxapp_json(applet: Path, title: str, spec: str) -> None:
     table = re.split(r"\n\n(?!\|)", section(title, (applet / "README.md").read_text()).strip())[0]
     listed = re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)
     assert listed == list(fields_of(applet, spec))
 
 
-def inputs_in_commands(applet: Path, command: str) -> set[str]:
-    """The inputs that are given in commands of a README that match."""
+def inputs_in_commands(applet: Path, pattern: str) -> set[str]:
+    """Returns the inputs used in the commands of a README that match a pattern."""
     text = "".join(blocks("sh", text=(applet / "README.md").read_text()))
-    runs = [one for one in text.replace("\\\n", " ").splitlines() if re.search(command, one)]
-    return set(re.findall(r"-i *'?(\w+)=", "\n".join(runs)))
+    lines = text.replace("\\\n", " ").splitlines()
+    commands = [line for line in lines if re.search(pattern, line)]
+    return set(re.findall(r"-i *'?(\w+)=", "\n".join(commands)))
 
 
-def test_the_commands_give_inputs_that_exist() -> None:
-    given = inputs_in_commands(ROOT, r"dx run (app-)?samtools_count |^count ")
-    assert given == set(fields_of(ROOT, "inputSpec"))
+def test_readme_commands_use_existing_inputs() -> None:
+    used = inputs_in_commands(ROOT, r"dx run (app-)?samtools_count |^count ")
+    assert used == set(fields_of(ROOT, "inputSpec"))
     for applet in APPLETS:
-        given = inputs_in_commands(applet, "dx run samtools_count_cohort ")
-        assert given
-        assert given <= set(fields_of(APPLETS[1], "inputSpec"))
+        used = inputs_in_commands(applet, "dx run samtools_count_cohort ")
+        assert used
+        assert used <= set(fields_of(APPLETS[1], "inputSpec"))
 
 
-def test_the_inputs_of_a_cohort_have_the_words_of_those_of_a_single_file() -> None:
+def test_both_applets_describe_shared_inputs_identically() -> None:
     single, cohort = (fields_of(applet, "inputSpec") for applet in APPLETS)
     shared = single.keys() & cohort.keys()
     assert len(shared) == 13
@@ -50,7 +51,7 @@ def test_the_inputs_of_a_cohort_have_the_words_of_those_of_a_single_file() -> No
         assert single[name] == cohort[name]
 
 
-def test_the_files_that_are_written_are_outputs_of_dxapp_json() -> None:
+def test_written_files_are_outputs_in_dxapp_json() -> None:
     fields = [
         field["name"] for field in json.loads((ROOT / "dxapp.json").read_text())["outputSpec"]
     ]
@@ -70,22 +71,22 @@ DOCUMENTS = [
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
-def test_a_document_names_goals_and_files_that_exist(document: Path) -> None:
+def test_a_document_refers_to_existing_make_targets_and_files(document: Path) -> None:
     text = document.read_text()
-    goals = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    assert set(re.findall(r"(?:^\$ |`)make ([a-z-]+)", text, re.MULTILINE)) <= goals
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    assert set(re.findall(r"(?:^\$ |`)make ([a-z-]+)", text, re.MULTILINE)) <= targets
     links = re.findall(r"\]\((?!https?:)([^)#]+)", text)
     assert [link for link in links if not (document.parent / link).exists()] == []
 
 
 @pytest.mark.parametrize("applet", APPLETS, ids=lambda path: path.name)
-def test_what_is_new_is_of_this_version(applet: Path) -> None:
+def test_whats_new_describes_the_current_version(applet: Path) -> None:
     app = json.loads((applet / "dxapp.json").read_text())
     assert app["details"]["whatsNew"].startswith(f"* {app['version']}: ")
 
 
 @pytest.mark.parametrize("applet", APPLETS, ids=lambda path: path.name)
-def test_a_job_is_restarted_where_another_try_can_help(applet: Path) -> None:
+def test_a_job_is_restarted_after_failures_that_a_retry_may_fix(applet: Path) -> None:
     run_spec = json.loads((applet / "dxapp.json").read_text())["runSpec"]
     restarts = run_spec["executionPolicy"]["restartOn"]
     assert run_spec["restartableEntryPoints"] == "all"
@@ -93,6 +94,6 @@ def test_a_job_is_restarted_where_another_try_can_help(applet: Path) -> None:
         *("UnresponsiveWorker", "JMInternalError", "SpotInstanceInterruption"),
         # Packages could not be installed; memory or storage ran out.
         *("ExecutionError", "AppInsufficientResourceError"),
-        # What is not the fault of one of many samples: the network failed.
+        # The cohort reports faulty samples in its outputs, so the network or the worker failed.
         *(["AppInternalError"] if applet != ROOT else []),
     }

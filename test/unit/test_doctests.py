@@ -1,4 +1,4 @@
-"""The examples in docstrings give what they show."""
+"""The examples in docstrings return the values that they show."""
 
 import doctest
 import importlib
@@ -16,7 +16,7 @@ import pytest
         "counting.overlaps",
     ],
 )
-def test_the_examples_hold(name: str) -> None:
+def test_docstring_examples_pass(name: str) -> None:
     result = doctest.testmod(importlib.import_module(f"readcount.{name}"))
     assert result.attempted > 0
     assert result.failed == 0

@@ -1,4 +1,4 @@
-"""For any request and file, the counts equal those from looking at each record."""
+"""The counts of any file and request equal a count of its individual SAM records."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -32,7 +32,7 @@ from strategies import (
 
 
 def counts_of(alignments: Alignments, request: Request, costs: Costs = DOWNLOADED) -> list[int]:
-    """Counts with as many parts as these costs make, and verifies the counts."""
+    """Counts by a plan for these costs; returns the verified counts."""
     plan, from_index = planned(alignments, request, processes=3, costs=costs)
     alignments.evidence.check_index(plan.edges)
     merged = count_here(alignments, plan, request.filters)
@@ -41,7 +41,7 @@ def counts_of(alignments: Alignments, request: Request, costs: Costs = DOWNLOADE
 
 
 def expected(records: Sequence[Record], plan: Plan, filters: Filters = NO_FILTERS) -> list[int]:
-    """Looks at each record for each region, by its line of SAM text."""
+    """Returns, for each region, the number of SAM records that overlap it and pass the filters."""
     return [
         sum(passes(record, filters) and overlaps(record, region) for record in records)
         for region in plan.regions
@@ -65,8 +65,8 @@ def passes(record: Record, filters: Filters) -> bool:
 
 
 @dataclass(frozen=True)
-class Asked:
-    """What to count, beside the file."""
+class Selection:
+    """What to count, independently of the file."""
 
     spans: bool = False
     windows: int = 0
@@ -75,12 +75,12 @@ class Asked:
 
 
 @st.composite
-def requests(draw: st.DrawFn) -> Asked:
+def selections(draw: st.DrawFn) -> Selection:
     filters = Filters(
         min_mapping_quality=draw(st.sampled_from([0, 0, 61])),
         exclude_flags=draw(st.sampled_from([0, 0, 0x100, 0x800])),
     )
-    return Asked(
+    return Selection(
         spans=draw(st.booleans()),
         windows=draw(st.sampled_from([0, 0, 1, 100_000])),
         include_unplaced=draw(st.booleans()),
@@ -90,8 +90,8 @@ def requests(draw: st.DrawFn) -> Asked:
 
 @st.composite
 def spans_on(draw: st.DrawFn, lengths: dict[str, int]) -> list[str]:
-    """Some spans in samtools syntax, and maybe a whole sequence."""
-    made = []
+    """Draws spans in samtools syntax, and possibly a whole sequence."""
+    regions = []
     for name, length in lengths.items():
         for _ in range(draw(st.integers(0, 3))):
             near = [at for at in (0, 5, INTERVAL - 1, INTERVAL, length // 2) if at < length]
@@ -99,43 +99,45 @@ def spans_on(draw: st.DrawFn, lengths: dict[str, int]) -> list[str]:
             end = draw(
                 st.integers(start + 1, length) | st.integers(start + 1, min(length, start + 9))
             )
-            made.append(f"{{{name}}}:{start + 1}-{end}")
-    if draw(st.booleans()) or not made:
-        made.append(f"{{{next(iter(lengths))}}}")
-    return made
+            regions.append(f"{{{name}}}:{start + 1}-{end}")
+    if draw(st.booleans()) or not regions:
+        regions.append(f"{{{next(iter(lengths))}}}")
+    return regions
 
 
-def request_for(data: st.DataObject, case: Case, asked: Asked) -> Request:
-    windows = asked.windows
+def request_for(data: st.DataObject, case: Case, selection: Selection) -> Request:
+    windows = selection.windows
     if windows and sum(case.lengths.values()) // windows > 5_000:
         windows = max(case.lengths.values()) // 50 + 1
     return ask_for(
-        asked.filters,
-        regions=data.draw(spans_on(case.lengths)) if asked.spans else (),
+        selection.filters,
+        regions=data.draw(spans_on(case.lengths)) if selection.spans else (),
         windows=windows,
-        include_unplaced=asked.include_unplaced,
+        include_unplaced=selection.include_unplaced,
     )
 
 
-@given(case=cases(), asked=requests(), costs=ways_to_count, data=st.data())
+@given(case=cases(), selection=selections(), costs=ways_to_count, data=st.data())
 @settings(parent=examples(80))
-def test_any_bam_gives_what_its_records_say(
+def test_counts_of_any_bam_match_its_records(
     tmp_path_factory: pytest.TempPathFactory,
     case: Case,
-    asked: Asked,
+    selection: Selection,
     costs: Costs,
     data: st.DataObject,
 ) -> None:
     path = tmp_path_factory.mktemp("any") / "sample.bam"
     alignments = opened(write_bam(path, case.lengths, case.reads, csi=case.csi))
-    request = request_for(data, case, asked)
+    request = request_for(data, case, selection)
     plan, _ = planned(alignments, request)
-    assert counts_of(alignments, request, costs) == expected(records_of(path), plan, asked.filters)
+    assert counts_of(alignments, request, costs) == expected(
+        records_of(path), plan, selection.filters
+    )
 
 
 @given(
     case=cases(),
-    asked=requests(),
+    selection=selections(),
     costs=ways_to_count,
     data=st.data(),
     options=st.tuples(
@@ -148,29 +150,31 @@ def test_any_bam_gives_what_its_records_say(
     ),
 )
 @settings(parent=examples(80))
-def test_any_cram_gives_what_the_records_of_its_bam_say(
+def test_counts_of_any_cram_match_the_records_of_its_bam(
     tmp_path_factory: pytest.TempPathFactory,
     case: Case,
-    asked: Asked,
+    selection: Selection,
     costs: Costs,
     data: st.DataObject,
     options: tuple[str, ...],
 ) -> None:
-    # A CRAM cannot hold a mapped record without position.
+    # A CRAM cannot contain a mapped record without a position.
     reads = [
         replace(read, flag=read.flag | UNMAPPED) if read.position < 0 else read
         for read in case.reads
     ]
     bam = write_bam(tmp_path_factory.mktemp("any"), case.lengths, reads, csi=case.csi)
     alignments = opened(cram_of(bam, "no_ref=1", *options))
-    request = request_for(data, case, asked)
+    request = request_for(data, case, selection)
     plan, _ = planned(alignments, request)
-    assert counts_of(alignments, request, costs) == expected(records_of(bam), plan, asked.filters)
+    assert counts_of(alignments, request, costs) == expected(
+        records_of(bam), plan, selection.filters
+    )
 
 
 @given(case=cases(), cram=st.booleans())
 @settings(parent=examples(30))
-def test_numbers_of_the_index_are_those_of_the_records(
+def test_counts_from_the_index_match_the_records(
     tmp_path_factory: pytest.TempPathFactory, case: Case, cram: bool
 ) -> None:
     reads = [read for read in case.reads if read.position >= 0]
@@ -181,8 +185,8 @@ def test_numbers_of_the_index_are_those_of_the_records(
     assert counts_of(alignments, request) == expected(records_of(bam), plan)
 
 
-def test_counts_of_whole_sequences_are_those_of_samtools(tmp_path: Path) -> None:
-    """Also of records that lie beyond the end of their sequence, and of those without position."""
+def test_counts_of_whole_sequences_match_samtools(tmp_path: Path) -> None:
+    """Including records after the end of their sequence and records without a position."""
     lengths = dict.fromkeys("abcdef", 1000)
     reads = [
         Read("a", -1, None, UNMAPPED),
@@ -200,14 +204,14 @@ def test_counts_of_whole_sequences_are_those_of_samtools(tmp_path: Path) -> None
 
 @pytest.fixture(scope="module")
 def uneven(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Most records lie in the fourth of ten intervals, many of them over its edges."""
+    """Returns a BAM with most records in or near the fourth of ten index intervals."""
     reads = [Read("a", 4 * INTERVAL - 20_000 + 7 * n, "9000M") for n in range(4000)]
     reads += [Read("a", n * INTERVAL - 1, "2M") for n in range(1, 10)]
     yield write_bam(tmp_path_factory.mktemp("uneven"), {"a": 10 * INTERVAL}, reads)
 
 
 @pytest.mark.parametrize("costs", [COUNTED, LOOKED_AT])
-def test_each_record_is_in_one_part_of_the_file(uneven: Path, costs: Costs) -> None:
+def test_each_record_is_counted_in_exactly_one_part(uneven: Path, costs: Costs) -> None:
     alignments = opened(uneven)
     plan, _ = planned(alignments, processes=4, costs=costs)
     assert len(plan.tasks) == (3 if costs is COUNTED else 1)
@@ -215,7 +219,7 @@ def test_each_record_is_in_one_part_of_the_file(uneven: Path, costs: Costs) -> N
 
 
 @pytest.mark.parametrize("costs", [DOWNLOADED, COUNTED, LOOKED_AT])
-def test_spans_that_overlap_share_the_records_of_a_part(uneven: Path, costs: Costs) -> None:
+def test_overlapping_spans_share_the_records_of_a_part(uneven: Path, costs: Costs) -> None:
     alignments = opened(uneven)
     spans = [f"a:{at + 1}-{at + 30_000}" for at in range(0, 10 * INTERVAL - 30_000, 5_000)]
     request = ask(regions=[*spans, "a", "a:1-163840"])
@@ -223,7 +227,7 @@ def test_spans_that_overlap_share_the_records_of_a_part(uneven: Path, costs: Cos
     assert counts_of(alignments, request, costs) == expected(records_of(uneven), plan)
 
 
-def test_every_cigar_counts_where_it_covers_the_reference(tmp_path: Path) -> None:
+def test_a_record_counts_in_each_window_that_its_cigar_covers(tmp_path: Path) -> None:
     reads = [Read("a", at, cigar) for at in range(9) for cigar in CIGARS]
     bam = write_bam(tmp_path, {"a": 300_000}, [Read("a", -1, "10M"), *reads])
     request = ask(windows=5_000)

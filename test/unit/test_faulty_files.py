@@ -1,4 +1,4 @@
-"""No fault of the files goes unnoticed, and each has a message that helps."""
+"""Faulty input files are detected and rejected with a helpful message."""
 
 import gzip
 import struct
@@ -29,8 +29,8 @@ from steps import ask, count_here, files_of, opened, planned
 READS = {"chr1": 3, "empty": 0, "chr2": 2}
 
 
-def counted(files: InputFiles) -> list[int]:
-    """Counts each sequence, and compares the counts with the index."""
+def count_and_verify(files: InputFiles) -> list[int]:
+    """Counts each reference sequence; returns the counts after checking them against the index."""
     alignments = open_alignments(files)
     plan, _ = planned(alignments)
     alignments.evidence.check_index(plan.edges)
@@ -39,66 +39,66 @@ def counted(files: InputFiles) -> list[int]:
 
 
 def message_for(files: InputFiles) -> str:
-    """The message with which the files are refused."""
-    with pytest.raises(InputError) as refused:
-        counted(files)
-    message = str(refused.value)
+    """Returns the error message for faulty files."""
+    with pytest.raises(InputError) as error:
+        count_and_verify(files)
+    message = str(error.value)
     assert len(message) <= MESSAGE_LENGTH
     assert is_a_known_message(message, "AppError")
     return message
 
 
-def write_sam(folder: Path) -> None:
+def convert_to_sam(folder: Path) -> None:
     bam = folder / "sample.bam"
     bam.write_bytes(subprocess.check_output(["samtools", "view", "-h", bam]))
 
 
-def name_sequences(folder: Path, *names: bytes) -> None:
+def write_bam_of_sequences(folder: Path, *names: bytes) -> None:
     length = (100).to_bytes(4, "little")
     sequences = [(len(name) + 1).to_bytes(4, "little") + name + b"\0" + length for name in names]
     header = b"BAM\1" + bytes(4) + len(names).to_bytes(4, "little") + b"".join(sequences)
     (folder / "sample.bam").write_bytes(bgzf.pack(header) + bgzf.END_OF_FILE)
 
 
-def spoil_the_header(folder: Path) -> None:
+def truncate_the_header(folder: Path) -> None:
     bam = folder / "sample.bam"
-    header, *others = bgzf.split(bam.read_bytes())
-    broken = bgzf.pack(bgzf.unpack(header)[:20])
-    bam.write_bytes(b"".join([broken, *others]))
+    header, *blocks = bgzf.split(bam.read_bytes())
+    truncated = bgzf.pack(bgzf.unpack(header)[:20])
+    bam.write_bytes(b"".join([truncated, *blocks]))
 
 
 BAM_FAULTS: dict[str, tuple[Callable[[Path], object], str]] = {
     "empty": (lambda folder: (folder / "sample.bam").write_bytes(b""), "an empty file, not a BAM"),
-    "SAM": (write_sam, "is SAM text, not a BAM or CRAM file"),
-    "index": (
+    "SAM": (convert_to_sam, "is SAM text, not a BAM or CRAM file"),
+    "BAI": (
         lambda folder: (folder / "sample.bam.bai").replace(folder / "sample.bam"),
         "is a BAI index, not a BAM or CRAM file",
     ),
-    "without its end": (
+    "no end-of-file block": (
         lambda folder: (folder / "sample.bam").write_bytes(
             (folder / "sample.bam").read_bytes().removesuffix(bgzf.END_OF_FILE)
         ),
         "is truncated or corrupt",
     ),
-    "header": (spoil_the_header, "is corrupt: its header cannot be read"),
-    "a name twice": (
-        lambda folder: name_sequences(folder, b"chr1", b"chr1"),
+    "truncated header": (truncate_the_header, "is corrupt: its header cannot be read"),
+    "duplicate name": (
+        lambda folder: write_bam_of_sequences(folder, b"chr1", b"chr1"),
         "has more than one reference sequence chr1",
     ),
-    "a name that stands for unplaced records": (
-        lambda folder: name_sequences(folder, b"chr1", b"*"),
+    "a sequence named *": (
+        lambda folder: write_bam_of_sequences(folder, b"chr1", b"*"),
         "has a reference sequence '*' in its header",
     ),
 }
 
 
-@pytest.mark.parametrize(("spoil", "words"), BAM_FAULTS.values(), ids=BAM_FAULTS.keys())
-def test_a_faulty_bam_is_refused(
-    tmp_path: Path, spoil: Callable[[Path], object], words: str
+@pytest.mark.parametrize(("corrupt", "words"), BAM_FAULTS.values(), ids=BAM_FAULTS.keys())
+def test_a_faulty_bam_is_rejected(
+    tmp_path: Path, corrupt: Callable[[Path], object], words: str
 ) -> None:
     bam = make_bam(tmp_path, READS)
     good_index = Path(f"{bam}.bai").read_bytes()
-    spoil(tmp_path)
+    corrupt(tmp_path)
     Path(f"{bam}.bai").write_bytes(good_index)
     message = message_for(files_of(bam))
     assert message.startswith("mappings_sorted_bam: sample.bam ")
@@ -107,7 +107,7 @@ def test_a_faulty_bam_is_refused(
 
 @pytest.mark.parametrize("kind", ["gzip", "raw", "both"])
 @pytest.mark.parametrize("name", ["sample.bam", "it's a.bam"])
-def test_a_bam_without_bgzf_is_refused_with_the_command_that_converts_it(
+def test_a_bam_without_bgzf_is_rejected_with_a_conversion_command(
     tmp_path: Path, kind: str, name: str
 ) -> None:
     bam = make_bam(tmp_path, READS).rename(tmp_path / name)
@@ -118,7 +118,7 @@ def test_a_bam_without_bgzf_is_refused_with_the_command_that_converts_it(
     subprocess.run(["sh", "-c", command], cwd=tmp_path, check=True)
     converted = tmp_path / f"bgzf_{name}"
     pysam.index(str(converted))
-    assert counted(files_of(converted)) == list(READS.values())
+    assert count_and_verify(files_of(converted)) == list(READS.values())
 
 
 OTHER_FILES = {
@@ -129,25 +129,25 @@ OTHER_FILES = {
     "zip": b"PK\3\4" + bytes(range(256)),
     "zeros": bytes(5000),
     "gzip": gzip.compress(b"hello" * 99),
-    "gzip, cut": gzip.compress(b"hello" * 99)[:-9],
-    "gzip of nothing": gzip.compress(b""),
-    "end of a BAM": bgzf.END_OF_FILE,
-    "only magic": b"BAM\1",
-    "only magic, compressed": bgzf.pack(b"BAM\1") + bgzf.END_OF_FILE,
-    "negative length of the text": bgzf.pack(b"BAM\1" + b"\xff" * 50) + bgzf.END_OF_FILE,
-    "CRAM without a container": b"CRAM\3\0" + bytes(20),
-    "CRAM of a version to come": b"CRAM\5\0" + bytes(99),
-    "BAI, cut": b"BAI\1\3",
-    "BAI of nothing": b"BAI\1" + bytes(4),
-    "CSI, cut": gzip.compress(b"CSI\1" + bytes(5)),
-    "CSI of a negative size": gzip.compress(b"CSI\1" + b"\xff" * 20),
+    "truncated gzip": gzip.compress(b"hello" * 99)[:-9],
+    "gzip of an empty file": gzip.compress(b""),
+    "end-of-file block": bgzf.END_OF_FILE,
+    "BAM magic only": b"BAM\1",
+    "compressed BAM magic only": bgzf.pack(b"BAM\1") + bgzf.END_OF_FILE,
+    "negative header length": bgzf.pack(b"BAM\1" + b"\xff" * 50) + bgzf.END_OF_FILE,
+    "CRAM without containers": b"CRAM\3\0" + bytes(20),
+    "CRAM of a future version": b"CRAM\5\0" + bytes(99),
+    "truncated BAI": b"BAI\1\3",
+    "BAI without sequences": b"BAI\1" + bytes(4),
+    "truncated CSI": gzip.compress(b"CSI\1" + bytes(5)),
+    "CSI with negative sizes": gzip.compress(b"CSI\1" + b"\xff" * 20),
     "CRAI": b"0\t1\t2\t26\t5\t6\n",
 }
 
 
 @pytest.mark.parametrize("content", OTHER_FILES.values(), ids=OTHER_FILES.keys())
-def test_any_other_file_is_refused_with_a_message(tmp_path: Path, content: bytes) -> None:
-    """As the BAM, without and with an index, and as the index of a BAM and of a CRAM."""
+def test_any_other_file_is_rejected_with_a_message(tmp_path: Path, content: bytes) -> None:
+    """As a BAM with and without an index, and as the index of a BAM and of a CRAM."""
     bam = make_bam(tmp_path / "good.bam", READS)
     cram = cram_of(bam)
     other = tmp_path / "other"
@@ -159,7 +159,7 @@ def test_any_other_file_is_refused_with_a_message(tmp_path: Path, content: bytes
 
 
 def end_of_records(index: bytes) -> bytes:
-    """The virtual file offset after the last record, from the statistics of the last sequence."""
+    """Returns the virtual file offset after the last record, from the last statistics."""
     return index[index.rindex(METADATA_BIN.to_bytes(4, "little") + b"\2\0\0\0") :][16:24]
 
 
@@ -167,36 +167,36 @@ INDEX_FAULTS: dict[str, tuple[Callable[[bytes], bytes], str]] = {
     "empty": (lambda index: b"", "an empty file, not the index"),
     "text": (lambda index: b"see attachment", "is a file of an unknown kind, not the index"),
     "tabix": (lambda index: gzip.compress(b"TBI\1" + index), "is a tabix index, not the index"),
-    "cut": (lambda index: index[:-30], "is corrupt: it cannot be read to its end"),
-    "cut in the last offset": (
+    "truncated": (lambda index: index[:-30], "is corrupt: it cannot be read to its end"),
+    "truncated in the last offset": (
         lambda index: index[:-12],
         "is corrupt: it cannot be read to its end",
     ),
-    "of records beyond any disk": (
+    "records after the end of the file": (
         lambda index: index.replace(end_of_records(index), b"\xff" * 8),
         "it has records after the end of the file",
     ),
-    "too long": (lambda index: index + b"!", "is corrupt: 9 bytes follow after its end"),
-    "of fewer": (
+    "trailing bytes": (lambda index: index + b"!", "is corrupt: 9 bytes follow after its end"),
+    "fewer sequences": (
         lambda index: index[:4] + bytes(4),
         "it is for 0 reference sequences, and the file has 3",
     ),
 }
 
 
-@pytest.mark.parametrize(("spoil", "words"), INDEX_FAULTS.values(), ids=INDEX_FAULTS.keys())
-def test_a_faulty_index_is_refused(
-    tmp_path: Path, spoil: Callable[[bytes], bytes], words: str
+@pytest.mark.parametrize(("corrupt", "words"), INDEX_FAULTS.values(), ids=INDEX_FAULTS.keys())
+def test_a_faulty_index_is_rejected(
+    tmp_path: Path, corrupt: Callable[[bytes], bytes], words: str
 ) -> None:
     bam = make_bam(tmp_path, READS)
     index = tmp_path / "my index.bai"
-    index.write_bytes(spoil(Path(f"{bam}.bai").read_bytes()))
+    index.write_bytes(corrupt(Path(f"{bam}.bai").read_bytes()))
     message = message_for(files_of(bam, index))
     assert message.startswith("mappings_sorted_bai: my index.bai ")
     assert words in message
 
 
-def test_two_faults_are_both_named(tmp_path: Path) -> None:
+def test_both_faults_are_reported(tmp_path: Path) -> None:
     bam = make_bam(tmp_path, READS)
     message = message_for(files_of(Path(f"{bam}.bai"), bam))
     assert "mappings_sorted_bam: sample.bam.bai is a BAI index" in message
@@ -208,7 +208,7 @@ def records_at(*contigs: str) -> list[Read]:
 
 
 @pytest.mark.parametrize(
-    "changed",
+    "contigs",
     [
         ["empty", "chr1", "chr2"],
         ["chr1", "empty", "chr2"],
@@ -216,11 +216,11 @@ def records_at(*contigs: str) -> list[Read]:
         ["chr1", "chr2", "last", "last"],
     ],
 )
-def test_records_where_the_index_has_none_are_found(tmp_path: Path, changed: list[str]) -> None:
-    """They would never be looked for, and the counts of all others can be right."""
-    lengths = dict.fromkeys(sorted({*changed, "chr1", "empty", "chr2", "last"}), 1000)
+def test_records_missing_from_the_index_are_detected(tmp_path: Path, contigs: list[str]) -> None:
+    """They would never be read, and the counts of all other sequences could be right."""
+    lengths = dict.fromkeys(sorted({*contigs, "chr1", "empty", "chr2", "last"}), 1000)
     indexed = write_bam(tmp_path / "a.bam", lengths, records_at("chr1", "chr2"))
-    bam = write_bam(tmp_path / "b.bam", lengths, [Read(contig, 5) for contig in changed])
+    bam = write_bam(tmp_path / "b.bam", lengths, [Read(contig, 5) for contig in contigs])
     assert "a.bam.bai" in message_for(files_of(bam, Path(f"{indexed}.bai")))
 
 
@@ -232,40 +232,40 @@ def test_records_where_the_index_has_none_are_found(tmp_path: Path, changed: lis
         *(({"a": 0, "b": 70_000, "c": 1, "d": 0}, unplaced, unplaced > 0) for unplaced in (0, 4)),
     ],
 )
-def test_the_index_of_the_very_file_leaves_no_gap(
+def test_a_matching_index_is_accepted(
     tmp_path: Path, reads: dict[str, int], unplaced: int, csi: bool
 ) -> None:
     bam = make_bam(tmp_path, reads, unplaced=unplaced)
     if csi:
         pysam.index("-c", str(bam), f"{bam}.bai")
-    assert counted(files_of(bam)) == list(reads.values())
+    assert count_and_verify(files_of(bam)) == list(reads.values())
 
 
 def merged(reads: dict[str, int]) -> MergedCounts:
-    """What was counted where all records of these sequences were read."""
+    """Returns counts as if all records of these sequences had been read."""
     counts = RegionCounts(RegionList.of_whole(reads), reads.values())
     return MergedCounts(counts, list(enumerate(reads.values())))
 
 
-def test_counts_that_the_index_confirms_are_believed(tmp_path: Path) -> None:
+def test_counts_that_match_the_index_are_accepted(tmp_path: Path) -> None:
     evidence = opened(make_bam(tmp_path, READS)).evidence
     assert verify(merged(READS), evidence).checks == ("counts of all 3 regions match the index",)
 
 
 @pytest.mark.parametrize("wrong", [{"chr1": 2}, {"chr1": 4}, {"empty": 1}])
-def test_counts_that_the_index_does_not_confirm_are_refused(
+def test_counts_that_differ_from_the_index_are_rejected(
     tmp_path: Path, wrong: dict[str, int]
 ) -> None:
     evidence = opened(make_bam(tmp_path, READS)).evidence
-    with pytest.raises(InputError, match="or one of them is corrupt") as refused:
+    with pytest.raises(InputError, match="or one of them is corrupt") as error:
         verify(merged(READS | wrong), evidence)
     ((name, records),) = wrong.items()
-    assert f"the index lists {plural(READS[name], 'record')} for {name}" in str(refused.value)
-    assert f"but {records} were counted" in str(refused.value)
-    assert is_a_known_message(str(refused.value), "AppError")
+    assert f"the index lists {plural(READS[name], 'record')} for {name}" in str(error.value)
+    assert f"but {records} were counted" in str(error.value)
+    assert is_a_known_message(str(error.value), "AppError")
 
 
-def test_a_part_of_a_sequence_has_no_more_records_than_the_whole(tmp_path: Path) -> None:
+def test_a_span_cannot_have_more_records_than_its_sequence(tmp_path: Path) -> None:
     evidence = opened(make_bam(tmp_path, READS)).evidence
     part = RegionList(READS, [Region("chr1", 0, 50)])
     assert verify(MergedCounts(RegionCounts(part, [3]), []), evidence)
@@ -273,15 +273,15 @@ def test_a_part_of_a_sequence_has_no_more_records_than_the_whole(tmp_path: Path)
         verify(MergedCounts(RegionCounts(part, [4]), []), evidence)
 
 
-def test_records_without_position_are_in_the_index_but_in_no_region(tmp_path: Path) -> None:
+def test_records_without_a_position_are_in_the_index_but_not_counted(tmp_path: Path) -> None:
     reads = [Read("chr1", -1, cigar=None), Read("chr1", 5)]
     bam = write_bam(tmp_path, {"chr1": 1000}, reads)
     evidence = opened(bam).evidence
     assert evidence.numbers[0] == 2
-    assert counted(files_of(bam)) == [1]
+    assert count_and_verify(files_of(bam)) == [1]
 
 
-def test_without_statistics_there_is_no_number_to_compare_with(tmp_path: Path) -> None:
+def test_counts_are_not_compared_with_an_index_without_statistics(tmp_path: Path) -> None:
     bam = make_bam(tmp_path, READS, unplaced=2)
     alignments = opened(bam, without_statistics(bam))
     assert alignments.evidence.numbers == {1: 0}
@@ -294,26 +294,26 @@ def test_without_statistics_there_is_no_number_to_compare_with(tmp_path: Path) -
     )
 
 
-def test_what_an_old_index_leaves_out_at_the_beginning_is_counted(tmp_path: Path) -> None:
-    """Placed unmapped records at the beginning of a sequence were in no chunk."""
+def test_records_that_an_old_index_omits_at_the_start_are_counted(tmp_path: Path) -> None:
+    """Old indexes have no chunk for placed unmapped records at the start of a sequence."""
     reads = [Read("chr1", 5), *[Read("chr2", 5, None, 0x4)] * 3, Read("chr2", 40_000)]
     bam = write_bam(tmp_path, {"chr1": 100_000, "chr2": 100_000}, reads)
     index = without_statistics(bam)
     content = index.read_bytes()
-    # The bin of these records, with one chunk, and the linear index up to the next record.
+    # Remove the bin of these records, and let the linear index start at the next record.
     bins = bins_of(read_index(index), 1)
     (first, second) = bins.bins
-    old = struct.pack("<I", 2) + struct.pack("<IIQQ", first[0], 1, *first[2])
-    assert content.count(old) == 1
-    content = content.replace(old, struct.pack("<I", 1))
+    first_bin = struct.pack("<I", 2) + struct.pack("<IIQQ", first[0], 1, *first[2])
+    assert content.count(first_bin) == 1
+    content = content.replace(first_bin, struct.pack("<I", 1))
     linear = struct.pack(f"<I{len(bins.linear)}Q", len(bins.linear), *bins.linear)
-    late = struct.pack(f"<I{len(bins.linear)}Q", len(bins.linear), *[second[2][0]] * 3)
-    index.write_bytes(content.replace(linear, late))
-    assert counted(files_of(bam, index)) == [1, 4]
+    later = struct.pack(f"<I{len(bins.linear)}Q", len(bins.linear), *[second[2][0]] * 3)
+    index.write_bytes(content.replace(linear, later))
+    assert count_and_verify(files_of(bam, index)) == [1, 4]
 
 
-def test_a_worker_without_room_for_the_inputs_says_so() -> None:
+def test_inputs_larger_than_the_free_disk_space_are_rejected() -> None:
     check_disk(needed=10**9, free=10**9 + SPARE_BYTES)
-    with pytest.raises(DiskSpaceError, match=r"need 85\.0 GB of disk, but only 3\.2 GB") as refused:
+    with pytest.raises(DiskSpaceError, match=r"need 85\.0 GB of disk, but only 3\.2 GB") as error:
         check_disk(needed=85 * 10**9, free=3_200_000_000)
-    assert is_a_known_message(str(refused.value), "AppInternalError")
+    assert is_a_known_message(str(error.value), "AppInternalError")

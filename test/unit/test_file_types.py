@@ -38,7 +38,7 @@ from readcount.formats.content import kind_of
         (bgzf.pack(b"BAM\1"), "a BAM file"),
     ],
 )
-def test_other_files_are_told_by_their_first_bytes(
+def test_a_file_type_is_detected_from_the_first_bytes(
     tmp_path: Path, content: bytes, kind: str
 ) -> None:
     file = tmp_path / "sample.bam"
@@ -46,7 +46,7 @@ def test_other_files_are_told_by_their_first_bytes(
     assert kind_of(file) == kind
 
 
-def test_real_files_are_told_by_their_first_bytes(tmp_path: Path) -> None:
+def test_files_written_by_samtools_are_detected(tmp_path: Path) -> None:
     bam = make_bam(tmp_path, {"chr1": 3})
     pysam.index("-c", str(bam))
     cram = tmp_path / "sample.cram"

@@ -1,4 +1,4 @@
-"""Filters are understood as samtools understands them, or refused before anything is read."""
+"""Filters mean the same as in samtools; invalid ones are rejected before any file is read."""
 
 import subprocess
 
@@ -29,7 +29,7 @@ FLAGS = {
 
 
 def samtools_flags(text: str) -> int:
-    """Returns what samtools itself makes of it."""
+    """Returns the FLAG bits that `samtools flags` prints."""
     printed = subprocess.check_output(["samtools", "flags", text], text=True)
     return int(printed.split("\t")[0], 16)
 
@@ -48,17 +48,17 @@ def samtools_flags(text: str) -> int:
         "4095",
     ],
 )
-def test_flags_are_what_samtools_makes_of_them(text: str) -> None:
+def test_flags_are_parsed_as_by_samtools(text: str) -> None:
     assert parse_flags("require_flags", text) == samtools_flags(text)
 
 
 @given(st.lists(st.sampled_from([*FLAGS]), min_size=1))
-def test_names_of_flags_may_repeat_and_come_in_any_order(names: list[str]) -> None:
+def test_flag_names_may_repeat_and_come_in_any_order(names: list[str]) -> None:
     flags = parse_flags("exclude_flags", ",".join(names))
     assert flags == sum({FLAGS[name] for name in names})
 
 
-def test_no_text_stands_for_no_flags() -> None:
+def test_blank_text_means_no_flags() -> None:
     assert parse_flags("require_flags", " ") == 0
 
 
@@ -79,40 +79,40 @@ def test_no_text_stands_for_no_flags() -> None:
         ",",
     ],
 )
-def test_what_is_no_flag_is_refused_by_name(text: str) -> None:
-    """Samtools 1.16 itself takes an unknown name for no filter at all."""
-    with pytest.raises(InputError, match=r"^exclude_flags: ") as refused:
+def test_an_invalid_flag_is_rejected_with_the_name_of_the_input(text: str) -> None:
+    """In samtools 1.16, an unknown name silently means no filter."""
+    with pytest.raises(InputError, match=r"^exclude_flags: ") as error:
         parse_flags("exclude_flags", text)
-    assert is_a_known_message(str(refused.value), "AppError")
+    assert is_a_known_message(str(error.value), "AppError")
 
 
 @pytest.mark.parametrize("quality", [-1, 256, 10**20])
-def test_what_is_no_mapping_quality_is_refused(quality: int) -> None:
-    with pytest.raises(InputError, match=rf"min_mapping_quality: {quality} is not") as refused:
+def test_an_invalid_mapping_quality_is_rejected(quality: int) -> None:
+    with pytest.raises(InputError, match=rf"min_mapping_quality: {quality} is not") as error:
         make_filters(min_mapping_quality=quality)
-    assert is_a_known_message(str(refused.value), "AppError")
+    assert is_a_known_message(str(error.value), "AppError")
 
 
 @pytest.mark.parametrize("name", ["", "a\tb", "ü", "a\n"])
-def test_what_cannot_be_a_read_group_is_refused(name: str) -> None:
-    with pytest.raises(InputError, match=r"read_groups: .* is not a valid read") as refused:
+def test_an_invalid_read_group_name_is_rejected(name: str) -> None:
+    with pytest.raises(InputError, match=r"read_groups: .* is not a valid read") as error:
         make_filters(read_groups=["fine", name])
-    assert is_a_known_message(str(refused.value), "AppError")
+    assert is_a_known_message(str(error.value), "AppError")
 
 
-def test_messages_stay_short_whatever_was_given() -> None:
-    for wrong in ({"require_flags": "x" * 9999}, {"read_groups": ["\n" * 9999]}):
-        with pytest.raises(InputError) as refused:
-            make_filters(**wrong)
-        assert len(str(refused.value)) <= MESSAGE_LENGTH
+def test_error_messages_stay_short_for_any_input() -> None:
+    for inputs in ({"require_flags": "x" * 9999}, {"read_groups": ["\n" * 9999]}):
+        with pytest.raises(InputError) as error:
+            make_filters(**inputs)
+        assert len(str(error.value)) <= MESSAGE_LENGTH
 
 
-def test_without_filters_every_record_counts() -> None:
+def test_default_inputs_mean_no_filters() -> None:
     assert make_filters() == make_filters(0, "0", "", []) == NO_FILTERS
     assert (NO_FILTERS.is_empty, NO_FILTERS.as_samtools()) == (True, [])
 
 
-def test_the_log_says_which_records_count() -> None:
+def test_filters_are_described_for_the_log() -> None:
     assert str(NO_FILTERS) == "all records"
     filters = Filters(20, 0x42, 0x9900, ("a", "b"))
     assert str(filters) == (

@@ -1,4 +1,4 @@
-"""No damage to a BAM or its index gives a wrong count; `make fuzz` tries far more of it."""
+"""Damaged files and indexes never result in wrong counts; `make fuzz` tries many more."""
 
 import random
 import shutil
@@ -39,15 +39,15 @@ from readcount.regions.region import Region
 from steps import ask
 from strategies import examples
 
-# The records without a position, and what the others are like.
-KINDS = ((300, PLAIN), (0, PLAIN), (300, EVEN))
-# What is asked for; INDEX comes last.
-ASKED = [WHOLE, *CHOICES.values()]
+# Number of unplaced records, and the kind of the other records.
+SAMPLES = ((300, PLAIN), (0, PLAIN), (300, EVEN))
+# INDEX is last; the test of damage to a BAM leaves it out.
+ALL_CHOICES = [WHOLE, *CHOICES.values()]
 
 
 @pytest.fixture(scope="module")
 def bams(tmp_path_factory: pytest.TempPathFactory) -> list[Pair]:
-    return [make_sample(tmp_path_factory.mktemp("whole"), BAM, *kind) for kind in KINDS]
+    return [make_sample(tmp_path_factory.mktemp("whole"), BAM, *sample) for sample in SAMPLES]
 
 
 @pytest.fixture(scope="module")
@@ -56,61 +56,64 @@ def crams(tmp_path_factory: pytest.TempPathFactory) -> list[Pair]:
 
 
 @cache
-def truth_of_whole(whole: Pair, asked: int) -> dict[str, int]:
-    """What is right for an undamaged file: by the number of the choice in ASKED."""
-    return truth_of(whole, ASKED[asked])
+def expected_of_undamaged(undamaged: Pair, number: int) -> dict[str, int]:
+    """Returns the correct counts of an undamaged file for a choice, given its index."""
+    return truth_of(undamaged, ALL_CHOICES[number])
 
 
-def what_came(folder: Path, damaged: Pair, whole: Pair, choice: Choice, index: str = "bai") -> str:
-    """Counts a damaged file, and says what came of it."""
+def outcome_of(
+    folder: Path, damaged: Pair, undamaged: Pair, choice: Choice, index: str = "bai"
+) -> str:
+    """Counts a damaged file; returns RIGHT, REFUSED or WRONG."""
     bam = write_pair(damaged, folder / "damaged", index)
     if damaged.changed:
         expected = truth_of(bam, choice)
-    elif choice in ASKED:
-        expected = truth_of_whole(whole, ASKED.index(choice))
+    elif choice in ALL_CHOICES:
+        expected = expected_of_undamaged(undamaged, ALL_CHOICES.index(choice))
     else:
-        expected = truth_of(whole, choice)
-    what = classify(OURS, bam, expected, choice)
+        expected = truth_of(undamaged, choice)
+    outcome = classify(OURS, bam, expected, choice)
     shutil.rmtree(folder / "damaged")
-    return what
+    return outcome
 
 
-@pytest.mark.parametrize("number", range(len(ASKED)), ids=["whole", *CHOICES])
-def test_what_is_whole_is_counted(
+@pytest.mark.parametrize("number", range(len(ALL_CHOICES)), ids=["whole", *CHOICES])
+def test_undamaged_files_are_counted(
     bams: list[Pair], crams: list[Pair], tmp_path: Path, number: int
 ) -> None:
     bam, cram = bams[number % len(bams)], crams[number % len(crams)]
-    assert what_came(tmp_path, bam, bam, ASKED[number]) == RIGHT
-    assert what_came(tmp_path, cram, cram, ASKED[number], "crai") == RIGHT
+    assert outcome_of(tmp_path, bam, bam, ALL_CHOICES[number]) == RIGHT
+    assert outcome_of(tmp_path, cram, cram, ALL_CHOICES[number], "crai") == RIGHT
 
 
-# Each kind of damage comes to each of the files, and what is asked for differs from one kind to the
-# next.
+# Each mutation is applied to two files. The choice for the second one depends on the mutation.
 
 
 @pytest.mark.parametrize("name", MUTATIONS)
-def test_damage_is_noticed_or_changes_nothing(bams: list[Pair], tmp_path: Path, name: str) -> None:
-    first = [*MUTATIONS].index(name)
-    for attempt, choice in enumerate([WHOLE, ASKED[1 + first % 4]]):
-        whole = bams[(first + attempt) % len(bams)]
-        damaged = MUTATIONS[name](whole, random.Random(attempt))
-        assert what_came(tmp_path, damaged, whole, choice) != WRONG
+def test_damage_to_a_bam_is_detected_or_harmless(
+    bams: list[Pair], tmp_path: Path, name: str
+) -> None:
+    number = [*MUTATIONS].index(name)
+    for attempt, choice in enumerate([WHOLE, ALL_CHOICES[1 + number % 4]]):
+        undamaged = bams[(number + attempt) % len(bams)]
+        damaged = MUTATIONS[name](undamaged, random.Random(attempt))
+        assert outcome_of(tmp_path, damaged, undamaged, choice) != WRONG
 
 
 @pytest.mark.parametrize("name", CRAM_MUTATIONS)
-def test_damage_to_a_cram_is_noticed_or_changes_nothing(
+def test_damage_to_a_cram_is_detected_or_harmless(
     crams: list[Pair], tmp_path: Path, name: str
 ) -> None:
-    first = [*CRAM_MUTATIONS].index(name)
-    for attempt, choice in enumerate([WHOLE, ASKED[1 + first % 5]]):
-        whole = crams[(first + attempt) % len(crams)]
-        damaged = CRAM_MUTATIONS[name](whole, random.Random(attempt))
-        assert what_came(tmp_path, damaged, whole, choice, "crai") != WRONG
+    number = [*CRAM_MUTATIONS].index(name)
+    for attempt, choice in enumerate([WHOLE, ALL_CHOICES[1 + number % 5]]):
+        undamaged = crams[(number + attempt) % len(crams)]
+        damaged = CRAM_MUTATIONS[name](undamaged, random.Random(attempt))
+        assert outcome_of(tmp_path, damaged, undamaged, choice, "crai") != WRONG
 
 
 @st.composite
 def choices(draw: st.DrawFn) -> Choice:
-    """Some spans and whole sequences, or windows; and maybe a mapping quality."""
+    """Draws spans and whole sequences, or windows, possibly with a minimum mapping quality."""
     filters = {"min_mapping_quality": draw(st.sampled_from([0, 20]))}
     size = draw(st.sampled_from([0, 0, 3_000, 70_000]))
     if size:
@@ -134,13 +137,13 @@ def samples(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[Kind, Pair]]
     return [
         (kind, make_sample(tmp_path_factory.mktemp("whole"), kind, *sample))
         for kind in (BAM, BAM_WITH_CSI, CRAM)
-        for sample in (*KINDS, (300, LONG))
+        for sample in (*SAMPLES, (300, LONG))
     ]
 
 
 @given(data=st.data(), choice=choices(), seed=st.integers(0, 2**32))
 @settings(parent=examples(40))
-def test_any_damage_gives_the_counts_of_the_records_or_an_error(
+def test_any_damage_results_in_correct_counts_or_an_error(
     samples: list[tuple[Kind, Pair]],
     tmp_path_factory: pytest.TempPathFactory,
     data: st.DataObject,
@@ -152,26 +155,27 @@ def test_any_damage_gives_the_counts_of_the_records_or_an_error(
     mutation = data.draw(st.sampled_from([*kind.mutations]))
     damaged = kind.mutations[mutation](sample, random.Random(seed))
     folder = tmp_path_factory.mktemp("any")
-    assert what_came(folder, damaged, sample, choice, kind.index) != WRONG
+    assert outcome_of(folder, damaged, sample, choice, kind.index) != WRONG
 
 
-@pytest.mark.parametrize(("number", "end_put_back"), [(0, True), (1, True), (2, False)])
-def test_no_cut_gives_a_count(
-    bams: list[Pair], tmp_path: Path, number: int, end_put_back: bool
+@pytest.mark.parametrize(("number", "restore_end"), [(0, True), (1, True), (2, False)])
+def test_a_truncated_bam_is_never_miscounted(
+    bams: list[Pair], tmp_path: Path, number: int, restore_end: bool
 ) -> None:
-    """At the edges of blocks, beside them, and anywhere."""
-    whole = bams[number]
-    blocks = bgzf.starts(bgzf.split(whole.bam))
-    edges = [blocks[number][0] for number in (0, 1, 2, len(blocks) // 2, -2)]
-    for end in [*edges, edges[1] + 1, edges[3] - 1, edges[3] + 10, edges[4] - 5, edges[4] + 27]:
-        content = whole.bam[:end] + (bgzf.END_OF_FILE if end_put_back else b"")
-        what = what_came(tmp_path, Pair(content, whole.index), whole, WHOLE)
-        # What is cut off after the last placed record takes nothing from a count.
-        assert what == REFUSED or (what == RIGHT and end_put_back and end >= edges[4])
+    """Truncated at and next to the starts of blocks, and within blocks."""
+    undamaged = bams[number]
+    blocks = bgzf.starts(bgzf.split(undamaged.bam))
+    starts = [blocks[block][0] for block in (0, 1, 2, len(blocks) // 2, -2)]
+    ends = [*starts, starts[1] + 1, starts[3] - 1, starts[3] + 10, starts[4] - 5, starts[4] + 27]
+    for end in ends:
+        content = undamaged.bam[:end] + (bgzf.END_OF_FILE if restore_end else b"")
+        outcome = outcome_of(tmp_path, Pair(content, undamaged.index), undamaged, WHOLE)
+        # Truncation after the last placed record does not change the counts.
+        assert outcome == REFUSED or (outcome == RIGHT and restore_end and end >= starts[4])
 
 
 @pytest.mark.parametrize("kind", [BAM, BAM_WITH_CSI, CRAM], ids=["bam", "csi", "cram"])
-def test_the_tally_has_every_run(tmp_path: Path, kind: Kind) -> None:
+def test_the_tally_includes_every_run(tmp_path: Path, kind: Kind) -> None:
     tally = fuzz(number=5, seed=1, keep=tmp_path, kind=kind)
     assert sum(tally.values()) == 5 * 3
     assert not [key for key in tally if key[1:] == (OURS, WRONG)]

@@ -1,4 +1,4 @@
-"""A malformed header is named with its line, and nothing that samtools counts is taken for one."""
+"""Malformed header lines are reported, and headers that samtools accepts are accepted."""
 
 import zlib
 from pathlib import Path
@@ -36,8 +36,8 @@ def bam(tmp_path: Path) -> Path:
     return write_bam(tmp_path, LENGTHS, reads)
 
 
-def put_text(bam: Path, text: str | bytes) -> None:
-    """Replaces the text of the header; the binary list of reference sequences stays."""
+def set_header(bam: Path, text: str | bytes) -> None:
+    """Replaces the header text of a BAM, but not the binary list of reference sequences."""
     text = text.encode() if isinstance(text, str) else text
     data = b"".join(map(bgzf.unpack, bgzf.split(bam.read_bytes())))
     rest = data[8 + int.from_bytes(data[4:8], "little") :]
@@ -45,17 +45,17 @@ def put_text(bam: Path, text: str | bytes) -> None:
     bam.write_bytes(bgzf.pack(header) + bgzf.pack(rest) + bgzf.END_OF_FILE)
 
 
-def put_text_of_cram(cram: Path, text: str) -> None:
+def set_cram_header(cram: Path, text: str) -> None:
     """Replaces the header of a CRAM (CRAM specification, "File header" and "Block structure")."""
-    # Long enough for a size of two bytes, and short enough.
+    # Padded, so that the block size is an ITF8 integer of two bytes.
     content = (text + "@CO\t" + "x" * 128 + "\n").encode()
     data = len(content).to_bytes(4, "little") + content
     size = (0x8000 | len(data)).to_bytes(2, "big")
     block = with_checksum(b"\0\0\0" + size + size + data)
     container = with_checksum(len(block).to_bytes(4, "little") + bytes(6) + b"\1\1\0")
     old = cram.read_bytes()
-    first = container_at(LocalFile(cram).read, DEFINITION_BYTES).end
-    cram.write_bytes(old[:DEFINITION_BYTES] + container + block + old[first:])
+    old_end = container_at(LocalFile(cram).read, DEFINITION_BYTES).end
+    cram.write_bytes(old[:DEFINITION_BYTES] + container + block + old[old_end:])
 
 
 def with_checksum(data: bytes) -> bytes:
@@ -63,7 +63,7 @@ def with_checksum(data: bytes) -> bytes:
 
 
 def counts_of(file: Path) -> list[int]:
-    """The counts according to the index of this very file."""
+    """Creates the index of a file; returns the counts of its sequences."""
     make_index(IndexedFile(LocalFile(file), index_of(file)), file, threads=1)
     with start_workers(1) as workers:
         result = count_regions(files_of(file), workers, lambda line: None)
@@ -71,9 +71,9 @@ def counts_of(file: Path) -> list[int]:
 
 
 def message_for(file: Path) -> str:
-    with pytest.raises(InputError) as refused:
+    with pytest.raises(InputError) as error:
         open_alignments(files_of(file))
-    message = str(refused.value)
+    message = str(error.value)
     assert len(message) <= MESSAGE_LENGTH
     assert is_a_known_message(message, "AppError")
     return message
@@ -87,37 +87,37 @@ MALFORMED = {
     "empty LN": ("@SQ\tSN:chr1\tLN:\n" + SQ_2, "has no number in its LN field"),
     "LN is a word": ("@SQ\tSN:chr1\tLN:1k\n" + SQ_2, "has no number in its LN field"),
     "LN is negative": ("@SQ\tSN:chr1\tLN:-5\n" + SQ_2, "has no number in its LN field"),
-    "blanks": (
+    "spaces instead of tabs": (
         "@SQ SN:chr1 LN:1000\n" + SQ_2,
         "line 2, '@SQ SN:chr1 LN:1000', is not tab-separated",
     ),
     "no colon": ("@SQ\tSN:chr1\tLN1000\n" + SQ_2, "is not tab-separated TAG:VALUE fields"),
-    "tab at the end": (
+    "trailing tab": (
         SQ_1 + SQ_2 + "@RG\tID:a\t\n",
         r"line 4, '@RG\tID:a\t', is not tab-separated",
     ),
-    "only a type": (SQ_1 + SQ_2 + "@PG\n", "line 4, '@PG', is not tab-separated"),
+    "record type only": (SQ_1 + SQ_2 + "@PG\n", "line 4, '@PG', is not tab-separated"),
     "comment without tab": (SQ_1 + SQ_2 + "@CO x\n", "line 4, '@CO x', is not tab-separated"),
-    "a longer type": (
+    "long record type": (
         SQ_1 + SQ_2.replace("@SQ", "@SQX"),
         "'@SQX\\tSN:größe\\tLN:2000', is not tab-",
     ),
     "read group without ID": (SQ_1 + SQ_2 + "@RG\tSM:a\n", r"'@RG\tSM:a', has no ID field"),
     "program without ID": (SQ_1 + SQ_2 + "@PG\tPN:a\n", r"'@PG\tPN:a', has no ID field"),
-    "no line of a header": (SQ_1 + "x\n" + SQ_2, "Malformed SAM header at line 3"),
-    "an empty line": (SQ_1 + "\n" + SQ_2, "Malformed SAM header at line 3"),
-    "other name": ("@SQ\tSN:x\tLN:1000\n" + SQ_2, "its @SQ line 1 is for 'x', but number 1 in its"),
-    "other order": (SQ_2 + SQ_1, "its @SQ line 1 is for 'größe', but number 1 in its binary list"),
-    "one less": (SQ_1, "it has 1 @SQ line but 2 names in its binary list"),
-    "one more": (SQ_1 + SQ_2 + "@SQ\tSN:x\tLN:5\n", "it has 3 @SQ lines but 2 names"),
-    "a name twice": (SQ_1 + SQ_1 + SQ_2, "it has 3 @SQ lines but 2 names"),
-    "long": ("@SQ\tSN:chr1\tDS:" + "x" * 9999 + "\n" + SQ_2, "...xxx"),
+    "line without @": (SQ_1 + "x\n" + SQ_2, "Malformed SAM header at line 3"),
+    "empty line": (SQ_1 + "\n" + SQ_2, "Malformed SAM header at line 3"),
+    "wrong name": ("@SQ\tSN:x\tLN:1000\n" + SQ_2, "its @SQ line 1 is for 'x', but number 1 in its"),
+    "wrong order": (SQ_2 + SQ_1, "its @SQ line 1 is for 'größe', but number 1 in its binary list"),
+    "missing @SQ line": (SQ_1, "it has 1 @SQ line but 2 names in its binary list"),
+    "additional @SQ line": (SQ_1 + SQ_2 + "@SQ\tSN:x\tLN:5\n", "it has 3 @SQ lines but 2 names"),
+    "duplicate name": (SQ_1 + SQ_1 + SQ_2, "it has 3 @SQ lines but 2 names"),
+    "long line": ("@SQ\tSN:chr1\tDS:" + "x" * 9999 + "\n" + SQ_2, "...xxx"),
 }
 
 
 @pytest.mark.parametrize(("lines", "words"), MALFORMED.values(), ids=MALFORMED.keys())
-def test_the_line_that_is_malformed_is_named(bam: Path, lines: str, words: str) -> None:
-    put_text(bam, HD + lines)
+def test_the_malformed_line_of_a_bam_header_is_reported(bam: Path, lines: str, words: str) -> None:
+    set_header(bam, HD + lines)
     message = message_for(bam)
     assert message.startswith("mappings_sorted_bam: sample.bam has a malformed header: ")
     assert words in message
@@ -135,43 +135,43 @@ def test_the_line_that_is_malformed_is_named(bam: Path, lines: str, words: str) 
         ("@SQ\tSN:\tLN:1000\n" + SQ_2, "line 2, '@SQ\\tSN:\\tLN:1000', has no name"),
     ],
 )
-def test_so_is_that_of_a_cram(bam: Path, lines: str, words: str) -> None:
+def test_the_malformed_line_of_a_cram_header_is_reported(bam: Path, lines: str, words: str) -> None:
     cram = cram_of(bam)
-    put_text_of_cram(cram, HD + lines)
+    set_cram_header(cram, HD + lines)
     message = message_for(cram)
     assert message.startswith("mappings_sorted_bam: sample.cram has a malformed header: ")
     assert words in message
 
 
-def test_the_header_of_a_cram_is_replaced_as_it_should_be(bam: Path) -> None:
+def test_set_cram_header_writes_a_valid_cram(bam: Path) -> None:
     cram = cram_of(bam)
-    put_text_of_cram(cram, HD + SQ_1 + SQ_2 + "@RG\tID:new\n")
+    set_cram_header(cram, HD + SQ_1 + SQ_2 + "@RG\tID:new\n")
     assert read_header(cram).read_groups == ("new",)
     assert counts_of(cram) == RECORDS
 
 
-COUNTED: dict[str, str | bytes] = {
+ACCEPTED: dict[str, str | bytes] = {
     "no text": "",
     "no @SQ line": HD,
     "no @SQ line, padded": HD + "\0\0",
     "Latin-1 in the first line": b"@HD\tVN:1.6\tSO:\xf6\n" + (SQ_1 + SQ_2).encode(),
     "SN is not first": HD + "@SQ\tLN:1000\tSN:chr1\n" + SQ_2,
     "other fields": HD + "@SQ\tSN:chr1\tM5:x\tLN:1000\tx1:\tUR:a b\n" + SQ_2,
-    "another length": HD + "@SQ\tSN:chr1\tLN:7\n" + SQ_2,
-    "a length beyond 32 bits": HD + "@SQ\tSN:chr1\tLN:99999999999\n" + SQ_2,
+    "different length": HD + "@SQ\tSN:chr1\tLN:7\n" + SQ_2,
+    "length of more than 32 bits": HD + "@SQ\tSN:chr1\tLN:99999999999\n" + SQ_2,
     "carriage returns": (HD + SQ_1 + SQ_2 + "@RG\tID:a\n").replace("\n", "\r\n"),
     "comments": HD + SQ_1 + SQ_2 + "@CO\t\n@CO\t@SQ\tLN:x\t\t\n",
-    "fields of other lines": HD + SQ_1 + SQ_2 + "@RG\tSM:x\tID:\n@PG\tCL:a b\tID:b\n@XY\tab:\n",
-    "the first line is last": SQ_1 + SQ_2 + HD,
+    "other header lines": HD + SQ_1 + SQ_2 + "@RG\tSM:x\tID:\n@PG\tCL:a b\tID:b\n@XY\tab:\n",
+    "@HD line is last": SQ_1 + SQ_2 + HD,
     "NUL at the end": HD + SQ_1 + SQ_2 + "\0\0",
     "Latin-1 in a comment": (HD + SQ_1 + SQ_2).encode() + b"@CO\tgr\xf6\xdfe\n",
     "Latin-1 in a read group": (HD + SQ_1 + SQ_2).encode() + b"@RG\tID:gr\xf6\xdfe\n",
 }
 
 
-@pytest.mark.parametrize("text", COUNTED.values(), ids=COUNTED.keys())
-def test_what_samtools_counts_is_not_malformed(bam: Path, text: str | bytes) -> None:
-    put_text(bam, text)
+@pytest.mark.parametrize("text", ACCEPTED.values(), ids=ACCEPTED.keys())
+def test_a_header_that_samtools_accepts_is_accepted(bam: Path, text: str | bytes) -> None:
+    set_header(bam, text)
     header = read_header(bam)
     assert dict(zip(header.names, header.lengths, strict=True)) == LENGTHS
     assert counts_of(bam) == RECORDS
@@ -188,21 +188,21 @@ texts = st.lists(st.tuples(lines, ends), max_size=3).map(
 
 @given(texts)
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_any_text_is_read_or_refused_with_a_message(bam: Path, text: str) -> None:
-    put_text(bam, HD + text)
+def test_any_header_is_read_or_rejected_with_a_message(bam: Path, text: str) -> None:
+    set_header(bam, HD + text)
     try:
         open_alignments(files_of(bam))
     except InputError as error:
         assert is_a_known_message(str(error), "AppError")
 
 
-def test_a_sort_order_that_cannot_be_printed_is_unknown(bam: Path) -> None:
-    """It goes to the log."""
-    put_text(bam, COUNTED["Latin-1 in the first line"])
+def test_a_sort_order_that_is_not_utf_8_is_unknown(bam: Path) -> None:
+    """The sort order is written to the log."""
+    set_header(bam, ACCEPTED["Latin-1 in the first line"])
     assert read_header(bam).sort_order == "unknown"
 
 
-def test_a_name_that_is_not_utf_8_is_refused(bam: Path) -> None:
+def test_a_sequence_name_that_is_not_utf_8_is_rejected(bam: Path) -> None:
     content = b"".join(map(bgzf.unpack, bgzf.split(bam.read_bytes())))
     content = content.replace("größe".encode(), b"gr\xf6\xdfexx")
     bam.write_bytes(bgzf.pack(content) + bgzf.END_OF_FILE)
@@ -210,23 +210,21 @@ def test_a_name_that_is_not_utf_8_is_refused(bam: Path) -> None:
     assert words in message_for(bam)
 
 
-def test_a_read_group_that_is_not_utf_8_cannot_be_asked_for(bam: Path) -> None:
-    """Or samtools would compare it with the bytes of the file, and count 0."""
-    put_text(bam, (HD + SQ_1 + SQ_2).encode() + b"@RG\tID:gr\xf6\xdfe\n")
+def test_a_read_group_that_is_not_utf_8_cannot_be_selected(bam: Path) -> None:
+    """Otherwise samtools would compare it with the bytes in the file, and count 0 records."""
+    set_header(bam, (HD + SQ_1 + SQ_2).encode() + b"@RG\tID:gr\xf6\xdfe\n")
     header = read_header(bam)
-    for asked in ("größe", r"gr\udcf6\udcdfe"):
-        with pytest.raises(InputError, match=r"Use one of: gr\\udcf6\\udcdfe\.") as refused:
-            check_read_groups(header, Filters(read_groups=(asked,)), "sample.bam")
-        assert is_a_known_message(str(refused.value), "AppError")
+    for name in ("größe", r"gr\udcf6\udcdfe"):
+        with pytest.raises(InputError, match=r"Use one of: gr\\udcf6\\udcdfe\.") as error:
+            check_read_groups(header, Filters(read_groups=(name,)), "sample.bam")
+        assert is_a_known_message(str(error.value), "AppError")
 
 
 @pytest.mark.parametrize("lines", [SQ_1 + SQ_2, "@SQ\tSN:chr1\n" + SQ_2, SQ_1 + "\n" + SQ_2])
-def test_a_streamed_header_is_read_to_its_end_and_not_beyond(
-    bam: Path, tmp_path: Path, lines: str
-) -> None:
-    """Also if htslib refuses it: a whole file would be read for it."""
-    for file, put in ((bam, put_text), (cram_of(bam), put_text_of_cram)):
-        put(file, HD + lines)
+def test_a_streamed_header_is_read_only_to_its_end(bam: Path, tmp_path: Path, lines: str) -> None:
+    """Even if htslib rejects it: otherwise the whole file would be read."""
+    for file, set_text in ((bam, set_header), (cram_of(bam), set_cram_header)):
+        set_text(file, HD + lines)
         content = LocalFile(file).read(0, 60)
         part = tmp_path / "part"
         part.write_bytes(content)

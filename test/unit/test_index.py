@@ -1,4 +1,4 @@
-"""The index tells how many records there are and where, or nothing at all."""
+"""Record counts and file offsets are read from BAI and CSI indexes; invalid ones are rejected."""
 
 import contextlib
 import gzip
@@ -35,7 +35,7 @@ def bai_of(bam: Path) -> Path:
 
 @pytest.mark.samtools
 @pytest.mark.parametrize("index_of", [bai_of, csi_of])
-def test_both_kinds_of_index_tell_the_records(
+def test_record_counts_are_read_from_bai_and_csi(
     tmp_path: Path, index_of: Callable[[Path], Path]
 ) -> None:
     bam = make_bam(tmp_path, READS, unplaced=9)
@@ -44,7 +44,7 @@ def test_both_kinds_of_index_tell_the_records(
 
 @pytest.mark.samtools
 @pytest.mark.parametrize("index_of", [bai_of, csi_of])
-def test_they_are_what_pysam_tells(tmp_path: Path, index_of: Callable[[Path], Path]) -> None:
+def test_record_counts_match_pysam(tmp_path: Path, index_of: Callable[[Path], Path]) -> None:
     reads = [Read("chr1", 7), Read("chr1", 9, flag=4, cigar=None), Read("chr3", 2**20), Read(None)]
     bam = write_bam(tmp_path, {"chr1": 10, "chr2": 20, "chr3": 2**28}, reads)
     index = index_of(bam)
@@ -54,7 +54,7 @@ def test_they_are_what_pysam_tells(tmp_path: Path, index_of: Callable[[Path], Pa
 
 
 @pytest.mark.samtools
-def test_a_bai_tells_where_the_records_lie(tmp_path: Path) -> None:
+def test_the_linear_index_of_a_bai_has_record_offsets(tmp_path: Path) -> None:
     reads = [Read("chr1", at) for at in (5, 100, 3 * INTERVAL + 5)]
     bam = write_bam(tmp_path, {"chr1": 2**20, "chr2": 2**20}, reads)
     with pysam.AlignmentFile(str(bam)) as alignments:
@@ -69,7 +69,7 @@ def test_a_bai_tells_where_the_records_lie(tmp_path: Path) -> None:
 
 @pytest.mark.samtools
 @pytest.mark.parametrize("index_of", [bai_of, csi_of])
-def test_chunks_tell_where_records_begin(tmp_path: Path, index_of: Callable[[Path], Path]) -> None:
+def test_chunks_begin_at_record_offsets(tmp_path: Path, index_of: Callable[[Path], Path]) -> None:
     reads = [Read("chr1", at) for at in (5, 100, 3 * INTERVAL + 5)]
     bam = write_bam(tmp_path, {"chr0": 9, "chr1": 2**20}, reads)
     with pysam.AlignmentFile(str(bam)) as alignments:
@@ -92,7 +92,7 @@ def bai(*contigs: list[tuple[int, list[tuple[int, int]]]]) -> bytes:
     return data
 
 
-def test_no_bins_are_no_records_but_no_statistics_are_no_knowledge(tmp_path: Path) -> None:
+def test_no_bins_mean_no_records_but_no_statistics_mean_unknown(tmp_path: Path) -> None:
     index = tmp_path / "old.bai"
     index.write_bytes(
         bai(
@@ -107,29 +107,31 @@ def test_no_bins_are_no_records_but_no_statistics_are_no_knowledge(tmp_path: Pat
 
 
 @pytest.mark.samtools
-def test_both_kinds_tell_where_the_records_of_a_sequence_begin_and_end(tmp_path: Path) -> None:
+def test_record_offsets_of_sequences_are_read_from_bai_and_csi(tmp_path: Path) -> None:
     bam = make_bam(tmp_path, READS, unplaced=1)
     with pysam.AlignmentFile(str(bam)) as alignments:
-        places = [alignments.tell(), *(alignments.tell() for _ in alignments)]
-    expected = [(places[0], places[3]), (None, None), (places[3], places[5])]
+        offsets = [alignments.tell(), *(alignments.tell() for _ in alignments)]
+    expected = [(offsets[0], offsets[3]), (None, None), (offsets[3], offsets[5])]
     for index in (bai_of(bam), csi_of(bam)):
         assert [(entry.begin, entry.end) for entry in read_index(index).entries] == expected
 
 
 @pytest.mark.parametrize("content", [b"", b"BAI\1", b"CSI\1", b"no index", b"\x1f\x8b\x08"])
-def test_what_is_no_index_is_refused(tmp_path: Path, content: bytes) -> None:
+def test_a_file_that_is_not_an_index_is_rejected(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "x.bai").write_bytes(content)
     with pytest.raises(IndexFormatError):
         read_index(tmp_path / "x.bai")
 
 
 @pytest.mark.parametrize("index_of", [bai_of, csi_of])
-def test_an_index_ends_where_it_ends(tmp_path: Path, index_of: Callable[[Path], Path]) -> None:
+def test_truncated_indexes_and_trailing_bytes_are_rejected(
+    tmp_path: Path, index_of: Callable[[Path], Path]
+) -> None:
     index = index_of(make_bam(tmp_path, READS))
     data = index.read_bytes()
     data = data if data.startswith(b"BAI") else gzip.decompress(data)
     for end in range(len(data)):
-        # The last eight bytes, the number of unplaced records, may be missing as a whole.
+        # The last eight bytes, the number of unplaced records, are optional.
         if end != len(data) - 8:
             index.write_bytes(data[:end] if data.startswith(b"BAI") else gzip.compress(data[:end]))
             with pytest.raises(IndexFormatError):
@@ -140,10 +142,10 @@ def test_an_index_ends_where_it_ends(tmp_path: Path, index_of: Callable[[Path], 
 
 
 @given(st.data())
-def test_a_spoilt_index_is_read_or_refused(
+def test_a_corrupt_index_is_read_or_rejected(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
 ) -> None:
-    folder = tmp_path_factory.mktemp("spoilt")
+    folder = tmp_path_factory.mktemp("corrupt")
     index = data.draw(st.sampled_from([bai_of, csi_of]))(make_bam(folder, READS))
     content = bytearray(index.read_bytes())
     at = data.draw(st.integers(0, len(content) - 1))

@@ -1,4 +1,4 @@
-"""Counts from the index are those of the records, or are refused."""
+"""Counts from the index match the records, or the index is rejected."""
 
 import struct
 import subprocess
@@ -30,25 +30,25 @@ READS = {"chr1": 30, "empty": 0, "HLA-A*01:01": 2, "chr2": 9}
 FROM_INDEX = ask(counts_from="index", include_unplaced=True)
 
 
-def counted(files: InputFiles, request: Request = FROM_INDEX) -> Result:
+def result_of(files: InputFiles, request: Request = FROM_INDEX) -> Result:
     with start_workers(1) as workers:
         return count_regions(files, workers, lambda line: None, request)
 
 
 def counts_of(files: InputFiles, request: Request = FROM_INDEX) -> dict[str, int]:
-    return {str(one.region): one.records for one in counted(files, request).counts}
+    return {str(count.region): count.records for count in result_of(files, request).counts}
 
 
-def refusal_of(files: InputFiles, request: Request = FROM_INDEX) -> str:
-    with pytest.raises(InputError) as refused:
-        counted(files, request)
-    assert is_a_known_message(str(refused.value), "AppError")
-    return str(refused.value)
+def message_for(files: InputFiles, request: Request = FROM_INDEX) -> str:
+    with pytest.raises(InputError) as error:
+        result_of(files, request)
+    assert is_a_known_message(str(error.value), "AppError")
+    return str(error.value)
 
 
 @pytest.fixture(autouse=True)
-def large(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The records of a small file would be counted: here every file is a large one."""
+def every_file_is_large(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Treats every file as large; in a small one the records would be counted as well."""
     monkeypatch.setattr(bam_evidence, "SMALL_FILE_BYTES", 0)
     monkeypatch.setattr(bam_evidence, "MIN_TRUSTED_BYTES", 0)
 
@@ -56,7 +56,7 @@ def large(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.samtools
 @given(case=cases())
 @examples(60)
-def test_they_are_those_of_the_records_or_some_have_no_position(
+def test_counts_match_the_records_unless_some_have_no_position(
     tmp_path_factory: pytest.TempPathFactory, case: Case
 ) -> None:
     path = tmp_path_factory.mktemp("any") / "sample.bam"
@@ -64,18 +64,18 @@ def test_they_are_those_of_the_records_or_some_have_no_position(
     tally = count_by_rname(bam)
     expected = {name: tally[name] for name in case.lengths}
     if any(read.contig and read.position < 0 for read in case.reads):
-        assert "without a position, which the index" in refusal_of(files_of(bam, index_of(bam)))
+        assert "without a position, which the index" in message_for(files_of(bam, index_of(bam)))
     else:
         unplaced = sum(read.contig is None for read in case.reads)
         assert counts_of(files_of(bam, index_of(bam))) == expected | {"*": unplaced}
 
 
 @pytest.mark.samtools
-def test_of_a_cram_they_are_those_of_containers(tmp_path: Path) -> None:
+def test_counts_of_a_cram_are_those_in_its_containers(tmp_path: Path) -> None:
     bam = make_bam(tmp_path, {"chr1": 3000, "chr2": 2000}, unplaced=7)
     cram = cram_of(bam, "no_ref=1", "seqs_per_slice=500", "multi_seq_per_slice=0")
-    result = counted(files_of(cram))
-    assert {str(one.region): one.records for one in result.counts} == {
+    result = result_of(files_of(cram))
+    assert {str(count.region): count.records for count in result.counts} == {
         "chr1": 3000,
         "chr2": 2000,
         "*": 7,
@@ -84,10 +84,10 @@ def test_of_a_cram_they_are_those_of_containers(tmp_path: Path) -> None:
 
 
 @pytest.mark.samtools
-def test_containers_that_sequences_share_are_decoded(tmp_path: Path) -> None:
+def test_multi_reference_containers_are_decoded(tmp_path: Path) -> None:
     cram = cram_of(make_bam(tmp_path, READS, unplaced=3), "no_ref=1", "multi_seq_per_slice=1")
-    result = counted(files_of(cram))
-    assert [one.records for one in result.counts] == [*READS.values(), 3]
+    result = result_of(files_of(cram))
+    assert [count.records for count in result.counts] == [*READS.values(), 3]
     assert "1 container; 1 multi-reference container was decoded" in " ".join(
         result.verified.checks
     )
@@ -104,104 +104,103 @@ def test_containers_that_sequences_share_are_decoded(tmp_path: Path) -> None:
         ({"subjobs": 2}, "subjobs"),
     ],
 )
-def test_what_the_index_has_no_number_for_is_refused_before_a_download(
+def test_inputs_that_need_the_records_are_rejected_before_a_download(
     inputs: dict[str, Any], words: str
 ) -> None:
-    with pytest.raises(InputError, match=words) as refused:
+    with pytest.raises(InputError, match=words) as error:
         ask(counts_from="index", **inputs)
-    assert is_a_known_message(str(refused.value), "AppError")
+    assert is_a_known_message(str(error.value), "AppError")
 
 
-@pytest.mark.parametrize("given", [{"counts_from": "header"}, {"counts_from": "index"}])
-def test_another_choice_and_a_missing_index_are_refused(given: dict[str, Any]) -> None:
-    with pytest.raises(
-        InputError, match=r"counts_from: 'header' is|'index' requires an"
-    ) as refused:
-        Request(LINK, **given)
-    assert is_a_known_message(str(refused.value), "AppError")
+@pytest.mark.parametrize("inputs", [{"counts_from": "header"}, {"counts_from": "index"}])
+def test_an_invalid_source_of_counts_and_a_missing_index_are_rejected(
+    inputs: dict[str, Any],
+) -> None:
+    with pytest.raises(InputError, match=r"counts_from: 'header' is|'index' requires an") as error:
+        Request(LINK, **inputs)
+    assert is_a_known_message(str(error.value), "AppError")
 
 
 @pytest.mark.samtools
-def test_whole_sequences_may_be_named(tmp_path: Path) -> None:
+def test_whole_sequences_can_be_selected_but_not_spans(tmp_path: Path) -> None:
     files = files_of(make_bam(tmp_path, READS))
     named = ask(counts_from="index", regions=["chr2", "HLA-A*01:01"])
     assert counts_of(files, named) == {"chr2": 9, "HLA-A*01:01": 2}
-    assert "no count for 'chr1:5-'" in refusal_of(files, replace(named, regions=["chr1:5"]))
+    assert "no count for 'chr1:5-'" in message_for(files, replace(named, regions=["chr1:5"]))
     spans = ["chr2", "{HLA-A*01:01}:7-9"]
-    assert "no count for 'HLA-A*01:01:7-9'" in refusal_of(files, replace(named, regions=spans))
+    assert "no count for 'HLA-A*01:01:7-9'" in message_for(files, replace(named, regions=spans))
 
 
-def test_an_index_without_statistics_is_refused(tmp_path: Path) -> None:
+def test_an_index_without_statistics_is_rejected(tmp_path: Path) -> None:
     bam = make_bam(tmp_path, READS)
-    message = refusal_of(files_of(bam, without_statistics(bam)))
+    message = message_for(files_of(bam, without_statistics(bam)))
     assert "old.bai has no statistics for chr1" in message
 
 
-def with_number(bam: Path, records: int, new: int) -> Path:
-    """Writes a number into the statistics of the index, in the place of another one."""
+def set_record_count(bam: Path, old: int, new: int) -> None:
+    """Replaces a record count in the statistics of the index."""
     index = Path(f"{bam}.bai")
-    old_bytes, new_bytes = (struct.pack("<QQ", number, 0) for number in (records, new))
+    old_bytes, new_bytes = (struct.pack("<QQ", number, 0) for number in (old, new))
     content = index.read_bytes()
     assert content.count(old_bytes) == 1
     index.write_bytes(content.replace(old_bytes, new_bytes))
-    return index
 
 
 @pytest.mark.parametrize(
-    ("times", "most"), [(1, 10), (2_000, 1 << 15)], ids=["one block", "many blocks"]
+    ("copies", "factor"), [(1, 10), (2_000, 1 << 15)], ids=["one block", "many blocks"]
 )
-def test_a_number_that_the_bytes_cannot_hold_is_refused(
-    tmp_path: Path, times: int, most: int
+def test_a_count_too_large_for_the_size_of_the_records_is_rejected(
+    tmp_path: Path, copies: int, factor: int
 ) -> None:
-    """In one block an offset counts the bytes of the records themselves."""
-    records = READS["chr1"] * times
+    """Within one block, the difference of two offsets is the exact size of the records."""
+    records = READS["chr1"] * copies
     bam = make_bam(tmp_path, READS | {"chr1": records})
-    with_number(bam, records, records + 1)
+    set_record_count(bam, records, records + 1)
     assert counts_of(files_of(bam))["chr1"] == records + 1
-    with_number(bam, records + 1, records * most)
-    assert "the number of its records is not that of" in refusal_of(files_of(bam))
+    set_record_count(bam, records + 1, records * factor)
+    assert "the number of its records is not that of" in message_for(files_of(bam))
 
 
-def test_a_wrong_number_is_found_in_a_small_file(
+def test_a_wrong_count_is_detected_in_a_small_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In a large one it is not: nothing but counting would show it."""
+    """In a large file it is not: only counting the records would reveal it."""
     bam = make_bam(tmp_path, READS)
-    with_number(bam, 30, 31)
+    set_record_count(bam, 30, 31)
     assert counts_of(files_of(bam))["chr1"] == 31
     monkeypatch.setattr(bam_evidence, "SMALL_FILE_BYTES", 1 << 20)
-    assert "the index lists 31 records for chr1, but 30 were counted" in refusal_of(files_of(bam))
+    assert "the index lists 31 records for chr1, but 30 were counted" in message_for(files_of(bam))
 
 
-def test_an_index_of_another_file_is_refused(tmp_path: Path) -> None:
+def test_an_index_of_another_file_is_rejected(tmp_path: Path) -> None:
     bam = make_bam(tmp_path / "a.bam", READS)
     other = make_bam(tmp_path / "b.bam", {name: 2 * records for name, records in READS.items()})
-    assert "does not match" in refusal_of(files_of(bam, Path(f"{other}.bai")))
+    assert "does not match" in message_for(files_of(bam, Path(f"{other}.bai")))
 
 
-@pytest.mark.parametrize(("unplaced", "by_index"), [(3, 0), (0, 3)])
-def test_a_number_of_unplaced_records_must_fit_what_follows(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, unplaced: int, by_index: int
+@pytest.mark.parametrize(("unplaced", "in_index"), [(3, 0), (0, 3)])
+def test_the_number_of_unplaced_records_must_match_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, unplaced: int, in_index: int
 ) -> None:
     monkeypatch.setattr(bam_evidence, "MIN_TRUSTED_BYTES", 1 << 18)
     bam = make_bam(tmp_path, READS, unplaced=unplaced)
     index = Path(f"{bam}.bai")
-    index.write_bytes(index.read_bytes()[:-8] + by_index.to_bytes(8, "little"))
-    assert "sample.bam.bai" in refusal_of(files_of(bam))
+    index.write_bytes(index.read_bytes()[:-8] + in_index.to_bytes(8, "little"))
+    assert "sample.bam.bai" in message_for(files_of(bam))
 
 
-def moved(bam: Path, records: int) -> Path:
-    """Moves the last records of chr1 to chr2; all have one size."""
+def move_records(bam: Path, records: int) -> Path:
+    """Writes a BAM of the same size in which the last records of chr1 are on chr2."""
     text = subprocess.check_output(
         ["samtools", "view", "-h", "--no-PG", bam], text=True
     ).splitlines()
     lines = [number for number, line in enumerate(text) if "\tchr1\t" in line and line[0] != "@"]
     for number in lines[-records:]:
         text[number] = text[number].replace("\tchr1\t", "\tchr2\t")
-    made = bam.parent / "moved.bam"
-    command = ["samtools", "view", "-u", "--no-PG", "-o", str(made), "-"]
+    path = bam.parent / "moved.bam"
+    command = ["samtools", "view", "-u", "--no-PG", "-o", str(path), "-"]
     subprocess.run(command, input="\n".join(text) + "\n", text=True, check=True)
-    return made
+    return path
 
 
 @pytest.mark.parametrize(
@@ -221,25 +220,25 @@ def moved(bam: Path, records: int) -> Path:
         (100, "records", ["chr2:1-40", "chr3"], 20),
     ],
 )
-def test_the_index_of_an_earlier_version_of_the_file_is_refused(
+def test_the_index_of_an_earlier_version_of_the_file_is_rejected(
     tmp_path: Path, records: int, counts_from: str, regions: list[str], min_mapping_quality: int
 ) -> None:
-    """Each offset still begins a record, and each number is that of the records from there on."""
+    """Its offsets still point to records, with as many records between them as it lists."""
     reads = [Read(f"chr{tid}", 5, "10M") for tid in (1, 2, 3) for _ in range(2_600)]
     bam = write_bam(tmp_path, dict.fromkeys(["chr1", "chr2", "chr3"], 100), reads)
     uncompressed = tmp_path / "before.bam"
     subprocess.run(["samtools", "view", "-u", "--no-PG", "-o", uncompressed, bam], check=True)
     pysam.index(str(uncompressed))
-    after = moved(uncompressed, records)
+    after = move_records(uncompressed, records)
     assert after.stat().st_size == uncompressed.stat().st_size
     request = ask(counts_from=counts_from, regions=regions, min_mapping_quality=min_mapping_quality)
-    message = refusal_of(files_of(after, Path(f"{uncompressed}.bai")), request)
+    message = message_for(files_of(after, Path(f"{uncompressed}.bai")), request)
     if regions and not min_mapping_quality:
         assert "where the index has a record of chr" in message
 
 
-def test_the_outputs_say_where_the_counts_are_from(tmp_path: Path) -> None:
-    result = counted(files_of(make_bam(tmp_path, READS)))
+def test_the_outputs_name_the_source_of_the_counts(tmp_path: Path) -> None:
+    result = result_of(files_of(make_bam(tmp_path, READS)))
     by_records = replace(result, from_index=False, records_counted="all records")
     assert format_counts(result) == format_counts(by_records)
     rows = [line.split("\t") for line in format_table(result).splitlines()]

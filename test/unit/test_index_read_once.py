@@ -1,4 +1,4 @@
-"""A job opens each index once: to read it again would cost as much again."""
+"""A job parses each index only once, because that takes long for a large index."""
 
 import gzip
 from collections import Counter
@@ -18,22 +18,22 @@ READS = [Read("chr1", 7 * at) for at in range(3000)] + [Read("chr2", at) for at 
 
 
 @pytest.fixture
-def reads(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
-    """How often this process parses an index."""
-    seen = Counter[str]()
+def parsed(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+    """Counts how often this process parses each index, by file name."""
+    parsed = Counter[str]()
 
-    def count(module: Any, name: str) -> None:
-        real = getattr(module, name)
+    def spy_on(module: Any, name: str) -> None:
+        original = getattr(module, name)
 
         def spy(path: Path) -> Any:
-            seen[path.name] += 1
-            return real(path)
+            parsed[path.name] += 1
+            return original(path)
 
         monkeypatch.setattr(module, name, spy)
 
-    count(index_module, "read_index")
-    count(index_module, "read_crai")
-    return seen
+    spy_on(index_module, "read_index")
+    spy_on(index_module, "read_crai")
+    return parsed
 
 
 REQUESTS = {
@@ -46,7 +46,7 @@ REQUESTS = {
 @pytest.mark.parametrize("kind", ["BAI", "CSI", "CRAI"])
 @pytest.mark.parametrize("request_", REQUESTS.values(), ids=REQUESTS.keys())
 def test_an_index_is_parsed_once(
-    tmp_path: Path, reads: Counter[str], kind: str, request_: Request
+    tmp_path: Path, parsed: Counter[str], kind: str, request_: Request
 ) -> None:
     path = write_bam(tmp_path, LENGTHS, [*READS, Read(None)], csi=kind == "CSI")
     if kind == "CRAI":
@@ -55,4 +55,4 @@ def test_an_index_is_parsed_once(
         assert count_regions(files_of(path), workers, print, request_).total
     (index,) = tmp_path.glob(f"{path.name}.*")
     assert gzip.decompress(index.read_bytes()) if kind != "BAI" else index.read_bytes()
-    assert reads == {index.name: 1}
+    assert parsed == {index.name: 1}

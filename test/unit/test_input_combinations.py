@@ -1,4 +1,4 @@
-"""Any combination of inputs gives the counts found by looking at each record."""
+"""The counts for any combination of inputs equal a count of the individual SAM records."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -33,7 +33,7 @@ HEADER = [f"@RG\tID:{name}\tSM:x" for name in GROUPS]
 
 @dataclass(frozen=True)
 class Choice:
-    """What a user may ask for; spans are 0-based and half-open."""
+    """Regions and filters of a job; spans are 0-based and half-open."""
 
     spans: list[tuple[str, int, int]]
     whole: list[str]
@@ -71,7 +71,7 @@ choices = st.builds(
 
 
 @st.composite
-def reads(draw: st.DrawFn) -> Read:
+def any_read(draw: st.DrawFn) -> Read:
     contig = draw(st.sampled_from([*LENGTHS, None]))
     return Read(
         contig,
@@ -111,7 +111,7 @@ def regions_of(choice: Choice, folder: Path) -> RegionList:
     named = {*choice.whole, *(contig for contig, _, _ in choice.spans)}
     request = ask(
         regions=[f"{{{name}}}" for name in choice.whole],
-        # What leaves no region is refused.
+        # A combination that leaves no region is rejected.
         primary_chromosomes_only=choice.primary
         and (not named or any(name.startswith("chr") for name in named)),
         include_unplaced=choice.unplaced,
@@ -129,17 +129,17 @@ def counts_of(
 
 
 @pytest.mark.samtools
-@given(st.lists(reads(), max_size=30), choices, st.booleans(), ways_to_count)
+@given(st.lists(any_read(), max_size=30), choices, st.booleans(), ways_to_count)
 @examples(80)
-def test_any_combination_counts_what_looking_at_each_record_counts(
+def test_counts_of_a_bam_match_its_records_for_any_combination(
     tmp_path_factory: pytest.TempPathFactory,
-    made: list[Read],
+    reads: list[Read],
     choice: Choice,
     csi: bool,
     costs: Costs,
 ) -> None:
     folder = tmp_path_factory.mktemp("any")
-    bam = write_bam(folder, LENGTHS, made, more_header=HEADER, csi=csi)
+    bam = write_bam(folder, LENGTHS, reads, more_header=HEADER, csi=csi)
     regions, records = regions_of(choice, folder), records_of(bam)
     assert counts_of(opened(bam), regions, choice.filters, costs) == [
         expected(records, region, choice.filters) for region in regions
@@ -147,18 +147,18 @@ def test_any_combination_counts_what_looking_at_each_record_counts(
 
 
 @pytest.mark.samtools
-@given(st.lists(reads(), max_size=30), choices, ways_to_count)
+@given(st.lists(any_read(), max_size=30), choices, ways_to_count)
 @examples(30)
-def test_a_cram_gives_what_its_bam_gives_for_any_combination(
-    tmp_path_factory: pytest.TempPathFactory, made: list[Read], choice: Choice, costs: Costs
+def test_counts_of_a_cram_match_the_records_of_its_bam_for_any_combination(
+    tmp_path_factory: pytest.TempPathFactory, reads: list[Read], choice: Choice, costs: Costs
 ) -> None:
     folder = tmp_path_factory.mktemp("any")
-    # A CRAM keeps no mapping quality of unmapped records.
-    made = [
+    # A CRAM does not store the mapping quality of unmapped records.
+    reads = [
         replace(read, mapping_quality=0) if read.contig is None or read.flag & 0x4 else read
-        for read in made
+        for read in reads
     ]
-    bam = write_bam(folder, LENGTHS, made, more_header=HEADER)
+    bam = write_bam(folder, LENGTHS, reads, more_header=HEADER)
     regions, records = regions_of(choice, folder), records_of(bam)
     cram = opened(cram_of(bam, "seqs_per_slice=7"))
     assert counts_of(cram, regions, choice.filters, costs) == [
@@ -168,7 +168,7 @@ def test_a_cram_gives_what_its_bam_gives_for_any_combination(
 
 @pytest.mark.samtools
 @pytest.mark.parametrize("unplaced", [0, 3])
-def test_unplaced_records_are_counted_where_nothing_has_a_place(
+def test_unplaced_records_are_counted_in_a_file_without_placed_records(
     tmp_path: Path, unplaced: int
 ) -> None:
     bam = write_bam(tmp_path, LENGTHS, [Read(None)] * unplaced)
@@ -177,9 +177,9 @@ def test_unplaced_records_are_counted_where_nothing_has_a_place(
     assert counts.total == unplaced
 
 
-def test_what_could_still_be_checked_is_in_the_log(tmp_path: Path) -> None:
-    made = [Read("chr1", 5), Read("chr2", 5, mapping_quality=3), Read(None)]
-    bam = write_bam(tmp_path, LENGTHS, made, more_header=HEADER)
+def test_the_log_lists_the_checks_that_were_possible(tmp_path: Path) -> None:
+    reads = [Read("chr1", 5), Read("chr2", 5, mapping_quality=3), Read(None)]
+    bam = write_bam(tmp_path, LENGTHS, reads, more_header=HEADER)
 
     def last_lines(request: Request) -> list[str]:
         log: list[str] = []
@@ -188,29 +188,29 @@ def test_what_could_still_be_checked_is_in_the_log(tmp_path: Path) -> None:
         after = next(n for n, line in enumerate(log) if line.startswith("counted "))
         return log[after + 1 :]
 
-    all_of_them = ["counts of all 6 regions match the index"]
-    assert last_lines(ask(include_unplaced=True)) == all_of_them
-    some = "do not exceed the index totals; there are no exact numbers for filtered or partial"
-    line, places = last_lines(ask(min_mapping_quality=20))
-    assert line.startswith(f"counts of all 5 regions {some}")
-    assert places.startswith("the records at both ends of each part of the file that was read")
-    first, second, places = last_lines(ask(regions=["chr1", "chr2:1-5"]))
+    complete = ["counts of all 6 regions match the index"]
+    assert last_lines(ask(include_unplaced=True)) == complete
+    partial = "do not exceed the index totals; there are no exact numbers for filtered or partial"
+    line, edges = last_lines(ask(min_mapping_quality=20))
+    assert line.startswith(f"counts of all 5 regions {partial}")
+    assert edges.startswith("the records at both ends of each part of the file that was read")
+    first, second, edges = last_lines(ask(regions=["chr1", "chr2:1-5"]))
     assert first == "counts of 1 region match the index"
-    assert second.startswith(f"counts of 1 region {some}")
-    assert places.startswith("the records at both ends")
+    assert second.startswith(f"counts of 1 region {partial}")
+    assert edges.startswith("the records at both ends")
 
 
-def test_a_read_group_that_the_file_does_not_have_is_refused(tmp_path: Path) -> None:
+def test_a_read_group_that_is_not_in_the_header_is_rejected(tmp_path: Path) -> None:
     bam = write_bam(tmp_path, LENGTHS, [Read("chr1")], more_header=HEADER)
     header = opened(bam).header
     check_read_groups(header, Filters(read_groups=GROUPS), "sample.bam")
     words = r"sample\.bam has no read group 'lane9' in its header\. Use one of: lane1, lane2"
-    with pytest.raises(InputError, match=words) as refused:
+    with pytest.raises(InputError, match=words) as error:
         check_read_groups(header, Filters(read_groups=("lane1", "lane9")), "sample.bam")
-    assert is_a_known_message(str(refused.value), "AppError")
+    assert is_a_known_message(str(error.value), "AppError")
 
 
-def test_the_table_has_plain_numbers_and_positions_as_in_bed(tmp_path: Path) -> None:
+def test_the_count_table_has_plain_numbers_and_bed_positions(tmp_path: Path) -> None:
     bam = write_bam(tmp_path, LENGTHS, [Read("chr2", 4_990), Read(None)], more_header=HEADER)
     bed = tmp_path / "x.bed"
     bed.write_text("chr2\t4995\t5000\tlast bases\nchr2\t0\t5\n")

@@ -1,4 +1,4 @@
-"""BAM and index are found together, with any folders and names."""
+"""A BAM and its index are found in any folders and under any names."""
 
 from pathlib import Path
 
@@ -10,12 +10,12 @@ from readcount.source.files import local_files
 from readcount.source.readers import StreamedFile
 from steps import count_here, files_of, opened, planned
 
-ODD_NAMES = [
+UNUSUAL_NAMES = [
     "sample.bam",
     "SAMPLE.BAM",
     "no suffix",
     "-c.bam",
-    "two  blanks .bam",
+    "two  spaces .bam",
     'it\'s "quoted" `here` $HOME;.bam',
     "größe-日本.bam",
     "a%2Fb.bam",
@@ -24,16 +24,16 @@ ODD_NAMES = [
 ]
 
 
-@pytest.mark.parametrize("name", ODD_NAMES)
+@pytest.mark.parametrize("name", UNUSUAL_NAMES)
 @pytest.mark.parametrize("index_name", ["{}.bai", "-other index.bai"])
-def test_both_are_found_under_any_names(
+def test_bam_and_index_may_have_any_names(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, index_name: str
 ) -> None:
-    made = make_bam(tmp_path, {"chr1": 3})
-    made.rename(tmp_path / name)
+    bam = make_bam(tmp_path, {"chr1": 3})
+    bam.rename(tmp_path / name)
     (tmp_path / "elsewhere").mkdir()
     index = Path("elsewhere") / index_name.format(name)
-    Path(f"{made}.bai").rename(tmp_path / index)
+    Path(f"{bam}.bai").rename(tmp_path / index)
     monkeypatch.chdir(tmp_path)
 
     files = local_files(name, str(index))
@@ -43,15 +43,15 @@ def test_both_are_found_under_any_names(
     assert list(count_here(alignments, planned(alignments)[0]).counts.records) == [3]
 
 
-def test_messages_show_long_names_shortened(tmp_path: Path) -> None:
-    both = opened(make_bam(tmp_path / ("a" * 200 + ".bam"), {"chr1": 1})).file
-    assert len(both.name) <= 80
-    assert both.name.startswith("aaa")
-    assert both.name.endswith("a.bam")
+def test_long_names_are_shortened_in_messages(tmp_path: Path) -> None:
+    file = opened(make_bam(tmp_path / ("a" * 200 + ".bam"), {"chr1": 1})).file
+    assert len(file.name) <= 80
+    assert file.name.startswith("aaa")
+    assert file.name.endswith("a.bam")
 
 
-def test_the_size_is_that_of_the_file(tmp_path: Path) -> None:
+def test_local_and_streamed_files_have_a_size(tmp_path: Path) -> None:
     bam = make_bam(tmp_path, {"chr1": 3})
-    here = files_of(bam).mappings
-    there = StreamedFile("elsewhere.bam", 5, "https://example.org/x")
-    assert (here.size, there.size) == (bam.stat().st_size, 5)
+    local = files_of(bam).mappings
+    streamed = StreamedFile("elsewhere.bam", 5, "https://example.org/x")
+    assert (local.size, streamed.size) == (bam.stat().st_size, 5)

@@ -1,4 +1,4 @@
-"""Files of intervals as other programs write them: BED of any system, and interval lists."""
+"""Interval files are read as other programs write them: BED files and interval lists."""
 
 import codecs
 import gzip
@@ -20,7 +20,7 @@ from steps import ask
 LENGTHS = {"chr1": 1000, "chr2": 500}
 ALIASES = {"1": "chr1", "CM000663.2": "chr1"}
 INTERVALS = [Region("chr1", 99, 200, name="exon 1"), Region("chr2", 0, 500, name="b")]
-SEQUENCES = "@HD\tVN:1.6\n@SQ\tSN:chr1\tLN:1000\n@SQ\tSN:chr2\tLN:500\n"
+HEADER = "@HD\tVN:1.6\n@SQ\tSN:chr1\tLN:1000\n@SQ\tSN:chr2\tLN:500\n"
 BED = "chr1\t99\t200\texon 1\nchr2\t0\t500\tb\n"
 
 
@@ -40,16 +40,25 @@ def regions_of(path: Path, lengths: Mapping[str, int] = LENGTHS) -> RegionList:
         BED.encode().rstrip(),
         gzip.compress(codecs.BOM_UTF8 + BED.encode()),
     ],
-    ids=["mark", "UTF-16", "CR LF", "CR", "blanks", "blanks in fields", "no end", "compressed"],
+    ids=[
+        "byte order mark",
+        "UTF-16",
+        "CR LF",
+        "CR",
+        "trailing spaces",
+        "spaces around fields",
+        "no final newline",
+        "compressed",
+    ],
 )
-def test_a_bed_file_of_any_system_is_read(tmp_path: Path, content: bytes) -> None:
+def test_a_bed_file_of_any_platform_is_read(tmp_path: Path, content: bytes) -> None:
     bed = tmp_path / "x.bed"
     bed.write_bytes(content)
     assert regions_of(bed) == INTERVALS
 
 
 @pytest.mark.parametrize(
-    ("saved", "name"),
+    ("encoded", "name"),
     [
         ("größe é".encode("latin-1"), "größe é"),
         ("größe é".encode(), "größe é"),
@@ -57,22 +66,22 @@ def test_a_bed_file_of_any_system_is_read(tmp_path: Path, content: bytes) -> Non
         (b"no letter: \x81", "no letter: \ufffd"),
         (b"both: \xe9 \xc3\xa9", "both: é é"),
     ],
-    ids=["Latin-1", "UTF-8", "Windows-1252", "not in Windows-1252", "both"],
+    ids=["Latin-1", "UTF-8", "Windows-1252", "not in Windows-1252", "mixed"],
 )
 @pytest.mark.parametrize("lines_before", [0, 9000])
 @pytest.mark.parametrize("compressed", [False, True])
-def test_the_name_of_an_interval_need_not_be_utf_8(
-    tmp_path: Path, saved: bytes, name: str, lines_before: int, compressed: bool
+def test_an_interval_name_need_not_be_utf_8(
+    tmp_path: Path, encoded: bytes, name: str, lines_before: int, compressed: bool
 ) -> None:
     bed = tmp_path / "x.bed"
-    content = b"chr2\t0\t5\n" * lines_before + b"chr1\t0\t5\t" + saved + b"\nchr1\t0\t9\n"
+    content = b"chr2\t0\t5\n" * lines_before + b"chr1\t0\t5\t" + encoded + b"\nchr1\t0\t9\n"
     bed.write_bytes(gzip.compress(content) if compressed else content)
     *before, named, last = regions_of(bed)
     assert len(before) == lines_before
     assert (named, last) == (Region("chr1", 0, 5, name=name), Region("chr1", 0, 9))
 
 
-def test_a_sequence_is_known_by_a_name_that_was_saved_in_latin_1(tmp_path: Path) -> None:
+def test_a_sequence_name_in_latin_1_is_recognized(tmp_path: Path) -> None:
     bed = tmp_path / "x.bed"
     bed.write_bytes("größe\t0\t5\n".encode("latin-1"))
     assert regions_of(bed, {"größe": 9}) == [Region("größe", 0, 5)]
@@ -80,7 +89,7 @@ def test_a_sequence_is_known_by_a_name_that_was_saved_in_latin_1(tmp_path: Path)
 
 def test_the_names_in_an_interval_list_need_not_be_utf_8(tmp_path: Path) -> None:
     path = tmp_path / "x.bed"
-    text = f"{SEQUENCES}@CO\tgrößer\nchr1\t1\t5\t+\tgröße\n"
+    text = f"{HEADER}@CO\tgrößer\nchr1\t1\t5\t+\tgröße\n"
     path.write_bytes(text.encode("latin-1"))
     assert is_interval_list(path)
     assert regions_of(path) == [Region("chr1", 0, 5, name="größe")]
@@ -94,24 +103,24 @@ def test_the_names_in_an_interval_list_need_not_be_utf_8(tmp_path: Path) -> None
         "chr1\t0\t5\n".encode("utf-16-le"),
         codecs.BOM_UTF16_LE + b"c\0h",
     ],
-    ids=["control character", "zip behind text", "UTF-16 without a mark", "half of a letter"],
+    ids=["control character", "zip after text", "UTF-16 without a mark", "incomplete UTF-16"],
 )
 @pytest.mark.parametrize("name", ["x.bed", "x.interval_list"])
-def test_binary_data_are_not_text(tmp_path: Path, content: bytes, name: str) -> None:
+def test_a_binary_file_is_rejected(tmp_path: Path, content: bytes, name: str) -> None:
     path = tmp_path / name
     path.write_bytes(content)
-    with pytest.raises(InputError, match="is not a text file") as refused:
+    with pytest.raises(InputError, match="is not a text file") as error:
         regions_of(path)
-    assert is_a_known_message(str(refused.value), "AppError")
+    assert is_a_known_message(str(error.value), "AppError")
 
 
-def test_blanks_at_the_end_of_three_columns_are_no_part_of_a_position(tmp_path: Path) -> None:
+def test_trailing_spaces_after_three_columns_are_ignored(tmp_path: Path) -> None:
     bed = tmp_path / "x.bed"
     bed.write_text("chr1\t100\t200 \n")
     assert read_bed(bed, SequenceDictionary(LENGTHS)) == [Region("chr1", 100, 200)]
 
 
-def test_alternative_names_stand_in_a_bed_file(tmp_path: Path) -> None:
+def test_a_bed_file_may_use_alternative_names(tmp_path: Path) -> None:
     bed = tmp_path / "x.bed"
     bed.write_text("1\t0\t10\nchr1\t0\t10\n")
     first, second = regions_of(bed)
@@ -120,15 +129,15 @@ def test_alternative_names_stand_in_a_bed_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["x.interval_list", "x.bed", "x.interval_list.gz"])
-def test_an_interval_list_is_known_by_its_content(tmp_path: Path, name: str) -> None:
-    text = f"{SEQUENCES}chr1\t100\t200\t+\texon 1\nchr2\t1\t500\t-\tb\n".encode()
+def test_an_interval_list_is_detected_from_its_content(tmp_path: Path, name: str) -> None:
+    text = f"{HEADER}chr1\t100\t200\t+\texon 1\nchr2\t1\t500\t-\tb\n".encode()
     path = tmp_path / name
     path.write_bytes(gzip.compress(text) if name.endswith(".gz") else text)
     assert is_interval_list(path)
     assert regions_of(path) == INTERVALS
 
 
-def test_an_interval_list_is_known_by_its_name_without_a_header(tmp_path: Path) -> None:
+def test_an_interval_list_without_a_header_is_detected_from_its_name(tmp_path: Path) -> None:
     path = tmp_path / "x.interval_list"
     path.write_text("chr1\t100\t200\n")
     assert regions_of(path) == [Region("chr1", 99, 200)]
@@ -146,13 +155,13 @@ def test_an_interval_list_is_known_by_its_name_without_a_header(tmp_path: Path) 
         ("", "contains no intervals"),
     ],
 )
-def test_a_faulty_interval_list_is_refused(tmp_path: Path, line: str, words: str) -> None:
+def test_a_faulty_interval_list_is_rejected(tmp_path: Path, line: str, words: str) -> None:
     path = tmp_path / "x.interval_list"
-    path.write_text(f"{SEQUENCES}{line}\n")
-    with pytest.raises(InputError) as refused:
+    path.write_text(f"{HEADER}{line}\n")
+    with pytest.raises(InputError) as error:
         read_interval_list(path, SequenceDictionary(LENGTHS))
-    assert words in str(refused.value)
-    assert is_a_known_message(str(refused.value), "AppError")
+    assert words in str(error.value)
+    assert is_a_known_message(str(error.value), "AppError")
 
 
 GTF = 'chr1\thavana\texon\t100\t200\t.\t+\t.\tgene_id "g1";\n'
@@ -173,10 +182,12 @@ GTF = 'chr1\thavana\texon\t100\t200\t.\t+\t.\tgene_id "g1";\n'
         (b"chr1\t6\t5\n", "line 1: 'chr1 6 5' is empty: its end is not after its start"),
     ],
 )
-def test_a_file_of_another_kind_is_named(tmp_path: Path, content: bytes, words: str) -> None:
+def test_an_invalid_bed_file_is_rejected_with_the_reason(
+    tmp_path: Path, content: bytes, words: str
+) -> None:
     path = tmp_path / "x.bed"
     path.write_bytes(content)
-    with pytest.raises(InputError, match=r"^regions_bed: x\.bed") as refused:
+    with pytest.raises(InputError, match=r"^regions_bed: x\.bed") as error:
         regions_of(path)
-    assert words in str(refused.value)
-    assert is_a_known_message(str(refused.value), "AppError")
+    assert words in str(error.value)
+    assert is_a_known_message(str(error.value), "AppError")
