@@ -1,5 +1,6 @@
-"""A plan reads every part of the file once, in tasks that keep all cores busy to the end."""
+"""A plan reads each part of the file once, in tasks that keep all cores busy until the end."""
 
+from collections import Counter
 from itertools import pairwise
 
 import pytest
@@ -20,46 +21,46 @@ from readcount.source.parts import (
 )
 
 
-def plan(*sizes: int, cores: int = 4, costs: Costs = DOWNLOADED, sequences: int = 0) -> Plan:
-    number = sequences or len(sizes)
-    regions = RegionList(names(number), map(Region, names(len(sizes))))
+def plan_of(*sizes: int, cores: int = 4, costs: Costs = DOWNLOADED, sequences: int = 0) -> Plan:
+    """Plans a count of sequences of these sizes in bytes; the header may have more sequences."""
+    regions = RegionList(names(sequences or len(sizes)), map(Region, names(len(sizes))))
     return plan_tasks(regions, layout_of(*sizes), cores, costs)
 
 
-def test_no_regions_give_no_tasks() -> None:
-    assert plan().tasks == ()
+def test_a_plan_without_regions_has_no_tasks() -> None:
+    assert plan_of().tasks == ()
 
 
 def test_a_sequence_without_records_is_not_read() -> None:
-    made = plan(0, 5000, 0)
-    assert [list(task.region_ids) for task in made.tasks] == [[1]]
-    assert list(made.empty) == [0, 2]
-    # The task that reads its neighbor looks at the records on both sides.
-    assert made.edges == []
-    (part,) = made.tasks[0].parts
+    plan = plan_of(0, 5000, 0)
+    assert [list(task.region_ids) for task in plan.tasks] == [[1]]
+    assert list(plan.empty) == [0, 2]
+    # The task that reads the sequence in between checks the records on both sides of it.
+    assert plan.edges == []
+    (part,) = plan.tasks[0].parts
     assert (part.begin.before, part.begin.after) == (NO_SEQUENCE, 1)
     assert (part.end.before, part.end.after) == (1, NO_SEQUENCE)
 
 
-def test_where_no_task_reads_a_place_shows_that_a_sequence_is_empty() -> None:
+def test_an_empty_sequence_that_no_task_checks_has_an_edge_of_its_own() -> None:
     layout = layout_of(5000, 0, 0, 7000)
     regions = RegionList(names(4), [Region("chr1"), Region("chr2")])
-    made = plan_tasks(regions, layout, 2, DOWNLOADED)
-    assert made.tasks == ()
-    assert made.edges == [Edge(6000 << 16, before=0, after=3)]
+    plan = plan_tasks(regions, layout, 2, DOWNLOADED)
+    assert plan.tasks == ()
+    assert plan.edges == [Edge(6000 << 16, before=0, after=3)]
 
 
 def test_small_sequences_share_a_call() -> None:
-    made = plan(*[900] * 1000)
-    (task,) = made.tasks
+    plan = plan_of(*[900] * 1000)
+    (task,) = plan.tasks
     assert list(task.region_ids) == list(task.spans.tids) == list(range(1000))
     assert task.only is None
     assert len(task.parts) == 1
-    assert str(made) == "1,000 regions (1,000 with records), 1 samtools call"
+    assert str(plan) == "1,000 regions (1,000 with records), 1 samtools call"
 
 
-def test_calls_that_share_small_sequences_are_runs_of_neighbors() -> None:
-    tasks = plan(*[90_000] * 10_000).tasks
+def test_small_sequences_that_share_a_call_are_consecutive() -> None:
+    tasks = plan_of(*[90_000] * 10_000).tasks
     assert len(tasks) > 4
     for task in tasks:
         assert list(task.region_ids) == list(range(task.region_ids[0], task.region_ids[-1] + 1))
@@ -67,14 +68,14 @@ def test_calls_that_share_small_sequences_are_runs_of_neighbors() -> None:
     assert max(sizes) < 1.1 * min(sizes)
 
 
-def test_a_large_sequence_is_cut_into_large_parts_and_then_small_ones() -> None:
-    sizes = [task.bytes / MB for task in plan(160 * MB, cores=2).tasks]
+def test_a_large_sequence_is_split_into_large_parts_followed_by_small_ones() -> None:
+    sizes = [task.bytes / MB for task in plan_of(160 * MB, cores=2).tasks]
     assert sizes == pytest.approx([40] * 3 + [40 / 6] * 6, abs=0.2)
 
 
-def test_parts_of_a_sequence_begin_with_a_record_of_it() -> None:
-    made = plan(160 * MB, 90 * MB, cores=2)
-    tasks = sorted(made.tasks, key=lambda task: task.parts[0].begin.offset)
+def test_each_part_of_a_sequence_begins_with_one_of_its_records() -> None:
+    plan = plan_of(160 * MB, 90 * MB, cores=2)
+    tasks = sorted(plan.tasks, key=lambda task: task.parts[0].begin.offset)
     for task in tasks:
         (part,) = task.parts
         assert part.begin.after == task.spans.tids[0] == (task.only and task.only.tid)
@@ -83,41 +84,41 @@ def test_parts_of_a_sequence_begin_with_a_record_of_it() -> None:
     assert ends[250 * MB + 1000 << 16] == Edge(250 * MB + 1000 << 16, before=1, after=NO_SEQUENCE)
 
 
-def test_with_many_sequences_a_call_takes_long_and_there_are_few() -> None:
-    assert len(plan(100 * MB, sequences=25).tasks) > 10
-    assert len(plan(100 * MB, sequences=1_000_000).tasks) == 1
+def test_there_are_few_calls_if_a_large_header_makes_each_slow() -> None:
+    assert len(plan_of(100 * MB, sequences=25).tasks) > 10
+    assert len(plan_of(100 * MB, sequences=1_000_000).tasks) == 1
 
 
 def test_a_small_file_is_streamed_in_few_requests() -> None:
-    assert len(plan(*[MB // 2] * 25, cores=16, costs=STREAMED).tasks) == 1
+    assert len(plan_of(*[MB // 2] * 25, cores=16, costs=STREAMED).tasks) == 1
 
 
-def test_the_most_expensive_goes_first() -> None:
-    costs = [task.cost for task in plan(*(tid * MB for tid in range(9))).tasks]
+def test_the_most_expensive_tasks_come_first() -> None:
+    costs = [task.cost for task in plan_of(*(tid * MB for tid in range(9))).tasks]
     assert costs == sorted(costs, reverse=True)
 
 
-def test_numbers_that_are_known_are_not_counted() -> None:
+def test_sequences_with_known_counts_are_not_counted() -> None:
     layout = layout_of(5 * MB, 3 * MB, 2 * MB)
     regions = RegionList.of_whole(names(3))
-    made = plan_tasks(regions, layout, 2, DOWNLOADED, [7, None, 9, None])
-    assert {tuple(task.region_ids) for task in made.tasks} == {(1,)}
-    assert made.known == {0: 7, 2: 9}
-    assert made.complete == {(Pass.WHOLE, 1)}
+    plan = plan_tasks(regions, layout, 2, DOWNLOADED, [7, None, 9, None])
+    assert {tuple(task.region_ids) for task in plan.tasks} == {(1,)}
+    assert plan.known == {0: 7, 2: 9}
+    assert plan.complete == {(Pass.WHOLE, 1)}
 
 
-def test_containers_of_several_sequences_are_looked_at_for_those_that_are_asked_for() -> None:
+def test_multi_reference_containers_are_decoded_for_the_requested_sequences() -> None:
     layout = layout_of(90 * MB, 80 * MB, 9, several=[1])
-    made = plan_tasks(RegionList(names(3), [Region("chr1")]), layout, 2, DOWNLOADED)
-    assert {task.only for task in made.tasks} == {None}
+    plan = plan_tasks(RegionList(names(3), [Region("chr1")]), layout, 2, DOWNLOADED)
+    assert {task.only for task in plan.tasks} == {None}
     assert plan_tasks(RegionList(names(3), [Region("chr2")]), layout, 2, DOWNLOADED).tasks
 
 
-def spans_of(made: Plan) -> list[tuple[Pass, int, int]]:
-    """The bytes that tasks read."""
+def bytes_read(plan: Plan) -> list[tuple[Pass, int, int]]:
+    """Returns the pass, begin and end of each part that a task reads, in bytes."""
     return [
         (task.why, part.begin.offset >> 16, part.end.offset >> 16)
-        for task in made.tasks
+        for task in plan.tasks
         for part in task.parts
     ]
 
@@ -126,54 +127,53 @@ def plan_spans(*regions: Region, size: int = 900 * MB, cores: int = 4) -> Plan:
     return plan_tasks(RegionList(names(1), regions), layout_of(size), cores, DOWNLOADED)
 
 
-def test_near_spans_are_read_together_and_far_ones_apart() -> None:
+def test_nearby_spans_share_a_part_and_distant_ones_do_not() -> None:
     near = Region("chr0", 10 * MB, 10 * MB + 500), Region("chr0", 10 * MB + 9000, 10 * MB + 9500)
     far = Region("chr0", 20 * MB, 20 * MB + 500)
-    made = plan_spans(*near, far)
-    (task,) = made.tasks
+    plan = plan_spans(*near, far)
+    (task,) = plan.tasks
     assert [(part.begin.offset >> 16) - 1000 for part in task.parts] == [10 * MB, 20 * MB]
     assert list(task.region_ids) == [0, 1, 2]
     first, second = task.parts
-    # No record before may reach the first span, and none after the last may begin in it.
+    # The record before must end before the first span, the record after must start after the last.
     assert first.begin == Edge(first.begin.offset, before=0, max_end=10 * MB, after=0)
     assert first.end == Edge(first.end.offset, after=0, min_start=10 * MB + 9500)
     assert (second.begin.max_end, second.end.min_start) == (20 * MB, 20 * MB + 500)
 
 
-def test_a_span_with_many_records_is_counted_but_for_its_ends() -> None:
-    made = plan_spans(Region("chr0", 0, 300 * MB), cores=1)
-    assert {task.why for task in made.tasks} == {Pass.INNER, Pass.SPANS}
-    assert {task.only for task in made.tasks if task.why is Pass.INNER} == {Span(0, 0, 300 * MB)}
+def test_only_the_ends_of_a_span_with_many_records_are_decoded() -> None:
+    plan = plan_spans(Region("chr0", 0, 300 * MB), cores=1)
+    assert {task.why for task in plan.tasks} == {Pass.INNER, Pass.SPANS}
+    assert {task.only for task in plan.tasks if task.why is Pass.INNER} == {Span(0, 0, 300 * MB)}
 
 
-def test_spans_that_overlap_are_looked_at_once() -> None:
-    """To count each by itself would read the file ten times."""
+def test_overlapping_spans_are_read_once() -> None:
+    """Reading each span separately would read most of these bytes ten times."""
     spans = [Region("chr0", start * MB, (start + 400) * MB) for start in range(0, 100, 10)]
-    made = plan_spans(*spans, cores=1)
-    sizes = {
-        why: sum(end - begin for one, begin, end in spans_of(made) if one is why) for why in Pass
-    }
+    sizes = Counter[Pass]()
+    for why, begin, end in bytes_read(plan_spans(*spans, cores=1)):
+        sizes[why] += end - begin
     assert sizes[Pass.SPANS] + sizes[Pass.INNER] == pytest.approx(490 * MB, rel=0.01)
 
 
-def test_a_sequence_whose_spans_need_nearly_all_of_it_is_read_whole() -> None:
-    """Then the number of its records can be compared with the index."""
-    windows = [Region("chr0", at, at + 10_000) for at in range(0, 85 * MB, 10_000)]
-    made = plan_spans(*windows, size=100 * MB)
-    assert made.complete == {(Pass.SPANS, 0)}
-    assert sum(end - begin for _, begin, end in spans_of(made)) == 100 * MB
+def test_a_sequence_nearly_covered_by_spans_is_read_completely() -> None:
+    """Its number of records can then be compared with the index."""
+    windows = [Region("chr0", start, start + 10_000) for start in range(0, 85 * MB, 10_000)]
+    plan = plan_spans(*windows, size=100 * MB)
+    assert plan.complete == {(Pass.SPANS, 0)}
+    assert sum(end - begin for _, begin, end in bytes_read(plan)) == 100 * MB
     assert plan_spans(*windows[::2], size=100 * MB).complete == set()
 
 
 @st.composite
 def regions_on(draw: st.DrawFn, sizes: list[int]) -> list[Region]:
-    made = []
+    regions = []
     for tid, size in enumerate(sizes):
-        made += draw(st.lists(st.just(Region(f"chr{tid}")), max_size=1))
+        regions += draw(st.lists(st.just(Region(f"chr{tid}")), max_size=1))
         for _ in range(draw(st.integers(0, 3))):
             start = draw(st.integers(0, max(0, size - 1)))
-            made.append(Region(f"chr{tid}", start, start + draw(st.integers(1, 2 * MB))))
-    return [*made, *draw(st.lists(st.just(UNPLACED), max_size=1))]
+            regions.append(Region(f"chr{tid}", start, start + draw(st.integers(1, 2 * MB))))
+    return [*regions, *draw(st.lists(st.just(UNPLACED), max_size=1))]
 
 
 @given(
@@ -182,24 +182,24 @@ def regions_on(draw: st.DrawFn, sizes: list[int]) -> list[Region]:
     st.integers(1, 96),
     st.sampled_from([DOWNLOADED, STREAMED]),
 )
-def test_each_region_gets_each_byte_that_it_needs_once(
+def test_each_byte_that_a_region_needs_is_read_for_it_exactly_once(
     sizes: list[int], data: st.DataObject, cores: int, costs: Costs
 ) -> None:
     regions = RegionList(names(len(sizes)), data.draw(regions_on(sizes)))
     layout = layout_of(*sizes)
-    made = plan_tasks(regions, layout, cores, costs)
-    read_for: dict[int, list[tuple[int, int]]] = {at: [] for at in range(len(regions))}
-    for task in made.tasks:
+    plan = plan_tasks(regions, layout, cores, costs)
+    read_for: dict[int, list[tuple[int, int]]] = {number: [] for number in range(len(regions))}
+    for task in plan.tasks:
         assert all(isinstance(part, Part) for part in task.parts)
-        for at in task.region_ids:
-            read_for[at] += [(part.begin.offset, part.end.offset) for part in task.parts]
-    of_tid = {stretch.tid: stretch for stretch in layout.stretches}
-    for at, ranges in read_for.items():
-        region = regions[at]
+        for region_id in task.region_ids:
+            read_for[region_id] += [(part.begin.offset, part.end.offset) for part in task.parts]
+    stretches = {stretch.tid: stretch for stretch in layout.stretches}
+    for region_id, ranges in read_for.items():
+        region = regions[region_id]
         tid = NO_SEQUENCE if region == UNPLACED else int(region.contig[3:])
-        stretch = of_tid.get(tid)
+        stretch = stretches.get(tid)
         if stretch is None:
-            assert at in made.empty
+            assert region_id in plan.empty
             continue
         ranges.sort()
         assert all(end <= begin for (_, end), (begin, _) in pairwise(ranges))

@@ -1,4 +1,4 @@
-"""Files of the platform, as descriptions of them say."""
+"""Descriptions of files on the platform, and checks that the files can be read."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ FILE_ID = LINK["$dnanexus_link"]
 FIELD = "mappings_sorted_bam"
 
 
-def file(**description: Any) -> PlatformFile:
+def platform_file(**description: Any) -> PlatformFile:
     return PlatformFile(FIELD, {"id": FILE_ID, "name": "x.bam", "size": 5, **description})
 
 
@@ -29,28 +29,30 @@ def file(**description: Any) -> PlatformFile:
     ],
     ids=str,
 )
-def test_a_file_that_cannot_be_read_is_refused(description: dict[str, str]) -> None:
+def test_a_file_that_is_archived_or_not_closed_is_rejected(description: dict[str, str]) -> None:
     with pytest.raises(InputError) as caught:
-        check_readable(file(**description))
+        check_readable(platform_file(**description))
     assert is_a_known_message(str(caught.value), "AppError")
 
 
-def test_a_file_that_can_be_read_is_not_refused() -> None:
-    check_readable(file(archivalState="live", state="closed"))
+def test_a_live_and_closed_file_is_accepted() -> None:
+    check_readable(platform_file(archivalState="live", state="closed"))
 
 
-def test_a_copy_in_a_project_is_described_as_it_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[dict[str, Any]] = []
+def test_a_link_with_a_project_describes_the_copy_in_that_project(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    requested: list[dict[str, Any]] = []
 
     def describe(body: dict[str, Any]) -> dict[str, Any]:
-        asked.extend(body["objects"])
-        return {"results": [{"describe": {"id": one["id"]}} for one in body["objects"]]}
+        requested.extend(body["objects"])
+        return {"results": [{"describe": {"id": item["id"]}} for item in body["objects"]]}
 
     monkeypatch.setattr(dxpy.api, "system_describe_data_objects", describe)
-    there = {"$dnanexus_link": {"project": "project-x", "id": FILE_ID}}
-    files = describe_files([(FIELD, LINK), ("regions_bed", there)])
-    assert [each.field for each in files] == [FIELD, "regions_bed"]
-    assert [one.get("project") for one in asked] == [None, "project-x"]
+    link_to_copy = {"$dnanexus_link": {"project": "project-x", "id": FILE_ID}}
+    files = describe_files([(FIELD, LINK), ("regions_bed", link_to_copy)])
+    assert [file.field for file in files] == [FIELD, "regions_bed"]
+    assert [item.get("project") for item in requested] == [None, "project-x"]
 
 
 def test_many_files_are_described_in_few_calls(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -58,21 +60,21 @@ def test_many_files_are_described_in_few_calls(monkeypatch: pytest.MonkeyPatch) 
 
     def describe(body: dict[str, Any]) -> dict[str, Any]:
         calls.append(len(body["objects"]))
-        return {"results": [{"describe": {"id": one["id"]}} for one in body["objects"]]}
+        return {"results": [{"describe": {"id": item["id"]}} for item in body["objects"]]}
 
     monkeypatch.setattr(dxpy.api, "system_describe_data_objects", describe)
     assert len(describe_files([("counts", LINK)] * 1500)) == 1500
     assert calls == [1000, 500]
 
 
-@pytest.mark.parametrize("answers", [True, False], ids=["of the file", "of the whole call"])
-def test_a_file_that_is_not_there_is_refused(
-    monkeypatch: pytest.MonkeyPatch, answers: bool
+@pytest.mark.parametrize("call_succeeds", [True, False], ids=["file error", "call error"])
+def test_a_file_that_cannot_be_found_is_rejected(
+    monkeypatch: pytest.MonkeyPatch, call_succeeds: bool
 ) -> None:
     error = {"error": {"type": "ResourceNotFound", "message": f'"{FILE_ID}" could not be found'}}
 
     def describe(body: dict[str, Any]) -> dict[str, Any]:
-        if answers:
+        if call_succeeds:
             return {"results": [error]}
         raise dxpy.exceptions.ResourceNotFound(error, 404)
 
@@ -82,7 +84,7 @@ def test_a_file_that_is_not_there_is_refused(
     assert is_a_known_message(str(caught.value), "AppError")
 
 
-def test_a_fault_of_the_platform_is_not_the_users(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_platform_error_is_not_an_input_error(monkeypatch: pytest.MonkeyPatch) -> None:
     def describe(body: dict[str, Any]) -> dict[str, Any]:
         raise dxpy.exceptions.InternalError(
             {"error": {"type": "InternalError", "message": "no answer"}}, 500

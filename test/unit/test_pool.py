@@ -1,4 +1,4 @@
-"""However a run ends, it ends: nothing waits for a dead worker, and no process is left."""
+"""The Pool always shuts down: nothing waits for a dead worker, and no process is left behind."""
 
 import os
 import signal
@@ -15,18 +15,18 @@ from readcount.counting.pool import start_workers
 from readcount.errors import WorkerDiedError
 
 RESOURCES = Path(__file__).parents[2] / "resources" / "home" / "dnanexus"
-# A number of seconds that only this process sleeps.
+# Seconds to sleep. LONG depends on the process ID, so that each run finds only its own processes.
 QUICK, LONG = 0.01, 3600 + os.getpid()
 
 
 def sleep(seconds: float) -> float:
-    """What samtools is in a real task: a process below the worker."""
+    """Starts a child process of the worker, as a task starts samtools."""
     subprocess.run(["sleep", str(seconds)], check=True)
     return seconds
 
 
 def sleeping() -> list[psutil.Process]:
-    """The long sleepers that this test has left."""
+    """Returns the processes that still sleep for LONG seconds."""
     return [
         process
         for process in psutil.process_iter(["cmdline", "status"])
@@ -36,37 +36,38 @@ def sleeping() -> list[psutil.Process]:
 
 
 def wait_for_sleepers(number: int) -> list[psutil.Process]:
-    """Waits until this many tasks are running."""
+    """Waits until this many tasks are running; returns their processes."""
     while len(found := sleeping()) < number:
         time.sleep(0.01)
     return found
 
 
-def no_one_sleeps() -> bool:
-    """Whether all sleepers are gone; one that was killed takes a moment to go."""
+def all_sleepers_end() -> bool:
+    """Whether no process is left; a killed process takes a moment to end."""
     _, alive = psutil.wait_procs(sleeping(), timeout=30)
     return not alive
 
 
-def test_no_other_thread_runs_before_the_pool_is_started() -> None:
-    threads = "import os, samtools_count; print(len(os.listdir('/proc/self/task')))"
+def test_importing_the_entry_script_starts_no_threads() -> None:
+    """The Pool is forked after the import, and forking a process with threads can deadlock."""
+    program = "import os, samtools_count; print(len(os.listdir('/proc/self/task')))"
     path = f"{RESOURCES}:{RESOURCES.parents[2] / 'src'}"
     environment = {**os.environ, "PYTHONPATH": path}
     environment.pop("OPENBLAS_NUM_THREADS", None)
     ended = subprocess.run(
-        [sys.executable, "-c", threads], env=environment, capture_output=True, text=True, check=True
+        [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True
     )
     assert ended.stdout.split() == ["1"]
 
 
-def test_results_come_from_all_workers() -> None:
+def test_the_results_of_all_tasks_are_returned() -> None:
     with start_workers(2) as workers:
         assert sorted(workers.results(sleep, [QUICK] * 3)) == [QUICK] * 3
         assert len(workers.processes) == 2
 
 
 @pytest.mark.parametrize("victim", [0, 1])
-def test_a_worker_that_is_killed_at_work_ends_the_run(victim: int) -> None:
+def test_killing_a_busy_worker_ends_the_run(victim: int) -> None:
     with start_workers(2) as workers:
         results = workers.results(sleep, [QUICK, LONG, LONG, LONG])
         assert next(results) == QUICK
@@ -75,27 +76,27 @@ def test_a_worker_that_is_killed_at_work_ends_the_run(victim: int) -> None:
         with pytest.raises(WorkerDiedError, match="exit code -9") as died:
             list(results)
         assert is_a_known_message(str(died.value), "AppInternalError")
-    assert no_one_sleeps()
+    assert all_sleepers_end()
 
 
 @pytest.mark.parametrize("victim", [0, 1])
-def test_a_worker_that_is_killed_while_it_waits_ends_the_run(victim: int) -> None:
-    """It may take the Pool's lock with it, for which Pool.terminate() waits forever."""
+def test_killing_an_idle_worker_ends_the_run(victim: int) -> None:
+    """If it holds the Pool's lock, Pool.terminate() waits forever."""
     with start_workers(2) as workers:
         process = psutil.Process(workers.processes[victim].pid)
         process.kill()
         with pytest.raises(WorkerDiedError):
             list(workers.results(sleep, [LONG] * 3))
-    assert no_one_sleeps()
+    assert all_sleepers_end()
 
 
-def test_an_error_ends_what_is_under_way() -> None:
+def test_an_error_terminates_running_tasks() -> None:
     with pytest.raises(LookupError), start_workers(2) as workers:
         results = workers.results(sleep, [QUICK, LONG, LONG, LONG])
         next(results)
         wait_for_sleepers(2)
         raise LookupError
-    assert no_one_sleeps()
+    assert all_sleepers_end()
 
 
 PROGRAM = f"""
@@ -113,15 +114,15 @@ with start_workers(2) as workers:
 """
 
 
-def test_a_program_that_is_terminated_takes_its_processes_with_it() -> None:
+def test_terminating_the_program_terminates_its_child_processes() -> None:
     program = subprocess.Popen([sys.executable, "-c", PROGRAM])
     wait_for_sleepers(2)
     program.terminate()
     assert program.wait() == 128 + signal.SIGTERM
-    assert no_one_sleeps()
+    assert all_sleepers_end()
 
 
-DEATH = f"""
+PROGRAM_WITH_DYING_WORKER = f"""
 import sys
 sys.path.insert(0, {str(RESOURCES)!r})
 sys.dont_write_bytecode = True
@@ -142,9 +143,8 @@ with start_workers(2) as workers:
 """
 
 
-def test_no_worker_takes_the_place_of_a_dead_one() -> None:
-    """It would be forked beside threads, which may hold a lock."""
-    program = subprocess.run(
-        [sys.executable, "-c", DEATH], capture_output=True, text=True, timeout=60, check=False
-    )
+def test_a_dead_worker_is_not_replaced() -> None:
+    """Its replacement would be forked while threads run, and one of these may hold a lock."""
+    command = [sys.executable, "-c", PROGRAM_WITH_DYING_WORKER]
+    program = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert (program.returncode, program.stdout) == (0, "died\n"), program.stderr

@@ -1,4 +1,4 @@
-"""A profile shows how many records there are along a sequence, if there are many regions."""
+"""A profile shows the density of records along a sequence if there are many regions."""
 
 from readcount.outputs.profile import PARTS, Profiles, profiles_of
 from readcount.outputs.result import Result
@@ -38,14 +38,14 @@ def test_each_part_has_the_density_of_its_regions() -> None:
     assert second.heights == [100.0] * (PARTS // 2)
 
 
-def test_a_region_that_is_longer_than_a_part_is_in_each_of_its_parts() -> None:
+def test_a_region_longer_than_a_part_is_split_among_the_parts_it_overlaps() -> None:
     counts = [*windows_of("chr1", 10_000, 50), *windows_of("chr2", 2000, 10)]
     first, second = profiles_of(result_of(counts)).drawn
     assert first.heights == [100.0] * PARTS
     assert second.heights == [100.0] * (PARTS // 2)
 
 
-def test_a_part_without_regions_is_empty_and_one_with_very_many_records_is_cut() -> None:
+def test_a_part_without_regions_is_empty_and_an_extreme_peak_is_capped() -> None:
     counts = windows_of("chr1", 1000, 10)
     counts[3:6] = []
     counts[50] = RegionCount(counts[50].region, 99_999)

@@ -1,4 +1,4 @@
-"""A list of regions in columns is the list of the regions."""
+"""RegionList and RegionCounts, which store columns, behave like lists of their rows."""
 
 import pytest
 from hypothesis import example, given
@@ -29,23 +29,27 @@ any_regions = st.lists(any_region(), max_size=6)
 
 
 @given(any_regions, any_regions)
-def test_it_has_what_was_added_in_the_same_order(first: list[Region], more: list[Region]) -> None:
+def test_a_region_list_behaves_like_a_list(first: list[Region], more: list[Region]) -> None:
     regions = RegionList(CONTIGS, first)
     regions.extend(RegionList(CONTIGS, more))
     expected = [*first, *more]
     assert regions == expected
-    assert [regions[at] for at in range(len(expected))] == expected
+    assert [regions[number] for number in range(len(expected))] == expected
     assert regions[1:3] == expected[1:3]
     assert list(regions.texts()) == [str(region) for region in expected]
     assert list(regions.labels()) == [region.name or str(region) for region in expected]
-    spans = [at for at, one in enumerate(expected) if one.start is not None or one.end is not None]
+    spans = [
+        number
+        for number, region in enumerate(expected)
+        if region.start is not None or region.end is not None
+    ]
     assert list(regions.spans()) == spans
-    assert regions.subset(spans) == [expected[at] for at in spans]
+    assert regions.subset(spans) == [expected[number] for number in spans]
     on_chr1 = regions.regions_on({"chr1"})
     assert on_chr1 == [region for region in expected if region.contig == "chr1"]
 
 
-def test_counts_are_one_for_each_region() -> None:
+def test_there_is_one_count_per_region() -> None:
     counts = RegionCounts(RegionList.of_whole(["a", "b"]), [3, 4])
     assert counts == [RegionCount(Region("a"), 3), RegionCount(Region("b"), 4)]
     with pytest.raises(ValueError, match="1 counts for 2 regions"):
@@ -71,12 +75,12 @@ LINES = st.sampled_from(
         "chr3\t1\t2",
         "chr1\t1\t",
         "chr1\t1\t٣",
-        # What "5" is followed by in these is not always its start.
+        # "5" is a sequence name, a start, or a digit of a start.
         "5\t15\t20",
         "5\t6\t20",
         "12\t5\t7",
         "5\t5\t20\t99",
-        # Two numbers in a field, and none.
+        # Two numbers in a field, and an empty field.
         "chr1\t1 2\t30",
         "chr1\t\t40",
         "chr1\t99999999999999999999\t3",
@@ -88,15 +92,15 @@ LINES = st.sampled_from(
 @given(st.lists(LINES, max_size=8))
 @example(["5\t5\t20\t99"])
 @example(["chr1\t1 2\t30", "chr1\t\t40"])
-def test_lines_are_read_together_as_one_by_one(
+def test_reading_lines_in_blocks_is_equivalent_to_reading_them_one_by_one(
     tmp_path_factory: pytest.TempPathFactory, lines: list[str]
 ) -> None:
     path = tmp_path_factory.mktemp("bed") / "x.bed"
     path.write_text("".join(f"{line}\n" for line in lines))
 
-    def read(characters: int, one_by_one: bool = False) -> list[Region] | str:
+    def read(block_characters: int, one_by_one: bool = False) -> list[Region] | str:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(bed_module, "BLOCK_CHARACTERS", characters)
+            patch.setattr(bed_module, "BLOCK_CHARACTERS", block_characters)
             if one_by_one:
                 patch.setattr(bed_module, "_add_plain_lines", lambda *arguments: False)
             try:

@@ -1,4 +1,4 @@
-"""Regions are understood as samtools understands them, or refused with their place and text."""
+"""Regions are parsed as samtools parses them; invalid ones are rejected with line and text."""
 
 import gzip
 import subprocess
@@ -53,20 +53,20 @@ LENGTHS = {
         ("a}b:2-3", Region("a}b", 1, 3)),
     ],
 )
-def test_a_region_is_what_samtools_makes_of_it(tmp_path: Path, text: str, region: Region) -> None:
+def test_a_region_is_parsed_as_by_samtools(tmp_path: Path, text: str, region: Region) -> None:
     assert parse_region(text, SequenceDictionary(LENGTHS)) == region
     reads = [Read(name, at, "1M") for name, length in LENGTHS.items() for at in range(length)]
     bam = write_bam(tmp_path, LENGTHS, reads)
     if "}b:" not in text:
         # samtools does not accept a span after a name with a brace.
-        asked = subprocess.check_output(["samtools", "view", "-c", str(bam), text.strip()])
+        expected = subprocess.check_output(["samtools", "view", "-c", str(bam), text.strip()])
         alignments = opened(bam)
         plan, _ = planned(alignments, ask(regions=[text]))
-        assert list(count_here(alignments, plan).counts.records) == [int(asked)]
+        assert list(count_here(alignments, plan).counts.records) == [int(expected)]
 
 
 @pytest.mark.parametrize(
-    ("text", "wrong"),
+    ("text", "problem"),
     [
         (
             "chr3",
@@ -94,18 +94,18 @@ def test_a_region_is_what_samtools_makes_of_it(tmp_path: Path, text: str, region
         ("x" * 9999, "not in the header of the BAM or CRAM"),
     ],
 )
-def test_what_is_no_region_is_refused_with_its_text(text: str, wrong: str) -> None:
-    with pytest.raises(InputError) as refused:
+def test_an_invalid_region_is_rejected_with_its_text(text: str, problem: str) -> None:
+    with pytest.raises(InputError) as caught:
         parse_region(text, SequenceDictionary(LENGTHS))
-    message = str(refused.value)
+    message = str(caught.value)
     assert message.startswith(f"regions: '{text[:20]}")
-    assert wrong in message
+    assert problem in message
     assert len(message) <= MESSAGE_LENGTH
     assert is_a_known_message(message, "AppError")
 
 
 @pytest.mark.parametrize(
-    ("name", "known", "meant"),
+    ("name", "known", "suggestion"),
     [
         ("1", ["chr1"], "chr1"),
         ("chr1", ["1"], "1"),
@@ -122,13 +122,13 @@ def test_what_is_no_region_is_refused_with_its_text(text: str, wrong: str) -> No
         *((name, [other], other) for name, other in permutations(["chrM", "MT", "M", "chrMT"], 2)),
     ],
 )
-def test_a_name_that_another_reference_genome_writes_differently_is_found(
-    name: str, known: list[str], meant: str | None
+def test_similar_names_are_found_across_naming_conventions(
+    name: str, known: list[str], suggestion: str | None
 ) -> None:
-    assert similar_name(name, known) == meant
+    assert similar_name(name, known) == suggestion
 
 
-def test_an_alternative_name_may_be_meant() -> None:
+def test_an_alternative_name_may_be_suggested() -> None:
     with pytest.raises(InputError, match=r"Did you mean chr1\? It contains NC_1\."):
         parse_region("Chr1", SequenceDictionary({"NC_1": 5}, {"chr1": "NC_1"}))
 
@@ -146,21 +146,19 @@ INTERVALS = [
 
 
 @pytest.mark.parametrize("compressed", [False, True])
-def test_each_interval_is_a_region_in_the_order_of_the_file(
-    tmp_path: Path, compressed: bool
-) -> None:
+def test_each_bed_interval_is_a_region_in_file_order(tmp_path: Path, compressed: bool) -> None:
     bed = tmp_path / "x.bed"
     bed.write_bytes(gzip.compress(BED.encode()) if compressed else BED.encode())
     assert read_bed(bed, SequenceDictionary(LENGTHS)) == INTERVALS
 
 
-def given_in(line: str) -> list[str]:
-    """What a message may quote of a line."""
+def quotable_parts(line: str) -> list[str]:
+    """Returns what a message may quote of a line: all of it, its first columns, or one column."""
     return [line, " ".join(line.split("\t")[:3]), *line.split("\t")]
 
 
 @pytest.mark.parametrize(
-    ("line", "wrong"),
+    ("line", "problem"),
     [
         ("chr1\t5", "at least three columns (reference sequence, start, end)"),
         ("chr1", "at least three columns (reference sequence, start, end)"),
@@ -175,21 +173,21 @@ def given_in(line: str) -> list[str]:
         ("chr1:1-5", "at least three columns (reference sequence, start, end)"),
     ],
 )
-def test_a_line_that_is_no_interval_is_refused_with_number_and_text(
-    tmp_path: Path, line: str, wrong: str
+def test_an_invalid_bed_line_is_rejected_with_its_number_and_text(
+    tmp_path: Path, line: str, problem: str
 ) -> None:
     bed = tmp_path / "x.bed"
     bed.write_text(f"# first\nchr1\t1\t2\n{line}\nchr1\t1\t2\n")
-    with pytest.raises(InputError, match=r"^regions_bed: x\.bed, line 3: ") as refused:
+    with pytest.raises(InputError, match=r"^regions_bed: x\.bed, line 3: ") as caught:
         read_bed(bed, SequenceDictionary(LENGTHS))
-    # The whole line or its first columns, or those that are wrong.
-    assert any(repr(text) in str(refused.value) for text in given_in(line))
-    assert wrong in str(refused.value)
-    assert is_a_known_message(str(refused.value), "AppError")
+    message = str(caught.value)
+    assert any(repr(text) in message for text in quotable_parts(line))
+    assert problem in message
+    assert is_a_known_message(message, "AppError")
 
 
 @pytest.mark.parametrize(
-    ("content", "wrong"),
+    ("content", "problem"),
     [
         (b"", "contains no intervals"),
         (b"# nothing\n", "contains no intervals"),
@@ -197,18 +195,18 @@ def test_a_line_that_is_no_interval_is_refused_with_number_and_text(
         (b"\xff\0", "is not a text file"),
         (gzip.compress(BED.encode(), mtime=0)[:-9], "is truncated or corrupt"),
     ],
-    ids=["empty", "only a comment", "part of a letter", "binary", "cut off"],
+    ids=["empty", "only a comment", "incomplete UTF-16", "binary", "truncated"],
 )
-def test_what_is_no_bed_file_is_refused(tmp_path: Path, content: bytes, wrong: str) -> None:
+def test_an_invalid_bed_file_is_rejected(tmp_path: Path, content: bytes, problem: str) -> None:
     bed = tmp_path / "x.bed"
     bed.write_bytes(content)
-    with pytest.raises(InputError, match=rf"^regions_bed: x\.bed {wrong}") as refused:
+    with pytest.raises(InputError, match=rf"^regions_bed: x\.bed {problem}") as caught:
         read_bed(bed, SequenceDictionary(LENGTHS))
-    assert is_a_known_message(str(refused.value), "AppError")
+    assert is_a_known_message(str(caught.value), "AppError")
 
 
 @pytest.mark.parametrize("name", ["chr1", "22", "chrX", "Y", "chrM", "MT", "chrMT", "10"])
-def test_primary_chromosomes_are_known_with_and_without_chr(name: str) -> None:
+def test_primary_chromosomes_are_recognized_with_and_without_chr(name: str) -> None:
     assert is_primary_chromosome(name)
 
 
@@ -216,7 +214,7 @@ def test_primary_chromosomes_are_known_with_and_without_chr(name: str) -> None:
     "name",
     ["chr0", "23", "chr1_random", "chrUn", "Chr1", "x", "01", "chr1\n", "NC_000025.1", "NC_000001"],
 )
-def test_nothing_else_is_a_primary_chromosome(name: str) -> None:
+def test_other_names_are_not_primary_chromosomes(name: str) -> None:
     assert not is_primary_chromosome(name)
 
 
@@ -231,7 +229,7 @@ def test_nothing_else_is_a_primary_chromosome(name: str) -> None:
     ],
     ids=["RefSeq", "GRCh38", "GRCh37", "RefSeq of T2T-CHM13", "T2T-CHM13"],
 )
-def test_primary_chromosomes_are_known_by_their_accession(names: list[str]) -> None:
+def test_primary_chromosomes_are_recognized_by_accession(names: list[str]) -> None:
     assert all(map(is_primary_chromosome, names))
 
 
@@ -248,8 +246,8 @@ ALIASES = {"1": "chr1", "CM000663.2": "chr1", "chr2": "chr1"}
         ("chr2", "chr2", "chr2"),
     ],
 )
-def test_a_region_may_have_an_alternative_name(text: str, contig: str, shown: str) -> None:
-    """A name that is also an alternative name of another sequence is that of the sequence."""
+def test_a_region_may_use_an_alternative_name(text: str, contig: str, shown: str) -> None:
+    """The name of a sequence takes precedence over the same alternative name of another one."""
     region = parse_region(text, SequenceDictionary(LENGTHS, ALIASES))
     assert (region.contig, str(region)) == (contig, shown)
 
@@ -257,25 +255,25 @@ def test_a_region_may_have_an_alternative_name(text: str, contig: str, shown: st
 @pytest.mark.parametrize(
     "text", ["chr1,chr2", "chr1 chr2", "chr1:1-5, chr2", "chr1:1,000;chr2", "1 2"]
 )
-def test_several_regions_in_one_text_are_inputs_of_their_own(text: str) -> None:
-    with pytest.raises(InputError, match=r"-i regions=.* -i regions=") as refused:
+def test_several_regions_in_one_value_are_rejected(text: str) -> None:
+    with pytest.raises(InputError, match=r"-i regions=.* -i regions=") as caught:
         parse_region(text, SequenceDictionary(LENGTHS, {"1": "chr1", "2": "chr2"}))
-    assert is_a_known_message(str(refused.value), "AppError")
+    assert is_a_known_message(str(caught.value), "AppError")
 
 
-def test_a_sequence_is_primary_by_an_alternative_name() -> None:
-    only = ask(primary_chromosomes_only=True)
+def test_a_sequence_is_primary_if_its_alternative_name_is() -> None:
+    request = ask(primary_chromosomes_only=True)
     lengths = {"a": 5, "b": 5}
-    assert list_regions(only, None, SequenceDictionary(lengths, {"chr1": "b"})) == [Region("b")]
+    assert list_regions(request, None, SequenceDictionary(lengths, {"chr1": "b"})) == [Region("b")]
 
 
-def test_without_targets_every_sequence_is_a_region() -> None:
+def test_by_default_every_reference_sequence_is_a_region() -> None:
     assert list_regions(ask(), None, SequenceDictionary(LENGTHS)) == [
         Region(name) for name in LENGTHS
     ]
 
 
-def test_named_regions_come_first_then_the_bed_file_then_what_has_no_place(tmp_path: Path) -> None:
+def test_named_regions_come_first_then_bed_intervals_then_unplaced_records(tmp_path: Path) -> None:
     bed = tmp_path / "x.bed"
     bed.write_text(BED)
     request = ask(regions=["chr2:1-5", "chr1"], include_unplaced=True)
@@ -283,19 +281,18 @@ def test_named_regions_come_first_then_the_bed_file_then_what_has_no_place(tmp_p
     assert list_regions(request, bed, SequenceDictionary(LENGTHS)) == [*named, *INTERVALS, UNPLACED]
 
 
-def test_regions_elsewhere_are_left_out_of_primary_chromosomes() -> None:
-    only = ask(primary_chromosomes_only=True, include_unplaced=True)
-    assert list_regions(only, None, SequenceDictionary(LENGTHS)) == [
+def test_primary_chromosomes_only_excludes_other_sequences() -> None:
+    request = ask(primary_chromosomes_only=True, include_unplaced=True)
+    assert list_regions(request, None, SequenceDictionary(LENGTHS)) == [
         Region("chr1"),
         Region("chr2"),
         UNPLACED,
     ]
 
 
-def test_a_file_without_primary_chromosomes_is_refused() -> None:
-    only = ask(primary_chromosomes_only=True, include_unplaced=True)
-    with pytest.raises(
-        InputError, match=r"primary_chromosomes_only: .* NC_1, b, c and 1"
-    ) as refused:
-        list_regions(only, None, SequenceDictionary({"NC_1": 5, "b": 1, "c": 1, "d": 1}))
-    assert is_a_known_message(str(refused.value), "AppError")
+def test_a_file_without_primary_chromosomes_is_rejected() -> None:
+    request = ask(primary_chromosomes_only=True, include_unplaced=True)
+    expected = r"primary_chromosomes_only: .* NC_1, b, c and 1"
+    with pytest.raises(InputError, match=expected) as caught:
+        list_regions(request, None, SequenceDictionary({"NC_1": 5, "b": 1, "c": 1, "d": 1}))
+    assert is_a_known_message(str(caught.value), "AppError")

@@ -1,4 +1,4 @@
-"""Regions come from the header's @SQ lines, and reach samtools unambiguously."""
+"""Regions as text, and the header fields that the applet reads."""
 
 from pathlib import Path
 
@@ -25,12 +25,12 @@ def regions_of(bam: Path) -> list[Region]:
         (Region("chr1", start=100), "chr1:101-"),
     ],
 )
-def test_positions_are_from_one_and_inclusive_in_text(region: Region, text: str) -> None:
+def test_the_text_of_a_region_is_1_based_and_inclusive(region: Region, text: str) -> None:
     assert str(region) == text
 
 
 @pytest.mark.parametrize(("start", "end"), [(-1, 5), (5, 5), (6, 5), (None, 0)])
-def test_an_empty_or_negative_span_is_refused(start: int | None, end: int | None) -> None:
+def test_an_empty_or_negative_span_is_rejected(start: int | None, end: int | None) -> None:
     with pytest.raises(ValueError, match="chr1"):
         Region("chr1", start=start, end=end)
 
@@ -40,7 +40,7 @@ def test_there_is_one_region_per_reference_sequence_in_header_order(tmp_path: Pa
     assert regions_of(bam) == [Region("chr2"), Region("chr1"), Region("HLA-A*01:01")]
 
 
-def test_names_in_other_header_lines_are_no_regions(tmp_path: Path) -> None:
+def test_names_in_other_header_lines_are_ignored(tmp_path: Path) -> None:
     bam = make_bam(
         tmp_path,
         {"chr1": 1},
@@ -62,7 +62,7 @@ def test_a_header_without_reference_sequences_has_no_regions(tmp_path: Path) -> 
         ("@CO\tSO:queryname", "unknown"),
     ],
 )
-def test_the_sort_order_is_that_of_the_first_line(
+def test_the_sort_order_is_read_from_the_hd_line(
     tmp_path: Path, first_line: str, order: str
 ) -> None:
     bam = tmp_path / "sample.bam"
@@ -71,7 +71,7 @@ def test_the_sort_order_is_that_of_the_first_line(
     assert read_header(bam).sort_order == order
 
 
-def test_alternative_names_may_stand_anywhere_in_the_line_of_a_sequence(tmp_path: Path) -> None:
+def test_alternative_names_may_be_anywhere_in_an_sq_line(tmp_path: Path) -> None:
     lines = ["@SQ\tAN:1\tSN:chr1\tLN:9", "@SQ\tSN:chr2\tAN:2,CM2\tLN:9", "@SQ\tSN:3\tLN:9\tAN:x"]
     header = pysam.AlignmentHeader.from_text("\n".join([*lines, "@CO\tSN:3\tAN:y"]) + "\n")
     bam = tmp_path / "sample.bam"

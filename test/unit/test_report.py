@@ -1,4 +1,4 @@
-"""The page shows all counts, or the largest ones if it would be too long."""
+"""The HTML report shows all counts, or only the largest if it would be too long."""
 
 import re
 from html import unescape
@@ -40,7 +40,7 @@ def names_in_table(page: str) -> list[str]:
     return [unescape(name) for name in re.findall(r"<th scope=row>(.*?)(?: <small|<td>)", page)]
 
 
-def test_all_regions_are_in_the_table_in_the_order_of_the_files() -> None:
+def test_the_table_lists_all_regions_in_output_order() -> None:
     records = {f"contig{n}": n % 7 for n in range(3366)}
     page = page_of(counts_of(records))
     assert names_in_table(page) == list(records)
@@ -49,7 +49,7 @@ def test_all_regions_are_in_the_table_in_the_order_of_the_files() -> None:
     assert len(page.encode()) < MAX_BYTES
 
 
-def test_of_too_many_regions_the_page_shows_the_largest_and_says_so() -> None:
+def test_with_too_many_regions_the_page_shows_the_largest_and_says_so() -> None:
     records = {f"contig{n}": n for n in range(20_000)}
     page = page_of(counts_of(records))
     names = names_in_table(page)
@@ -75,16 +75,17 @@ def test_as_many_rows_as_fit_are_kept() -> None:
     assert len(rows_that_fit(counts, most_bytes=10_000)) == 50
 
 
-def test_the_chart_has_the_largest_regions_in_the_order_of_the_files() -> None:
+def test_the_chart_shows_the_largest_regions_in_output_order() -> None:
     page = page_of(counts_of({f"c{n}": n for n in range(200)}))
     labels = re.findall(r'<li title="(\w+)">', page)
     assert labels == [f"c{n}" for n in range(200 - MAX_BARS, 200)]
 
 
 def windows_of(contig: str, number: int) -> Result:
-    """Windows of 100 bases with the same number of records, except a few."""
+    """Returns the counts of windows of 100 bases, which are almost equal."""
     regions = [
-        RegionCount(Region(contig, 100 * at, 100 * at + 100), 500 + at % 3) for at in range(number)
+        RegionCount(Region(contig, 100 * window, 100 * window + 100), 500 + window % 3)
+        for window in range(number)
     ]
     return Result(VerifiedCounts(region_counts(regions)), {contig: 100 * number})
 
@@ -93,7 +94,7 @@ def headings(page: str) -> list[str]:
     return re.findall("<h2.*?>(.*?)</h2>", page)
 
 
-def test_a_page_of_many_windows_begins_with_the_profile_along_the_sequences() -> None:
+def test_a_page_with_many_windows_begins_with_profiles_along_the_sequences() -> None:
     page = page_of(windows_of("chr1", 100))
     first, second, *_ = headings(page)
     assert (first, second) == ("Records along each sequence", "Regions with the most records")
@@ -101,36 +102,31 @@ def test_a_page_of_many_windows_begins_with_the_profile_along_the_sequences() ->
 
 
 @pytest.mark.parametrize("counts", [counts_of({"a": 5, "b": 6}), windows_of("chr1", 10)])
-def test_a_page_of_few_regions_begins_with_a_bar_for_each(counts: Result) -> None:
+def test_a_page_with_few_regions_begins_with_one_bar_per_region(counts: Result) -> None:
     first, second, *_ = headings(page_of(counts))
     assert (first, second) == ("Records by region", "What was counted")
 
 
-def test_density_and_share_are_those_of_the_length_and_the_total() -> None:
+def test_rows_have_a_share_of_the_total_and_a_density_per_megabase() -> None:
     counts = [RegionCount(Region("a"), 30), RegionCount(Region("b", 100, 200), 10)]
     a, b = rows_that_fit(Result(VerifiedCounts(region_counts(counts)), {"a": 3000}))
     assert (a.length, a.share, a.per_megabase) == (3000, 0.75, 10_000)
     assert (b.length, b.share, b.per_megabase) == (100, 0.25, 100_000)
 
 
-def test_what_has_no_place_has_neither_length_nor_density() -> None:
+def test_unplaced_records_have_neither_length_nor_density() -> None:
     (row,) = rows_that_fit(Result(VerifiedCounts(region_counts([RegionCount(UNPLACED, 4)])), {}))
-    assert (row.name, row.length, row.records, row.per_megabase) == (
-        "unplaced",
-        None,
-        4,
-        None,
-    )
+    assert (row.name, row.length, row.records, row.per_megabase) == ("unplaced", None, 4, None)
 
 
-def test_a_named_region_shows_where_it_lies() -> None:
+def test_a_named_region_shows_its_position() -> None:
     exon = RegionCount(Region("chr1", 9, 20, name="exon 1"), 4)
     counts = Result(VerifiedCounts(region_counts([exon])), {"chr1": 100})
     assert "<th scope=row>exon 1 <small>chr1:10-20</small>" in page_of(counts)
 
 
 @pytest.mark.parametrize("records", [{}, {"a": 0}, {"a": 0, "b": 0}], ids=str)
-def test_nothing_at_all_makes_a_page_too(records: dict[str, int]) -> None:
+def test_a_page_is_created_even_without_records(records: dict[str, int]) -> None:
     page = page_of(counts_of(records))
     assert "<b>0</b> records counted" in page
     assert names_in_table(page) == list(records)
@@ -145,7 +141,7 @@ def test_nothing_at_all_makes_a_page_too(records: dict[str, int]) -> None:
     ],
     ids=["index", "unknown", "counted"],
 )
-def test_unplaced_records_are_told_apart_by_what_is_known(
+def test_the_page_shows_where_the_number_of_unplaced_records_comes_from(
     unplaced: int | None, regions: list[RegionCount], words: str
 ) -> None:
     assert words in page_of(Result(VerifiedCounts(region_counts(regions)), {}, unplaced=unplaced))
@@ -154,7 +150,7 @@ def test_unplaced_records_are_told_apart_by_what_is_known(
 EVIL = "</script><script>alert(1)</script>'\"&amp;{{ 7 * 7 }}=1+1"
 
 
-def test_no_text_from_the_files_gets_into_the_markup() -> None:
+def test_text_from_the_input_files_is_escaped() -> None:
     regions = [RegionCount(Region("c", 0, 5, name=EVIL), 4), RegionCount(Region(EVIL), 1)]
     counts = Result(
         VerifiedCounts(region_counts(regions), checks=(EVIL,)),
@@ -179,25 +175,25 @@ def test_no_text_from_the_files_gets_into_the_markup() -> None:
         ([0.001, 0.002], "log", [50, 100], None),
     ],
 )
-def test_bars_are_as_long_as_their_scale_says(
+def test_bar_lengths_follow_the_scale(
     values: list[float], scale: str, bars: list[float], ticks: list[float] | None
 ) -> None:
     chart = draw("records", scale, values)
     assert chart.bars == pytest.approx(bars, abs=0.05)
     if ticks:
-        assert [place for place, _ in chart.ticks] == pytest.approx(ticks, abs=0.01)
+        assert [position for position, _ in chart.ticks] == pytest.approx(ticks, abs=0.01)
 
 
 @pytest.mark.parametrize("longest", [1e-9, 0.3, 1, 7, 10, 99, 100, 101, 12345, 10**9, 3 * 10**12])
-def test_the_axis_has_a_few_marks_within_it(longest: float) -> None:
-    for marks in round_numbers(longest), powers_of_ten(longest):
-        assert marks[0] == 0
-        assert marks == sorted(set(marks))
-        assert 2 <= len(marks) <= 7
-        assert marks[-1] <= longest * (1 + 1e-6)
+def test_the_axis_has_a_few_ticks_within_its_range(longest: float) -> None:
+    for ticks in round_numbers(longest), powers_of_ten(longest):
+        assert ticks[0] == 0
+        assert ticks == sorted(set(ticks))
+        assert 2 <= len(ticks) <= 7
+        assert ticks[-1] <= longest * (1 + 1e-6)
 
 
-def test_marks_of_many_powers_are_far_enough_apart_to_be_read() -> None:
+def test_a_long_log_axis_skips_powers_of_ten() -> None:
     assert powers_of_ten(5_000) == [0, 1, 10, 100, 1000]
     assert powers_of_ten(5_000_000) == [0, 100, 10_000, 1_000_000]
 
@@ -206,7 +202,7 @@ def test_marks_of_many_powers_are_far_enough_apart_to_be_read() -> None:
     ("number", "text"),
     [(0, "0"), (0.25, "0.25"), (20, "20"), (5000, "5 k"), (1.5e6, "1.5 M"), (2e9, "2 G")],
 )
-def test_numbers_of_the_axis_are_short(number: float, text: str) -> None:
+def test_axis_labels_are_short(number: float, text: str) -> None:
     assert short(number) == text
 
 

@@ -1,4 +1,4 @@
-"""The entry point tells the whole story: from two files to one, or to one error."""
+"""The entry script: from the input files to the uploaded outputs, or to an error."""
 
 import errno
 import json
@@ -26,29 +26,29 @@ BAM, INDEX = ({"$dnanexus_link": f"file-{letter * 24}"} for letter in "BJ")
 
 
 class Job:
-    """The platform's side of a job: hands out local files and keeps what is uploaded."""
+    """Stands in for the platform: downloads copy local files, and uploads are kept."""
 
     def __init__(self, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Starts in home, which stands for the worker's."""
+        """Replaces the calls to the platform; `home` is the worker's home and working directory."""
         self.uploaded: dict[str, str] = {}
         self.tables: dict[str, str] = {}
         self.reports: dict[str, str] = {}
         self.media_types: dict[str, str | None] = {}
         self.indexes: dict[str, bytes] = {}
         self.inputs: dict[str, Path] = {}
-        # What the platform says of each input file.
+        # Size of each input file according to its description.
         self.size = 0
-        # What happens when a file is downloaded.
+        # Called before each download.
         self.on_download: Callable[[], None] = lambda: None
         monkeypatch.setattr(Path, "home", lambda: home)
         monkeypatch.setattr(dxpy.api, "system_describe_data_objects", self.describe)
-        monkeypatch.setattr(dxpy.api, "file_download", lambda *asked: {"url": "https://x"})
+        monkeypatch.setattr(dxpy.api, "file_download", lambda *arguments: {"url": "https://x"})
         monkeypatch.setattr(dxpy, "download_dxfile", self.download_dxfile)
         monkeypatch.setattr(dxpy, "upload_local_file", self.upload_local_file)
         monkeypatch.chdir(home)
 
-    def describe(self, asked: dict[str, Any]) -> dict[str, Any]:
-        ids = [one["id"] for one in asked["objects"]]
+    def describe(self, body: dict[str, Any]) -> dict[str, Any]:
+        ids = [item["id"] for item in body["objects"]]
         return {
             "results": [
                 {"describe": {"id": id, "name": self.inputs[id].name, "size": self.size}}
@@ -103,13 +103,13 @@ def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Job:
     return Job(home, monkeypatch)
 
 
-def test_the_entry_point_takes_the_inputs_that_dxapp_json_declares() -> None:
+def test_the_request_has_the_inputs_that_dxapp_json_declares() -> None:
     dxapp = json.loads((Path(__file__).parents[2] / "dxapp.json").read_text())
     declared = [field["name"] for field in dxapp["inputSpec"]]
     assert [field.name for field in fields(Request)] == declared
 
 
-def test_the_counts_are_uploaded_and_linked(job: Job, tmp_path: Path) -> None:
+def test_the_outputs_are_uploaded_and_linked(job: Job, tmp_path: Path) -> None:
     bam = make_bam(tmp_path / "ex1.bam", {"chr1": 3, "chr2": 0, "HLA-A*01:01": 2}, unplaced=4)
 
     output = job.run(bam)
@@ -122,11 +122,11 @@ def test_the_counts_are_uploaded_and_linked(job: Job, tmp_path: Path) -> None:
         "total_records": 5,
     }
     assert job.uploaded == {
-        "ex1_count.txt": ("Region chr1: 3\nRegion chr2: 0\nRegion HLA-A*01:01: 2\nTotal reads: 5")
+        "ex1_count.txt": "Region chr1: 3\nRegion chr2: 0\nRegion HLA-A*01:01: 2\nTotal reads: 5"
     }
 
 
-def test_the_report_and_the_file_for_multiqc_are_named_and_marked_as_what_they_are(
+def test_the_tables_and_the_report_have_the_right_names_and_media_type(
     job: Job, tmp_path: Path
 ) -> None:
     job.run(make_bam(tmp_path / "ex1.bam", {"chr1": 3}, unplaced=4), output_prefix="other")
@@ -139,7 +139,7 @@ def test_the_report_and_the_file_for_multiqc_are_named_and_marked_as_what_they_a
     assert "<li>counts of 1 region match the index</li>" in page
 
 
-def test_without_the_report_the_other_files_are_the_same(job: Job, tmp_path: Path) -> None:
+def test_omitting_the_report_does_not_change_the_other_files(job: Job, tmp_path: Path) -> None:
     bam = make_bam(tmp_path / "ex1.bam", {"chr1": 3, "chr2": 1})
     job.run(bam)
     files = (dict(job.uploaded), dict(job.tables))
@@ -150,7 +150,7 @@ def test_without_the_report_the_other_files_are_the_same(job: Job, tmp_path: Pat
     assert (job.uploaded, job.tables) == files
 
 
-def test_two_runs_give_the_same_files_to_the_byte(job: Job, tmp_path: Path) -> None:
+def test_two_runs_create_byte_identical_files(job: Job, tmp_path: Path) -> None:
     bam = make_bam(tmp_path / "ex1.bam", {f"chr{n}": n for n in range(60)}, unplaced=2)
     job.run(bam)
     files = (dict(job.uploaded), dict(job.tables), dict(job.reports))
@@ -158,7 +158,7 @@ def test_two_runs_give_the_same_files_to_the_byte(job: Job, tmp_path: Path) -> N
     assert (job.uploaded, job.tables, job.reports) == files
 
 
-def test_a_report_that_cannot_be_made_leaves_nothing_uploaded(
+def test_nothing_is_uploaded_if_the_report_cannot_be_created(
     job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*arguments: object) -> str:
@@ -170,7 +170,7 @@ def test_a_report_that_cannot_be_made_leaves_nothing_uploaded(
     assert (job.uploaded, job.tables, job.reports) == ({}, {}, {})
 
 
-def test_an_index_that_was_made_is_uploaded_and_linked_too(job: Job, tmp_path: Path) -> None:
+def test_a_created_index_is_also_uploaded_and_linked(job: Job, tmp_path: Path) -> None:
     bam = make_bam(tmp_path / "ex1.bam", {"chr1": 3, "chr2": 0}, unplaced=4)
     index = Path(f"{bam}.bai").read_bytes()
     Path(f"{bam}.bai").unlink()
@@ -182,7 +182,7 @@ def test_an_index_that_was_made_is_uploaded_and_linked_too(job: Job, tmp_path: P
     assert job.indexes == {"ex1.bam.bai": index}
 
 
-def test_what_cannot_be_indexed_ends_the_job_and_uploads_nothing(job: Job, tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_indexed_fails_the_job(job: Job, tmp_path: Path) -> None:
     bam = make_bam(tmp_path, {"chr1": 3})
     bam.write_bytes(bam.read_bytes()[:-20])
     with pytest.raises(dxpy.AppError, match=r"mappings_sorted_bam: sample\.bam is truncated"):
@@ -207,13 +207,13 @@ def test_what_cannot_be_indexed_ends_the_job_and_uploads_nothing(job: Job, tmp_p
         "only unplaced, no sequences",
         "no reads",
         "only unplaced",
-        "a name like a range",
+        "a name like a span",
         "a dot",
         "braces",
         "not ASCII",
     ],
 )
-def test_the_count_file_is_right_to_the_byte(
+def test_the_count_file_has_exactly_the_expected_text(
     job: Job, tmp_path: Path, reads: dict[str, int], unplaced: int, text: str
 ) -> None:
     job.run(make_bam(tmp_path, reads, unplaced=unplaced))
@@ -232,23 +232,23 @@ def test_the_count_file_is_right_to_the_byte(
         (".bam", "{stem}.bai"),
     ],
 )
-def test_odd_file_names_change_nothing(
+def test_unusual_file_names_do_not_change_the_counts(
     job: Job, tmp_path: Path, name: str, index_name: str
 ) -> None:
-    made = make_bam(tmp_path, {"chr1": 3})
-    text = expected_count_file(made)
+    original = make_bam(tmp_path, {"chr1": 3})
+    text = expected_count_file(original)
     (tmp_path / "in").mkdir()
-    bam = made.rename(tmp_path / "in" / name)
+    bam = original.rename(tmp_path / "in" / name)
     (tmp_path / "index").mkdir()
     index_name = index_name.format(name=name, stem=Path(name).stem)
-    index = Path(f"{made}.bai").rename(tmp_path / "index" / index_name)
+    index = Path(f"{original}.bai").rename(tmp_path / "index" / index_name)
 
     job.run(bam, index)
 
     assert list(job.uploaded.values()) == [text]
 
 
-def test_a_damaged_block_ends_the_job_with_what_samtools_said_and_uploads_nothing(
+def test_a_corrupt_block_fails_the_job_with_the_message_of_samtools(
     job: Job, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     bam = make_bam(tmp_path, {"chr1": 30_000, "chr2": 30_000})
@@ -271,13 +271,11 @@ def test_a_damaged_block_ends_the_job_with_what_samtools_said_and_uploads_nothin
     assert multiprocessing.active_children() == []
 
 
-@pytest.mark.parametrize("spoil", ["not a BAM", "cut in half"])
-def test_a_bam_that_cannot_be_read_is_the_users_to_mend(
-    job: Job, tmp_path: Path, spoil: str
-) -> None:
+@pytest.mark.parametrize("defect", ["not a BAM", "truncated"])
+def test_a_bam_that_cannot_be_read_is_an_app_error(job: Job, tmp_path: Path, defect: str) -> None:
     bam = make_bam(tmp_path, {"chr1": 30_000, "chr2": 30_000})
     content = bam.read_bytes()
-    bam.write_bytes(content[: len(content) // 2] if spoil == "cut in half" else b"not a BAM")
+    bam.write_bytes(content[: len(content) // 2] if defect == "truncated" else b"not a BAM")
 
     with pytest.raises(dxpy.AppError, match=r"mappings_sorted_bam: sample\.bam is "):
         job.run(bam)
@@ -299,7 +297,7 @@ def test_a_bam_that_cannot_be_read_is_the_users_to_mend(
     ],
     ids=lambda value: str(next(iter(value.values()))) if isinstance(value, dict) else "",
 )
-def test_a_wrong_value_ends_the_job_with_its_name_and_uploads_nothing(
+def test_an_invalid_input_fails_the_job_with_its_name(
     job: Job, tmp_path: Path, inputs: dict[str, Any], words: str
 ) -> None:
     with pytest.raises(dxpy.AppError, match=re.escape(words)):
@@ -307,13 +305,13 @@ def test_a_wrong_value_ends_the_job_with_its_name_and_uploads_nothing(
     assert job.uploaded == {}
 
 
-def test_what_is_not_the_users_fault_is_an_internal_error(job: Job, tmp_path: Path) -> None:
+def test_too_little_disk_space_is_an_internal_error(job: Job, tmp_path: Path) -> None:
     job.size = 10**18
     with pytest.raises(dxpy.AppInternalError, match=r"need 2,000,000,000\.0 GB of disk"):
         job.run(make_bam(tmp_path, {"chr1": 1}))
 
 
-def test_a_full_disk_is_named_as_one(job: Job, tmp_path: Path) -> None:
+def test_a_disk_that_fills_up_is_reported_as_full(job: Job, tmp_path: Path) -> None:
     def fill_the_disk() -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
@@ -322,7 +320,7 @@ def test_a_full_disk_is_named_as_one(job: Job, tmp_path: Path) -> None:
         job.run(make_bam(tmp_path, {"chr1": 1}))
 
 
-def test_the_pool_is_forked_before_transfers_start_threads(job: Job, tmp_path: Path) -> None:
+def test_the_pool_is_started_before_downloads_start_threads(job: Job, tmp_path: Path) -> None:
     workers = []
     job.on_download = lambda: workers.append(len(multiprocessing.active_children()))
     job.run(make_bam(tmp_path, {"chr1": 3}))
@@ -330,25 +328,25 @@ def test_the_pool_is_forked_before_transfers_start_threads(job: Job, tmp_path: P
     assert workers == [multiprocessing.cpu_count()] * 2
 
 
-def test_the_log_tells_the_plan_and_the_end_and_nothing_of_small_regions(
+def test_the_log_shows_the_plan_and_the_total_but_no_small_regions(
     job: Job, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     job.run(make_bam(tmp_path, {f"chr{n}": n % 2 for n in range(100)}))
-    versions, downloaded, asked, plan, *tenths, end, checked = (
+    versions, downloaded, request, plan, *progress, total, checked = (
         line for line in capsys.readouterr().out.splitlines() if not line.startswith("uploaded ")
     )
     assert re.match(r"samtools 1\.\d+\S*, htslib 1\.\d+\S*, pysam [\d.]+, Python 3\.", versions)
     assert downloaded.startswith("downloaded sample.bam: ")
-    assert asked == "counting all records in all reference sequences"
+    assert request == "counting all records in all reference sequences"
     cores = multiprocessing.cpu_count()
     assert plan == f"100 regions (50 with records), 1 samtools call on {cores} cores"
-    assert [line.split(":")[0] for line in tenths] == ["100%"]
-    assert re.fullmatch(r"counted 50 records in [\d.]+ s", end)
+    assert [line.split(":")[0] for line in progress] == ["100%"]
+    assert re.fullmatch(r"counted 50 records in [\d.]+ s", total)
     assert checked == "counts of all 100 regions match the index"
 
 
-def can_be_told(contig: str) -> bool:
-    """Whether the oracle can see this name in SAM text."""
+def is_visible_to_oracle(contig: str) -> bool:
+    """Whether the oracle can distinguish this name from no name in SAM text."""
     return contig not in ("*", "=")
 
 
@@ -356,16 +354,16 @@ contigs = st.text(
     st.sampled_from("abc019:*,{}.-=#|'\"") | st.characters(min_codepoint=33, categories=["L"]),
     min_size=1,
     max_size=8,
-).filter(can_be_told)
+).filter(is_visible_to_oracle)
 
 
 @st.composite
 def bams(draw: st.DrawFn) -> tuple[dict[str, int], list[Read]]:
-    """Lengths of reference sequences in header order, and records in any order."""
+    """Returns lengths of reference sequences in header order, and records in any order."""
     lengths = draw(st.dictionaries(contigs, st.integers(1, 100_000), max_size=6))
-    places = [st.just(Read(None))]
+    records = [st.just(Read(None))]
     for contig, length in lengths.items():
-        places.append(
+        records.append(
             st.builds(
                 Read,
                 contig=st.just(contig),
@@ -374,12 +372,12 @@ def bams(draw: st.DrawFn) -> tuple[dict[str, int], list[Read]]:
                 flag=st.sampled_from([0, 0x4, 0x10, 0x100, 0x200, 0x400, 0x800]),
             )
         )
-    return lengths, draw(st.lists(st.one_of(places), max_size=40))
+    return lengths, draw(st.lists(st.one_of(records), max_size=40))
 
 
 @given(bams())
 @settings(parent=examples(20), suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_any_bam_gives_what_reading_all_of_it_gives(
+def test_the_counts_of_any_bam_match_those_of_the_oracle(
     tmp_path_factory: pytest.TempPathFactory,
     monkeypatch: pytest.MonkeyPatch,
     bam: tuple[dict[str, int], list[Read]],

@@ -19,28 +19,28 @@ from strategies import COUNTED, LOOKED_AT
 pytestmark = pytest.mark.samtools
 
 READS = {"chr1": 30, "chr2": 20}
-CLAIMS = ["unsorted", "unknown", "queryname", "coordinate"]
+HEADER_ORDERS = ["unsorted", "unknown", "queryname", "coordinate"]
 
 
-def with_claim(file: Path, claim: str) -> Path:
+def with_header_order(file: Path, header_order: str) -> Path:
     """Writes the file with another sort order in its header, and indexes it."""
     with pysam.AlignmentFile(str(file), require_index=False) as alignments:
-        header = str(alignments.header).replace("SO:coordinate", f"SO:{claim}")
+        header = str(alignments.header).replace("SO:coordinate", f"SO:{header_order}")
     text = file.with_suffix(".sam")
     text.write_text(header)
-    changed = file.with_name(f"{claim}{file.suffix}")
+    changed = file.with_name(f"{header_order}{file.suffix}")
     changed.write_bytes(subprocess.check_output(["samtools", "reheader", "-P", text, file]))
     subprocess.run(["samtools", "index", changed], check=True)
     return changed
 
 
-@pytest.mark.parametrize("claim", CLAIMS)
+@pytest.mark.parametrize("header_order", HEADER_ORDERS)
 @pytest.mark.parametrize(("kind", "with_index"), [("bam", False), ("cram", True)])
-def test_records_in_order_are_counted_whatever_the_header_says(
-    tmp_path: Path, claim: str, kind: str, with_index: bool
+def test_sorted_records_are_counted_regardless_of_the_header(
+    tmp_path: Path, header_order: str, kind: str, with_index: bool
 ) -> None:
     bam = make_bam(tmp_path, READS, unplaced=2)
-    file = with_claim(bam if kind == "bam" else cram_of(bam), claim)
+    file = with_header_order(bam if kind == "bam" else cram_of(bam), header_order)
     index = Path(f"{file}.{'bai' if kind == 'bam' else 'crai'}")
     if not with_index:
         index.unlink()
@@ -49,19 +49,19 @@ def test_records_in_order_are_counted_whatever_the_header_says(
     with start_workers(2) as workers:
         result = count_regions(files, workers, log.append)
     assert [count.records for count in result.counts] == [30, 20]
-    claims = [line for line in log if f"SO:{claim}" in line]
-    assert len(claims) == (claim in ("unsorted", "queryname"))
+    warnings = [line for line in log if f"SO:{header_order}" in line]
+    assert len(warnings) == (header_order in ("unsorted", "queryname"))
 
 
 ORDERS = {
-    "position": [("chr1", 500), ("chr1", 100), ("chr2", 5)],
-    "sequence again": [("chr1", 5), ("chr2", 5), ("chr1", 900)],
-    "sequences": [("chr2", 5), ("chr1", 5), ("chr1", 900)],
+    "unsorted positions": [("chr1", 500), ("chr1", 100), ("chr2", 5)],
+    "repeated sequence": [("chr1", 5), ("chr2", 5), ("chr1", 900)],
+    "unsorted sequences": [("chr2", 5), ("chr1", 5), ("chr1", 900)],
 }
 
 
-def write_in_order(file: Path, claim: str, order: list[tuple[str, int]], each: int) -> None:
-    """Writes records in an order that is not that of positions."""
+def write_in_order(file: Path, header_order: str, order: list[tuple[str, int]], each: int) -> None:
+    """Writes records in this order of positions, this many (`each`) at each position."""
     lines = "".join(f"@SQ\tSN:{name}\tLN:1000\n" for name in READS)
     records = "".join(
         f"r{number}\t0\t{name}\t{at}\t60\t10M\t*\t0\t0\t*\t*\n"
@@ -71,38 +71,38 @@ def write_in_order(file: Path, claim: str, order: list[tuple[str, int]], each: i
     cram = ",no_ref=1,seqs_per_slice=5" if file.suffix == ".cram" else ""
     subprocess.run(
         ["samtools", "view", "-O", f"{file.suffix[1:]}{cram}", "-o", file, "-"],
-        input=f"@HD\tVN:1.6\tSO:{claim}\n{lines}{records}",
+        input=f"@HD\tVN:1.6\tSO:{header_order}\n{lines}{records}",
         text=True,
         check=True,
     )
 
 
-@pytest.mark.parametrize("claim", CLAIMS)
+@pytest.mark.parametrize("header_order", HEADER_ORDERS)
 @pytest.mark.parametrize("order", ORDERS.values(), ids=ORDERS.keys())
-def test_a_bam_out_of_order_is_refused_whatever_the_header_says(
-    tmp_path: Path, claim: str, order: list[tuple[str, int]]
+def test_an_unsorted_bam_is_rejected_regardless_of_the_header(
+    tmp_path: Path, header_order: str, order: list[tuple[str, int]]
 ) -> None:
     file = tmp_path / "sample.bam"
-    write_in_order(file, claim, order, each=2)
-    with pytest.raises(InputError, match="is not coordinate-sorted") as refused:
+    write_in_order(file, header_order, order, each=2)
+    with pytest.raises(InputError, match="is not coordinate-sorted") as caught:
         open_alignments(local_files(str(file), None))
-    assert "samtools sort -o sorted_sample.bam sample.bam" in str(refused.value)
-    assert is_a_known_message(str(refused.value), "AppError")
+    assert "samtools sort -o sorted_sample.bam sample.bam" in str(caught.value)
+    assert is_a_known_message(str(caught.value), "AppError")
 
 
-@pytest.mark.parametrize("claim", ["queryname", "coordinate"])
+@pytest.mark.parametrize("header_order", ["queryname", "coordinate"])
 @pytest.mark.parametrize("order", ORDERS.values(), ids=ORDERS.keys())
 @pytest.mark.parametrize("each", [1, 14])
 def test_the_order_of_records_in_a_cram_does_not_matter(
-    tmp_path: Path, claim: str, order: list[tuple[str, int]], each: int
+    tmp_path: Path, header_order: str, order: list[tuple[str, int]], each: int
 ) -> None:
-    """Containers are decoded whole; samtools would count records of a region up to another one."""
-    if each > 1 and order == ORDERS["position"]:
-        pytest.skip("samtools makes no index of slices that are not in order")
+    """The applet decodes whole containers; samtools would stop at a record after the region."""
+    if each > 1 and order == ORDERS["unsorted positions"]:
+        pytest.skip("samtools does not index slices that are out of order")
     file = tmp_path / "sample.cram"
-    write_in_order(file, claim, order, each)
+    write_in_order(file, header_order, order, each)
     subprocess.run(["samtools", "index", file], check=True)
-    asked = ["chr1", "chr1:1-150", "chr1:450-950", "chr2:1-20"]
+    regions = ["chr1", "chr1:1-150", "chr1:450-950", "chr2:1-20"]
     expected = [
         each * sum(name == "chr1" for name, _ in order),
         each * sum(name == "chr1" and at <= 150 for name, at in order),
@@ -111,11 +111,11 @@ def test_the_order_of_records_in_a_cram_does_not_matter(
     ]
     for costs in (DOWNLOADED, COUNTED, LOOKED_AT):
         alignments = opened(file, Path(f"{file}.crai"))
-        plan, _ = planned(alignments, ask(regions=asked), costs=costs)
+        plan, _ = planned(alignments, ask(regions=regions), costs=costs)
         assert list(count_here(alignments, plan).counts.records) == expected
 
 
-def test_an_index_of_a_sorted_copy_does_not_make_a_file_sorted(tmp_path: Path) -> None:
+def test_an_unsorted_bam_with_the_index_of_a_sorted_copy_is_rejected(tmp_path: Path) -> None:
     ordered = write_bam(tmp_path, {"chr1": 1000}, [Read("chr1", at) for at in (5, 500, 900)])
     by_name = tmp_path / "by_name.bam"
     pysam.sort("-n", "-o", str(by_name), str(ordered))

@@ -1,4 +1,4 @@
-"""Files that are streamed: how they are read, what subjobs get, and what nobody may see."""
+"""Streamed files: reading, retries, secrecy of the URL, and how subjobs divide the tasks."""
 
 import contextlib
 import http.server
@@ -44,7 +44,7 @@ def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("time.sleep", lambda seconds: None)
 
 
-def tasks(*costs: float) -> list[Task]:
+def tasks_with(*costs: float) -> list[Task]:
     part = Part(Edge(0), Edge(1 << 16))
     return [task_of(part, region_ids=[n], cost=cost) for n, cost in enumerate(costs)]
 
@@ -56,37 +56,37 @@ def tasks(*costs: float) -> list[Task]:
         ([5], 3, [(0,)]),
         ([4, 4, 4], 3, [(0,), (1,), (2,)]),
         ([5, 4, 3, 2], 2, [(0, 3), (1, 2)]),
-        # Two subjobs would end no earlier than one that has the first task only.
+        # With a second subjob the count would hardly finish earlier.
         ([9, 1], 2, [(0, 1)]),
     ],
 )
-def test_subjobs_cost_about_the_same(
+def test_the_shares_of_subjobs_have_similar_costs(
     costs: list[float], subjobs: int, shares: list[tuple[int, ...]]
 ) -> None:
-    assert divide(tasks(*costs), subjobs) == shares
+    assert divide(tasks_with(*costs), subjobs) == shares
 
 
 @pytest.mark.parametrize("subjobs", [1, 2, 7, 30])
-def test_every_task_of_a_genome_is_in_one_subjob(subjobs: int) -> None:
+def test_every_task_is_assigned_to_exactly_one_subjob(subjobs: int) -> None:
     layout = layout_of(*[1_000_000_000 + tid for tid in range(24)])
     regions = RegionList.of_whole(names(24))
     plan = plan_tasks(regions, layout, 16 * subjobs, STREAMED)
     shares = divide(plan.tasks, subjobs)
     assert len(shares) == subjobs
-    assert sorted(number for share in shares for number in share) == list(range(len(plan.tasks)))
-    costs = [sum(plan.tasks[number].cost for number in share) for share in shares]
+    assert sorted(task for share in shares for task in share) == list(range(len(plan.tasks)))
+    costs = [sum(plan.tasks[task].cost for task in share) for share in shares]
     assert max(costs) <= MAX_SHARE * sum(costs) / subjobs
 
 
-def test_the_url_lasts_as_long_as_a_tree_of_jobs_can() -> None:
+def test_the_url_is_valid_for_the_maximum_lifetime_of_a_tree_of_jobs() -> None:
     assert URL_SECONDS == 30 * 24 * 3600
 
 
-def test_the_url_is_not_shown() -> None:
+def test_the_url_is_not_in_the_repr_of_a_file() -> None:
     assert "S3cr3t" not in repr(StreamedFile("my sample.bam", 100, URL))
 
 
-def test_what_fails_for_a_while_is_tried_again() -> None:
+def test_a_temporary_failure_is_retried() -> None:
     errors: list[Exception] = [request_error("x", EOFError()), CallError("cut")]
 
     def work() -> int:
@@ -97,73 +97,80 @@ def test_what_fails_for_a_while_is_tried_again() -> None:
     assert with_retries(work) == 7
 
 
-def test_what_goes_on_failing_is_given_up() -> None:
-    tries = []
+def test_a_persistent_failure_is_raised_after_the_last_retry() -> None:
+    calls = []
 
     def work() -> None:
-        tries.append(1)
+        calls.append(1)
         raise CallError("cut")
 
     with pytest.raises(CallError, match="cut"):
         with_retries(work)
-    assert len(tries) == len(PAUSES) + 1
+    assert len(calls) == len(PAUSES) + 1
 
 
-def test_what_is_wrong_for_good_is_not_tried_again() -> None:
-    tries = []
+def test_an_input_error_is_not_retried() -> None:
+    calls = []
 
     def work() -> None:
-        tries.append(1)
+        calls.append(1)
         raise InputError("not its index")
 
     with pytest.raises(InputError):
         with_retries(work)
-    assert len(tries) == 1
+    assert len(calls) == 1
 
 
 @pytest.mark.parametrize(
     ("stream_bam", "subjobs", "has_index"),
     [(True, 0, False), (False, 2, False), (False, -1, True), (False, 501, True)],
 )
-def test_what_cannot_be_streamed_is_refused(
+def test_invalid_streaming_inputs_are_rejected(
     stream_bam: bool, subjobs: int, has_index: bool
 ) -> None:
-    with pytest.raises(InputError) as refused:
+    with pytest.raises(InputError) as caught:
         check_streaming(stream_bam, subjobs, has_index)
-    assert is_a_known_message(str(refused.value), "AppError")
+    assert is_a_known_message(str(caught.value), "AppError")
 
 
 class Server(http.server.BaseHTTPRequestHandler):
-    """Serves bytes, and breaks off answers as it is told."""
+    """Serves ranges of the content.
+
+    Attributes:
+        content: the file.
+        break_after: numbers of bytes after which the next responses break off, last one first.
+        error_status: HTTP status of all responses, if they are errors.
+        ranges: the ranges requested so far.
+    """
 
     content = random.Random(1).randbytes(5_000_000)
-    breaks: ClassVar[list[int]] = []
-    refuses: ClassVar[int | None] = None
+    break_after: ClassVar[list[int]] = []
+    error_status: ClassVar[int | None] = None
     ranges: ClassVar[list[str]] = []
 
     def do_GET(self) -> None:
-        asked = self.headers["Range"]
-        self.ranges.append(asked)
-        if self.refuses:
-            self.send_error(self.refuses)
+        requested = self.headers["Range"]
+        self.ranges.append(requested)
+        if self.error_status:
+            self.send_error(self.error_status)
             return
-        first, last = map(int, asked.removeprefix("bytes=").split("-"))
+        first, last = map(int, requested.removeprefix("bytes=").split("-"))
         data = self.content[first : last + 1]
         self.send_response(206)
         self.send_header("Content-Length", str(len(data)))
         self.end_headers()
         with contextlib.suppress(OSError):
-            self.wfile.write(data[: self.breaks.pop()] if self.breaks else data)
+            self.wfile.write(data[: self.break_after.pop()] if self.break_after else data)
         self.close_connection = True
 
     def log_message(self, *arguments: object) -> None:
-        """Says nothing."""
+        """Does nothing."""
 
 
 @pytest.fixture
 def streamed() -> Iterator[StreamedFile]:
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Server) as server:
-        Server.breaks, Server.refuses, Server.ranges = [], None, []
+        Server.break_after, Server.error_status, Server.ranges = [], None, []
         threading.Thread(target=server.serve_forever, daemon=True).start()
         url = f"http://127.0.0.1:{server.server_port}/F/D/S3cr3t/x.bam"
         yield StreamedFile("x.bam", len(Server.content), url)
@@ -171,7 +178,7 @@ def streamed() -> Iterator[StreamedFile]:
 
 
 def sent(stream: Stream, size: int) -> bytes:
-    """What a stream sends to a pipe."""
+    """Returns what a stream sends to a pipe."""
     reading, writing = os.pipe()
     received: list[bytes] = []
 
@@ -190,7 +197,7 @@ def sent(stream: Stream, size: int) -> bytes:
 
 
 @pytest.mark.parametrize("local", [True, False])
-def test_a_stream_gives_consecutive_bytes(
+def test_a_stream_returns_consecutive_bytes(
     tmp_path: Path, streamed: StreamedFile, local: bool
 ) -> None:
     content = Server.content
@@ -212,48 +219,47 @@ def test_a_stream_gives_consecutive_bytes(
     assert local or len(Server.ranges) == 2
 
 
-def test_a_connection_that_breaks_goes_on_where_it_broke(streamed: StreamedFile) -> None:
-    Server.breaks = [3_000_000, 10]
+def test_reading_resumes_where_the_connection_broke(streamed: StreamedFile) -> None:
+    Server.break_after = [3_000_000, 10]
     with streamed.stream(0, 5_000_000) as stream:
         assert sent(stream, 5_000_000) == Server.content
     assert Server.ranges == [f"bytes={start}-4999999" for start in (0, 10, 3_000_010)]
 
 
-def test_a_connection_that_breaks_again_and_again_is_given_up(
+def test_a_connection_that_keeps_breaking_is_a_network_error(
     streamed: StreamedFile, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    Server.breaks = [0] * 9
-    with streamed.stream(0, 1000) as stream, pytest.raises(NetworkError) as failed:
+    Server.break_after = [0] * 9
+    with streamed.stream(0, 1000) as stream, pytest.raises(NetworkError) as caught:
         stream.peek(5)
     assert len(Server.ranges) == len(PAUSES) + 1
-    assert is_a_known_message(str(failed.value), "AppInternalError")
-    assert "S3cr3t" not in str(failed.value) + capsys.readouterr().out
+    assert is_a_known_message(str(caught.value), "AppInternalError")
+    assert "S3cr3t" not in str(caught.value) + capsys.readouterr().out
 
 
 @pytest.mark.parametrize("status", [401, 403])
-def test_a_link_that_has_expired_is_not_tried_again(streamed: StreamedFile, status: int) -> None:
-    Server.refuses = status
-    with pytest.raises(InputError) as read:
+def test_an_expired_link_is_not_retried(streamed: StreamedFile, status: int) -> None:
+    Server.error_status = status
+    with pytest.raises(InputError) as while_reading:
         streamed.read(0, 10)
-    with streamed.stream(0, 1000) as stream, pytest.raises(InputError) as sent_on:
+    with streamed.stream(0, 1000) as stream, pytest.raises(InputError) as while_peeking:
         stream.peek(5)
     assert len(Server.ranges) == 2
-    for refused in (read, sent_on):
-        assert is_a_known_message(str(refused.value), "AppError")
-        assert "S3cr3t" not in str(refused.value)
+    for caught in (while_reading, while_peeking):
+        assert is_a_known_message(str(caught.value), "AppError")
+        assert "S3cr3t" not in str(caught.value)
 
 
 @pytest.mark.samtools
 @pytest.mark.parametrize("cram", [False, True])
-def test_a_part_of_the_file_is_one_request(
+def test_each_part_is_read_in_one_request(
     tmp_path: Path, streamed: StreamedFile, cram: bool
 ) -> None:
     bam = make_bam(tmp_path, {"chr1": 30_000, "chr2": 30_000, "chr3": 9}, unplaced=5)
     file = cram_of(bam, "seqs_per_slice=5000") if cram else bam
     Server.content = file.read_bytes()
-    here = replace(streamed, size=file.stat().st_size)
-    files = input_files(here, str(index_of(file)))
-    alignments = open_alignments(files)
+    mappings = replace(streamed, size=file.stat().st_size)
+    alignments = open_alignments(input_files(mappings, str(index_of(file))))
     for regions, counts in (([], [30_000, 30_000, 9]), (["chr2"], [30_000]), (["chr3:15-19"], [4])):
         request = ask(regions=regions)
         plan, _ = planned(alignments, request, costs=replace(STREAMED, call=0, gap_bytes=0))

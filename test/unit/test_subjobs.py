@@ -1,4 +1,4 @@
-"""What subjobs hand over: files with counts, each of which belongs to a subjob of one plan."""
+"""Subjobs: the files with their counts, and the plan that all of them share."""
 
 import pickle
 from array import array
@@ -36,26 +36,27 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "counts.npz"
 
 
-def test_counts_come_back_as_they_were(path: Path) -> None:
-    back = [replace(one, records=list(one.records)) for one in read_counts(path, SHARE)]
-    assert back == [replace(one, records=list(one.records)) for one in COUNTED]
+def test_counts_are_read_as_they_were_written(path: Path) -> None:
+    counted = [replace(task, records=list(task.records)) for task in read_counts(path, SHARE)]
+    assert counted == [replace(task, records=list(task.records)) for task in COUNTED]
 
 
-def test_a_subjob_without_a_task_has_a_file_without_counts(tmp_path: Path) -> None:
+def test_a_subjob_without_tasks_writes_a_file_without_counts(tmp_path: Path) -> None:
     path = tmp_path / "counts.npz"
     write_counts(path, replace(SHARE, tasks=()), [])
     assert list(read_counts(path, replace(SHARE, tasks=()))) == []
 
 
-def test_counts_take_little_room(tmp_path: Path) -> None:
-    """200,000 windows of a 30x genome, which as JSON are over a megabyte."""
+def test_counts_are_stored_compactly(tmp_path: Path) -> None:
+    """As JSON, the counts of 200,000 windows of a 30x genome take over a megabyte."""
     counts = np.random.default_rng(1).poisson(200, 200_000)
     path = tmp_path / "counts.npz"
     write_counts(path, replace(SHARE, tasks=(0,)), [TaskCounts(0, array("q", counts.tolist()))])
     assert path.stat().st_size < 400_000
 
 
-def refused(path: Path, share: Share) -> str:
+def error_message(path: Path, share: Share) -> str:
+    """Returns the message with which a file is rejected for this share."""
     with pytest.raises(SubjobError) as caught:
         list(read_counts(path, share))
     assert is_a_known_message(str(caught.value), "AppInternalError")
@@ -65,48 +66,45 @@ def refused(path: Path, share: Share) -> str:
 @pytest.mark.parametrize(
     "changed",
     [{"plan": "another"}, {"subjob": 4}, {"subjobs": 101}],
-    ids=lambda one: next(iter(one)),
+    ids=lambda changed: next(iter(changed)),
 )
-def test_counts_of_another_plan_or_subjob_are_refused(path: Path, changed: dict[str, Any]) -> None:
-    message = refused(path, replace(SHARE, **changed))
+def test_counts_of_another_plan_or_subjob_are_rejected(path: Path, changed: dict[str, Any]) -> None:
+    message = error_message(path, replace(SHARE, **changed))
     assert "are those of another subjob, or of other inputs" in message
 
 
 @pytest.mark.parametrize("tasks", [(7, 2), (7, 2, 40, 41), (7, 2, 41)])
-def test_counts_of_other_tasks_are_refused(path: Path, tasks: tuple[int, ...]) -> None:
-    assert refused(path, replace(SHARE, tasks=tasks)) == (
+def test_counts_of_other_tasks_are_rejected(path: Path, tasks: tuple[int, ...]) -> None:
+    assert error_message(path, replace(SHARE, tasks=tasks)) == (
         "The counts of subjob 4 of 100 are incomplete. Run the job again."
     )
 
 
-def test_a_file_that_is_damaged_is_refused(path: Path) -> None:
+def test_a_corrupt_file_is_rejected(path: Path) -> None:
     content = path.read_bytes()
-    for damaged in (b"", content[:-30], b"not counts", content[:100] + bytes(50) + content[150:]):
-        path.write_bytes(damaged)
-        assert "cannot be read" in refused(path, SHARE)
+    for corrupt in (b"", content[:-30], b"not counts", content[:100] + bytes(50) + content[150:]):
+        path.write_bytes(corrupt)
+        assert "cannot be read" in error_message(path, SHARE)
 
 
-def test_nothing_in_a_file_is_run(path: Path, tmp_path: Path) -> None:
-    class Spy:
+def test_code_in_a_file_is_not_executed(path: Path, tmp_path: Path) -> None:
+    class Code:
         def __reduce__(self) -> Any:
-            return Path.touch, (tmp_path / "was here",)
+            return Path.touch, (tmp_path / "executed",)
 
     with np.load(path) as file:
         arrays = dict(file)
-    np.savez_compressed(path, **{**arrays, "tasks": np.array([Spy()], dtype=object)})
-    assert "cannot be read" in refused(path, SHARE)
-    path.write_bytes(pickle.dumps(Spy()))
-    assert "cannot be read" in refused(path, SHARE)
-    assert not (tmp_path / "was here").exists()
+    np.savez_compressed(path, **{**arrays, "tasks": np.array([Code()], dtype=object)})
+    assert "cannot be read" in error_message(path, SHARE)
+    path.write_bytes(pickle.dumps(Code()))
+    assert "cannot be read" in error_message(path, SHARE)
+    assert not (tmp_path / "executed").exists()
 
 
-def test_counts_of_a_subjob_that_are_missing_are_noticed() -> None:
+def test_missing_counts_of_a_subjob_are_an_error() -> None:
     with pytest.raises(SubjobError) as caught:
         list(fetch_counts([], [SHARE]))
     assert is_a_known_message(str(caught.value), "AppInternalError")
-
-
-# The plan
 
 
 @pytest.fixture
@@ -120,14 +118,12 @@ def plan_of(files: InputFiles) -> Plan:
     return plan
 
 
-def test_every_job_makes_the_same_shares_from_the_same_inputs(files: InputFiles) -> None:
+def test_every_job_divides_the_same_inputs_into_the_same_shares(files: InputFiles) -> None:
     plan, request = plan_of(files), ask(subjobs=2)
     digest, shares = divide_plan(plan, request, files)
     assert divide_plan(plan_of(files), request, files, digest) == (digest, shares)
     assert sorted(task for share in shares for task in share.tasks) == [*range(len(plan.tasks))]
-    assert [(share.plan, share.subjobs) for share in shares] == [(digest, len(shares))] * len(
-        shares
-    )
+    assert {(share.plan, share.subjobs) for share in shares} == {(digest, len(shares))}
 
 
 @pytest.mark.parametrize(
@@ -138,9 +134,9 @@ def test_every_job_makes_the_same_shares_from_the_same_inputs(files: InputFiles)
         {"min_mapping_quality": 1},
         {"mappings_sorted_bam": {"$dnanexus_link": "file-other"}},
     ],
-    ids=lambda one: next(iter(one)),
+    ids=lambda changed: next(iter(changed)),
 )
-def test_a_plan_of_another_request_is_refused(files: InputFiles, changed: dict[str, Any]) -> None:
+def test_a_plan_for_another_request_is_rejected(files: InputFiles, changed: dict[str, Any]) -> None:
     plan, request = plan_of(files), Request(LINK, LINK, subjobs=2)
     digest, _ = divide_plan(plan, request, files)
     with pytest.raises(SubjobError) as caught:
@@ -148,7 +144,9 @@ def test_a_plan_of_another_request_is_refused(files: InputFiles, changed: dict[s
     assert is_a_known_message(str(caught.value), "AppInternalError")
 
 
-def test_a_plan_of_another_index_or_bed_file_is_refused(files: InputFiles, tmp_path: Path) -> None:
+def test_a_plan_for_another_index_or_bed_file_is_rejected(
+    files: InputFiles, tmp_path: Path
+) -> None:
     plan, request = plan_of(files), ask(subjobs=2)
     digest, _ = divide_plan(plan, request, files)
     other = tmp_path / "other"

@@ -1,4 +1,4 @@
-"""Windows cover each region once, and what is counted in them opens in a browser as bedGraph."""
+"""Windows cover each region once, and their counts can be read as bedGraph."""
 
 from pathlib import Path
 
@@ -29,12 +29,12 @@ LENGTHS = {"chr1": 1000, "chr2": 250}
 def test_windows_cover_a_region_once_and_in_order(size: int, start: int, more: int) -> None:
     region = Region("chr1", start, min(1000, start + more))
     windows = cut_into_windows(RegionList(LENGTHS, [region]), size, LENGTHS)
-    covered = [at for window in windows for at in range(window.start or 0, window.end or 0)]
+    covered = [base for window in windows for base in range(window.start or 0, window.end or 0)]
     assert covered == list(range(start, region.end or 0))
     assert all((window.end or 0) - (window.start or 0) == size for window in windows[:-1])
 
 
-def test_windows_are_on_what_the_other_inputs_leave() -> None:
+def test_windows_divide_the_regions_that_other_inputs_select() -> None:
     request = ask(regions=["chr2", "chr1:901-"], windows=200, include_unplaced=True)
     assert list_regions(request, None, SequenceDictionary(LENGTHS)) == [
         Region("chr2", 0, 200),
@@ -42,8 +42,8 @@ def test_windows_are_on_what_the_other_inputs_leave() -> None:
         Region("chr1", 900, 1000),
         UNPLACED,
     ]
-    only = ask(primary_chromosomes_only=True, windows=1000)
-    assert list_regions(only, None, SequenceDictionary(LENGTHS | {"alt": 5})) == [
+    request = ask(primary_chromosomes_only=True, windows=1000)
+    assert list_regions(request, None, SequenceDictionary(LENGTHS | {"alt": 5})) == [
         Region("chr1", 0, 1000),
         Region("chr2", 0, 250),
     ]
@@ -56,15 +56,15 @@ def test_windows_are_on_what_the_other_inputs_leave() -> None:
         ({"chr1": 5}, -1, "positive number of bases, found -1"),
     ],
 )
-def test_windows_that_cannot_be_are_refused(lengths: dict[str, int], size: int, words: str) -> None:
-    with pytest.raises(InputError, match=r"^windows: ") as refused:
+def test_invalid_window_sizes_are_rejected(lengths: dict[str, int], size: int, words: str) -> None:
+    with pytest.raises(InputError, match=r"^windows: ") as caught:
         list_regions(ask(windows=size), None, SequenceDictionary(lengths))
-    assert words in str(refused.value)
-    assert is_a_known_message(str(refused.value), "AppError")
+    assert words in str(caught.value)
+    assert is_a_known_message(str(caught.value), "AppError")
 
 
 @pytest.mark.samtools
-def test_a_record_counts_in_each_window_that_it_overlaps(tmp_path: Path) -> None:
+def test_a_record_is_counted_in_each_window_that_it_overlaps(tmp_path: Path) -> None:
     reads = [Read("chr1", 7 * number, "150M") for number in range(100)]
     reads += [Read("chr1", 950, "200M"), Read("chr2", 10, None, 0x4), Read(None)]
     bam = write_bam(tmp_path, LENGTHS, reads)
@@ -85,14 +85,14 @@ def test_a_record_counts_in_each_window_that_it_overlaps(tmp_path: Path) -> None
     ]
     index = write_bedgraph(result, tmp_path / "x.bedgraph.gz")
     assert index.name == "x.bedgraph.gz.tbi"
-    with pysam.TabixFile(str(tmp_path / "x.bedgraph.gz"), index=str(index)) as opened:
-        every = list(opened.fetch())
-        assert "".join(f"{line}\n" for line in every) == "".join(bedgraph_lines(result))
-        # Unplaced records have no position.
-        assert len(every) == len(result.counts) - 1
-        lines = list(opened.fetch("chr1", 250, 450))
-    wanted = [count.records for count in result.counts[2:5]]
-    assert lines == [
+    with pysam.TabixFile(str(tmp_path / "x.bedgraph.gz"), index=str(index)) as tabix:
+        lines = list(tabix.fetch())
+        fetched = list(tabix.fetch("chr1", 250, 450))
+    assert "".join(f"{line}\n" for line in lines) == "".join(bedgraph_lines(result))
+    # Unplaced records are not in the bedGraph.
+    assert len(lines) == len(result.counts) - 1
+    expected = [count.records for count in result.counts[2:5]]
+    assert fetched == [
         f"chr1\t{start}\t{start + 100}\t{records}"
-        for start, records in zip((200, 300, 400), wanted, strict=True)
+        for start, records in zip((200, 300, 400), expected, strict=True)
     ]

@@ -24,7 +24,7 @@ def phrases() -> list[tuple[re.Pattern[str], str]]:
 
 
 def found_in(text: str) -> Iterator[tuple[int, str, str]]:
-    """Yields line number, phrase and what to write instead."""
+    """Yields the line number of each phrase found, the phrase, and what to write instead."""
     lower = text.lower()
     for pattern, instead in phrases():
         for match in pattern.finditer(lower if pattern.pattern.islower() else text):
@@ -40,7 +40,7 @@ def text_files() -> Iterator[Path]:
                 yield path
 
 
-def test_no_text_of_the_project_contains_a_phrase_of_the_list() -> None:
+def test_no_text_of_the_project_contains_a_listed_phrase() -> None:
     found = [
         f"{path.relative_to(ROOT)}:{number}: {phrase!r} -> {instead}"
         for path in text_files()
@@ -55,5 +55,5 @@ def test_a_phrase_is_found_in_one_line_and_across_lines(between: str) -> None:
     assert list(found_in(text)) == [(2, f"reach{between}into", "overlap")]
 
 
-def test_what_to_write_instead_is_not_itself_a_phrase_of_the_list() -> None:
+def test_no_replacement_contains_a_listed_phrase() -> None:
     assert [instead for _, instead in phrases() if list(found_in(instead))] == []
