@@ -58,7 +58,7 @@ MESSAGES = {
         r"regions_bed: .* is truncated or corrupt\. Upload it again\.",
         r"primary_chromosomes_only: no region is on chromosome 1-22, X, Y or M\. The file contai",
         r"windows: must be 0 \(whole regions\) or a positive number of bases, found -",
-        r"windows: [\d,]+ bases make [\d,]+ windows, and at most [\d,]+ can be counted\. Use a",
+        r"windows: a size of [\d,]+ bases? results in [\d,]+ windows, and at most [\d,]+ can be",
         r"min_mapping_quality: .* is not a mapping quality\. Use a number from 0 to 255\.",
         r"(require|exclude)_flags: unknown flag in '.*'\. Use names that 'samtools flags' lists",
         r"(require|exclude)_flags: '.*' is too large: FLAG is at most 65535",

@@ -52,7 +52,7 @@ def test_windows_divide_the_regions_that_other_inputs_select() -> None:
 @pytest.mark.parametrize(
     ("lengths", "size", "words"),
     [
-        ({"chr1": 20_000_001}, 1, "1 bases make 20,000,001 windows, and at most 20,000,000"),
+        ({"chr1": 20_000_001}, 1, "1 base results in 20,000,001 windows, and at most 20,000,000"),
         ({"chr1": 5}, -1, "positive number of bases, found -1"),
     ],
 )

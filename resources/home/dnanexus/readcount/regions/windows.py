@@ -7,6 +7,7 @@ import numpy as np
 
 from readcount.errors import InputError
 from readcount.regions.region_list import RegionList
+from readcount.text import plural
 
 # A million windows take 360 MB in the parent process, so this maximum needs a larger instance type
 # than the default.
@@ -30,8 +31,8 @@ def cut_into_windows(regions: RegionList, size: int, lengths: Mapping[str, int])
     number = sum(-(-(end - start) // size) for start, end in bounds)
     if number > MAX_WINDOWS:
         raise InputError(
-            f"windows: {size:,} bases make {number:,} windows, and at most {MAX_WINDOWS:,} can be "
-            "counted. Use a larger size, or fewer regions."
+            f"windows: a size of {plural(size, 'base')} results in {number:,} windows, and at most "
+            f"{MAX_WINDOWS:,} can be counted. Use a larger size, or fewer regions."
         )
     windows = RegionList(lengths)
     aliases = regions.aliases or repeat("", len(regions))
