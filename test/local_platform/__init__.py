@@ -1,4 +1,4 @@
-"""The local platform: the DNAnexus API on loopback, for the real `dx` and dxpy."""
+"""The local platform: an emulation of the DNAnexus API on loopback, for the real `dx` and dxpy."""
 
 from .server import LocalPlatform
 

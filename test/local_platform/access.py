@@ -1,4 +1,4 @@
-"""Who calls, and what they may do where.
+"""Callers of the API, and their access level in each container.
 
 https://documentation.dnanexus.com/developer/apps/app-permissions
 """
@@ -15,7 +15,7 @@ _LEVELS = (VIEW, CONTRIBUTE, ADMINISTER)
 
 @dataclass(frozen=True)
 class Caller:
-    """A user or a job; `access` has the access level in each container."""
+    """A user or a job; `access` maps each container to the access level in it."""
 
     user: str
     job: Job | None
@@ -23,13 +23,14 @@ class Caller:
 
     @classmethod
     def of_job(cls, job: Job) -> "Caller":
-        """Returns a job, with its access to its workspace and its project or app.
+        """Returns a job as a caller, with access to its workspace and its project or app.
 
-        One of an app may read no more of the project than its inputs, unless it asks for that.
+        A job of an app has no access to the project, except to its inputs, unless the app
+        requests it.
         """
         access = {job.executable.container or job.project: VIEW, job.workspace: ADMINISTER}
-        if asked := job.executable.spec.get("access", {}).get("project"):
-            access[job.project] = asked
+        if requested := job.executable.spec.get("access", {}).get("project"):
+            access[job.project] = requested
         return cls(job.user, job, access)
 
     @property
@@ -47,6 +48,6 @@ class Caller:
         return granted is not None and _LEVELS.index(granted) >= _LEVELS.index(level)
 
     def require(self, level: str, container_id: str) -> None:
-        """Raise PermissionDenied unless the caller has the level in the container."""
+        """Raises PermissionDenied unless the caller has this access level in the container."""
         if not self.may(level, container_id):
             raise PermissionDenied(f"{level} permission required in {container_id}")

@@ -1,4 +1,4 @@
-"""Analyses: the runs of workflows, each made of a job per stage.
+"""Analyses: runs of workflows, with one job per stage.
 
 https://documentation.dnanexus.com/developer/api/running-analyses/workflows-and-analyses
 """
@@ -18,7 +18,7 @@ class Analysis:
 
     id: str
     name: str
-    # The workflow as it was described when it was run; it may be changed since.
+    # Description of the workflow when it was run; the workflow may have changed since.
     workflow: Mapping[str, Any]
     project: str
     folder: str
@@ -28,9 +28,9 @@ class Analysis:
     tags: list[str]
     properties: dict[str, str]
     details: object
-    # By stage, in the order of the workflow.
+    # By stage, in workflow order.
     jobs: Mapping[str, Job]
-    # What each field of the output is taken from.
+    # Source of each output field.
     outputs: Mapping[str, Reference]
     is_terminated: bool = False
     created: int = field(default_factory=now_ms)
@@ -38,12 +38,12 @@ class Analysis:
     @property
     def state(self) -> str:
         states = {job.state for job in self.jobs.values()}
-        is_over = states <= set(FINAL_STATES)
+        all_ended = states <= set(FINAL_STATES)
         if self.is_terminated:
-            return "terminated" if is_over else "terminating"
+            return "terminated" if all_ended else "terminating"
         if "failed" in states:
-            return "failed" if is_over else "partially_failed"
-        if not is_over:
+            return "failed" if all_ended else "partially_failed"
+        if not all_ended:
             return "in_progress"
         return "terminated" if "terminated" in states else "done"
 
@@ -53,23 +53,23 @@ class Analysis:
 
     @property
     def output(self) -> dict[str, Any] | None:
-        """The output of its stages once all are done, without fields that have no value."""
+        """The output of all stages, without fields that have no value; None until all are done."""
         if self.state != "done":
             return None
-        given = {job.id: job.output or {} for job in self.jobs.values()}
+        outputs = {job.id: job.output or {} for job in self.jobs.values()}
         return {
-            name: reference.value_in(given[reference.execution])
+            name: reference.value_in(outputs[reference.execution])
             for name, reference in self.outputs.items()
-            if reference.field in given[reference.execution]
+            if reference.field in outputs[reference.execution]
         }
 
     @property
     def first_failed(self) -> Job | None:
-        """The job that failed first; others failed because they depend on it."""
+        """The job that failed first; the others failed because they depend on it."""
 
         def order(job: Job) -> tuple[bool, int]:
-            waited = job.failure is not None and job.failure[0] == "DependencyUnsatisfiable"
-            return waited, job.modified
+            is_dependent = job.failure is not None and job.failure[0] == "DependencyUnsatisfiable"
+            return is_dependent, job.modified
 
         failed = [job for job in self.jobs.values() if job.state == "failed"]
         return min(failed, key=order, default=None)
@@ -78,13 +78,13 @@ class Analysis:
 def describe_analysis(
     analysis: Analysis, stages: Mapping[str, Mapping[str, Any]], region: str
 ) -> dict[str, Any]:
-    """Every field of an analysis's description; `stages` are those of its jobs."""
+    """Returns all fields of an analysis; `stages` has the description of each stage's job."""
 
-    def of_stages(values: str) -> dict[str, Any]:
+    def by_stage(key: str) -> dict[str, Any]:
         return {
             f"{stage}.{name}": value
             for stage, described in stages.items()
-            for name, value in described[values].items()
+            for name, value in described[key].items()
         }
 
     described: dict[str, Any] = {
@@ -114,8 +114,8 @@ def describe_analysis(
         "properties": analysis.properties,
         "details": analysis.details,
         "runInput": analysis.run_input,
-        "originalInput": of_stages("originalInput"),
-        "input": of_stages("input"),
+        "originalInput": by_stage("originalInput"),
+        "input": by_stage("input"),
         "output": analysis.output,
         "isFree": True,
         "totalPrice": 0,

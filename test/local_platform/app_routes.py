@@ -1,4 +1,4 @@
-"""Routes of apps.
+"""Handlers of the routes of apps.
 
 https://documentation.dnanexus.com/developer/api/running-analyses/apps
 """
@@ -8,9 +8,9 @@ import re
 from collections.abc import Callable
 
 from . import search
-from .apps import TEXTS, App, describe_app
+from .apps import TEXT_FIELDS, App, describe_app
 from .calls import Answer, Call
-from .describe import REGION, choose_fields, describe_result, whole_run_spec
+from .describe import REGION, choose_fields, describe_result, full_run_spec
 from .errors import InvalidInput, InvalidState, PermissionDenied
 from .ids import new_id
 from .runs import run
@@ -19,8 +19,8 @@ from .store import DataObject, now_ms
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
 _VERSION = re.compile(r"(0|[1-9]\d*)(\.(0|[1-9]\d*)){2}(-[-.0-9A-Za-z]+)?(\+[-.0-9A-Za-z]+)?")
-# What an app tells of itself; all else is that of its applet.
-_OWN_FIELDS = (*TEXTS, "details", "access", "openSource", "ignoreReuse")
+# Fields that an app defines itself; the others are copied from its applet.
+_OWN_FIELDS = (*TEXT_FIELDS, "details", "access", "openSource", "ignoreReuse")
 _FROM_APPLET = ("dxapi", "inputSpec", "outputSpec", "runSpec")
 
 
@@ -28,9 +28,9 @@ def app_new(call: Call) -> Answer:
     _require_developer(call)
     name, version = call.required("name", str), call.required("version", str)
     if not _NAME.fullmatch(name):
-        raise InvalidInput(f"{name!r} is not a valid name of an app")
+        raise InvalidInput(f"{name!r} is not a valid name for an app")
     if not _VERSION.fullmatch(version):
-        raise InvalidInput(f"{version!r} is not a version as in semantic versioning")
+        raise InvalidInput(f"{version!r} is not a version such as 1.0.0")
     for app in call.platform.apps.values():
         if app.name == name and version in (app.version, *app.tags):
             raise InvalidInput("Specified name and version conflict with an existing alias")
@@ -51,7 +51,7 @@ def app_new(call: Call) -> Answer:
 
 def app_update(call: Call) -> Answer:
     """Replace the content of an unpublished version."""
-    app = _own_app(call)
+    app = _editable_app(call)
     if app.published is not None:
         raise InvalidState(f"{app.id} has been published")
     _set_content(call, app, _applet(call))
@@ -59,34 +59,34 @@ def app_update(call: Call) -> Answer:
 
 
 def _require_developer(call: Call) -> None:
-    # A job would need to be given access as a developer.
+    # Jobs have no developer access on this platform.
     if call.caller.job is not None:
         raise PermissionDenied("developer access required")
 
 
-def _own_app(call: Call) -> App:
-    """The app of the call, for a change."""
+def _editable_app(call: Call) -> App:
+    """Returns the app of the call. Raises PermissionDenied if the caller is a job."""
     _require_developer(call)
     return call.app()
 
 
 def _applet(call: Call) -> DataObject:
-    """The applet from which to create an app."""
+    """Returns the applet from which to create the app of the call."""
     regions = call.required("regionalOptions", dict)
     if set(regions) != {REGION} or not isinstance(regions[REGION].get("applet"), str):
-        raise InvalidInput(f"regionalOptions need an applet for {REGION}, and no other region")
+        raise InvalidInput(f"regionalOptions need an applet for {REGION} and no other region")
     applet = call.platform.store.find_object(regions[REGION]["applet"])
     call.visible_container(applet)
     for key in ("inputSpec", "outputSpec"):
         if key not in applet.spec:
-            raise InvalidInput(f"{applet.id} has no {key}, which an app needs")
+            raise InvalidInput(f"{applet.id} has no {key}, which is required for an app")
     return applet
 
 
 def _set_content(call: Call, app: App, applet: DataObject) -> None:
     store = call.platform.store
     bundles = links_in(applet.spec["runSpec"].get("bundledDepends", []))
-    # The project that it was built in may go: what the app is made of is the app's own.
+    # The app has its own copies, because its project may be deleted.
     for item in (applet, *(store.find_object(link.id) for link in bundles)):
         store.clone(item, call.visible_container(item), app.container, "/")
     own = {key: copy.deepcopy(call.body[key]) for key in _OWN_FIELDS if key in call.body}
@@ -96,7 +96,7 @@ def _set_content(call: Call, app: App, applet: DataObject) -> None:
 
 
 def app_publish(call: Call) -> Answer:
-    app = _own_app(call)
+    app = _editable_app(call)
     if app.published is not None:
         raise InvalidState(f"{app.id} has been published")
     app.published = now_ms()
@@ -106,13 +106,13 @@ def app_publish(call: Call) -> Answer:
 
 
 def app_add_tags(call: Call) -> Answer:
-    app = _own_app(call)
+    app = _editable_app(call)
     _move_tags(call, app, call.strings("tags"))
     return {"id": app.id}
 
 
 def _move_tags(call: Call, app: App, tags: list[str]) -> None:
-    """Move tags to a version: only one version of an app has a tag."""
+    """Moves tags to this version; each tag is on at most one version of an app."""
     for other in call.platform.apps.values():
         if other.name == app.name:
             other.tags = [tag for tag in other.tags if tag not in tags]
@@ -124,11 +124,11 @@ def app_list_categories(call: Call) -> Answer:
 
 
 def app_add_categories(call: Call) -> Answer:
-    return _change(call, "categories", "categories", lambda old, given: old | given)
+    return _change_list(call, "categories", "categories", lambda old, names: old | names)
 
 
 def app_remove_categories(call: Call) -> Answer:
-    return _change(call, "categories", "categories", lambda old, given: old - given)
+    return _change_list(call, "categories", "categories", lambda old, names: old - names)
 
 
 def app_list_authorized_users(call: Call) -> Answer:
@@ -136,17 +136,17 @@ def app_list_authorized_users(call: Call) -> Answer:
 
 
 def app_add_authorized_users(call: Call) -> Answer:
-    return _change(call, "authorizedUsers", "authorized_users", lambda old, given: old | given)
+    return _change_list(call, "authorizedUsers", "authorized_users", lambda old, names: old | names)
 
 
 def app_remove_authorized_users(call: Call) -> Answer:
-    return _change(call, "authorizedUsers", "authorized_users", lambda old, given: old - given)
+    return _change_list(call, "authorizedUsers", "authorized_users", lambda old, names: old - names)
 
 
-def _change(
+def _change_list(
     call: Call, key: str, attribute: str, change: Callable[[set[str], set[str]], set[str]]
 ) -> Answer:
-    app = _own_app(call)
+    app = _editable_app(call)
     new = change(set(getattr(app, attribute)), set(call.strings(key)))
     setattr(app, attribute, sorted(new))
     return {"id": app.id}
@@ -157,13 +157,13 @@ def app_describe(call: Call) -> Answer:
 
 
 def app_get(call: Call) -> Answer:
-    """All that is needed to build the app again, with the code."""
+    """Returns everything needed to rebuild the app, including the code."""
     app = call.app()
-    return describe_app(app, call.caller.user) | {"runSpec": whole_run_spec(app.spec)}
+    return describe_app(app, call.caller.user) | {"runSpec": full_run_spec(app.spec)}
 
 
 def system_find_apps(call: Call) -> Answer:
-    """The versions that are tagged `default`, or all of them."""
+    """Returns the versions tagged `default`, or all versions."""
     is_wanted = search.matches(call.body, search.APP_CONDITIONS)
     apps = [describe_app(app, call.caller.user) for app in call.platform.apps.values()]
     return search.page(

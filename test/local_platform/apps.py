@@ -1,4 +1,4 @@
-"""Apps: versions of an executable under a name that belongs to no project.
+"""Apps: named, versioned executables outside of projects.
 
 https://documentation.dnanexus.com/developer/api/running-analyses/apps
 """
@@ -11,12 +11,12 @@ from .describe import REGION, public_run_spec
 from .errors import ResourceNotFound
 from .store import now_ms
 
-TEXTS = ("title", "summary", "description", "developerNotes")
+TEXT_FIELDS = ("title", "summary", "description", "developerNotes")
 
 
 @dataclass
 class App:
-    """One version of an app, with its applet and what that needs in a container of its own."""
+    """One version of an app; its own container holds the applet and its bundles."""
 
     id: str
     name: str
@@ -34,7 +34,7 @@ class App:
 
 
 def find_app(apps: Mapping[str, App], target: str) -> App:
-    """The app of an id, of a name (its `default`), or of a name and a version or tag.
+    """Finds an app by its ID, name and version, name and tag, or name only (tag `default`).
 
     Raises ResourceNotFound.
     """
@@ -48,7 +48,7 @@ def find_app(apps: Mapping[str, App], target: str) -> App:
 
 
 def describe_app(app: App, user: str) -> dict[str, Any]:
-    """Every field of an app's description, as a user sees it."""
+    """Returns all fields of an app's description, as seen by a user."""
     described: dict[str, Any] = {
         "id": app.id,
         "class": "app",
@@ -72,7 +72,7 @@ def describe_app(app: App, user: str) -> dict[str, Any]:
         "access": app.spec.get("access", {}),
         "dxapi": app.spec["dxapi"],
         "runSpec": public_run_spec(app.spec),
-        **{key: app.spec.get(key, "") for key in TEXTS},
+        **{key: app.spec.get(key, "") for key in TEXT_FIELDS},
         **{key: app.spec[key] for key in ("inputSpec", "outputSpec") if key in app.spec},
     }
     if app.published is not None:

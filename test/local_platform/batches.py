@@ -1,4 +1,4 @@
-"""Batches: many runs of one executable, each on files that are matched by name.
+"""Batches: runs of one executable on sets of files that are grouped by name.
 
 https://documentation.dnanexus.com/user/running-apps-and-workflows/running-batch-jobs
 """
@@ -15,9 +15,9 @@ from .workflows import describe_workflow
 
 
 def system_generate_batch_inputs(call: Call) -> Answer:
-    """Files of a folder, by what the first group of each input's pattern matches in their names.
+    """Groups the files of a folder by the first group of each input's pattern.
 
-    A pattern may match anywhere in a name: `(.*).bam` finds x.bam.bai too. A row that has not
+    A pattern can match anywhere in a name: `(.*).bam` also finds x.bam.bai. A row without exactly
     one file for each input has an `error`.
     """
     store = call.platform.store
@@ -53,20 +53,20 @@ def _row(row: str, found: dict[str, dict[str, list[str]]], wanted: set[str]) -> 
         for name, files in found.items()
     }
     answer: Answer = {"batchPattern": row, "inputs": inputs}
-    if set(inputs) != wanted or any(len(each["ids"]) != 1 for each in inputs.values()):
+    if set(inputs) != wanted or any(len(files["ids"]) != 1 for files in inputs.values()):
         answer["error"] = {"type": "InvalidInput", "message": "not one file for each input"}
     return answer
 
 
 def executable_validate_batch(call: Call) -> Answer:
-    """The input of each run of a batch. Raises InvalidInput: one that could not be run with."""
+    """Returns the input of each run of a batch. Raises InvalidInput if one is invalid."""
     columns, common = call.mapping("batchInput"), call.mapping("commonInput")
     lengths = {len(column) for column in columns.values()}
     if len(lengths) != 1:
         raise InvalidInput("the columns of the batch are not equally long")
     rows = [
-        {**common, **{name: column[number] for name, column in columns.items()}}
-        for number in range(lengths.pop())
+        {**common, **{name: column[index] for name, column in columns.items()}}
+        for index in range(lengths.pop())
     ]
     fields = _input_fields(call)
     for row in rows:

@@ -1,4 +1,4 @@
-"""A request as the handlers of routes see it."""
+"""API calls as passed to the handlers of routes."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Call:
-    """A request: who calls, on which object or handle, with what."""
+    """An API call: its caller, the ID or name in its route, and its body."""
 
     platform: Platform
     caller: Caller
@@ -27,41 +27,41 @@ class Call:
     body: dict[str, Any]
 
     def required(self, key: str, kind: type[T]) -> T:
-        """The value of a key of the body. Raises InvalidInput: missing, or of another type."""
+        """Returns a value of the body. Raises InvalidInput if it is missing or of another type."""
         if key not in self.body:
             raise InvalidInput(f"the key {key} is required")
         value = self.body[key]
-        # A JSON true is a Python int too.
+        # In Python, a bool is also an int.
         if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
             raise InvalidInput(f"the key {key} cannot be {value!r}")
         return value
 
     def optional(self, key: str, default: T) -> T:
-        """The value of a key, which is of the default's type, or the default."""
+        """Returns a value of the body, which has the default's type, or the default."""
         return self.required(key, type(default)) if key in self.body else default
 
     def mapping(self, key: str) -> dict[str, Any]:
-        """A JSON object; an empty one where the key is missing."""
+        """Returns a JSON object; an empty one if the key is missing."""
         return self.optional(key, {})
 
     def strings(self, key: str) -> list[str]:
-        """An array of strings without repetitions; an empty one where the key is missing."""
+        """Returns the distinct strings of an array; an empty list if the key is missing."""
         values: list[Any] = self.optional(key, [])
         if not all(isinstance(value, str) for value in values):
             raise InvalidInput(f"the key {key} is not an array of strings")
         return list(dict.fromkeys(values))
 
     def container(self, level: str = VIEW, container_id: str | None = None) -> Container:
-        """The container that the call is about. Raises ResourceNotFound, PermissionDenied."""
+        """Returns the container of the call. Raises ResourceNotFound, PermissionDenied."""
         container = self.platform.store.container(container_id or self.target)
         self.caller.require(level, container.id)
         return container
 
     def placement(self, level: str = VIEW) -> tuple[DataObject, str]:
-        """The object that the call is about, and the container through which it is seen.
+        """Returns the object of the call, and a container in which the caller can access it.
 
-        The body's `project` is a hint, for an object that the caller can see there. Raises
-        ResourceNotFound, and PermissionDenied where the caller sees it in no container.
+        This is the `project` of the body if the object is accessible there. Raises
+        ResourceNotFound, and PermissionDenied if the caller cannot access the object anywhere.
         """
         data_object = self.platform.store.find_object(self.target)
         hint = self.body.get("project")
@@ -70,13 +70,14 @@ class Call:
         return data_object, self.visible_container(data_object, level)
 
     def visible_container(self, data_object: DataObject, level: str = VIEW) -> str:
+        """Returns the first container in which the caller has access to an object."""
         for container_id in data_object.placements:
             if self.caller.may(level, container_id):
                 return container_id
         raise PermissionDenied(f"{level} permission required for {data_object.id}")
 
     def executable(self, executable_id: str) -> Executable:
-        """The applet or app. Raises ResourceNotFound, PermissionDenied, InvalidInput."""
+        """Returns an applet or app. Raises ResourceNotFound, PermissionDenied, InvalidInput."""
         if executable_id.startswith("app-"):
             app = self.app(executable_id)
             return Executable(app.id, app.applet_id, app.spec, app.container)
@@ -87,11 +88,11 @@ class Call:
         return Executable(applet.id, applet.id, applet.spec)
 
     def app(self, target: str | None = None) -> App:
-        """The app that the call is about, or another one. Raises ResourceNotFound."""
+        """Returns an app, by default that of the call. Raises ResourceNotFound."""
         return find_app(self.platform.apps, target or self.target)
 
     def execution(self, execution_id: str | None = None) -> Job | Analysis:
-        """The job or analysis that the call is about, or another one."""
+        """Returns a job or analysis, by default that of the call."""
         analysis = self.platform.jobs.analyses.get(execution_id or self.target)
         if analysis is None:
             return self.job(execution_id)
@@ -99,26 +100,27 @@ class Call:
         return analysis
 
     def job(self, job_id: str | None = None) -> Job:
-        """The job that the call is about, at its latest try or that of the body; or another job.
+        """Returns a job, by default that of the call.
 
-        Raises ResourceNotFound, PermissionDenied.
+        The body's `try` selects a try of the call's job; the default is the latest one. Raises
+        ResourceNotFound, PermissionDenied.
         """
         job = self.platform.jobs.by_id.get(job_id or self.target)
         if job is None:
             raise ResourceNotFound(f'"{job_id or self.target}" could not be found')
         if self.caller.job is not job:
             self.caller.require(VIEW, job.project)
-        wanted = job.try_number if job_id else self.optional("try", job.try_number)
-        if not 0 <= wanted <= job.try_number:
-            raise ResourceNotFound(f"{job.id} has no try {wanted}")
-        return [*job.earlier_tries, job][wanted]
+        number = job.try_number if job_id else self.optional("try", job.try_number)
+        if not 0 <= number <= job.try_number:
+            raise ResourceNotFound(f"{job.id} has no try {number}")
+        return [*job.earlier_tries, job][number]
 
     def properties(self) -> dict[str, str]:
-        """The properties in the body. Raises InvalidInput where one is not a string."""
+        """Returns the properties in the body. Raises InvalidInput if one is not a string."""
         return string_values(self.optional("properties", {}))
 
     def new_object(self, class_: str) -> DataObject:
-        """A new object in the project, folder and so on that the body tells."""
+        """Creates an object in the project and folder that the body specifies."""
         container = self.container(CONTRIBUTE, self.required("project", str))
         data_object = DataObject(
             new_id(class_),
@@ -140,8 +142,8 @@ class Call:
         return data_object
 
 
-def string_values(given: Mapping[str, Any]) -> dict[str, str]:
-    for key, value in given.items():
+def string_values(properties: Mapping[str, Any]) -> dict[str, str]:
+    for key, value in properties.items():
         if not isinstance(value, str):
             raise InvalidInput(f"the property {key} is not a string")
-    return dict(given)
+    return dict(properties)

@@ -1,4 +1,4 @@
-"""Descriptions of projects and data objects, and the choice of their fields."""
+"""Descriptions of projects and data objects, and selection of their fields."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -8,17 +8,17 @@ from .store import UPLOAD_PARAMETERS, Container, DataObject, Store
 
 REGION = "aws:us-east-1"
 
-# Fields that are described only when somebody asks for them.
+# Fields that a description contains only on request.
 ON_REQUEST = {"properties", "details", "parts"}
 
 
 def choose_fields(
     described: Mapping[str, Any], body: Mapping[str, Any], on_request: Iterable[str] = ON_REQUEST
 ) -> dict[str, Any]:
-    """The fields that a describe call asks for.
+    """Returns the fields that a describe call requests.
 
-    `fields` replaces the default fields unless `defaultFields` is set too; a flag at the top
-    level (`properties: true`) adds its field to them.
+    `fields` replaces the default fields unless `defaultFields` is set too. A top-level flag such
+    as `properties: true` adds its field to the default fields.
     """
     on_request = set(on_request)
     default = {name for name in described if name not in on_request}
@@ -33,7 +33,7 @@ def choose_fields(
 
 
 def describe_result(item: Mapping[str, Any], body: Mapping[str, Any]) -> dict[str, Any]:
-    """The `describe` key of a result of a search, where the search asks for it."""
+    """Returns the `describe` key of a search result if the search requests it."""
     options = body.get("describe")
     if not options:
         return {}
@@ -47,12 +47,12 @@ _IO_FIELDS = {"input", "originalInput", "runInput", "output"}
 
 
 def public_run_spec(spec: Mapping[str, Any]) -> dict[str, Any]:
-    """The run specification of an applet or app, without the code."""
+    """Returns the run specification of an applet or app, without the code."""
     return {key: value for key, value in spec["runSpec"].items() if key != "code"}
 
 
-def whole_run_spec(spec: Mapping[str, Any]) -> dict[str, Any]:
-    """The run specification with all that is needed to build the same again."""
+def full_run_spec(spec: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the run specification with everything needed to rebuild the executable."""
     run_spec = spec["runSpec"]
     return {
         **run_spec,
@@ -86,7 +86,7 @@ def describe_container(store: Store, container: Container, user: str) -> dict[st
 
 
 def describe_object(data_object: DataObject, container_id: str) -> dict[str, Any]:
-    """Every field of an object, as it is called and placed in one container."""
+    """Returns all fields of an object as it is placed in one container."""
     if container_id not in data_object.placements:
         raise ResourceNotFound(f'"{data_object.id}" is not in "{container_id}"')
     placement = data_object.placements[container_id]

@@ -7,7 +7,7 @@ from http import HTTPStatus
 
 
 class PlatformError(Exception):
-    """An API error: answered as `{"error": {"type", "message"}}` with the class's status."""
+    """An API error: `{"error": {"type", "message"}}`, with the HTTP status of its class."""
 
     status = HTTPStatus.INTERNAL_SERVER_ERROR
 

@@ -1,8 +1,8 @@
-"""Faults of the network and the server, which tests inject.
+"""Network and server faults for tests.
 
     platform.faults.add(r"/F/D/.*", corrupt, times=1)
 
-makes the next answer to a download come with a wrong byte, and the one after that whole again.
+corrupts one byte of the next download; the download after that is intact again.
 """
 
 import contextlib
@@ -18,13 +18,13 @@ from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from werkzeug.wsgi import ClosingIterator
 
-# Has the application, the request and the way to begin an answer, and gives the answer's body.
+# Like a WSGI application, with the wrapped application as an additional first argument.
 Fault = Callable[[WSGIApplication, WSGIEnvironment, StartResponse], Iterable[bytes]]
 
 
 @dataclass
 class Injection:
-    """A fault for requests whose path matches, `times` times more."""
+    """A fault for requests whose path matches; `times` is how often it will still happen."""
 
     path: re.Pattern[str]
     fault: Fault
@@ -40,7 +40,7 @@ class Faults:
         self._injections: list[Injection] = []
 
     def add(self, path: str, fault: Fault, times: int = 1) -> Injection:
-        """Inject a fault; the returned value has how often it will still happen."""
+        """Injects a fault and returns it."""
         injection = Injection(re.compile(path), fault, times)
         with self._lock:
             self._injections.append(injection)
@@ -66,7 +66,7 @@ class Faults:
 
 
 def answer(status: str, *headers: tuple[str, str], body: bytes = b"") -> Fault:
-    """The request is not handled, but answered so: `answer("503 Busy", ("Retry-After", "1"))`."""
+    """Makes a fault that returns this response: `answer("503 Busy", ("Retry-After", "1"))`."""
 
     def fault(
         app: WSGIApplication, environ: WSGIEnvironment, start_response: StartResponse
@@ -79,13 +79,13 @@ def answer(status: str, *headers: tuple[str, str], body: bytes = b"") -> Fault:
 
 
 def refuse(type_: str, code: int, message: str) -> Fault:
-    """The API refuses the call: `refuse("PermissionDenied", 401, "...")`."""
+    """Makes a fault that returns an API error: `refuse("PermissionDenied", 401, "...")`."""
     body = json.dumps({"error": {"type": type_, "message": message}}).encode()
     return answer(f"{code} {type_}", ("Content-Type", "application/json"), body=body)
 
 
 def stall(seconds: float) -> Fault:
-    """Delay the response."""
+    """Makes a fault that delays the response."""
 
     def fault(
         app: WSGIApplication, environ: WSGIEnvironment, start_response: StartResponse
@@ -99,23 +99,23 @@ def stall(seconds: float) -> Fault:
 def lose_request(
     app: WSGIApplication, environ: WSGIEnvironment, start_response: StartResponse
 ) -> Iterable[bytes]:
-    """Close the connection before the request is handled."""
+    """Closes the connection before the request is handled."""
     _reset(environ)
 
 
 def lose_answer(
     app: WSGIApplication, environ: WSGIEnvironment, start_response: StartResponse
 ) -> Iterable[bytes]:
-    """Close the connection after the request was handled."""
-    _whole(app(environ, start_response))
+    """Closes the connection after the request is handled."""
+    _read_all(app(environ, start_response))
     _reset(environ)
 
 
 def cut(
     app: WSGIApplication, environ: WSGIEnvironment, start_response: StartResponse
 ) -> Iterator[bytes]:
-    """Truncate the body of the response."""
-    body = _whole(app(environ, start_response))
+    """Truncates the body of the response."""
+    body = _read_all(app(environ, start_response))
     yield body[: len(body) // 2]
     _reset(environ)
 
@@ -123,19 +123,19 @@ def cut(
 def corrupt(
     app: WSGIApplication, environ: WSGIEnvironment, start_response: StartResponse
 ) -> Iterable[bytes]:
-    """Change one byte in the middle of the body."""
-    body = bytearray(_whole(app(environ, start_response)))
+    """Changes one byte in the middle of the body."""
+    body = bytearray(_read_all(app(environ, start_response)))
     body[len(body) // 2] ^= 1
     return [bytes(body)]
 
 
-def _whole(body: Iterable[bytes]) -> bytes:
+def _read_all(body: Iterable[bytes]) -> bytes:
     with contextlib.closing(ClosingIterator(body)) as parts:
         return b"".join(parts)
 
 
 def _reset(environ: WSGIEnvironment) -> NoReturn:
-    """Reset the connection at once; unsent data is lost."""
+    """Resets the connection immediately; unsent data is lost."""
     connection: socket.socket = environ["werkzeug.socket"]
     connection.shutdown(socket.SHUT_RDWR)
     raise ConnectionResetError

@@ -1,4 +1,4 @@
-"""HTTP: calls the handler of a request, and returns JSON or bytes."""
+"""HTTP: calls the handler of each request, and returns JSON or bytes."""
 
 import json
 import socket
@@ -25,14 +25,14 @@ from .routes import ROUTES, find_route
 
 
 class HttpApi:
-    """The responses of a platform; `make_app` has the routes."""
+    """The HTTP endpoints of a platform; `make_app` maps URLs to them."""
 
     def __init__(self, platform: Platform) -> None:
         self._platform = platform
         self._answers = AnswersByNonce()
 
     def call(self, path: str) -> flask.Response:
-        """Answer a call of the API, which is JSON."""
+        """Handles an API call, whose body is JSON."""
         kind, _, token = flask.request.headers.get("Authorization", "").partition(" ")
         if kind != "Bearer":
             raise InvalidAuthentication("an access token is required")
@@ -48,7 +48,7 @@ class HttpApi:
             return _json_response(answer)
 
     def receive_part(self, token: str) -> flask.Response:
-        """Take a part of a file that is uploaded."""
+        """Receives an uploaded part of a file."""
         upload = self._platform.transfers.upload(token)
         self._platform.network.receive(upload.caller)
         self._platform.store.receive_part(
@@ -57,22 +57,22 @@ class HttpApi:
         return flask.Response(status=200)
 
     def send_file(self, token: str, filename: str) -> flask.Response:
-        """Send the bytes of a file, or those that were asked for."""
+        """Sends the content of a file, or the requested range of it."""
         platform = self._platform
         secret = flask.request.headers.get("X-Download-Secret")
         download = platform.transfers.download(token, secret)
         with platform.store.changed:
             data_object = platform.store.find_object(download.data_object.id)
-            if all(one.archival_state != "live" for one in data_object.placements.values()):
-                # It is the storage that answers, not the API (dnanexus/dxCompiler, release notes).
+            if all(copy.archival_state != "live" for copy in data_object.placements.values()):
+                # An error of the storage, not of the API (dnanexus/dxCompiler, release notes).
                 return flask.Response("<Error><Code>InvalidObjectState</Code></Error>", 403)
-            # Opened at once, so that it can be read even if somebody removes it meanwhile.
+            # Opened here, so that it can be sent even if it is removed in the meantime.
             path = platform.store.content(data_object)
             flask.request.environ["wsgi.file_wrapper"] = in_blocks
             file = flask.send_file(
                 path, mimetype="application/octet-stream", conditional=True, etag=False
             )
-        # Bytes that were not read from the connection when it ends were not transferred.
+        # With a small buffer, the recorded size is close to what the client has received.
         connection: socket.socket = flask.request.environ["werkzeug.socket"]
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
         requested = flask.request.headers.get("Range", "")
@@ -80,8 +80,8 @@ class HttpApi:
         return flask.Response(body, file.status, file.headers)
 
     def send_log(self, socket: simple_websocket.Server, job_id: str) -> None:
-        """Send the lines of a job's log as they come."""
-        # The handshake carries no token; the first message does.
+        """Streams the lines of a job's log."""
+        # The token is in the first message, not in the handshake.
         try:
             options = _json_object(socket.receive())
             caller = self._platform.caller(options.get("access_token"))
@@ -95,49 +95,49 @@ class HttpApi:
             if not levels or line["level"] in levels:
                 socket.send(json.dumps(line))
         socket.send(json.dumps({"source": "SYSTEM", "msg": "END_LOG"}))
-        # The client closes, which raises ConnectionClosed here; a server that closes first makes
-        # dx report an error.
+        # Wait for the client to close, which raises ConnectionClosed here. If the server closes
+        # first, dx reports an error.
         try:
             while True:
                 socket.receive()
         finally:
-            # It answers the client's close, before anything else is written to the connection.
+            # This thread completes the closing handshake. Nothing else may be sent before that.
             socket.thread.join()
 
 
 def make_app(platform: Platform) -> flask.Flask:
-    """The WSGI application of a platform, with all its routes and errors."""
+    """Creates the WSGI application of a platform, with its routes and error handlers."""
     app = flask.Flask(__name__)
     api = HttpApi(platform)
     app.add_url_rule("/<path:path>", view_func=api.call, methods=["POST"])
     app.add_url_rule("/upload/<token>", view_func=api.receive_part, methods=["PUT"])
     app.add_url_rule("/F/D/<token>/<path:filename>", view_func=api.send_file, methods=["GET"])
     flask_sock.Sock(app).route("/<job_id>/getLog/websocket")(api.send_log)
-    app.register_error_handler(PlatformError, _refusal)
+    app.register_error_handler(PlatformError, _api_error)
     app.register_error_handler(HTTPException, _http_error)
-    app.register_error_handler(Exception, _defect)
+    app.register_error_handler(Exception, _internal_error)
     return app
 
 
-def _refusal(error: PlatformError) -> flask.Response:
+def _api_error(error: PlatformError) -> flask.Response:
     return _json_response(error.as_json(), error.status)
 
 
 def _http_error(error: HTTPException) -> flask.Response:
     if isinstance(error, RequestedRangeNotSatisfiable):
         return flask.Response(status=error.code)
-    return _refusal(ResourceNotFound(f"{flask.request.path}: {error}"))
+    return _api_error(ResourceNotFound(f"{flask.request.path}: {error}"))
 
 
-def _defect(error: Exception) -> flask.Response:
-    flask.current_app.logger.exception("a request could not be answered")
-    return _refusal(InternalError(f"{type(error).__name__}: {error}"))
+def _internal_error(error: Exception) -> flask.Response:
+    flask.current_app.logger.exception("a request could not be handled")
+    return _api_error(InternalError(f"{type(error).__name__}: {error}"))
 
 
 class AnswersByNonce:
-    """Answers to calls that carry a nonce: a repeated one gets the first answer again.
+    """Answers to calls that carry a nonce: a repeated call gets the first answer again.
 
-    A call that was refused changed nothing, and may be tried again.
+    A failed call has changed nothing, and is handled again when it is repeated.
     """
 
     def __init__(self) -> None:
@@ -150,12 +150,12 @@ class AnswersByNonce:
         if nonce is None:
             return handle()
         if not isinstance(nonce, str):
-            raise InvalidInput("a nonce is a string")
+            raise InvalidInput("the nonce must be a string")
         if nonce not in self._first:
             self._first[nonce] = (path, body, handle())
         first_path, first_body, answer = self._first[nonce]
         if (first_path, first_body) != (path, body):
-            raise InvalidInput("this nonce came with another request before")
+            raise InvalidInput("this nonce was already used for another request")
         return answer
 
 

@@ -1,4 +1,4 @@
-"""A job: its states, and its description.
+"""Jobs: their states and descriptions.
 
 https://documentation.dnanexus.com/developer/api/running-analyses/job-lifecycle
 """
@@ -14,7 +14,7 @@ from .store import now_ms
 from .worker import Worker
 
 FINAL_STATES = ("done", "failed", "terminated")
-# Which state may follow which. `restarted` is the last one of a try that another one follows.
+# Allowed state transitions. `restarted` is the final state of a try that is followed by another.
 STEPS = {
     "idle": ("waiting_on_input", "runnable", "failed", "terminating"),
     "waiting_on_input": ("runnable", "failed", "terminating"),
@@ -28,18 +28,18 @@ DEFAULT_INSTANCE_TYPE = "mem1_ssd1_v2_x4"
 
 @dataclass(frozen=True)
 class Executable:
-    """An applet, or an app with the applet that it was made of: what a job runs."""
+    """What a job runs: an applet, or an app and the applet from which it was created."""
 
     id: str
     applet_id: str
     spec: Mapping[str, Any]
-    # Where an app has what it is made of. Its jobs see this, and not the project.
+    # The resources container of an app. Its jobs have access to it instead of the project.
     container: str | None = None
 
 
 @dataclass
 class Job:
-    """A job and its description; what differs between tries is that of the latest."""
+    """A job; fields that differ between tries are those of the latest try."""
 
     id: str
     name: str
@@ -51,10 +51,10 @@ class Job:
     original_input: dict[str, Any]
     run_input: dict[str, Any]
     input: dict[str, Any]
-    # From which container each object of the input is taken.
+    # Source container of each input object.
     sources: Mapping[str, str]
     instance_type: str
-    # The systemRequirements that it was run with, nearest first; its subjobs are, too.
+    # The systemRequirements of the request, most specific first; subjobs inherit them.
     requirements: Sequence[Mapping[str, Any]]
     priority: str
     tags: list[str]
@@ -63,15 +63,15 @@ class Job:
     depends_on: list[str]
     execution_policy: Mapping[str, Any]
     timeout_policy: Mapping[str, Any]
-    # Where it is a stage of an analysis: their ids.
+    # IDs of the analysis and the stage, if it is a job of an analysis.
     analysis: str | None = None
     stage: str | None = None
-    # Which job it is a part of, if it is a subjob.
+    # The parent job, if it is a subjob.
     parent: "Job | None" = None
-    # The try of that job that has started it.
+    # The try of the parent job that started it.
     parent_try: int | None = None
     earlier_tries: list["Job"] = field(default_factory=list)
-    # Given to it when it begins:
+    # Set by start_try():
     log: JobLog = field(init=False)
     workspace: str = field(init=False, default="")
     token: str = field(default_factory=new_token, repr=False)
@@ -85,10 +85,10 @@ class Job:
     output: dict[str, Any] | None = None
     failure: tuple[str, str] | None = None
     worker: Worker | None = None
-    # For which of WORKER_LOSSES it has no worker any more.
-    lost_for: str | None = None
-    # The job below it that failed, and it with it.
-    failed_part: "Job | None" = None
+    # Why it lost its worker: a key of WORKER_LOSSES.
+    loss_reason: str | None = None
+    # The descendant whose failure makes this job fail.
+    failed_subjob: "Job | None" = None
 
     @property
     def try_number(self) -> int:
@@ -96,7 +96,7 @@ class Job:
 
     @property
     def root(self) -> "Job":
-        """The job that was run, which this one is a part of, or is itself."""
+        """The origin job: the ancestor without a parent, or the job itself."""
         return self if self.parent is None else self.parent.root
 
     @property
@@ -105,14 +105,14 @@ class Job:
 
     @property
     def is_of_latest_try(self) -> bool:
-        """Whether no job above it has begun again since it was started."""
+        """Whether no ancestor has been restarted since this job was created."""
         return self.parent is None or (
             self.parent_try == self.parent.try_number and self.parent.is_of_latest_try
         )
 
     @property
     def readable(self) -> set[str]:
-        """The containers from which it may read its inputs."""
+        """The containers from which the job can read its inputs."""
         return {self.workspace} if self.executable.container else {self.workspace, self.project}
 
     @property
@@ -123,8 +123,8 @@ class Job:
     def is_terminating(self) -> bool:
         return self.state == "terminating"
 
-    def become(self, state: str) -> None:
-        """Change to the next state of the life cycle; an impossible change is a bug."""
+    def change_state(self, state: str) -> None:
+        """Changes to the next state; a transition that is not in STEPS is a bug."""
         if state not in STEPS.get(self.state, ()):
             raise AssertionError(f"{self.id} cannot go from {self.state} to {state}")
         self.modified = now_ms()
@@ -135,24 +135,24 @@ class Job:
             self.stopped_running = self.modified
         self.state = state
 
-    def begin(self, workspace: str) -> None:
-        """Start a try: create its workspace and log."""
+    def start_try(self, workspace: str) -> None:
+        """Starts a try with its workspace and a new log and token."""
         self.workspace, self.log, self.token = workspace, JobLog(self.id), new_token()
 
-    def begin_again(self, workspace: str) -> "Job":
-        """Start from the beginning, with nothing of the try before, which is given back."""
-        self.become("restarted")
+    def restart(self, workspace: str) -> "Job":
+        """Starts another try from the initial state; returns the failed try."""
+        self.change_state("restarted")
         earlier = copy.copy(self)
         self.earlier_tries = [*self.earlier_tries, earlier]
-        self.begin(workspace)
+        self.start_try(workspace)
         self.state, self.transitions, self.try_created = "idle", [], now_ms()
         self.started_running = self.stopped_running = None
-        self.failure = self.worker = self.lost_for = self.failed_part = None
+        self.failure = self.worker = self.loss_reason = self.failed_subjob = None
         return earlier
 
 
 def describe_job(job: Job, region: str) -> dict[str, Any]:
-    """Every field of a job's description."""
+    """Returns all fields of a job's description."""
     described: dict[str, Any] = {
         "id": job.id,
         "try": job.try_number,
@@ -196,7 +196,7 @@ def describe_job(job: Job, region: str) -> dict[str, Any]:
     }
     if job.executable.container is not None:
         described |= {"app": job.executable.id, "resources": job.executable.container}
-    if job.workspace:  # which a dry run has not
+    if job.workspace:  # a dry run has none
         described["workspace"] = job.workspace
     if job.started_running is not None:
         described["startedRunning"] = job.started_running
@@ -204,7 +204,7 @@ def describe_job(job: Job, region: str) -> dict[str, Any]:
             described["stoppedRunning"] = job.stopped_running
     if job.failure is not None:
         described["failureReason"], described["failureMessage"] = job.failure
-        failed = job.failed_part or job
+        failed = job.failed_subjob or job
         described["failureFrom"] = {
             "id": failed.id,
             "try": failed.try_number,

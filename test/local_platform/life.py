@@ -1,4 +1,4 @@
-"""The life cycle of one job: its input, its run on a worker, its output in the project.
+"""The life cycle of one job: wait for its input, run it, clone its output into the project.
 
 https://documentation.dnanexus.com/developer/api/running-analyses/job-lifecycle
 """
@@ -26,7 +26,7 @@ from .specs import (
 from .store import Store
 from .worker import Assignment, PackageError, Worker
 
-# How a job's worker may get lost, in the words of the documentation.
+# Failures in which a job loses its worker, with the messages of the documentation.
 WORKER_LOSSES = {
     "UnresponsiveWorker": "The machine running the job became unresponsive",
     "SpotInstanceInterruption": "The machine running the job was reclaimed by the cloud provider",
@@ -35,7 +35,7 @@ DEFAULT_TIMEOUT_SECONDS = 30 * 24 * 3600
 
 
 class JobFailed(Exception):
-    """The job is over: failureReason and failureMessage."""
+    """The job has failed, with this failureReason and failureMessage."""
 
     def __init__(self, reason: str, message: str) -> None:
         super().__init__(message)
@@ -43,7 +43,7 @@ class JobFailed(Exception):
 
 
 class JobTerminated(Exception):
-    """Somebody asked for the job to be terminated."""
+    """The job is being terminated on request."""
 
 
 @dataclass(frozen=True)
@@ -51,11 +51,11 @@ class JobLife:
     """Takes one job through its states, in a thread of its own.
 
     Attributes:
-        job: whose life it is.
-        jobs: those beside it.
-        store: the containers and objects of the platform.
-        workers: the folder in which workers have their homes.
-        server: the part of a job's environment that says where the API is.
+        job: the job.
+        jobs: all jobs of the platform.
+        store: containers and objects of the platform.
+        workers: folder for the root folders of workers.
+        server: environment variables with which dxpy finds the API.
     """
 
     job: Job
@@ -65,7 +65,7 @@ class JobLife:
     server: Mapping[str, str]
 
     def run(self) -> None:
-        """Take the job from its input to its output in the project, or to its failure."""
+        """Takes the job from its input to its output in the project, or to its failure."""
         try:
             self._wait_for_inputs()
             while True:
@@ -79,44 +79,46 @@ class JobLife:
             self._end_early()
         except JobFailed as failure:
             self._end_early((failure.reason, str(failure)))
-        except Exception as error:  # a defect of ours must not leave the job running for ever
+        except Exception as error:  # a bug here must not leave the job running
             self._end_early(("JMInternalError", f"{type(error).__name__}: {error}"))
             raise
         finally:
             self._clean_up(self.job)
 
-    def _clean_up(self, a_try: Job) -> None:
-        """Remove what a try of a job had for itself."""
+    def _clean_up(self, ended: Job) -> None:
+        """Removes the workspace and the worker of a try, and closes its log."""
         with self.store.changed:
-            if a_try.parent is None:
-                self.store.remove_container(a_try.workspace)
+            if ended.parent is None:
+                self.store.remove_container(ended.workspace)
             self.store.changed.notify_all()
-        if a_try.worker is not None:
-            a_try.worker.remove()
-        a_try.log.end()
+        if ended.worker is not None:
+            ended.worker.remove()
+        ended.log.end()
 
     def _restart(self, failure: JobFailed) -> Job:
-        """Let a job that failed begin again, and give back the try that failed.
+        """Restarts a failed job and returns the failed try.
 
-        Raises the failure where the job's policy allows no other try, and JobTerminated.
+        Raises the failure if the job's policy does not allow another try. Raises JobTerminated.
         """
         with self.store.changed:
             if self.job.is_terminating:
                 raise JobTerminated
             job = self.job
             reasons = [earlier.failure[0] for earlier in job.earlier_tries if earlier.failure]
-            by_itself = job.executable.spec["runSpec"].get(RESTARTABLE, "master") == "all"
-            # Where all entry points are restartable, each part has had its own tries; else only the
-            # job that was run begins again, with all of its parts.
-            is_restartable = job.failed_part is None if by_itself else job.parent is None
+            entry_points = job.executable.spec["runSpec"].get(RESTARTABLE, "master")
+            # With "all", a failed subjob has already been restarted as often as allowed, and its
+            # ancestors are not restarted. Otherwise, only the origin job is, with all its subjobs.
+            is_restartable = (
+                job.failed_subjob is None if entry_points == "all" else job.parent is None
+            )
             policy = job.execution_policy
             if not is_restartable or not may_restart(policy, failure.reason, reasons):
                 raise failure
             job.failure = (failure.reason, str(failure))
-            for part in self.jobs.below(job):
-                self.jobs.terminate(part)
-            earlier = job.begin_again(job.workspace if job.parent else self.jobs.new_workspace())
-            # The inputs stay; what the try before has made goes with its workspace.
+            for subjob in self.jobs.descendants(job):
+                self.jobs.terminate(subjob)
+            earlier = job.restart(job.workspace if job.parent else self.jobs.new_workspace())
+            # Keep the inputs. All other objects of the failed try are removed with its workspace.
             for item in (self.store.find_object(link.id) for link in links_in(job.input)):
                 if earlier.workspace in item.placements:
                     self.store.clone(item, earlier.workspace, job.workspace, "/")
@@ -125,36 +127,36 @@ class JobLife:
 
     def _end_early(self, failure: tuple[str, str] | None = None) -> None:
         with self.store.changed:
-            # What goes wrong in a job that is being terminated is a consequence of that.
+            # Errors in a job that is being terminated are a consequence of that.
             if self.job.is_terminating:
-                self.job.become("terminated")
+                self.job.change_state("terminated")
             else:
                 self.job.failure = failure
-                self.job.become("failed")
+                self.job.change_state("failed")
                 self.jobs.fail_tree(self.job)
 
     def _enter(self, state: str) -> None:
         with self.store.changed:
             if self.job.is_terminating:
                 raise JobTerminated
-            self.job.become(state)
+            self.job.change_state(state)
             self.store.changed.notify_all()
 
     def _wait(self, condition: Callable[[], bool]) -> None:
-        """Wait for a change of state. Raises JobTerminated."""
+        """Waits until a condition holds. Raises JobTerminated, and JobFailed if a subjob fails."""
         self.store.changed.wait_for(
-            lambda: self.job.is_terminating or self.job.failed_part is not None or condition()
+            lambda: self.job.is_terminating or self.job.failed_subjob is not None or condition()
         )
         if self.job.is_terminating:
             raise JobTerminated
-        self._raise_failure_of_part()
+        self._raise_failure_of_subjob()
 
-    def _raise_failure_of_part(self) -> None:
-        if self.job.failed_part is not None and self.job.failed_part.failure is not None:
-            raise JobFailed(*self.job.failed_part.failure)
+    def _raise_failure_of_subjob(self) -> None:
+        if self.job.failed_subjob is not None and self.job.failed_subjob.failure is not None:
+            raise JobFailed(*self.job.failed_subjob.failure)
 
     def _wait_for_worker(self) -> None:
-        """Start to run as soon as another job may run."""
+        """Waits until the job can run, and starts it."""
         with self.store.changed:
             self._wait(self.jobs.has_slot)
             self._enter("running")
@@ -164,11 +166,11 @@ class JobLife:
         with self.store.changed:
             self._wait_for("waiting_on_input", self.job.input, needed, "DependencyUnsatisfiable")
             try:
-                self.job.input = self._resolved(self.job.input)
+                self.job.input = self._resolve(self.job.input)
                 check_size(self.job.input, "input")
                 if self.job.function == "main" and "inputSpec" in self.job.executable.spec:
                     check_values(self.job.executable.spec["inputSpec"], self.job.input)
-                self._take_in()
+                self._clone_inputs()
             except PlatformError as error:
                 raise JobFailed("InputError", str(error)) from error
             self._enter("runnable")
@@ -176,32 +178,39 @@ class JobLife:
     def _wait_for(
         self, state: str, values: Mapping[str, Any], ids: Iterable[str], reason: str
     ) -> None:
-        """Wait, in the given state, for what values refer to and for jobs and objects.
+        """Waits in a state until executions have ended and objects are closed.
 
-        Raises JobFailed, with the reason, as soon as one of the jobs has not done its work.
+        Args:
+            state: `waiting_on_input` or `waiting_on_output`.
+            values: input or output; waits for the jobs and analyses to which it refers.
+            ids: further executions and objects to wait for.
+            reason: failureReason if one of the executions fails or is terminated.
+
+        Raises:
+            JobFailed: an execution has failed or was terminated.
         """
         needed = [*ids, *(reference.execution for reference in references_in(values))]
         executions = self.jobs.executions(needed)
 
-        def lost() -> list[str]:
+        def failed() -> list[str]:
             return [other.id for other in executions if other.is_final and other.state != "done"]
 
         if not self.jobs.are_ready(needed):
             self._enter(state)
-            self._wait(lambda: bool(lost()) or self.jobs.are_ready(needed))
-        for name in lost():
-            raise JobFailed(reason, f"{name} was a job dependency but failed")
+            self._wait(lambda: bool(failed()) or self.jobs.are_ready(needed))
+        for execution_id in failed():
+            raise JobFailed(reason, f"{execution_id} was a job dependency but failed")
 
-    def _resolved(self, values: dict[str, Any]) -> dict[str, Any]:
-        """The values without references. Raises InvalidInput for one to nothing."""
+    def _resolve(self, values: dict[str, Any]) -> dict[str, Any]:
+        """Replaces references by their values. Raises InvalidInput if there is no such value."""
 
         def value_of(reference: Reference) -> Any:
             return reference.value_in(self.jobs.execution(reference.execution).output or {})
 
         return dict(replaced(values, reference_of, value_of))
 
-    def _take_in(self) -> None:
-        """Clone outputs of other jobs into the workspace, unless it can access them directly."""
+    def _clone_inputs(self) -> None:
+        """Clones outputs of other jobs that the job cannot access into its workspace."""
         sources = {
             self.jobs.execution(reference.execution).project
             for reference in references_in(self.job.original_input)
@@ -213,7 +222,7 @@ class JobLife:
                 self.store.clone(item, source, self.job.workspace, "/")
 
     def _run(self) -> Any:
-        """Run the job on a worker, and take its output."""
+        """Runs the job on a worker and returns its output."""
         timeout = _timeout_seconds(self.job.timeout_policy, self.job.function)
         try:
             with self.store.changed:
@@ -231,7 +240,8 @@ class JobLife:
             raise JobFailed(
                 "JobTimeoutExceeded", f"The job ran longer than its timeout of {timeout:g} seconds"
             ) from error
-        if self.job.lost_for is None and self.job.failed_part is None and outcome.error is not None:
+        is_own_error = self.job.loss_reason is None and self.job.failed_subjob is None
+        if is_own_error and outcome.error is not None:
             raise JobFailed(*outcome.error)
         return outcome.output
 
@@ -260,26 +270,26 @@ class JobLife:
         )
 
     def _deliver(self, output: Any) -> None:
-        """Clone the output into the project, after it is checked and its files are closed."""
+        """Checks the output, waits until its files are closed, and clones it into the project."""
         try:
             with self.store.changed:
-                self._raise_failure_of_part()
-                if self.job.lost_for is not None:
-                    raise JobFailed(self.job.lost_for, WORKER_LOSSES[self.job.lost_for])
+                self._raise_failure_of_subjob()
+                if self.job.loss_reason is not None:
+                    raise JobFailed(self.job.loss_reason, WORKER_LOSSES[self.job.loss_reason])
                 if not isinstance(output, dict):
-                    raise JobFailed("OutputError", "job_output.json does not hold a JSON object")
+                    raise JobFailed("OutputError", "job_output.json does not contain a JSON object")
                 self._check_output(output)
                 ids = [link.id for link in links_in(output)]
-                parts = [part.id for part in self.jobs.below(self.job)]
-                self._wait_for("waiting_on_output", output, ids + parts, "OutputError")
+                subjobs = [subjob.id for subjob in self.jobs.descendants(self.job)]
+                self._wait_for("waiting_on_output", output, ids + subjobs, "OutputError")
                 if any(references_in(output)):
-                    output = self._resolved(output)
+                    output = self._resolve(output)
                     self._check_output(output)
                     ids = [link.id for link in links_in(output)]
                 if self.job.is_terminating:
                     raise JobTerminated
                 for item in map(self.store.find_object, ids):
-                    # What subjobs make stays in the workspace that they share.
+                    # Outputs of subjobs stay in the shared workspace.
                     if self.job.parent is None and self.job.project not in item.placements:
                         self.store.clone(
                             item, self.job.workspace, self.job.project, self.job.folder

@@ -1,4 +1,4 @@
-"""The log of a job: lines that arrive while others read them."""
+"""The log of a job, which can be read while it is written."""
 
 import threading
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ LogLine = dict[str, str | int]
 
 
 class JobLog:
-    """Lines in the form in which the platform streams them."""
+    """Log lines as the platform streams them."""
 
     def __init__(self, job_id: str) -> None:
         self._job_id = job_id
@@ -32,13 +32,13 @@ class JobLog:
             self._changed.notify_all()
 
     def end(self) -> None:
-        """Close the log, so that readers stop."""
+        """Closes the log, so that readers stop."""
         with self._changed:
             self._ended = True
             self._changed.notify_all()
 
     def follow(self, recent: int, wait: bool) -> Iterator[LogLine]:
-        """The most recent lines, then new ones until the log has ended, if `wait` is set."""
+        """Yields the most recent lines and, if `wait` is set, new ones until the log is closed."""
         with self._changed:
             seen = max(0, len(self._lines) - recent)
         while True:

@@ -1,4 +1,4 @@
-"""The simulated network: its rate and latency, what was called and what was transferred."""
+"""The simulated network: rate, latency, and a list of requests and transfers."""
 
 import threading
 import time
@@ -15,13 +15,13 @@ SEND_BUFFER_BYTES = 1 << 16
 
 @dataclass(frozen=True)
 class Transfer:
-    """An answer to a request for bytes of a file.
+    """A response with the content of a file.
 
     Attributes:
-        file_id: whose bytes they are.
-        caller: id of the job or user who asked for the URL.
-        requested: the header Range; empty where there was none.
-        sent: bytes of the body that left, if not all of them reached who asked.
+        file_id: the file.
+        caller: ID of the job or user that requested the URL.
+        requested: the Range header; empty if there was none.
+        sent: bytes of the body that were sent; the client may have received fewer.
     """
 
     file_id: str
@@ -32,11 +32,11 @@ class Transfer:
 
 @dataclass(frozen=True)
 class Request:
-    """A request that was answered, or refused.
+    """A request, whether it succeeded or not.
 
     Attributes:
-        route: as in the table of routes, or PUT or GET.
-        caller: id of the job or user who called, or who asked for the URL.
+        route: a key of ROUTES, or PUT or GET.
+        caller: ID of the job or user that made the call or requested the URL.
     """
 
     route: str
@@ -47,15 +47,17 @@ PUT, GET = "PUT (bytes of a file)", "GET (bytes of a file)"
 
 
 class Network:
-    """The network; each transfer has a connection of its own."""
+    """The network; limits apply to each transfer separately."""
 
     def __init__(
         self, bytes_per_second: float = 0, latency: float = 0, call_latency: float = 0
     ) -> None:
-        """Sets what is slow: nothing, by default.
+        """Sets rate and delays; by default, there is no limit and no delay.
 
-        `bytes_per_second` limits each download; `latency` is how long each transfer takes to
-        begin, and `call_latency` how long each call of the API takes, both in seconds.
+        Args:
+            bytes_per_second: rate of each download; 0: unlimited.
+            latency: seconds before each transfer starts.
+            call_latency: seconds before each API call is handled.
         """
         self.bytes_per_second = bytes_per_second
         self.latency = latency
@@ -66,52 +68,54 @@ class Network:
 
     @property
     def requests(self) -> list[Request]:
-        """All requests, in the order in which they came."""
+        """All requests, in order of arrival."""
         with self._lock:
             return list(self._requests)
 
     def call(self, route: str, caller: str) -> None:
-        """Take note of a call of the API, and take its time."""
-        self._note(route, caller)
+        """Records an API call and delays it."""
+        self._record(route, caller)
         time.sleep(self.call_latency)
 
     def receive(self, caller: str) -> None:
-        """Take note of an upload of bytes, and take the time until it begins."""
-        self._note(PUT, caller)
+        """Records an upload and delays its start."""
+        self._record(PUT, caller)
         time.sleep(self.latency)
 
-    def _note(self, route: str, caller: str) -> None:
+    def _record(self, route: str, caller: str) -> None:
         with self._lock:
             self._requests.append(Request(route, caller))
 
     @property
     def transfers(self) -> list[Transfer]:
-        """All answers that have ended, in that order."""
+        """All transfers that have ended, in the order in which they ended."""
         with self._lock:
             return list(self._transfers)
 
-    def send(self, answer: Response, file_id: str, caller: str, requested: str) -> Iterator[bytes]:
-        """Pass the body of an answer on, as fast as the connection is, and close the answer.
+    def send(
+        self, response: Response, file_id: str, caller: str, requested: str
+    ) -> Iterator[bytes]:
+        """Yields the body of a response at the rate of the network, and closes the response.
 
-        Here, as werkzeug closes nothing where the client has given up the connection.
+        It is closed here, because werkzeug does not close it if the client has disconnected.
         """
         sent = 0
-        self._note(GET, caller)
+        self._record(GET, caller)
         time.sleep(self.latency)
         start = time.monotonic()
         try:
-            for block in answer.iter_encoded():
+            for block in response.iter_encoded():
                 if self.bytes_per_second:
                     arrival = start + (sent + len(block)) / self.bytes_per_second
                     time.sleep(max(0, arrival - time.monotonic()))
                 yield block
                 sent += len(block)
         finally:
-            answer.close()
+            response.close()
             with self._lock:
                 self._transfers.append(Transfer(file_id, caller, requested, sent))
 
 
 def in_blocks(file: BinaryIO, size: int) -> FileWrapper:
-    """A file as a body; the blocks that WSGI servers ask for are too small to be fast."""
+    """Wraps a file as a response body; the block size of WSGI servers is too small to be fast."""
     return FileWrapper(file, max(size, BLOCK_BYTES))

@@ -1,4 +1,4 @@
-"""The state of the platform: its project and user, objects, apps and jobs."""
+"""The state of the platform: project, user, objects, apps and jobs."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,10 +19,17 @@ HOST = "127.0.0.1"
 
 
 class Platform:
-    """A project and a user, with what they have made."""
+    """A project and a user, with their objects, apps and jobs."""
 
     def __init__(self, root: Path, port: int, jobs_at_once: int, network: Network) -> None:
-        """`root` is a folder for files and workers, and `port` that of the API on loopback."""
+        """Creates an empty project.
+
+        Args:
+            root: folder for files and workers.
+            port: port of the API on loopback.
+            jobs_at_once: maximum number of concurrent jobs.
+            network: the simulated network.
+        """
         self.root = root
         self.port = port
         self.user_token = new_token()
@@ -30,12 +37,12 @@ class Platform:
         self.transfers = Transfers()
         self.network = network
         self.project = self.store.new_container("project", "local")
-        # Those of the user.
+        # IDs of the user's projects.
         self.projects = [self.project.id]
         self.apps: dict[str, App] = {}
-        self.jobs = Jobs(self.store, jobs_at_once, self._live)
+        self.jobs = Jobs(self.store, jobs_at_once, self._run_job)
 
-    def _live(self, job: Job) -> None:
+    def _run_job(self, job: Job) -> None:
         workers = self.root / "workers"
         JobLife(job, self.jobs, self.store, workers, self.api_environment()).run()
 
@@ -44,7 +51,7 @@ class Platform:
         return f"http://{HOST}:{self.port}"
 
     def api_environment(self) -> Mapping[str, str]:
-        """The environment variables with which dxpy finds the API."""
+        """Returns the environment variables with which dxpy finds the API."""
         return {
             "DX_APISERVER_PROTOCOL": "http",
             "DX_APISERVER_HOST": HOST,
@@ -52,13 +59,13 @@ class Platform:
         }
 
     def caller(self, token: object) -> Caller:
-        """Whose token it is: the user's, or that of a job which is not over.
+        """Returns the user or the job that has this token.
 
-        Raises InvalidAuthentication for any other.
+        Raises InvalidAuthentication if there is none, or if the job has ended.
         """
         if token == self.user_token:
-            of_apps = (app.container for app in self.apps.values())
-            access = dict.fromkeys(self.projects, ADMINISTER) | dict.fromkeys(of_apps, VIEW)
+            resources = (app.container for app in self.apps.values())
+            access = dict.fromkeys(self.projects, ADMINISTER) | dict.fromkeys(resources, VIEW)
             return Caller(USER, None, access)
         with self.store.changed:
             for job in self.jobs.by_id.values():

@@ -1,4 +1,4 @@
-"""Which failures of a job lead to another try of it. No I/O.
+"""Decides whether a failed job is restarted. No I/O.
 
 https://documentation.dnanexus.com/developer/api/running-analyses/io-and-run-specifications
 """
@@ -8,42 +8,46 @@ from typing import Any
 
 from .errors import InvalidInput
 
-# What an executionPolicy can name. An AppError is for the user, and another try would not help.
+# Reasons that an executionPolicy can name. Not AppError: the user must fix the input first.
 RESTARTABLE_REASONS = {
     *("AppInternalError", "AppInsufficientResourceError", "ExecutionError", "JMInternalError"),
     *("JobTimeoutExceeded", "SpotInstanceInterruption", "UnresponsiveWorker"),
 }
 MAX_RESTARTS = 9
-# The key of the run specification that says which jobs are restarted by themselves: "all", or only
-# the "master", the job that was run, with everything below it.
+# Key of the run specification: which jobs are restarted individually. "all": every job. "master":
+# only the origin job, with all its subjobs.
 RESTARTABLE = "restartableEntryPoints"
 
 
 def check_policy(policy: Mapping[str, Any]) -> None:
-    """Refuse an executionPolicy that the platform would not take. Raises InvalidInput."""
+    """Raises InvalidInput if the platform would reject an executionPolicy."""
     restart_on = policy.get("restartOn", {})
     if not isinstance(restart_on, dict):
         raise InvalidInput("executionPolicy.restartOn is not an object")
     unknown = set(restart_on) - RESTARTABLE_REASONS - {"*"}
     if unknown:
-        raise InvalidInput(f"executionPolicy.restartOn: no job is restarted on {sorted(unknown)}")
+        raise InvalidInput(f"executionPolicy.restartOn: no restarts for {sorted(unknown)}")
     for key, number in {**restart_on, "maxRestarts": policy.get("maxRestarts", 0)}.items():
         if type(number) is not int or not 0 <= number <= MAX_RESTARTS:
-            raise InvalidInput(f"executionPolicy: {key} is from 0 to {MAX_RESTARTS}")
+            raise InvalidInput(f"executionPolicy: {key} must be from 0 to {MAX_RESTARTS}")
 
 
 def check_restartable(run_spec: Mapping[str, Any]) -> None:
-    """Refuse restartableEntryPoints that the platform does not know. Raises InvalidInput."""
+    """Raises InvalidInput if the value of restartableEntryPoints is unknown."""
     if run_spec.get(RESTARTABLE, "master") not in ("master", "all"):
-        raise InvalidInput(f"runSpec.{RESTARTABLE} is 'master' or 'all'")
+        raise InvalidInput(f"runSpec.{RESTARTABLE} must be 'master' or 'all'")
 
 
 def may_restart(policy: Mapping[str, Any], reason: str, earlier: Sequence[str]) -> bool:
-    """Whether a job gets another try after it failed for a reason.
+    """Returns whether a failed job gets another try.
 
-    `earlier` are the reasons of the tries before. Two things the documentation leaves open, and
-    the strict reading is taken: without a policy nothing is tried again, and all the reasons that
-    `*` stands for share its number.
+    Where the documentation is unclear, this is the strict interpretation: without a policy, no job
+    is restarted, and all reasons covered by `*` share one limit.
+
+    Args:
+        policy: the executionPolicy.
+        reason: failureReason of the latest try.
+        earlier: failureReasons of the tries before it.
     """
     if reason not in RESTARTABLE_REASONS:
         return False
@@ -52,5 +56,5 @@ def may_restart(policy: Mapping[str, Any], reason: str, earlier: Sequence[str]) 
     restart_on: Mapping[str, int] = policy.get("restartOn", {})
     if reason in restart_on:
         return earlier.count(reason) < restart_on[reason]
-    others = [name for name in earlier if name not in restart_on]
-    return len(others) < restart_on.get("*", 0)
+    unnamed = [name for name in earlier if name not in restart_on]
+    return len(unnamed) < restart_on.get("*", 0)

@@ -1,7 +1,7 @@
-"""Which routes there are, and what each does.
+"""The routes of the API and their handlers.
 
-`ROUTES` is the whole list. A handler is named after its route as in `dxpy.api`, whose functions
-link the page of the documentation; it takes a Call and gives back the answer.
+`ROUTES` lists all of them. Handlers are named after their routes as in `dxpy.api`, whose functions
+link to the documentation. A handler takes a Call and returns the answer.
 """
 
 import copy
@@ -20,13 +20,13 @@ from .describe import (
     describe_container,
     describe_object,
     describe_result,
-    whole_run_spec,
+    full_run_spec,
 )
 from .errors import InvalidInput, InvalidState, InvalidType, ResourceNotFound
 from .ids import class_of
 from .job import Job, describe_job
 from .restarts import check_policy, check_restartable
-from .runs import instance_type, run, run_part
+from .runs import instance_type, run, run_subjob
 from .specs import check_spec, links_in
 from .store import Container, DataObject, Part, Placement, now_ms
 from .transfers import DEFAULT_DURATION_SECONDS, Upload
@@ -91,7 +91,7 @@ def system_find_data_objects(call: Call) -> Answer:
                         **describe_result(item, call.body),
                     }
 
-    # The newest first, as the platform gives them.
+    # Newest first, as on the platform.
     return search.page(reversed(list(found())), call.body)
 
 
@@ -153,7 +153,7 @@ def system_find_executions(call: Call) -> Answer:
 
 
 def system_find_global_workflows(call: Call) -> Answer:
-    """This platform has none."""
+    """Returns an empty list: this platform has no global workflows."""
     return {"results": [], "next": None}
 
 
@@ -278,9 +278,9 @@ def project_archive(call: Call) -> Answer:
 
 
 def project_unarchive(call: Call) -> Answer:
-    """Restore files, at no cost; a dry run is not supported."""
+    """Restores files at no cost; dry runs are not supported."""
     if call.optional("dryRun", False):
-        raise InvalidInput("this local platform has no dry run of unarchive")
+        raise InvalidInput("this local platform does not support dry runs of unarchive")
     container = call.container(CONTRIBUTE)
     files = call.platform.store.unarchive(container, _files_of(call, container))
     size = sum(item.size or 0 for item in files)
@@ -288,9 +288,9 @@ def project_unarchive(call: Call) -> Answer:
 
 
 def _files_of(call: Call, container: Container) -> list[str]:
-    """The files that a call names; this platform takes no folder here."""
+    """Returns the file IDs in a call; folders are not supported."""
     if "folder" in call.body:
-        raise InvalidInput("this local platform archives files by their IDs only")
+        raise InvalidInput("this local platform archives and unarchives files by ID only")
     return call.strings("files")
 
 
@@ -303,7 +303,7 @@ def object_describe(call: Call) -> Answer:
 
 
 def object_get_details(call: Call) -> Answer:
-    """The details are the whole answer; they may be any JSON value."""
+    """Returns the details, which can be any JSON value."""
     data_object, _ = call.placement()
     return data_object.details
 
@@ -322,7 +322,7 @@ def object_set_properties(call: Call) -> Answer:
 
 
 def _placement(call: Call) -> Placement:
-    """The placement that the call is about to change."""
+    """Returns the placement that the call changes, with a new modification time."""
     data_object, container_id = call.placement(CONTRIBUTE)
     placement = data_object.placements[container_id]
     placement.modified = now_ms()
@@ -358,13 +358,13 @@ def file_close(call: Call) -> Answer:
 
 def file_download(call: Call) -> Answer:
     data_object, container_id = call.placement()
-    wanted = call.body.get("project")
-    if wanted is not None and wanted != container_id:
-        raise ResourceNotFound(f'"{data_object.id}" is not in "{wanted}"')
-    call.platform.store.content(data_object)  # refused unless it is closed
+    project = call.body.get("project")
+    if project is not None and project != container_id:
+        raise ResourceNotFound(f'"{data_object.id}" is not in "{project}"')
+    call.platform.store.content(data_object)  # raises InvalidState unless it is closed
     archival_state = data_object.placements[container_id].archival_state
     if archival_state != "live":
-        # In the words of the platform (dnanexus/dx-toolkit, issue 783).
+        # The message of the platform (dnanexus/dx-toolkit, issue 783).
         raise InvalidState(
             f"The file cannot be downloaded because it is in the {archival_state} state."
         )
@@ -380,7 +380,7 @@ def file_download(call: Call) -> Answer:
         "url": f"{call.platform.base_url}/F/D/{token}/{quote(name, safe='')}",
         "headers": headers,
         "expires": int(download.expires * 1000),
-        # As dxpy reads it.
+        # dxpy reads this key.
         **({"security_status": "FLAGGED_MALICIOUS"} if data_object.flagged else {}),
     }
 
@@ -395,9 +395,9 @@ def applet_new(call: Call) -> Answer:
     run_spec = call.required("runSpec", dict)
     for key in ("interpreter", "code", "distribution", "release", "version"):
         if not isinstance(run_spec.get(key), str):
-            raise InvalidInput(f"the key runSpec.{key} is required, and a string")
+            raise InvalidInput(f"the key runSpec.{key} is required and must be a string")
     if run_spec["interpreter"] != "python3":
-        raise InvalidInput("this local platform has no interpreter but python3")
+        raise InvalidInput("this local platform supports only the interpreter python3")
     for key in ("inputSpec", "outputSpec"):
         check_spec(call.optional(key, []))
     instance_type(run_spec)
@@ -406,7 +406,7 @@ def applet_new(call: Call) -> Answer:
     for link in links_in(run_spec.get("bundledDepends", [])):
         bundle = call.platform.store.find_object(link.id)
         call.visible_container(bundle)
-        call.platform.store.content(bundle)  # refused unless it is closed
+        call.platform.store.content(bundle)  # raises InvalidState unless it is closed
     data_object = call.new_object("applet")
     data_object.spec = copy.deepcopy(body)
     data_object.state = "closed"
@@ -414,9 +414,9 @@ def applet_new(call: Call) -> Answer:
 
 
 def applet_get(call: Call) -> Answer:
-    """All that is needed to build the applet again, with the code."""
+    """Returns everything needed to rebuild the applet, including the code."""
     applet, container_id = call.placement()
-    return describe_object(applet, container_id) | {"runSpec": whole_run_spec(applet.spec)}
+    return describe_object(applet, container_id) | {"runSpec": full_run_spec(applet.spec)}
 
 
 def applet_run(call: Call) -> Answer:
@@ -427,7 +427,7 @@ def applet_run(call: Call) -> Answer:
 
 
 def job_new(call: Call) -> Answer:
-    return {"id": run_part(call).id}
+    return {"id": run_subjob(call).id}
 
 
 def execution_describe(call: Call) -> Answer:
@@ -449,12 +449,12 @@ def execution_terminate(call: Call) -> Answer:
 
 
 def workflow_dry_run(call: Call) -> Answer:
-    """Describe a run without starting it; no stage's output is reused from an earlier run."""
+    """Describes a run without starting it; outputs of earlier runs are never reused."""
     return _describe_execution(workflows.prepare_analysis(call))
 
 
-# A name in braces is an id of that class; `object` is one of any class of data object, and
-# `execution` one of a job or an analysis.
+# A name in braces stands for an ID of that class; `object` for any class of data object, and
+# `execution` for a job or an analysis.
 ROUTES: dict[str, Handler] = {
     "/system/whoami": system_whoami,
     "/system/findProjects": system_find_projects,
@@ -481,7 +481,7 @@ ROUTES: dict[str, Handler] = {
     "/{object}/describe": object_describe,
     "/{object}/getDetails": object_get_details,
     "/{object}/rename": object_rename,
-    # dx build --archive
+    # Used by dx build --archive.
     "/{object}/setProperties": object_set_properties,
     "/file/new": file_new,
     "/{file}/upload": file_upload,
@@ -520,7 +520,7 @@ _TARGETS = {
     "container": f"(?:project|container)-{_ID}",
     "object": f"(?:file|applet|workflow)-{_ID}",
     "execution": f"(?:job|analysis)-{_ID}",
-    # Users and apps go by names, which may hold anything.
+    # Users and apps are identified by names.
     "user": r"user-[\w.]+",
     "app": "app-.+",
     "globalworkflow": "globalworkflow-.+",
@@ -537,9 +537,9 @@ _PATTERNS = [(_pattern(route), route) for route in ROUTES]
 
 
 def find_route(path: str) -> tuple[str, str]:
-    """The route that a path is of, and the id in it (empty where there is none).
+    """Returns the route of a path, and the ID in the path (empty if there is none).
 
-    Raises InvalidType for a route that this platform does not have: an answer would be a guess.
+    Raises InvalidType if this platform does not have the route.
     """
     for pattern, route in _PATTERNS:
         match = pattern.fullmatch(path)

@@ -21,23 +21,28 @@ _PRIORITIES = ("low", "normal", "high")
 def prepare_job(
     call: Call,
     executable: Executable,
-    given: dict[str, Any],
+    run_input: dict[str, Any],
     *requirements: Mapping[str, Any],
     siblings: Mapping[str, Job] | None = None,
     **fields: Any,
 ) -> Job:
-    """A job as the call asks for it, all of which is checked, and which has not begun.
+    """Checks a request for a job; returns the job, which has not started.
 
-    Of `requirements`, the first counts that tells an instance type, and the executable's own come
-    last. `siblings` are jobs that begin with this one. `fields` are those of the Job that do not
-    follow from the call.
+    Args:
+        call: the request.
+        executable: what to run.
+        run_input: input without defaults.
+        requirements: objects with systemRequirements, most specific first; those of the
+            executable are used last.
+        siblings: jobs by ID that will start together with this one.
+        fields: further fields of the Job.
     """
     spec, function = executable.spec, fields.get("function", "main")
-    original = given
+    original = run_input
     if function == "main":
         if "inputSpec" in spec:
-            check_values(spec["inputSpec"], given)
-        original = with_defaults(spec.get("inputSpec", []), given)
+            check_values(spec["inputSpec"], run_input)
+        original = with_defaults(spec.get("inputSpec", []), run_input)
     check_size(original, "input")
     for reference in references_in(original):
         if reference.execution not in (siblings or {}):
@@ -52,13 +57,13 @@ def prepare_job(
             "function": function,
             "user": call.caller.user,
             "original_input": original,
-            "run_input": given,
+            "run_input": run_input,
             "input": original,
             "sources": {
                 link.id: _source(call, link.id, link.project) for link in links_in(original)
             },
             "instance_type": instance_type(*requirements, spec["runSpec"], function=function),
-            "requirements": [asked.get("systemRequirements", {}) for asked in requirements],
+            "requirements": [source.get("systemRequirements", {}) for source in requirements],
             "timeout_policy": {
                 **spec["runSpec"].get("timeoutPolicy", {}),
                 **call.mapping("timeoutPolicyByExecutable").get(executable.id, {}),
@@ -70,11 +75,11 @@ def prepare_job(
 
 
 def common_fields(call: Call) -> dict[str, Any]:
-    """The fields that jobs and analyses have in common."""
-    call.optional("detach", False)  # for what a job runs; a user's runs depend on nothing
+    """Returns the fields of a request that jobs and analyses have in common."""
+    call.optional("detach", False)  # accepted, but has no effect on runs of a user
     priority = call.optional("priority", "normal")
     if priority not in _PRIORITIES:
-        raise InvalidInput(f"priority is one of {', '.join(_PRIORITIES)}")
+        raise InvalidInput(f"priority must be one of {', '.join(_PRIORITIES)}")
     return {
         "project": call.container(CONTRIBUTE, call.required("project", str)).id,
         "priority": priority,
@@ -85,7 +90,7 @@ def common_fields(call: Call) -> dict[str, Any]:
 
 
 def run(call: Call, executable: Executable) -> Job:
-    """Begin the job of an applet or app that a call asks for."""
+    """Starts a job of an applet or app."""
     depends_on = call.strings("dependsOn")
     for name in depends_on:
         if class_of(name) in EXECUTION_CLASSES:
@@ -104,8 +109,8 @@ def run(call: Call, executable: Executable) -> Job:
     return job
 
 
-def run_part(call: Call) -> Job:
-    """Begin a subjob of the job that calls: an entry point of the same executable."""
+def run_subjob(call: Call) -> Job:
+    """Starts a subjob of the calling job, which runs an entry point of the same executable."""
     parent = call.caller.job
     if parent is None:
         raise PermissionDenied("only a job can have subjobs")
@@ -118,7 +123,7 @@ def run_part(call: Call) -> Job:
         parent.executable,
         call.mapping("input"),
         call.body,
-        *({"systemRequirements": asked} for asked in parent.requirements),
+        *({"systemRequirements": source} for source in parent.requirements),
         function=function,
         name=call.optional("name", "") or f"{parent.name}:{function}",
         parent=parent,
@@ -138,21 +143,21 @@ def run_part(call: Call) -> Job:
 
 
 def _source(call: Call, object_id: str, project: str | None) -> str:
-    """The container from which a job takes an input object. Raises ResourceNotFound."""
+    """Returns the container from which a job takes an input object."""
     item = call.platform.store.find_object(object_id)
     if project is None:
         project = call.visible_container(item)
     else:
         call.platform.store.object_in(object_id, project)
         call.caller.require(VIEW, project)
-    # That a run is refused is known (eastgenomics/eggd_dias_batch); with what, is not.
+    # The platform rejects the run (eastgenomics/eggd_dias_batch); its error type is unknown.
     if item.placements[project].archival_state != "live":
-        raise InvalidState(f"{object_id} is archived, and cannot be the input of a job")
+        raise InvalidState(f"{object_id} is archived and cannot be the input of a job")
     return project
 
 
 def instance_type(*sources: Mapping[str, Any], function: str = "main") -> str:
-    """The instance type that the first of the sources asks for which asks for one."""
+    """Returns the first instance type in these sources, or the default."""
     for source in sources:
         requirements = source.get("systemRequirements", {})
         entry = requirements.get(function, requirements.get("*", {}))

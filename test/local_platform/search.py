@@ -1,4 +1,4 @@
-"""The searches of the API: which objects and executions a query asks for.
+"""Searches for projects, objects, executions and apps.
 
 https://documentation.dnanexus.com/developer/api/search
 """
@@ -16,13 +16,13 @@ Condition = Callable[[Description], bool]
 
 
 def matches(query: Mapping[str, Any], conditions: Mapping[str, Any]) -> Condition:
-    """A function that tells whether a description fulfils a query.
+    """Returns a function that tests whether a description matches a query.
 
-    `conditions` makes a Condition from the value of each key that a query may have. Keys that
-    shape the answer (describe, limit, ...) are not conditions. Raises InvalidInput for a key that
-    nobody knows: leaving a filter out would answer a question that was not asked.
+    `conditions` maps each key of a query to a function that makes a Condition from its value. Keys
+    that only affect the result (describe, limit, ...) are skipped. Raises InvalidInput for an
+    unknown key, because ignoring a filter would return wrong results.
     """
-    unknown = set(query) - set(conditions) - SHAPE_KEYS
+    unknown = set(query) - set(conditions) - RESULT_KEYS
     if unknown:
         raise InvalidInput(f"this local platform cannot search by {sorted(unknown)}")
     checks = []
@@ -35,14 +35,14 @@ def matches(query: Mapping[str, Any], conditions: Mapping[str, Any]) -> Conditio
     return lambda described: all(check(described) for check in checks)
 
 
-SHAPE_KEYS = {
+RESULT_KEYS = {
     *("describe", "limit", "starting", "level", "sortBy"),
     *("allVersions", "includeSubjobs", "includeRestarted", "explicitPermission"),
 }
 
 
 def page(results: Iterable[dict[str, Any]], query: Mapping[str, Any]) -> dict[str, Any]:
-    """One page of results: from `starting` on, at most `limit`, and where the next one starts."""
+    """Returns one page: at most `limit` results from `starting` on, and the start of the next."""
     found, start = list(results), query.get("starting")
     if start is not None:
         keys = [_key(result) for result in found]
@@ -53,8 +53,8 @@ def page(results: Iterable[dict[str, Any]], query: Mapping[str, Any]) -> dict[st
 
 
 def _key(result: Mapping[str, Any]) -> dict[str, Any]:
-    """What makes a result unlike any other: an object may be in several projects, a job be tried
-    several times.
+    """Returns what identifies a result: its ID, its project (an object can be in several), and its
+    try (a job can have several).
     """
     return {key: result[key] for key in ("id", "project", "try") if key in result}
 
@@ -75,18 +75,18 @@ def _name(wanted: Any) -> Condition:
     if isinstance(wanted, str):
         return lambda described: described["name"] == wanted
     if "glob" in wanted:
-        glob = _BACKSLASHED.sub(_literally, wanted["glob"])
+        glob = _ESCAPED.sub(_escape_for_fnmatch, wanted["glob"])
         return lambda described: fnmatch.fnmatchcase(described["name"], glob)
     flags = re.IGNORECASE if "i" in wanted.get("flags", "") else 0
     pattern = re.compile(wanted["regexp"], flags)
     return lambda described: pattern.search(described["name"]) is not None
 
 
-# dx passes a star that was escaped with a backslash on as it is, and fnmatch knows no backslash.
-_BACKSLASHED = re.compile(r"\\(.)")
+# In globs, dx escapes special characters with a backslash, which fnmatch does not support.
+_ESCAPED = re.compile(r"\\(.)")
 
 
-def _literally(match: re.Match[str]) -> str:
+def _escape_for_fnmatch(match: re.Match[str]) -> str:
     return f"[{match[1]}]" if match[1] in "*?[" else match[1]
 
 
@@ -122,7 +122,7 @@ def _types(wanted: Any) -> Condition:
 
 
 def _combined(wanted: Any, leaf: Callable[[Any], Condition]) -> Condition:
-    """A filter or a tree of filters: `{"$and": [...]}`, `{"$or": [...]}`."""
+    """Makes a condition from a filter or a tree of filters, `{"$and": [...]}`, `{"$or": [...]}`."""
     if isinstance(wanted, dict) and set(wanted) in ({"$and"}, {"$or"}):
         ((operator, parts),) = wanted.items()
         checks = [_combined(part, leaf) for part in parts]

@@ -1,4 +1,4 @@
-"""The local platform as a server on loopback, from start to stop."""
+"""The local platform as a server on loopback."""
 
 import contextlib
 import socket
@@ -21,11 +21,11 @@ JOBS_AT_ONCE = 2
 
 class _Handler(WSGIRequestHandler):
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
-        """Do not log requests."""
+        """Does not log requests."""
 
 
 class _Server(ThreadedWSGIServer):
-    """A server that, when it is closed, cuts its connections and waits for their threads."""
+    """A server that closes its connections and joins their threads when it is closed."""
 
     daemon_threads = False
 
@@ -52,8 +52,8 @@ class _Server(ThreadedWSGIServer):
 class LocalPlatform(Platform):
     """The DNAnexus API on loopback, with a project and a user.
 
-    Everything it keeps lies in one temporary folder, which is removed at the end, when no
-    process of a job is left either.
+    All its data is in a temporary folder. When the platform is stopped, no process of a job is left
+    and the folder is removed.
 
         with LocalPlatform() as platform:
             subprocess.run(["dx", "ls"], env=platform.client_environment())
@@ -65,12 +65,12 @@ class LocalPlatform(Platform):
             port = listening.getsockname()[1]
             super().__init__(Path(self._folder.name), port, jobs_at_once, network or Network())
             self.faults = Faults(make_app(self))
-            # It has a descriptor of its own for the socket.
+            # The server duplicates the socket's file descriptor.
             self._server = _Server(self.faults, listening)
         self._thread = threading.Thread(target=self._server.serve_forever, name="api")
 
     def client_environment(self) -> dict[str, str]:
-        """The environment variables with which `dx` uses this platform and its project."""
+        """Returns the environment variables with which `dx` uses this platform and its project."""
         configuration = self.root / "dx_configuration"
         configuration.mkdir(exist_ok=True)
         return {
@@ -86,11 +86,11 @@ class LocalPlatform(Platform):
         self._thread.start()
 
     def stop(self) -> None:
-        """Terminate every job and response, and remove the folder."""
+        """Terminates all jobs, closes all connections, and removes the folder."""
         self.jobs.stop_all()
         self._server.shutdown()
-        self._thread.join()  # which closes the server
-        self.store.finish()
+        self._thread.join()  # serve_forever() closes the server at its end
+        self.store.wait_for_closing()
         self._folder.cleanup()
 
     def __enter__(self) -> Self:

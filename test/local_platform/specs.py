@@ -24,8 +24,8 @@ FIELD_KEYS = {
     *("name", "class", "optional", "default", "choices", "suggestions", "patterns", "type"),
     *("group", "label", "help"),
 }
-# The platform limits the JSON of an input and of an output, and does not say where. Its makers' own
-# compiler moves what is longer than this into a file (dnanexus/dxCompiler, ExpertOptions.md).
+# The platform limits the JSON size of inputs and outputs, but the limit is not documented. The
+# compiler of DNAnexus writes anything longer to a file (dnanexus/dxCompiler, ExpertOptions.md).
 MAX_CHARACTERS = 100_000
 _FIELD_NAME = re.compile(r"[a-zA-Z_][0-9a-zA-Z_]*")
 T = TypeVar("T")
@@ -33,14 +33,14 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Link:
-    """A DNAnexus link: an object, and the project in which it is meant to be found."""
+    """A DNAnexus link: an object and, optionally, its project."""
 
     id: str
     project: str | None = None
 
 
 def link_of(value: object) -> Link | None:
-    """The link that a value is, or None where it is something else."""
+    """Parses a DNAnexus link; returns None if the value is not one."""
     if not isinstance(value, dict) or set(value) != {"$dnanexus_link"}:
         return None
     target = value["$dnanexus_link"]
@@ -53,21 +53,21 @@ def link_of(value: object) -> Link | None:
 
 @dataclass(frozen=True)
 class Reference:
-    """A job-based object reference: what will be in a field of the output of a job or analysis."""
+    """A job-based object reference: to an output field of a job or analysis."""
 
     execution: str
     field: str
     index: int | None = None
 
     def value_in(self, output: Mapping[str, Any]) -> Any:
-        """What it stands for. Raises InvalidInput where the output has no such value."""
+        """Returns the value in an output. Raises InvalidInput if the output does not have it."""
         value = output.get(self.field)
         if self.index is None and value is not None:
             return value
         if self.index is not None and isinstance(value, list) and self.index < len(value):
             return value[self.index]
-        place = self.field if self.index is None else f"{self.field}.{self.index}"
-        raise InvalidInput(f"the output of {self.execution} has no {place}")
+        name = self.field if self.index is None else f"{self.field}.{self.index}"
+        raise InvalidInput(f"the output of {self.execution} has no {name}")
 
     def as_json(self) -> dict[str, Any]:
         target: dict[str, Any] = {class_of(self.execution) or "": self.execution}
@@ -76,7 +76,7 @@ class Reference:
 
 
 def reference_of(value: object) -> Reference | None:
-    """The reference that a value is, or None where it is something else."""
+    """Parses a job-based object reference; returns None if the value is not one."""
     if not isinstance(value, dict) or set(value) != {"$dnanexus_link"}:
         return None
     match value["$dnanexus_link"]:
@@ -94,7 +94,7 @@ def reference_of(value: object) -> Reference | None:
 
 @dataclass(frozen=True)
 class StageLink:
-    """A link inside a workflow: to an output or an input of a stage, one of which is set."""
+    """A link inside a workflow, to an output or an input of a stage; the other one is empty."""
 
     stage: str
     output: str = ""
@@ -102,7 +102,7 @@ class StageLink:
 
 
 def stage_link_of(value: object) -> StageLink | None:
-    """The link inside a workflow that a value is, or None where it is something else."""
+    """Parses a link inside a workflow; returns None if the value is not one."""
     if not isinstance(value, dict) or set(value) != {"$dnanexus_link"}:
         return None
     match value["$dnanexus_link"]:
@@ -114,43 +114,43 @@ def stage_link_of(value: object) -> StageLink | None:
 
 
 def links_in(value: object) -> Iterator[Link]:
-    """Every link in a value, however deep."""
+    """Yields all links in a value, at any depth."""
     return found_in(value, link_of)
 
 
 def references_in(value: object) -> Iterator[Reference]:
-    """Every reference in a value, however deep."""
+    """Yields all references in a value, at any depth."""
     return found_in(value, reference_of)
 
 
-def found_in(value: object, kind: Callable[[object], T | None]) -> Iterator[T]:
-    """Every link of a kind in a value, however deep."""
-    item = kind(value)
+def found_in(value: object, parse: Callable[[object], T | None]) -> Iterator[T]:
+    """Yields all links that `parse` recognizes in a value, at any depth."""
+    item = parse(value)
     if item is not None:
         yield item
     elif isinstance(value, dict):
         for part in value.values():
-            yield from found_in(part, kind)
+            yield from found_in(part, parse)
     elif isinstance(value, list):
         for part in value:
-            yield from found_in(part, kind)
+            yield from found_in(part, parse)
 
 
-def replaced(value: Any, kind: Callable[[object], T | None], value_of: Callable[[T], Any]) -> Any:
-    """A value with what each link of a kind stands for in the link's place.
+def replaced(value: Any, parse: Callable[[object], T | None], value_of: Callable[[T], Any]) -> Any:
+    """Replaces each link that `parse` recognizes by `value_of(link)`.
 
-    An array that stands in an array becomes part of it, as the platform flattens them.
+    Like the platform, flattens an array that replaces an element of an array.
     """
-    item = kind(value)
+    item = parse(value)
     if item is not None:
         return value_of(item)
     if isinstance(value, dict):
-        return {key: replaced(part, kind, value_of) for key, part in value.items()}
+        return {key: replaced(part, parse, value_of) for key, part in value.items()}
     if isinstance(value, list):
         parts: list[Any] = []
         for part in value:
-            new = replaced(part, kind, value_of)
-            if kind(part) is not None and isinstance(new, list):
+            new = replaced(part, parse, value_of)
+            if parse(part) is not None and isinstance(new, list):
                 parts += new
             else:
                 parts.append(new)
@@ -159,9 +159,9 @@ def replaced(value: Any, kind: Callable[[object], T | None], value_of: Callable[
 
 
 def check_spec(fields: Sequence[Mapping[str, Any]]) -> None:
-    """Refuse an inputSpec or outputSpec that the platform would not take.
+    """Checks an inputSpec or outputSpec.
 
-    Raises InvalidInput: bad or repeated name, unknown class, unknown key, or a default that is
+    Raises InvalidInput: invalid or repeated name, unknown class, unknown key, or a default that is
     not of the field's class.
     """
     seen = set()
@@ -183,18 +183,18 @@ def check_spec(fields: Sequence[Mapping[str, Any]]) -> None:
             _check_value(field, field["default"], lambda value: None)
 
 
-def with_defaults(fields: Sequence[Mapping[str, Any]], given: Mapping[str, Any]) -> dict[str, Any]:
-    """The input that a job runs with: what was given, and the defaults of what was not."""
+def with_defaults(fields: Sequence[Mapping[str, Any]], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns an input with the defaults of the fields that it does not set."""
     defaults = {field["name"]: field["default"] for field in fields if "default" in field}
-    return {**defaults, **given}
+    return {**defaults, **values}
 
 
-def check_size(values: Mapping[str, Any], what: str) -> None:
-    """Refuse an input or output that is too long as JSON. Raises InvalidInput."""
+def check_size(values: Mapping[str, Any], kind: str) -> None:
+    """Raises InvalidInput if an input or output is too long as JSON."""
     characters = len(json.dumps(values))
     if characters > MAX_CHARACTERS:
         raise InvalidInput(
-            f"the {what} is {characters:,} characters of JSON, more than {MAX_CHARACTERS:,}"
+            f"the {kind} is {characters:,} characters of JSON, more than {MAX_CHARACTERS:,}"
         )
 
 
@@ -206,11 +206,11 @@ def check_values(
     values: Mapping[str, Any],
     pending: Pending = reference_of,
 ) -> None:
-    """Hold an input or output against its specification.
+    """Checks an input or output against its specification.
 
-    A value that `pending` knows stands for one that will be there later, and may be anything.
-    Raises InvalidInput: a required field is missing, a field is not declared, a value is not of
-    its field's class or not among its choices.
+    Values that `pending` recognizes are references to future values, and are not checked. Raises
+    InvalidInput: a required field is missing, a field is not declared, a value is not of its
+    field's class or not among its choices.
     """
     by_name = {field["name"]: field for field in fields}
     for name in values:
@@ -253,7 +253,7 @@ def _check_value(field: Mapping[str, Any], value: object, pending: Pending) -> N
 
 
 def _is_scalar(class_: str, value: object) -> bool:
-    # A JSON true is a Python int too, and no number field takes it.
+    # In Python, a bool is also an int, but a number field does not accept it.
     if class_ == "boolean" or isinstance(value, bool):
         return class_ == "boolean" and isinstance(value, bool)
     if class_ == "int":

@@ -1,4 +1,4 @@
-"""Projects, folders and data objects. Knows nothing of HTTP, nor of jobs.
+"""Projects, folders and data objects. Independent of HTTP and of jobs.
 
 https://documentation.dnanexus.com/developer/api/data-containers
 https://documentation.dnanexus.com/developer/api/data-object-lifecycle
@@ -18,7 +18,7 @@ from typing import IO, Any
 from .errors import InvalidInput, InvalidState, ResourceNotFound
 from .ids import new_id
 
-# The limits of a project in AWS, as the API gives them (fileUploadParameters).
+# Limits of an AWS project, as returned by the API (fileUploadParameters).
 UPLOAD_PARAMETERS = {
     "minimumPartSize": 5 * 1024**2,
     "maximumPartSize": 5 * 1024**3,
@@ -26,33 +26,33 @@ UPLOAD_PARAMETERS = {
     "maximumNumParts": 10_000,
     "emptyLastPartAllowed": True,
 }
-# The platform takes its time to close a file; a client that does not wait must notice.
+# Closing a file takes time on the platform; a client that does not wait must fail here too.
 CLOSING_SECONDS = 0.2
-# To restore an archived file takes hours on the platform.
+# On the platform, restoring an archived file takes hours.
 UNARCHIVING_SECONDS = 0.2
 _COPY_BYTES = 1024**2
 
 
 def now_ms() -> int:
-    """The time as the API gives it: milliseconds since 1970."""
+    """Returns the time as in the API: milliseconds since 1970."""
     return time.time_ns() // 1_000_000
 
 
 def normal_folder(path: object) -> str:
-    """A folder's path in its one form: absolute, no trailing slash. Raises InvalidInput."""
+    """Returns an absolute folder path without a trailing slash. Raises InvalidInput."""
     if not isinstance(path, str) or not path.startswith("/"):
-        raise InvalidInput(f"a folder is an absolute path, not {path!r}")
+        raise InvalidInput(f"a folder must be an absolute path, not {path!r}")
     return "/" + path.strip("/")
 
 
 def is_within(folder: str, ancestor: str) -> bool:
-    """Whether a folder is the ancestor or lies below it."""
+    """Returns whether a folder is the ancestor itself or inside it."""
     return folder == ancestor or ancestor == "/" or folder.startswith(ancestor + "/")
 
 
 @dataclass
 class Part:
-    """A part of a file as it was announced; `received` once its bytes are here."""
+    """A part of a file, as announced; `received` is set once its content has been uploaded."""
 
     size: int
     md5: str
@@ -61,7 +61,7 @@ class Part:
 
 @dataclass
 class Placement:
-    """What a data object is called, and where, in one container. A clone has its own."""
+    """Folder, name and metadata of a data object in one container. Each clone has its own."""
 
     folder: str
     name: str
@@ -69,7 +69,7 @@ class Placement:
     properties: dict[str, str] = field(default_factory=dict)
     modified: int = field(default_factory=now_ms)
     archival: str = "live"
-    # When a file that is being unarchived is live again.
+    # When an unarchived file will be live again.
     live_from: float = 0
 
     @property
@@ -82,7 +82,7 @@ class Placement:
 
 @dataclass
 class DataObject:
-    """A file or an applet, wherever it is placed."""
+    """A file, an applet or a workflow, in one or more containers."""
 
     id: str
     class_: str
@@ -96,15 +96,15 @@ class DataObject:
     media: str | None = None
     size: int | None = None
     parts: dict[int, Part] = field(default_factory=dict)
-    # Whether the platform has found malicious software in the file: for tests to say.
+    # Whether malicious software was found in the file; set by tests.
     flagged: bool = False
-    # What `/applet/new` was given: specs, title, code.
+    # The body of `/applet/new` (specifications, title, code), or the stages of a workflow.
     spec: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass
 class Container:
-    """A project, or the temporary workspace of a job."""
+    """A project, the temporary workspace of a job, or the resources of an app."""
 
     id: str
     name: str
@@ -115,9 +115,9 @@ class Container:
 
 
 class Store:
-    """All containers and data objects; the bytes of files lie below `root`.
+    """All containers and data objects; the content of files is in the folder `root`.
 
-    `changed` guards every read and write, and is notified after each change of state.
+    `changed` guards all reads and writes, and is notified after each change of state.
     """
 
     def __init__(self, root: Path) -> None:
@@ -140,9 +140,9 @@ class Store:
             raise ResourceNotFound(f'"{container_id}" could not be found') from None
 
     def remove_container(self, container_id: str) -> None:
-        """Drop a container, and the objects that are in no other."""
+        """Removes a container, and the objects that are in no other container."""
         for data_object in list(self.in_container(container_id)):
-            self._unplace(data_object, container_id)
+            self._remove_from(data_object, container_id)
         del self.containers[container_id]
 
     def find_object(self, object_id: str) -> DataObject:
@@ -152,7 +152,7 @@ class Store:
             raise ResourceNotFound(f'"{object_id}" could not be found') from None
 
     def object_in(self, object_id: str, container_id: str) -> tuple[DataObject, Placement]:
-        """An object and its placement. Raises ResourceNotFound where it is not in there."""
+        """Returns an object and its placement in a container. Raises ResourceNotFound."""
         data_object = self.find_object(object_id)
         try:
             return data_object, data_object.placements[container_id]
@@ -165,22 +165,22 @@ class Store:
     def add_object(
         self, data_object: DataObject, container: Container, placement: Placement, parents: bool
     ) -> None:
-        """Place a new object. Raises ResourceNotFound for a folder that is not there."""
+        """Adds a new object. Raises ResourceNotFound if the folder does not exist."""
         self._require_folder(container, placement.folder, create=parents)
         data_object.placements[container.id] = placement
         self.objects[data_object.id] = data_object
 
     def clone(self, data_object: DataObject, source: str, target: str, folder: str) -> None:
-        """Put an object into a second container, under the name that it has in the first.
+        """Clones an object into another container, under the same name.
 
-        An object that is there already stays as it is.
+        Does nothing if the object is already there.
         """
         if target not in data_object.placements:
-            was = data_object.placements[source]
+            original = data_object.placements[source]
             folder = normal_folder(folder)
             self._require_folder(self.container(target), folder, create=True)
             data_object.placements[target] = Placement(
-                folder, was.name, list(was.tags), dict(was.properties)
+                folder, original.name, list(original.tags), dict(original.properties)
             )
 
     # Folders
@@ -209,7 +209,7 @@ class Store:
         if not recurse and (objects or below != {path}):
             raise InvalidState(f"folder {path} is not empty")
         for item in objects:
-            self._unplace(item, container.id)
+            self._remove_from(item, container.id)
         container.folders -= below
 
     def rename_folder(self, container: Container, folder: object, newpath: object) -> None:
@@ -231,7 +231,7 @@ class Store:
     def existing_folder(
         self, container: Container, folder: object, force: bool = False
     ) -> str | None:
-        """The normal path of a folder that is there; None where it is not and `force` is set."""
+        """Returns the normal path of a folder; None if it does not exist and `force` is set."""
         path = normal_folder(folder)
         if path not in container.folders:
             if force:
@@ -271,9 +271,9 @@ class Store:
                 if not force:
                     raise
         for item in found:
-            self._unplace(item, container.id)
+            self._remove_from(item, container.id)
 
-    def _unplace(self, data_object: DataObject, container_id: str) -> None:
+    def _remove_from(self, data_object: DataObject, container_id: str) -> None:
         del data_object.placements[container_id]
         if not data_object.placements:
             del self.objects[data_object.id]
@@ -282,10 +282,10 @@ class Store:
     # Archived files
 
     def archive(self, container: Container, objects: Iterable[str], all_copies: bool) -> int:
-        """Archive the copies of files in a container; returns how many.
+        """Archives the copies of files in a container; returns how many.
 
-        A file is archived when all its copies are to be. Raises InvalidState for one that is not
-        closed (dnanexus/dx-toolkit, issue 940).
+        A file is archived once all its copies are marked for archival. Raises InvalidState if a
+        file is not closed (dnanexus/dx-toolkit, issue 940).
         """
         files = [self.object_in(object_id, container.id) for object_id in objects]
         for item, _ in files:
@@ -293,17 +293,17 @@ class Store:
                 raise InvalidState(f"Cannot archive {item.id} as it is in a non-closed state")
         for item, placement in files:
             copies = list(item.placements.values())
-            for one in copies if all_copies else [placement]:
-                one.archival = "archival"
-            if all(one.archival_state in ("archival", "archived") for one in copies):
-                for one in copies:
-                    one.archival = "archived"
+            for copy in copies if all_copies else [placement]:
+                copy.archival = "archival"
+            if all(copy.archival_state in ("archival", "archived") for copy in copies):
+                for copy in copies:
+                    copy.archival = "archived"
         return len(files)
 
     def unarchive(self, container: Container, objects: Iterable[str]) -> list[DataObject]:
-        """Begin to restore files; those that are live stay so. Returns the ones that are restored.
+        """Starts to restore files; returns those that were not live.
 
-        The other copies of a file that was archived stay marked as to be archived.
+        The other copies of an archived file stay marked for archival.
         """
         found = []
         for item, placement in [self.object_in(object_id, container.id) for object_id in objects]:
@@ -318,30 +318,30 @@ class Store:
                 found.append(item)
         return found
 
-    # The bytes of files
+    # Content of files
 
     def content(self, data_object: DataObject) -> Path:
-        """Where the bytes of a closed file lie. Raises InvalidState for one that is not closed."""
+        """Returns the path of a file's content. Raises InvalidState if the file is not closed."""
         if data_object.state != "closed":
             raise InvalidState(f'"{data_object.id}" is in the {data_object.state} state')
         return self._folder_of(data_object) / "content"
 
     def announce_part(self, data_object: DataObject, index: int, part: Part) -> None:
-        """Take note of a part that is about to be uploaded. Raises InvalidInput, InvalidState."""
+        """Records a part that is about to be uploaded. Raises InvalidInput, InvalidState."""
         if data_object.state != "open":
             raise InvalidState(f'"{data_object.id}" is not open')
         if not 1 <= index <= UPLOAD_PARAMETERS["maximumNumParts"]:
-            raise InvalidInput(f"part {index} is not among 1 to 10000")
+            raise InvalidInput(f"the part index must be from 1 to 10000, not {index}")
         if not 0 <= part.size <= UPLOAD_PARAMETERS["maximumPartSize"]:
-            raise InvalidInput(f"part {index} is larger than a part may be")
+            raise InvalidInput(f"part {index} exceeds the maximum part size")
         if not re.fullmatch("[0-9a-f]{32}", part.md5):
-            raise InvalidInput(f"part {index} has no MD5 checksum in hexadecimal digits")
+            raise InvalidInput(f"the MD5 checksum of part {index} is not 32 hexadecimal digits")
         data_object.parts[index] = part
 
     def receive_part(
         self, data_object: DataObject, index: int, part: Part, stream: IO[bytes]
     ) -> None:
-        """Write the bytes of a part. Raises InvalidInput unless they are the announced ones."""
+        """Writes the content of a part. Raises InvalidInput if it is not what was announced."""
         path = self._folder_of(data_object) / f"{index}-{new_id('part')}"
         path.parent.mkdir(exist_ok=True)
         md5, size = hashlib.md5(usedforsecurity=False), 0
@@ -354,25 +354,27 @@ class Store:
             with self.changed:
                 if (size, md5.hexdigest()) != (part.size, part.md5):
                     raise InvalidInput(
-                        f"part {index} of {data_object.id} is not what was announced"
+                        f"part {index} of {data_object.id} does not have the announced size and MD5"
                     )
                 if self.find_object(data_object.id).state != "open":
                     raise InvalidState(f'"{data_object.id}" is not open')
                 if data_object.parts[index] is not part:
-                    raise InvalidState(f"part {index} of {data_object.id} was announced anew")
+                    raise InvalidState(f"part {index} of {data_object.id} was announced again")
                 path.replace(self._part_path(data_object, index))
                 part.received = True
         finally:
             path.unlink(missing_ok=True)
 
     def close(self, data_object: DataObject) -> None:
-        """Begin to close a file; `closed` follows by itself. Closing twice changes nothing."""
+        """Starts to close a file. Does nothing unless the file is open."""
         if data_object.state != "open":
             return
         parts = data_object.parts
         missing = [index for index, part in parts.items() if not part.received]
-        if missing or not parts:
-            raise InvalidState(f"parts {missing or 'of any kind'} of {data_object.id} are missing")
+        if not parts:
+            raise InvalidState(f"{data_object.id} has no parts")
+        if missing:
+            raise InvalidState(f"parts {missing} of {data_object.id} are missing")
         for index, part in parts.items():
             if index != max(parts) and part.size < UPLOAD_PARAMETERS["minimumPartSize"]:
                 raise InvalidInput(f"part {index} of {data_object.id} is smaller than 5 MiB")
@@ -381,23 +383,23 @@ class Store:
         self._closing_threads.append(thread)
         thread.start()
 
-    def finish(self) -> None:
-        """Wait until nothing more is written."""
+    def wait_for_closing(self) -> None:
+        """Waits until no file is being closed."""
         for thread in self._closing_threads:
             thread.join()
 
     def _finish_closing(self, data_object: DataObject) -> None:
         time.sleep(CLOSING_SECONDS)
         indices = sorted(data_object.parts)
-        whole = self._part_path(data_object, indices[0])
+        content = self._part_path(data_object, indices[0])
         try:
-            with whole.open("r+b") as out:
+            with content.open("r+b") as out:
                 out.seek(0, 2)
                 for index in indices[1:]:
                     with self._part_path(data_object, index).open("rb") as part:
                         shutil.copyfileobj(part, out, _COPY_BYTES)
                     self._part_path(data_object, index).unlink()
-            whole.replace(self._folder_of(data_object) / "content")
+            content.replace(self._folder_of(data_object) / "content")
         except FileNotFoundError:  # removed in the meantime
             return
         with self.changed:

@@ -1,4 +1,4 @@
-"""URLs for uploads and downloads: each has a secret, and serves one purpose."""
+"""URLs for uploads and downloads: each has a secret token, and is for one part or file."""
 
 import time
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ DEFAULT_DURATION_SECONDS = 24 * 3600
 
 @dataclass(frozen=True)
 class Upload:
-    """One part of one file; `caller` is the id of who asked for the URL."""
+    """A URL for one part of a file; `caller` is the ID of the job or user that requested it."""
 
     data_object: DataObject
     index: int
@@ -22,9 +22,13 @@ class Upload:
 
 @dataclass(frozen=True)
 class Download:
-    """One file, for as long as the URL lasts; `secret` is what the header must hold, if any.
+    """A URL for one file.
 
-    `caller` is the id of who asked for the URL.
+    Attributes:
+        data_object: the file.
+        caller: ID of the job or user that requested the URL.
+        expires: when the URL expires, in seconds since 1970.
+        secret: required value of the header X-Download-Secret; None for a preauthenticated URL.
     """
 
     data_object: DataObject
@@ -34,7 +38,7 @@ class Download:
 
 
 class Transfers:
-    """The URLs that were issued."""
+    """All URLs that were issued."""
 
     def __init__(self) -> None:
         self._uploads: dict[str, Upload] = {}
@@ -46,11 +50,11 @@ class Transfers:
         return token
 
     def upload(self, token: str) -> Upload:
-        """The part that a URL is for; a URL is used once. Raises PermissionDenied."""
+        """Returns the part of an upload URL, which can be used once. Raises PermissionDenied."""
         try:
             return self._uploads.pop(token)
         except KeyError:
-            raise PermissionDenied("this URL is not one for an upload, or was used") from None
+            raise PermissionDenied("this is not an upload URL, or it was already used") from None
 
     def new_download(
         self, data_object: DataObject, caller: str, duration: int, preauthenticated: bool
@@ -66,10 +70,10 @@ class Transfers:
         return token, download
 
     def download(self, token: str, secret: str | None) -> Download:
-        """The file that a URL is for. Raises PermissionDenied, InvalidAuthentication."""
+        """Returns the file of a download URL. Raises PermissionDenied, InvalidAuthentication."""
         download = self._downloads.get(token)
         if download is None or download.expires < time.time():
-            raise PermissionDenied("this URL is not one for a download, or has expired")
+            raise PermissionDenied("this is not a download URL, or it has expired")
         if download.secret != secret and download.secret is not None:
-            raise InvalidAuthentication("the header that came with this URL is missing")
+            raise InvalidAuthentication("the header X-Download-Secret is missing or wrong")
         return download

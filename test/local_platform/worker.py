@@ -1,4 +1,4 @@
-"""A worker: a folder as the root of a new machine, and the job's process in it.
+"""A worker: a folder that represents the root of a machine, and the job's process in it.
 
 https://documentation.dnanexus.com/developer/apps/execution-environment
 """
@@ -20,19 +20,19 @@ from typing import IO, Any
 
 from .logs import JobLog
 
-# Where dxpy sends the messages of Python's logging; on a worker they are below /opt/dnanexus/log.
+# Sockets to which dxpy sends messages of Python's logging; on real workers in /opt/dnanexus/log.
 _LOG_SOCKETS = ("priority", "bulk")
-# The reason of a failure for which memory or storage ran out.
+# failureReason if memory or storage ran out.
 INSUFFICIENT = "AppInsufficientResourceError"
-# It gives their levels as syslog's numbers.
+# Names of the syslog levels 0 to 7, which dxpy sends.
 _LOG_LEVELS = ("EMERG", "ALERT", "CRITICAL", "ERROR", "WARNING", "NOTICE", "INFO", "DEBUG")
-# A signal that is ignored stays so in every process below: a background process of a shell ignores
-# SIGINT. A worker is a fresh machine, which ignores none.
-_FRESH = ("/usr/bin/env", "--default-signal")
+# Processes inherit ignored signals, and background processes of a shell ignore SIGINT. On a real
+# worker, no signal is ignored.
+_DEFAULT_SIGNALS = ("/usr/bin/env", "--default-signal")
 _SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
-# The platform wraps the code of an applet in a program of its own, which is `__main__` and runs
-# the code in its own globals. Only the paths of the log sockets are particular to this worker.
+# The platform runs the code of an applet from a program of its own, which is `__main__`, in that
+# program's globals. Only the paths of the log sockets are specific to this worker.
 _WRAPPER = """\
 import os
 
@@ -55,12 +55,12 @@ exec_code()
 
 
 class PackageError(Exception):
-    """A package that the applet declares is not on this machine."""
+    """A package that the applet declares is not installed on this machine."""
 
 
 @dataclass(frozen=True)
 class Assignment:
-    """What a worker runs, as the applet and the job specify it."""
+    """What a worker runs, as specified by the applet and the job."""
 
     job_id: str
     code: str
@@ -72,14 +72,14 @@ class Assignment:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What the process left in job_output.json, or the type and message of its error."""
+    """The content of job_output.json, or the type and message of an error."""
 
     output: Any
     error: tuple[str, str] | None
 
 
 class Worker:
-    """The machine of one job. It is used once and then removed."""
+    """The machine of one try of a job. It is used once and then removed."""
 
     def __init__(self, root: Path, assignment: Assignment, log: JobLog) -> None:
         self.root = root
@@ -91,19 +91,19 @@ class Worker:
         self._lock = threading.Lock()
 
     def prepare(self) -> None:
-        """Prepare the machine. Raises PackageError for a package that is missing."""
+        """Creates the files of the worker. Raises PackageError if a package is missing."""
         job = self._assignment
         self.home.mkdir(parents=True)
         for name, bundle in job.bundles.items():
             self._log.write(f"Unpacking {name}")
-            # Quietly: tar would tell of each bundle that its names were absolute.
+            # Captured, because tar warns about absolute paths in each bundle.
             subprocess.run(
                 ["tar", "-xzf", bundle, "-C", self.root], check=True, capture_output=True
             )
         bin_folder = self.root / "usr" / "bin"
         bin_folder.mkdir(parents=True, exist_ok=True)
         for package in job.packages:
-            self._log.write(f"Taking the package {package['name']} from this machine")
+            self._log.write(f"Using the package {package['name']} of this machine")
             _provide(package, bin_folder)
         script = self.home / job.job_id
         script.write_text(_WRAPPER)
@@ -111,10 +111,9 @@ class Worker:
         (self.home / "job_input.json").write_text(json.dumps(job.job_input))
 
     def run(self, timeout: float) -> Outcome:
-        """Run the job to its end and return how it ended.
+        """Runs the job to its end; afterwards, no process of the job is left.
 
-        Raises subprocess.TimeoutExpired after `timeout` seconds. In any case, no process of the job
-        is left.
+        Raises subprocess.TimeoutExpired after `timeout` seconds.
         """
         environment = {
             **self._assignment.environment,
@@ -126,7 +125,7 @@ class Worker:
             self._receive_log_datagrams(stack)
             with self._lock:
                 process = subprocess.Popen(
-                    [*_FRESH, sys.executable, str(self.home / self._assignment.job_id)],
+                    [*_DEFAULT_SIGNALS, sys.executable, str(self.home / self._assignment.job_id)],
                     cwd=self.home,
                     env=environment,
                     stdin=subprocess.DEVNULL,
@@ -135,7 +134,7 @@ class Worker:
                     start_new_session=True,
                 )
                 self._session = process.pid
-            if self._killed:  # before there was a process
+            if self._killed:  # before the process started
                 self.kill()
             assert process.stdout is not None and process.stderr is not None
             readers = [
@@ -156,10 +155,10 @@ class Worker:
         return Outcome(_read_json(self.home / "job_output.json", {}), None)
 
     def kill(self) -> None:
-        """Kill every process of the job at once."""
+        """Kills all processes of the job."""
         with self._lock:
             self._killed = True
-            # A process that is about to start another one shows up in the next round.
+            # Repeated, because a process may start another one just before it is killed.
             while processes := list(_processes_of(self._assignment.job_id, self._session)):
                 for process in processes:
                     with contextlib.suppress(ProcessLookupError):
@@ -179,7 +178,7 @@ class Worker:
         folder.mkdir()
         for name in _LOG_SOCKETS:
             receiver = stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM))
-            # A path below the worker's root may be longer than a socket's address can be.
+            # The full path may exceed the maximum length of a socket address.
             directory = os.open(folder, os.O_RDONLY)
             stack.callback(os.close, directory)
             receiver.bind(f"/proc/self/fd/{directory}/{name}")
@@ -196,15 +195,15 @@ class Worker:
 
 
 def _processes_of(job_id: str, session: int | None) -> Iterator[int]:
-    """The living processes of a job: those in its session, or with its id in their environment.
+    """Yields the running processes of a job: in its session, or with its ID in their environment.
 
-    A child leaves the session by starting one of its own, and the environment by starting with an
-    empty one; hardly any does both.
+    A child process may start a session of its own, or start with an empty environment; hardly any
+    does both.
     """
     mark = f"DX_JOB_ID={job_id}".encode()
     for folder in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):  # ended meanwhile, or another user's
-            # After the name in parentheses: state, parent, group, session.
+        with contextlib.suppress(OSError):  # has ended, or belongs to another user
+            # Fields after the name in parentheses: state, parent, process group, session.
             state, _, _, its_session = (folder / "stat").read_text().rpartition(")")[2].split()[:4]
             if state != "Z" and (
                 int(its_session) == session
@@ -214,14 +213,14 @@ def _processes_of(job_id: str, session: int | None) -> Iterator[int]:
 
 
 def _provide(package: Mapping[str, str], bin_folder: Path) -> None:
-    """Make a declared apt package usable in the job, from what this machine has.
+    """Makes a declared apt package available to the job, if it is installed on this machine.
 
-    A package named python3-X is the Python module X; any other is the command of its name.
-    Raises PackageError where this machine has neither.
+    The package python3-X stands for the Python module X, any other package for the command of the
+    same name. Raises PackageError if this machine does not have it.
     """
     name = package["name"]
     if package.get("package_manager", "apt") != "apt":
-        raise PackageError(f"this local platform has apt packages only, not {name}")
+        raise PackageError(f"this local platform supports only apt packages, not {name}")
     if name.startswith("python3-"):
         found = importlib.util.find_spec(name.removeprefix("python3-")) is not None
     else:
@@ -230,16 +229,16 @@ def _provide(package: Mapping[str, str], bin_folder: Path) -> None:
         if command is not None:
             (bin_folder / name).symlink_to(command)
     if not found:
-        raise PackageError(f"the apt package {name} is not on this machine")
+        raise PackageError(f"the apt package {name} is not installed on this machine")
 
 
 def _error_of(path: Path, exit_status: int) -> tuple[str, str]:
-    """The type and message in job_error.json, or those of a program that did not write it."""
+    """Returns type and message from job_error.json, or defaults if the file has none."""
     match _read_json(path, None):
         case {"error": {"type": "AppInternalError", "message": str(message)}} if message.startswith(
             INSUFFICIENT
         ):
-            # dxpy has an exception of this name, and writes that before the message.
+            # dxpy writes the name of this exception as a prefix of the message.
             return INSUFFICIENT, message
         case {"error": {"type": str(type_), "message": str(message)}}:
             return type_, message
@@ -247,7 +246,7 @@ def _error_of(path: Path, exit_status: int) -> tuple[str, str]:
 
 
 def _read_json(path: Path, default: Any) -> Any:
-    """What a file holds: the default where there is no file, None where it is not JSON."""
+    """Parses a JSON file; returns the default if it does not exist, and None if it is not JSON."""
     try:
         return json.loads(path.read_bytes())
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""Workflows: their stages, and the analyses that they are run as.
+"""Workflows: their stages, descriptions and runs.
 
 https://documentation.dnanexus.com/developer/api/running-analyses/workflows-and-analyses
 """
@@ -32,23 +32,23 @@ from .store import DataObject, normal_folder
 Stage = dict[str, Any]
 
 _STAGE_ID = re.compile(r"([a-zA-Z_]|stage-)[0-9a-zA-Z_]*")
-# What a stage is made of besides its id and its executable, and what a new one has.
+# Fields of a stage besides its ID and executable, with their defaults.
 _STAGE_DEFAULTS: Stage = {"name": None, "folder": None, "input": {}, "systemRequirements": {}}
-_TEXTS = ("summary", "description")
-# What workflow_new sets.
-_FIELDS = ("title", *_TEXTS, "outputFolder")
+_TEXT_FIELDS = ("summary", "description")
+# Fields of a workflow that workflow_new sets.
+_FIELDS = ("title", *_TEXT_FIELDS, "outputFolder")
 
 
-# A stage may link to one that is not there (yet); only a run needs all of them.
+# A stage may link to a stage that does not exist yet; only a run requires all of them.
 
 
 def workflow_new(call: Call) -> Answer:
-    spec: dict[str, Any] = {key: "" if key in _TEXTS else None for key in _FIELDS}
-    # It is not locked: those of its stages are its inputs and outputs.
+    spec: dict[str, Any] = {key: "" if key in _TEXT_FIELDS else None for key in _FIELDS}
+    # The workflow is not locked: its inputs and outputs are those of its stages.
     spec |= {"inputs": None, "outputs": None, "stages": [], "editVersion": 0}
     for key in ("initializeFrom", "inputs", "outputs"):
         if call.body.get(key) is not None:
-            raise InvalidInput(f"this local platform has no workflows with {key}")
+            raise InvalidInput(f"this local platform does not support workflows with {key}")
     _set_fields(call, spec)
     stages: list[Any] = call.optional("stages", [])
     for stage in stages:
@@ -80,16 +80,16 @@ def _set_fields(call: Call, spec: dict[str, Any]) -> None:
         spec["outputFolder"] = normal_folder(spec["outputFolder"])
 
 
-def _new_stage(call: Call, spec: Mapping[str, Any], given: Mapping[str, Any]) -> Stage:
-    stage_id = given.get("id", new_id("stage"))
+def _new_stage(call: Call, spec: Mapping[str, Any], request: Mapping[str, Any]) -> Stage:
+    stage_id = request.get("id", new_id("stage"))
     if not isinstance(stage_id, str) or not _STAGE_ID.fullmatch(stage_id):
         raise InvalidInput(f"{stage_id!r} is not a valid stage id")
     if any(stage["id"] == stage_id for stage in spec["stages"]):
-        raise InvalidInput(f"the workflow has a stage {stage_id} already")
-    executable = call.executable(str(given.get("executable")))
+        raise InvalidInput(f"the workflow already has a stage {stage_id}")
+    executable = call.executable(str(request.get("executable")))
     stage = {"id": stage_id, "executable": executable.id, **copy.deepcopy(_STAGE_DEFAULTS)}
     for key in _STAGE_DEFAULTS:
-        value = given.get(key)
+        value = request.get(key)
         if value is not None and not isinstance(value, str if key in ("name", "folder") else dict):
             raise InvalidInput(f"the key {key} of a stage cannot be {value!r}")
         if value is not None:
@@ -108,7 +108,7 @@ def _new_stage(call: Call, spec: Mapping[str, Any], given: Mapping[str, Any]) ->
 
 
 def describe_workflow(call: Call, workflow: DataObject) -> dict[str, Any]:
-    """The fields of a workflow's description that other data objects do not have."""
+    """Returns the fields of a workflow that other data objects do not have."""
     spec = workflow.spec
     executables = {stage["id"]: _accessible(call, stage) for stage in spec["stages"]}
     described = {key: value for key, value in spec.items() if key != "stages"}
@@ -118,18 +118,19 @@ def describe_workflow(call: Call, workflow: DataObject) -> dict[str, Any]:
     ]
     for key in ("inputSpec", "outputSpec"):
         fields = [
-            {**field, "name": f"{stage['id']}.{field['name']}", **_bound(key, stage, field)}
+            {**field, "name": f"{stage['id']}.{field['name']}", **_default(key, stage, field)}
             for stage in spec["stages"]
             for field in getattr(executables[stage["id"]], "spec", {}).get(key, [])
         ]
-        # The client knows by this that a stage cannot be reached.
+        # None tells the client that a stage is not accessible.
         described[key] = None if None in executables.values() else fields
     return described
 
 
-def _bound(key: str, stage: Stage, field: Mapping[str, Any]) -> dict[str, Any]:
-    """What is bound to an input of a stage is its default in the workflow, also where it is a
-    link inside the workflow. (The client shows such links.)
+def _default(key: str, stage: Stage, field: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the value of a stage's input as the default of the workflow's input.
+
+    This can be a link inside the workflow, which the client shows.
     """
     if key == "inputSpec" and field["name"] in stage["input"]:
         return {"default": stage["input"][field["name"]]}
@@ -155,7 +156,7 @@ def workflow_run(call: Call) -> Answer:
 
 
 def prepare_analysis(call: Call) -> Analysis:
-    """The analysis as the call asks for it, all of which is checked; nothing has begun."""
+    """Checks a request for an analysis; returns the analysis, whose jobs have not started."""
     workflow, container_id = call.placement()
     spec = workflow.spec
     described = describe_object(workflow, container_id) | describe_workflow(call, workflow)
@@ -165,25 +166,25 @@ def prepare_analysis(call: Call) -> Analysis:
     fields = common_fields(call)
     shared = {key: fields[key] for key in ("project", "priority")}
     folder = normal_folder(call.optional("folder", spec["outputFolder"] or "/"))
-    analysis_id, given = new_id("analysis"), call.mapping("input")
-    of_stages = _inputs_by_stage(stages, given)
+    analysis_id, run_input = new_id("analysis"), call.mapping("input")
+    inputs = _inputs_by_stage(stages, run_input)
     folders = call.mapping("stageFolders")
     requirements = call.mapping("stageSystemRequirements")
     jobs: dict[str, Job] = {}
-    for stage_id in _in_order(stages, of_stages):
+    for stage_id in _in_order(stages, inputs):
         stage = stages[stage_id]
         relative = folders.get(stage_id, folders.get("*", stage["folder"])) or ""
         try:
             jobs[stage_id] = prepare_job(
                 call,
                 call.executable(stage["executable"]),
-                _without_stage_links(of_stages[stage_id], jobs),
+                _resolve_stage_links(inputs[stage_id], jobs),
                 {"systemRequirements": requirements.get(stage_id, requirements.get("*", {}))},
                 call.body,
                 stage,
                 siblings={job.id: job for job in jobs.values()},
                 **shared,
-                # An absolute folder takes the place of the analysis's.
+                # An absolute folder replaces the folder of the analysis.
                 folder=normal_folder(posixpath.join(folder, relative)),
                 tags=[],
                 properties={},
@@ -200,7 +201,7 @@ def prepare_analysis(call: Call) -> Analysis:
         workflow=described,
         folder=folder,
         user=call.caller.user,
-        run_input=given,
+        run_input=run_input,
         jobs={stage_id: jobs[stage_id] for stage_id in stages},
         outputs=_outputs(jobs),
         **fields,
@@ -208,39 +209,40 @@ def prepare_analysis(call: Call) -> Analysis:
 
 
 def _inputs_by_stage(
-    stages: Mapping[str, Stage], given: Mapping[str, Any]
+    stages: Mapping[str, Stage], run_input: Mapping[str, Any]
 ) -> dict[str, dict[str, Any]]:
-    """What each stage's inputs are bound to in a run."""
-    of_stages = {stage_id: dict(stage["input"]) for stage_id, stage in stages.items()}
-    for key, value in given.items():
+    """Returns the input of each stage: its values in the workflow, overridden by `run_input`."""
+    inputs = {stage_id: dict(stage["input"]) for stage_id, stage in stages.items()}
+    for key, value in run_input.items():
         stage_id, _, name = key.partition(".")
         if stage_id not in stages or not name:
             raise InvalidInput(f"{key!r} is not an input of a stage of the workflow")
-        of_stages[stage_id][name] = value
-    return of_stages
+        inputs[stage_id][name] = value
+    return inputs
 
 
 def _in_order(
     stages: Mapping[str, Stage], inputs: Mapping[str, Mapping[str, Any]]
 ) -> tuple[str, ...]:
-    """The stages, each after those that it has links to. Raises InvalidInput."""
-    needs = {
+    """Returns the stages in order: each after those to which it links. Raises InvalidInput."""
+    dependencies = {
         stage_id: [link.stage for link in found_in(inputs[stage_id], stage_link_of)]
         for stage_id in stages
     }
-    for stage_id, others in needs.items():
-        for other in others:
-            if other not in stages:
-                raise InvalidInput(f"stage {stage_id} has a link to {other}, which is no stage")
+    for stage_id, targets in dependencies.items():
+        for target in targets:
+            if target not in stages:
+                raise InvalidInput(f"stage {stage_id} has a link to {target}, which is not a stage")
     try:
-        return tuple(graphlib.TopologicalSorter(needs).static_order())
+        return tuple(graphlib.TopologicalSorter(dependencies).static_order())
     except graphlib.CycleError as error:
         raise InvalidInput(f"stages wait for each other: {', '.join(error.args[1])}") from error
 
 
-def _without_stage_links(values: Mapping[str, Any], jobs: Mapping[str, Job]) -> dict[str, Any]:
-    """The input of a stage's job: references take the place of links to outputs, values that of
-    links to inputs. A link to an input that has no value leaves its field out.
+def _resolve_stage_links(values: Mapping[str, Any], jobs: Mapping[str, Job]) -> dict[str, Any]:
+    """Replaces links to outputs by references, and links to inputs by their values.
+
+    A field that is a link to an input without a value is omitted.
     """
 
     def value_of(link: StageLink) -> Any:
@@ -264,7 +266,7 @@ def _reference(job: Job, output: str) -> Reference:
 
 
 def _outputs(jobs: Mapping[str, Job]) -> dict[str, Reference]:
-    """The outputs of all stages."""
+    """Returns the outputs of all stages."""
     return {
         f"{stage_id}.{field['name']}": Reference(job.id, field["name"])
         for stage_id, job in jobs.items()
