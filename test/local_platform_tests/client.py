@@ -1,4 +1,4 @@
-"""The real clients of the local platform, for its tests, and what they work on."""
+"""Runs dx and dxpy on the local platform; also the applets and helpers that its tests share."""
 
 import json
 import os
@@ -20,15 +20,15 @@ from local_platform import LocalPlatform
 from local_platform.__main__ import client_environment
 from local_platform.job import FINAL_STATES, Job
 
-# A guard against a hang; nothing here takes that long.
+# Limit for anything that could hang.
 HANG_SECONDS = 60
 
 Fields = Sequence[Mapping[str, Any]]
 
-# An applet that ends without doing anything.
-NOTHING = "pass"
-# An applet that says so when it runs, and goes on when a file appears.
-UNTIL_RELEASED = """\
+# An applet that does nothing.
+NO_OP = "pass"
+# An applet that prints a line and runs until the file named by its input exists.
+WAIT_FOR_RELEASE = """\
 import json, os, time
 release = json.load(open("job_input.json"))["release"]
 print("running", flush=True)
@@ -36,14 +36,14 @@ while not os.path.exists(release):
     time.sleep(0.01)
 print("released", flush=True)
 """
-# An applet that finds fault with its input.
+# An applet that fails with an AppError.
 FAIL = """\
 import dxpy
 
 @dxpy.entry_point("main")
 def main():
     print("about to fail")
-    raise dxpy.AppError("the input is not what it should be")
+    raise dxpy.AppError("the input is invalid")
 
 dxpy.run()
 """
@@ -52,11 +52,11 @@ RELEASE_INPUT: Fields = [{"name": "release", "class": "string"}]
 
 @dataclass(frozen=True)
 class Client:
-    """A folder of a test's own in the platform's project, and the clients to work in it."""
+    """A test's own folder in the platform's project, and the clients that work in it."""
 
     platform: LocalPlatform
     folder: str
-    # What a test has to hand files over with, and lets jobs wait for.
+    # A local folder, for files to upload or download and for the release files of jobs.
     local: Path
 
     @property
@@ -72,7 +72,7 @@ class Client:
     def dx_process(self, *arguments: str | Path) -> subprocess.Popen[str]:
         return subprocess.Popen(
             ["dx", *map(str, arguments)],
-            # Python writes into a pipe in blocks, and a test waits for a line.
+            # Tests wait for single lines, but Python buffers its output to a pipe.
             env={**self.environment, "PYTHONUNBUFFERED": "1"},
             cwd=self.local,
             stdin=subprocess.DEVNULL,
@@ -82,7 +82,7 @@ class Client:
         )
 
     def dx(self, *arguments: str | Path, status: int = 0) -> str:
-        """Run `dx` and give what it prints, on both streams where it is meant to fail."""
+        """Runs `dx` and returns its stdout, followed by its stderr if it is expected to fail."""
         process = self.dx_process(*arguments)
         output, errors = process.communicate(timeout=HANG_SECONDS)
         assert process.returncode == status, output + errors
@@ -100,24 +100,25 @@ class Client:
         return path
 
     def file(self, name: str = "some.txt", content: str = "some text\n", **fields: Any) -> str:
-        """Upload a closed file, and give its id."""
+        """Uploads a file with dxpy and waits until it is closed; returns its ID."""
         fields = {"folder": self.folder, "project": self.project, **fields}
-        made = dxpy.upload_string(content, name=name, **fields)
-        self.wait_until_closed(made.get_id())
-        return str(made.get_id())
+        file = dxpy.upload_string(content, name=name, **fields)
+        self.wait_until_closed(file.get_id())
+        return str(file.get_id())
 
     def upload(self, source: Path, *options: str) -> str:
-        """Upload with `dx`, and give the id of the file, which is closed then.
+        """Uploads a file with `dx` and waits until it is closed; returns its ID.
 
-        (`dx upload --wait` asks once, and then again after a second.)
+        Does not use `dx upload --wait`, which polls only once per second.
         """
         file_id = self.dx("upload", source, "--brief", *options)
         self.wait_until_closed(file_id)
         return file_id
 
     def open_file(self, name: str = "open.txt") -> str:
-        made = dxpy.new_dxfile(name=name, folder=self.folder, project=self.project)
-        return str(made.get_id())
+        """Creates a file without content and does not close it; returns its ID."""
+        file = dxpy.new_dxfile(name=name, folder=self.folder, project=self.project)
+        return str(file.get_id())
 
     def describe(self, object_id: str) -> dict[str, Any]:
         return dict(dxpy.describe(object_id))
@@ -129,11 +130,11 @@ class Client:
                 lambda: file.state == "closed", HANG_SECONDS
             )
 
-    def another_project_with(self, file_id: str) -> str:
-        """Move a file into a project of somebody else."""
+    def move_to_other_users_project(self, file_id: str) -> str:
+        """Moves a file to a project that the user cannot access; returns the project's ID."""
         store = self.platform.store
         with store.changed:
-            other = store.new_container("project", "somebody else's")
+            other = store.new_container("project", "another user's")
             store.clone(store.find_object(file_id), self.project, other.id, "/")
             store.remove_objects(store.container(self.project), [file_id], force=False)
         return other.id
@@ -142,16 +143,16 @@ class Client:
 
     def applet(
         self,
-        code: str = NOTHING,
+        code: str = NO_OP,
         inputs: Fields | None = None,
         outputs: Fields | None = None,
         *,
         name: str = "probe",
         **run_spec: Any,
     ) -> str:
-        """Make an applet, without specs unless they are given."""
+        """Creates an applet and returns its ID; without arguments it has no specs."""
         specs: dict[str, Any] = {"inputSpec": inputs, "outputSpec": outputs}
-        made = dxpy.api.applet_new(
+        applet = dxpy.api.applet_new(
             {
                 "project": self.project,
                 "folder": self.folder,
@@ -168,10 +169,10 @@ class Client:
                 },
             }
         )
-        return str(made["id"])
+        return str(applet["id"])
 
     def start(self, applet_id: str, input: Mapping[str, Any] | None = None, **options: Any) -> str:
-        """Run an applet with its output in the test's folder, and give the job's id."""
+        """Runs an applet with the test's folder as its output folder; returns the job's ID."""
         body = {"project": self.project, "folder": self.folder, "input": input or {}, **options}
         return str(dxpy.api.applet_run(applet_id, body)["id"])
 
@@ -189,43 +190,43 @@ class Client:
             assert changed.wait_for(lambda: job.try_number == number, HANG_SECONDS)
 
     def wait_for_line(self, job_id: str, message: str) -> None:
-        """Wait until a running job has said something."""
+        """Waits until a job has logged this line."""
         for line in self.job(job_id).log.follow(recent=1000, wait=True):
             if line["msg"] == message:
                 return
-        pytest.fail(f"{job_id} ended without saying {message}")
+        pytest.fail(f"{job_id} ended without logging {message!r}")
 
     def log(self, job_id: str) -> list[tuple[str, str, str]]:
-        """Source, level and message of each line of an ended job's log."""
+        """Follows a job's log to its end; returns source, level and message of each line."""
         return [
             (str(line["source"]), str(line["level"]), str(line["msg"]))
             for line in self.job(job_id).log.follow(recent=1000, wait=True)
         ]
 
-    def ended(self, job_id: str) -> dict[str, Any]:
-        """The description of a job, once it has ended."""
+    def wait_for_end(self, job_id: str) -> dict[str, Any]:
+        """Waits until a job has ended; returns its description."""
         self.wait_for_state(job_id, *FINAL_STATES)
         return self.describe(job_id)
 
     def run(
         self, applet_id: str, input: Mapping[str, Any] | None = None, **options: Any
     ) -> dict[str, Any]:
-        """Run an applet to its end, and give the description of the job."""
-        return self.ended(self.start(applet_id, input, **options))
+        """Runs an applet and waits until the job has ended; returns the job's description."""
+        return self.wait_for_end(self.start(applet_id, input, **options))
 
-    def held_job(self) -> tuple[str, Path]:
-        """A running job, and the file for which it waits before it ends."""
+    def start_held_job(self) -> tuple[str, Path]:
+        """Starts a job that runs until a file exists; returns its ID and the path of that file."""
         release = self.local / "release"
-        job_id = self.start(self.applet(UNTIL_RELEASED, RELEASE_INPUT), {"release": str(release)})
+        job_id = self.start(self.applet(WAIT_FOR_RELEASE, RELEASE_INPUT), {"release": str(release)})
         self.wait_for_line(job_id, "running")
         return job_id, release
 
-    # What no client would send
+    # Requests that dx and dxpy would not send
 
     def request(
         self, path: str, body: object, token: str | None = None
     ) -> tuple[int, dict[str, Any]]:
-        """The status and the answer of a call; bytes are sent as they are."""
+        """Calls the API; returns the status and the answer. Bytes are sent unchanged."""
         headers = {"Authorization": f"Bearer {token or self.platform.user_token}"}
         return self.post(path, body, headers)
 
@@ -239,7 +240,7 @@ class Client:
 def send(
     method: str, url: str, data: bytes | None, headers: Mapping[str, str]
 ) -> tuple[int, dict[str, Any]]:
-    """The status and the JSON (an empty object where the body is empty) of an HTTP request."""
+    """Sends an HTTP request; returns the status and the JSON, {} if the body is empty."""
     request = urllib.request.Request(url, data, dict(headers), method=method)
     try:
         with urllib.request.urlopen(request, timeout=HANG_SECONDS) as response:
@@ -250,37 +251,37 @@ def send(
 
 
 def error_of(answer: tuple[int, dict[str, Any]]) -> tuple[int, str]:
-    """The status and the error type of a refusal."""
+    """Returns the status and the error type of an answer."""
     status, body = answer
     return status, body["error"]["type"]
 
 
 @contextmanager
-def refused(type_: str, status: int, words: str = "") -> Iterator[None]:
-    """What is inside is refused by the platform, and the client raises that."""
+def rejected(type_: str, status: int, message: str = "") -> Iterator[None]:
+    """Expects an API error from dxpy with this type, status and text in its message."""
     with pytest.raises(dxpy.DXAPIError) as caught:
         yield
     assert (caught.value.name, caught.value.code) == (type_, status)
-    assert words in caught.value.msg
+    assert message in caught.value.msg
 
 
 def link(object_id: str, project: str | None = None) -> dict[str, Any]:
     return dict(dxpy.dxlink(object_id, project))
 
 
-def output_of(job_id: str, field: str, index: int | None = None) -> dict[str, Any]:
-    """A reference to what will be in a field of a job's output."""
+def output_ref(job_id: str, field: str, index: int | None = None) -> dict[str, Any]:
+    """Returns a job-based object reference: a link to a field of a job's output."""
     reference: dict[str, Any] = {"job": job_id, "field": field}
     return {"$dnanexus_link": reference | ({} if index is None else {"index": index})}
 
 
 def states(description: Mapping[str, Any]) -> list[str]:
-    """The states that a job went through."""
+    """Returns the states that a job went through."""
     return [transition["newState"] for transition in description["stateTransitions"]]
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
-    """Wait for what nobody gives notice of."""
+    """Polls until a condition is true."""
     deadline = time.monotonic() + HANG_SECONDS
     while not condition():
         assert time.monotonic() < deadline
@@ -288,7 +289,7 @@ def wait_until(condition: Callable[[], bool]) -> None:
 
 
 def is_running(process: int) -> bool:
-    """Whether there is such a process that has not ended."""
+    """Returns whether a process with this ID exists and is not a zombie."""
     try:
         state = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
     except FileNotFoundError:

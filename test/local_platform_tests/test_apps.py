@@ -1,4 +1,4 @@
-"""Apps, made by `dx build --app` and run by name; and `dx get`, which gives a folder back."""
+"""Apps, built with `dx build --app` and run by name; and `dx get`."""
 
 import json
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import Any
 import dxpy
 import pytest
 
-from local_platform_tests.client import Client, refused
+from local_platform_tests.client import Client, rejected
 
 CODE = """\
 import os
@@ -17,18 +17,18 @@ import greeting
 @dxpy.entry_point("main")
 def main(text):
     paths = dxpy.download_all_inputs()
-    words = open(paths["text_path"][0]).read()
+    text = open(paths["text_path"][0]).read()
     assert os.environ["DX_RESOURCES_ID"].startswith("container-")
     try:
         dxpy.DXProject(os.environ["DX_PROJECT_CONTEXT_ID"]).list_folder("/")
     except dxpy.DXAPIError as error:
-        seen = error.name
+        errors = error.name
     try:
         dxpy.api.app_publish(dxpy.describe(dxpy.JOB_ID)["app"])
     except dxpy.DXAPIError as error:
-        seen += ", " + error.name
-    file = dxpy.upload_string(greeting.TEXT + words, name="said.txt")
-    return {"said": dxpy.dxlink(file), "refused": seen}
+        errors += ", " + error.name
+    file = dxpy.upload_string(greeting.TEXT + text, name="greeting.txt")
+    return {"greeting": dxpy.dxlink(file), "errors": errors}
 
 dxpy.run()
 """
@@ -36,25 +36,25 @@ dxpy.run()
 
 @pytest.fixture
 def name(client: Client) -> str:
-    """The name of an app that no other test has made."""
+    """Returns an app name that no other test uses."""
     return f"greeter{client.folder.removeprefix('/')}"
 
 
 @pytest.fixture
 def source(client: Client, name: str) -> Path:
-    """The folder of an app."""
+    """Writes the source folder of an app; returns its path."""
     dxapp: dict[str, Any] = {
         "name": name,
         "title": "Greeter",
-        "summary": "Says what its bundle holds",
+        "summary": "Prints a greeting from its bundle",
         "dxapi": "1.0.0",
         "version": "1.0.0",
         "categories": ["Reports"],
         "authorizedUsers": [],
         "inputSpec": [{"name": "text", "class": "file", "patterns": ["*.txt"]}],
         "outputSpec": [
-            {"name": "said", "class": "file"},
-            {"name": "refused", "class": "string"},
+            {"name": "greeting", "class": "file"},
+            {"name": "errors", "class": "string"},
         ],
         "runSpec": {
             "interpreter": "python3",
@@ -72,13 +72,13 @@ def source(client: Client, name: str) -> Path:
     return client.local / name
 
 
-def change(source: Path, **fields: Any) -> None:
+def update_dxapp(source: Path, **fields: Any) -> None:
     path = source / "dxapp.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | fields))
 
 
 def build(client: Client, *arguments: str | Path) -> str:
-    """The id of the app that `dx build` made."""
+    """Builds an app with `dx build --app`; returns its ID."""
     return str(json.loads(client.dx("build", "--app", *arguments).splitlines()[-1])["id"])
 
 
@@ -90,78 +90,78 @@ def test_an_app_is_built_and_run_by_name(client: Client, source: Path, name: str
     app_id = json.loads(output)["id"]
     text = client.file("words.txt", "world")
     job_id = client.dx("run", f"app-{name}", f"-itext={text}", "-y", "--brief", "--wait")
-    # A job of an app neither sees the project nor changes apps.
+    # A job of an app may neither list the project nor publish the app.
     output = client.describe(job_id)["output"]
-    assert output["refused"] == "PermissionDenied, PermissionDenied"
-    assert client.dx("cat", "said.txt") == "hello world"
-    described = client.describe(job_id)
-    assert (described["app"], described["executable"]) == (app_id, app_id)
-    assert described["instanceType"] == "mem1_ssd1_v2_x2"
-    # Nothing is left of the project in which it was built.
+    assert output["errors"] == "PermissionDenied, PermissionDenied"
+    assert client.dx("cat", "greeting.txt") == "hello world"
+    description = client.describe(job_id)
+    assert (description["app"], description["executable"]) == (app_id, app_id)
+    assert description["instanceType"] == "mem1_ssd1_v2_x2"
+    # dx has removed the temporary project in which it built the app.
     assert client.dx("find", "projects", "--brief") == client.project
 
 
-def test_an_app_is_described_by_name_version_and_id(
+def test_describe_accepts_the_name_version_and_id_of_an_app(
     client: Client, source: Path, name: str
 ) -> None:
     app_id = build(client, source)
     for target in (app_id, f"app-{name}", f"app-{name}/1.0.0", f"app-{name}/default", name):
-        described = client.dx_json("describe", target)
-        assert (described["id"], described["version"]) == (app_id, "1.0.0")
-    assert described["aliases"] == ["1.0.0", "default"]
-    assert described["description"] == "# Greeter\n\nIt greets.\n"
-    assert described["categories"] == ["Reports"]
-    assert "published" not in described
+        description = client.dx_json("describe", target)
+        assert (description["id"], description["version"]) == (app_id, "1.0.0")
+    assert description["aliases"] == ["1.0.0", "default"]
+    assert description["description"] == "# Greeter\n\nIt greets.\n"
+    assert description["categories"] == ["Reports"]
+    assert "published" not in description
     text = client.dx("describe", f"app-{name}")
-    for words in ("Greeter", "1.0.0", app_id, "Says what its bundle holds"):
-        assert words in text
+    for expected in ("Greeter", "1.0.0", app_id, "Prints a greeting from its bundle"):
+        assert expected in text
     assert "(unpublished)" in client.dx("run", f"app-{name}", "--help")
     assert "No matches" in client.dx("describe", f"app-{name}/2.0.0", status=3)
 
 
-def test_a_version_is_replaced_until_it_is_published(
+def test_a_version_can_be_rebuilt_until_it_is_published(
     client: Client, source: Path, name: str
 ) -> None:
     first = build(client, source)
-    change(source, title="Better greeter", categories=["Statistics"])
+    update_dxapp(source, title="Better greeter", categories=["Statistics"])
     assert build(client, source) == first
-    described = client.describe(first)
-    assert (described["title"], described["categories"]) == ("Better greeter", ["Statistics"])
+    description = client.describe(first)
+    assert (description["title"], description["categories"]) == ("Better greeter", ["Statistics"])
     assert client.dx("find", "apps", "--name", name, "--brief") == ""
     client.dx("publish", f"{name}/1.0.0")
     assert client.dx("find", "apps", "--name", name, "--brief") == first
     assert "Could not create" in client.dx(
         "build", "--app", "--no-version-autonumbering", source, status=3
     )
-    change(source, version="1.1.0")
+    update_dxapp(source, version="1.1.0")
     second = build(client, "--publish", source)
     assert client.dx_json("describe", f"app-{name}")["id"] == second
     assert client.describe(first)["aliases"] == ["1.0.0"]
     found = client.dx("find", "apps", "--name", name, "--all", "--brief")
     assert sorted(found.split()) == sorted([first, second])
-    with refused("InvalidState", 422, "published"):
+    with rejected("InvalidState", 422, "published"):
         dxpy.api.app_publish(second)
 
 
-def test_an_app_is_a_stage(client: Client, source: Path, name: str) -> None:
+def test_an_app_can_be_a_workflow_stage(client: Client, source: Path, name: str) -> None:
     build(client, source)
     text = client.file("words.txt", "stage")
     client.dx("new", "workflow", "chain", "--brief")
     client.dx("add", "stage", "chain", f"app-{name}", "--id", "one", "--brief")
     client.dx("run", "chain", f"-ione.text={text}", "-y", "--brief", "--wait")
-    assert client.dx("cat", "said.txt") == "hello stage"
+    assert client.dx("cat", "greeting.txt") == "hello stage"
 
 
-def test_a_batch_of_an_app(client: Client, source: Path, name: str) -> None:
+def test_an_app_runs_as_a_batch(client: Client, source: Path, name: str) -> None:
     build(client, source)
     client.file("a.txt", "one of a batch")
     client.dx("generate_batch_inputs", "-itext=(.*).txt$")
     arguments = ["--batch-tsv", "dx_batch.0000.tsv", "-y", "--brief"]
-    assert client.ended(client.dx("run", f"app-{name}", *arguments))["name"] == f"{name}-a"
-    assert client.dx("cat", "said.txt") == "hello one of a batch"
+    assert client.wait_for_end(client.dx("run", f"app-{name}", *arguments))["name"] == f"{name}-a"
+    assert client.dx("cat", "greeting.txt") == "hello one of a batch"
 
 
-def test_dx_run_does_not_choose_between_an_app_and_an_applet(
+def test_dx_run_rejects_a_name_shared_by_an_app_and_an_applet(
     client: Client, source: Path, name: str
 ) -> None:
     build(client, source)
@@ -169,7 +169,7 @@ def test_dx_run_does_not_choose_between_an_app_and_an_applet(
     assert "multiple" in client.dx("run", name, "-y", "--input-json", "{}", status=3)
 
 
-def test_an_applet_without_authorized_users_is_built_with_a_warning(
+def test_building_an_app_without_authorized_users_prints_a_warning(
     client: Client, source: Path
 ) -> None:
     dxapp = json.loads((source / "dxapp.json").read_text())
@@ -180,7 +180,7 @@ def test_an_applet_without_authorized_users_is_built_with_a_warning(
 
 
 @pytest.mark.parametrize(
-    ("fields", "words"),
+    ("fields", "message"),
     [
         ({"name": "Greeter"}, "not a valid name"),
         ({"version": "1.0"}, "not a version"),
@@ -188,8 +188,8 @@ def test_an_applet_without_authorized_users_is_built_with_a_warning(
         ({"regionalOptions": {"azure:westus": {"applet": "applet-" + "0" * 24}}}, "us-east-1"),
     ],
 )
-def test_an_app_with_a_fault_is_refused(
-    client: Client, name: str, fields: dict[str, Any], words: str
+def test_an_invalid_app_is_rejected(
+    client: Client, name: str, fields: dict[str, Any], message: str
 ) -> None:
     applet, without_specs = client.applet(inputs=[], outputs=[]), client.applet()
     body = {
@@ -197,28 +197,28 @@ def test_an_app_with_a_fault_is_refused(
         "version": "1.0.0",
         "regionalOptions": {"aws:us-east-1": {"applet": applet}},
     }
-    with refused("InvalidInput", 422, words):
+    with rejected("InvalidInput", 422, message):
         dxpy.api.app_new({**body, **fields})
-    with refused("InvalidInput", 422, "no inputSpec"):
+    with rejected("InvalidInput", 422, "no inputSpec"):
         dxpy.api.app_new({**body, "regionalOptions": {"aws:us-east-1": {"applet": without_specs}}})
     dxpy.api.app_new(body)
-    with refused("InvalidInput", 422, "conflict"):
+    with rejected("InvalidInput", 422, "conflict"):
         dxpy.api.app_new(body)
 
 
-def test_a_project_with_a_running_job_is_not_destroyed(client: Client) -> None:
-    job_id, release = client.held_job()
-    with refused("InvalidState", 422, "still running"):
+def test_a_project_with_a_running_job_cannot_be_destroyed(client: Client) -> None:
+    job_id, release = client.start_held_job()
+    with rejected("InvalidState", 422, "still running"):
         dxpy.api.project_destroy(client.project)
     release.touch()
-    client.ended(job_id)
+    client.wait_for_end(job_id)
 
 
 # dx get
 
 
 @pytest.mark.parametrize("kind", ["applet", "app"])
-def test_what_dx_get_gives_back_builds_again(
+def test_a_folder_written_by_dx_get_can_be_built(
     client: Client, source: Path, name: str, kind: str
 ) -> None:
     if kind == "app":
@@ -227,23 +227,23 @@ def test_what_dx_get_gives_back_builds_again(
     else:
         target = name
         client.dx("build", source)
-    again = client.local / "again"
-    again.mkdir()
-    client.dx("get", target, "-o", again)
-    folder = again / name
+    copies = client.local / "copies"
+    copies.mkdir()
+    client.dx("get", target, "-o", copies)
+    folder = copies / name
     assert (folder / "src" / "code.py").read_text() == CODE
     bundled = folder / "resources" / "home" / "dnanexus" / "greeting.py"
     assert bundled.read_text() == "TEXT = 'hello '\n"
     assert (folder / "Readme.md").read_text() == "# Greeter\n\nIt greets.\n"
-    client.dx("mkdir", "again")
-    client.dx("build", folder, "--destination", f"{client.folder}/again/")
-    described = [
+    client.dx("mkdir", "rebuilt")
+    client.dx("build", folder, "--destination", f"{client.folder}/rebuilt/")
+    descriptions = [
         dxpy.DXApplet(client.dx_json("describe", f"{client.folder}/{path}")["id"]).get()
-        for path in ([name, f"again/{name}"] if kind == "applet" else [f"again/{name}"])
+        for path in ([name, f"rebuilt/{name}"] if kind == "applet" else [f"rebuilt/{name}"])
     ]
     if kind == "app":
-        described.insert(0, dxpy.DXApp(name=name).get())
+        descriptions.insert(0, dxpy.DXApp(name=name).get())
     for key in ("name", "title", "summary", "description", "inputSpec", "outputSpec"):
-        assert described[0][key] == described[1][key], key
+        assert descriptions[0][key] == descriptions[1][key], key
     for key in ("code", "systemRequirements", "release", "interpreter"):
-        assert described[0]["runSpec"][key] == described[1]["runSpec"][key], key
+        assert descriptions[0]["runSpec"][key] == descriptions[1]["runSpec"][key], key

@@ -1,4 +1,4 @@
-"""Jobs that take what other jobs give out, or wait for them."""
+"""Jobs that use the outputs of other jobs, or depend on them."""
 
 import json
 from typing import Any
@@ -6,9 +6,9 @@ from typing import Any
 import dxpy
 import pytest
 
-from local_platform_tests.client import FAIL, Client, Fields, output_of, refused, states
+from local_platform_tests.client import FAIL, Client, Fields, output_ref, rejected, states
 
-# Outputs files, numbers and a word, at once or when it is released.
+# Outputs files, numbers and a word, at once or when its release file exists.
 MAKE = """\
 import os, time
 import dxpy
@@ -19,7 +19,7 @@ def main(count, release=None):
         time.sleep(0.01)
     files = [dxpy.upload_string(str(n), name=f"{n}.txt").get_id() for n in range(count)]
     return {"texts": [dxpy.dxlink(file) for file in files], "numbers": list(range(count)),
-            "word": "made"}
+            "word": "text"}
 
 dxpy.run()
 """
@@ -32,7 +32,7 @@ MAKE_OUTPUTS: Fields = [
     {"name": "numbers", "class": "array:int"},
     {"name": "word", "class": "string"},
 ]
-# Reads the files that it was given.
+# Outputs the contents of its input files.
 READ = """\
 import dxpy
 
@@ -47,13 +47,14 @@ READ_INPUTS: Fields = [
     {"name": "word", "class": "string", "optional": True},
 ]
 READ_OUTPUTS: Fields = [{"name": "read", "class": "array:string"}]
-# Outputs what it is told to.
+# Outputs the JSON that it gets as input.
 ECHO = """\
 import json
-given = json.load(open("job_input.json"))
-json.dump(json.loads(given["output"]), open("job_output.json", "w"))
+job_input = json.load(open("job_input.json"))
+json.dump(json.loads(job_input["output"]), open("job_output.json", "w"))
 """
-NOWHERE = "0" * 24
+# The digits of an ID that no object has.
+UNUSED_ID = "0" * 24
 
 
 @pytest.fixture
@@ -69,168 +70,173 @@ def read(client: Client) -> str:
 # References
 
 
-def test_a_job_takes_what_another_will_give_out(client: Client, make: str, read: str) -> None:
+def test_a_job_waits_for_the_outputs_that_its_input_references(
+    client: Client, make: str, read: str
+) -> None:
     release = client.local / "release"
     first = client.start(make, {"release": str(release)})
     arguments = [f"-itexts={first}:texts.1", f"-itexts={first}:texts", f"-iword={first}:word"]
     second = client.dx("run", "read", *arguments, "-y", "--brief")
     client.wait_for_state(second, "waiting_on_input")
     references = {
-        "texts": [output_of(first, "texts", 1), output_of(first, "texts")],
-        "word": output_of(first, "word"),
+        "texts": [output_ref(first, "texts", 1), output_ref(first, "texts")],
+        "word": output_ref(first, "word"),
     }
     assert client.describe(second)["input"] == references
     release.touch()
-    ended = client.ended(second)
-    assert ended["output"]["read"] == ["1", "0", "1"]
-    assert states(ended) == ["waiting_on_input", "runnable", "running", "done"]
-    made = client.describe(first)["output"]["texts"]
-    assert ended["input"] == {"texts": [made[1], *made], "word": "made"}
-    assert ended["originalInput"] == ended["runInput"] == references
+    job = client.wait_for_end(second)
+    assert job["output"]["read"] == ["1", "0", "1"]
+    assert states(job) == ["waiting_on_input", "runnable", "running", "done"]
+    texts = client.describe(first)["output"]["texts"]
+    assert job["input"] == {"texts": [texts[1], *texts], "word": "text"}
+    assert job["originalInput"] == job["runInput"] == references
     assert f"{first}:texts.1" in client.dx("describe", second)
 
 
-def test_a_reference_is_good_after_the_job_has_ended(client: Client, make: str, read: str) -> None:
+def test_a_reference_to_a_finished_job_is_resolved_at_once(
+    client: Client, make: str, read: str
+) -> None:
     first = client.run(make)["id"]
-    ended = client.run(read, {"texts": output_of(first, "texts")})
-    assert ended["output"]["read"] == ["0", "1"]
-    assert states(ended) == ["runnable", "running", "done"]
+    job = client.run(read, {"texts": output_ref(first, "texts")})
+    assert job["output"]["read"] == ["0", "1"]
+    assert states(job) == ["runnable", "running", "done"]
 
 
-def test_a_reference_of_dxpy_is_one(client: Client, make: str, read: str) -> None:
+def test_a_reference_created_by_dxpy_is_resolved(client: Client, make: str, read: str) -> None:
     first = dxpy.DXApplet(make).run({}, project=client.project, folder=client.folder)
     second = dxpy.DXApplet(read).run(
         {"texts": [first.get_output_ref("texts", index=0)]},
         project=client.project,
         folder=client.folder,
     )
-    assert client.ended(second.get_id())["output"]["read"] == ["0"]
+    assert client.wait_for_end(second.get_id())["output"]["read"] == ["0"]
 
 
 UNRESOLVABLE: dict[str, tuple[dict[str, Any], str]] = {
-    "no such field": ({"field": "colour"}, "no colour"),
-    "no such element": ({"field": "texts", "index": 2}, "no texts.2"),
-    "an element of no array": ({"field": "word", "index": 0}, "no word.0"),
-    "another class": ({"field": "numbers"}, "DNAnexus links"),
+    "missing field": ({"field": "colour"}, "no colour"),
+    "missing element": ({"field": "texts", "index": 2}, "no texts.2"),
+    "index into a string": ({"field": "word", "index": 0}, "no word.0"),
+    "wrong class": ({"field": "numbers"}, "DNAnexus links"),
 }
 
 
-@pytest.mark.parametrize("what", UNRESOLVABLE)
-def test_a_reference_to_nothing_fails_the_job(
-    client: Client, make: str, read: str, what: str
+@pytest.mark.parametrize("case", UNRESOLVABLE)
+def test_an_unresolvable_reference_in_the_input_fails_the_job(
+    client: Client, make: str, read: str, case: str
 ) -> None:
-    reference, words = UNRESOLVABLE[what]
+    reference, message = UNRESOLVABLE[case]
     first = client.start(make)
-    ended = client.run(read, {"texts": {"$dnanexus_link": {"job": first, **reference}}})
-    assert (ended["state"], ended["failureReason"]) == ("failed", "InputError")
-    assert words in ended["failureMessage"]
-    assert "running" not in states(ended)
+    job = client.run(read, {"texts": {"$dnanexus_link": {"job": first, **reference}}})
+    assert (job["state"], job["failureReason"]) == ("failed", "InputError")
+    assert message in job["failureMessage"]
+    assert "running" not in states(job)
 
 
-def test_a_reference_to_no_job_is_refused(client: Client, read: str) -> None:
-    with refused("ResourceNotFound", 404, NOWHERE):
-        client.start(read, {"texts": output_of(f"job-{NOWHERE}", "texts")})
+def test_a_reference_to_a_missing_job_is_rejected(client: Client, read: str) -> None:
+    with rejected("ResourceNotFound", 404, UNUSED_ID):
+        client.start(read, {"texts": output_ref(f"job-{UNUSED_ID}", "texts")})
 
 
 @pytest.mark.parametrize(
     "reference", [{"field": "texts", "index": -1}, {"field": "texts", "colour": 1}, {}]
 )
-def test_a_malformed_reference_is_refused(
+def test_a_malformed_reference_is_rejected(
     client: Client, make: str, read: str, reference: dict[str, Any]
 ) -> None:
     first = client.start(make)
-    with refused("InvalidInput", 422, "DNAnexus links"):
+    with rejected("InvalidInput", 422, "DNAnexus links"):
         client.start(read, {"texts": [{"$dnanexus_link": {"job": first, **reference}}]})
 
 
-def test_a_job_gives_out_what_another_does(client: Client, make: str) -> None:
+def test_a_job_can_output_references_to_the_outputs_of_another(client: Client, make: str) -> None:
     release = client.local / "release"
     first = client.start(make, {"release": str(release)})
     echo = client.applet(ECHO, [{"name": "output", "class": "string"}], MAKE_OUTPUTS)
-    output = {name: output_of(first, name) for name in ("texts", "numbers", "word")}
+    output = {name: output_ref(first, name) for name in ("texts", "numbers", "word")}
     second = client.start(echo, {"output": json.dumps(output)})
     client.wait_for_state(second, "waiting_on_output")
     release.touch()
-    ended = client.ended(second)
-    assert ended["output"] == client.describe(first)["output"]
-    assert states(ended) == ["runnable", "running", "waiting_on_output", "done"]
+    job = client.wait_for_end(second)
+    assert job["output"] == client.describe(first)["output"]
+    assert states(job) == ["runnable", "running", "waiting_on_output", "done"]
 
 
-def test_an_output_that_refers_to_nothing_fails_the_job(client: Client, make: str) -> None:
+def test_an_unresolvable_reference_in_the_output_fails_the_job(client: Client, make: str) -> None:
     first = client.run(make)["id"]
     echo = client.applet(ECHO, [{"name": "output", "class": "string"}])
-    for job_id, words in ((first, "no colour"), (f"job-{NOWHERE}", "could not be found")):
-        output = json.dumps({"given": output_of(job_id, "colour")})
-        ended = client.run(echo, {"output": output})
-        assert (ended["state"], ended["failureReason"]) == ("failed", "OutputError")
-        assert words in ended["failureMessage"]
+    for job_id, message in ((first, "no colour"), (f"job-{UNUSED_ID}", "could not be found")):
+        output = json.dumps({"value": output_ref(job_id, "colour")})
+        job = client.run(echo, {"output": output})
+        assert (job["state"], job["failureReason"]) == ("failed", "OutputError")
+        assert message in job["failureMessage"]
 
 
 # Dependencies
 
 
 def test_a_job_waits_for_the_job_that_it_depends_on(client: Client) -> None:
-    first, release = client.held_job()
+    first, release = client.start_held_job()
     second = client.start(client.applet(), dependsOn=[first])
     client.wait_for_state(second, "waiting_on_input")
     release.touch()
-    ended = client.ended(second)
-    assert states(ended) == ["waiting_on_input", "runnable", "running", "done"]
-    assert ended["startedRunning"] >= client.describe(first)["stoppedRunning"]
+    job = client.wait_for_end(second)
+    assert states(job) == ["waiting_on_input", "runnable", "running", "done"]
+    assert job["startedRunning"] >= client.describe(first)["stoppedRunning"]
 
 
 @pytest.mark.usefixtures("slow_closing")
 def test_a_job_waits_for_the_file_that_it_depends_on(client: Client) -> None:
     file = dxpy.upload_string("text", folder=client.folder, project=client.project)
     job_id = client.start(client.applet(), dependsOn=[file.get_id()])
-    assert states(client.ended(job_id))[0] == "waiting_on_input"
+    assert states(client.wait_for_end(job_id))[0] == "waiting_on_input"
 
 
-def test_run_passes_dependencies_on(client: Client) -> None:
-    first, release = client.held_job()
+def test_dx_run_depends_on_delays_the_job(client: Client) -> None:
+    first, release = client.start_held_job()
     client.applet(name="second")
     second = client.dx("run", "second", "--depends-on", first, "-y", "--brief")
     client.wait_for_state(second, "waiting_on_input")
     assert client.describe(second)["dependsOn"] == [first]
     release.touch()
-    assert client.ended(second)["state"] == "done"
+    assert client.wait_for_end(second)["state"] == "done"
 
 
-# How a job comes to wait for another: by a reference, or by dependsOn.
-WAYS = ["input", "dependsOn"]
+# A job depends on another through a reference in its input or through dependsOn.
+DEPENDENCIES = ["input", "dependsOn"]
 
 
-def waiting_for(client: Client, first: str, way: str, **options: Any) -> str:
-    if way == "input":
-        return client.start(client.applet(), {"given": output_of(first, "field")}, **options)
-    return client.start(client.applet(), dependsOn=[first], **options)
+def start_dependent(client: Client, first: str, dependency: str) -> str:
+    """Starts a job that depends on the first one; returns its ID."""
+    if dependency == "input":
+        return client.start(client.applet(), {"value": output_ref(first, "field")})
+    return client.start(client.applet(), dependsOn=[first])
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_a_job_fails_with_the_job_that_it_waits_for(client: Client, way: str) -> None:
+@pytest.mark.parametrize("dependency", DEPENDENCIES)
+def test_a_job_fails_if_its_dependency_fails(client: Client, dependency: str) -> None:
     first = client.start(client.applet(FAIL))
-    ended = client.ended(waiting_for(client, first, way))
-    assert (ended["state"], ended["failureReason"]) == ("failed", "DependencyUnsatisfiable")
-    assert ended["failureMessage"] == f"{first} was a job dependency but failed"
-    assert "runnable" not in states(ended)
+    job = client.wait_for_end(start_dependent(client, first, dependency))
+    assert (job["state"], job["failureReason"]) == ("failed", "DependencyUnsatisfiable")
+    assert job["failureMessage"] == f"{first} was a job dependency but failed"
+    assert "runnable" not in states(job)
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_a_job_fails_when_the_job_that_it_waits_for_is_terminated(client: Client, way: str) -> None:
-    first, _ = client.held_job()
-    second = waiting_for(client, first, way)
-    third = waiting_for(client, second, way)
+@pytest.mark.parametrize("dependency", DEPENDENCIES)
+def test_a_job_fails_if_its_dependency_is_terminated(client: Client, dependency: str) -> None:
+    first, _ = client.start_held_job()
+    second = start_dependent(client, first, dependency)
+    third = start_dependent(client, second, dependency)
     for job_id in (second, third):
         client.wait_for_state(job_id, "waiting_on_input")
     dxpy.api.job_terminate(first)
     for job_id in (second, third):
-        assert client.ended(job_id)["failureReason"] == "DependencyUnsatisfiable"
+        assert client.wait_for_end(job_id)["failureReason"] == "DependencyUnsatisfiable"
 
 
-def test_a_job_does_not_wait_for_the_others_when_one_has_failed(client: Client) -> None:
-    running, release = client.held_job()
+def test_a_job_fails_as_soon_as_one_of_its_dependencies_fails(client: Client) -> None:
+    running, release = client.start_held_job()
     failed = client.start(client.applet(FAIL))
-    ended = client.run(client.applet(), dependsOn=[running, failed])
-    assert ended["failureReason"] == "DependencyUnsatisfiable"
+    job = client.run(client.applet(), dependsOn=[running, failed])
+    assert job["failureReason"] == "DependencyUnsatisfiable"
     assert client.describe(running)["state"] == "running"
     release.touch()

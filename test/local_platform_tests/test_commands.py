@@ -1,4 +1,4 @@
-"""`python -m local_platform serve` and `... exec -- COMMAND`."""
+"""The commands `python -m local_platform serve` and `... exec -- COMMAND`."""
 
 import contextlib
 import os
@@ -15,7 +15,7 @@ from local_platform_tests.client import HANG_SECONDS
 TEST_FOLDER = Path(__file__).parent.parent
 
 
-# Runs an applet that tells how it inherited the signals.
+# Runs an applet that outputs the signal settings of its process.
 SIGNALS = """\
 import dxpy
 code = '''
@@ -36,12 +36,12 @@ job = dxpy.DXApplet(applet).run({}, project=dxpy.PROJECT_CONTEXT_ID)
 job.wait_on_done(interval=0.1)
 print(job.describe()["output"]["signals"])
 """
-FRESH_SIGNALS = {"blocked": [], "terminate": int(signal.SIG_DFL), "interruptible": True}
+DEFAULT_SIGNALS = {"blocked": [], "terminate": int(signal.SIG_DFL), "interruptible": True}
 
 
 @pytest.fixture
 def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
-    """That of a user whose shell would lead dx elsewhere; temporary files go to tmp_path."""
+    """Returns an environment that points dx elsewhere; temporary files go to tmp_path."""
     return {
         **os.environ,
         "TMPDIR": str(tmp_path),
@@ -57,6 +57,7 @@ def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, st
 def local_platform(
     arguments: Sequence[str], environment: dict[str, str]
 ) -> Iterator[subprocess.Popen[str]]:
+    """Starts `python -m local_platform`; at the end kills what is left of it."""
     process = subprocess.Popen(
         [sys.executable, "-m", "local_platform", *arguments],
         env=environment,
@@ -69,22 +70,20 @@ def local_platform(
     try:
         yield process
     finally:
-        # With the command that it runs, which holds the pipes too.
+        # Also kills the command that it runs, which keeps the pipes open.
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.communicate(timeout=HANG_SECONDS)
 
 
 def execute(environment: dict[str, str], *command: str) -> tuple[int | None, str]:
-    """The status and the output of a command that `exec` runs."""
+    """Runs a command with `exec`; returns its exit status and its output."""
     with local_platform(["exec", "--", *command], environment) as process:
         output, errors = process.communicate(timeout=HANG_SECONDS)
         return process.returncode, output + errors
 
 
-def test_exec_runs_a_command_whose_dx_talks_to_the_platform(
-    environment: dict[str, str], tmp_path: Path
-) -> None:
+def test_exec_connects_dx_to_the_platform(environment: dict[str, str], tmp_path: Path) -> None:
     assert execute(environment, "dx", "pwd") == (0, "local:/\n")
     assert list(tmp_path.iterdir()) == []
 
@@ -97,14 +96,14 @@ def test_exec_runs_a_command_whose_dx_talks_to_the_platform(
         (["sh", "-c", 'exit "$2"', "--", "a", "5"], 5),
     ],
 )
-def test_exec_ends_with_the_status_of_the_command(
+def test_exec_exits_with_the_status_of_the_command(
     environment: dict[str, str], tmp_path: Path, command: list[str], status: int
 ) -> None:
     assert execute(environment, *command)[0] == status
     assert list(tmp_path.iterdir()) == []
 
 
-def test_exec_says_what_it_cannot_run(environment: dict[str, str], tmp_path: Path) -> None:
+def test_exec_reports_a_missing_command(environment: dict[str, str], tmp_path: Path) -> None:
     assert execute(environment, "no-such-command") == (
         127,
         "no-such-command: No such file or directory\n",
@@ -112,11 +111,11 @@ def test_exec_says_what_it_cannot_run(environment: dict[str, str], tmp_path: Pat
     assert list(tmp_path.iterdir()) == []
 
 
-def test_exec_passes_on_what_is_not_about_the_platform(environment: dict[str, str]) -> None:
-    environment["OF_THE_USER"] = "kept"
+def test_exec_changes_only_the_platform_and_proxy_variables(environment: dict[str, str]) -> None:
+    environment["UNRELATED"] = "kept"
     _, printed = execute(environment, "env")
     variables = dict(line.split("=", 1) for line in printed.splitlines() if "=" in line)
-    assert variables["OF_THE_USER"] == "kept"
+    assert variables["UNRELATED"] == "kept"
     assert "http_proxy" not in variables
     assert {name for name in variables if name.startswith("DX_")} == {
         *("DX_APISERVER_PROTOCOL", "DX_APISERVER_HOST", "DX_APISERVER_PORT"),
@@ -124,9 +123,7 @@ def test_exec_passes_on_what_is_not_about_the_platform(environment: dict[str, st
     }
 
 
-def test_exec_hands_a_request_to_end_on_to_the_command(
-    environment: dict[str, str], tmp_path: Path
-) -> None:
+def test_exec_forwards_sigterm_to_the_command(environment: dict[str, str], tmp_path: Path) -> None:
     command = ["sh", "-c", "trap 'exit 3' TERM; echo up; while :; do sleep 0.05; done"]
     with local_platform(["exec", "--", *command], environment) as process:
         assert process.stdout is not None
@@ -138,17 +135,17 @@ def test_exec_hands_a_request_to_end_on_to_the_command(
 
 
 def exports(process: subprocess.Popen[str]) -> str:
-    """What `serve` prints first: lines for a shell."""
+    """Returns the export lines that `serve` prints first."""
     assert process.stdout is not None
     lines: list[str] = []
     while not lines or not lines[-1].startswith("export DX_USER_CONF_DIR="):
         lines.append(process.stdout.readline())
-        assert lines[-1], "serve has ended"
+        assert lines[-1], "serve ended before it printed all exports"
     return "".join(lines)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_serve_prints_what_a_shell_needs_and_ends_when_told(
+def test_serve_prints_exports_for_a_shell_and_exits_on_a_signal(
     environment: dict[str, str], tmp_path: Path, number: signal.Signals
 ) -> None:
     with local_platform(["serve"], environment) as process:
@@ -161,7 +158,7 @@ def test_serve_prints_what_a_shell_needs_and_ends_when_told(
             check=False,
             timeout=HANG_SECONDS,
         )
-        assert (shell.stdout, shell.stderr) == (f"local:/\n{FRESH_SIGNALS}\n", "")
+        assert (shell.stdout, shell.stderr) == (f"local:/\n{DEFAULT_SIGNALS}\n", "")
         assert len(list(tmp_path.iterdir())) == 1
         process.send_signal(number)
         output, errors = process.communicate(timeout=HANG_SECONDS)
@@ -169,6 +166,6 @@ def test_serve_prints_what_a_shell_needs_and_ends_when_told(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_jobs_do_not_inherit_how_exec_treats_signals(environment: dict[str, str]) -> None:
-    """What the platform ignored or blocked its jobs would too, and a Pool ends by SIGTERM."""
-    assert execute(environment, "python", "-c", SIGNALS) == (0, f"{FRESH_SIGNALS}\n")
+def test_jobs_do_not_inherit_signal_settings_from_exec(environment: dict[str, str]) -> None:
+    """Processes inherit ignored and blocked signals, and a Pool stops its workers with SIGTERM."""
+    assert execute(environment, "python", "-c", SIGNALS) == (0, f"{DEFAULT_SIGNALS}\n")

@@ -1,33 +1,33 @@
-"""`dx` on files and folders."""
+"""`dx` commands for files and folders."""
 
 import dxpy
 import pytest
 
 from local_platform import LocalPlatform
-from local_platform_tests.client import HANG_SECONDS, Client, refused
+from local_platform_tests.client import HANG_SECONDS, Client, rejected
 
 
-def test_whoami_names_the_user(client: Client) -> None:
+def test_whoami_prints_the_user_id(client: Client) -> None:
     assert client.dx("whoami", "--id") == "user-local"
 
 
-def test_pwd_is_the_folder_in_the_selected_project(client: Client) -> None:
+def test_pwd_prints_the_project_and_the_folder(client: Client) -> None:
     assert client.dx("pwd") == f"local:{client.folder}"
 
 
-def test_find_projects_finds_the_one(client: Client) -> None:
+def test_find_projects_finds_the_only_project(client: Client) -> None:
     assert client.dx("find", "projects", "--brief") == client.project
     assert client.dx("find", "projects", "--name", "other*", "--brief") == ""
 
 
-def test_ls_lists_folders_then_files(client: Client) -> None:
+def test_ls_lists_folders_before_files(client: Client) -> None:
     client.file("b.txt")
     client.file("a.txt")
     client.dx("mkdir", "c")
     assert client.dx("ls").split() == ["c/", "a.txt", "b.txt"]
 
 
-def test_ls_l_tells_state_size_and_id(client: Client) -> None:
+def test_ls_l_prints_state_size_and_id(client: Client) -> None:
     closed, open_ = client.file("a.txt", "12345"), client.open_file("b.txt")
     lines = client.dx("ls", "-l").splitlines()
     assert [line.split()[0] for line in lines[-2:]] == ["closed", "open"]
@@ -36,23 +36,23 @@ def test_ls_l_tells_state_size_and_id(client: Client) -> None:
     assert lines[-1].endswith(f"b.txt ({open_})")
 
 
-def test_ls_of_what_is_not_there_fails(client: Client) -> None:
+def test_ls_of_a_missing_folder_fails(client: Client) -> None:
     assert "could not be found" in client.dx("ls", "nowhere/", status=3)
 
 
-def test_mkdir_makes_parents_only_when_told(client: Client) -> None:
+def test_mkdir_creates_parent_folders_only_with_p(client: Client) -> None:
     assert "could not be found" in client.dx("mkdir", "a/b", status=3)
     client.dx("mkdir", "-p", "a/b")
     assert client.dx("ls", "a") == "b/"
 
 
-def test_mkdir_does_not_take_an_existing_folder(client: Client) -> None:
+def test_mkdir_accepts_an_existing_folder_only_with_p(client: Client) -> None:
     client.dx("mkdir", "a")
     assert "exists, code 422" in client.dx("mkdir", "a", status=3)
     client.dx("mkdir", "-p", "a")
 
 
-def test_what_is_uploaded_is_downloaded_and_printed_unchanged(client: Client) -> None:
+def test_upload_download_and_cat_preserve_the_content(client: Client) -> None:
     content = bytes(range(256)) * 100
     source = client.local_file("data.bin", content)
     client.upload(source)
@@ -62,7 +62,7 @@ def test_what_is_uploaded_is_downloaded_and_printed_unchanged(client: Client) ->
     assert client.dx("cat", "text.txt") == "two\nlines"
 
 
-def test_upload_puts_a_file_where_path_says(client: Client) -> None:
+def test_upload_writes_to_the_given_path(client: Client) -> None:
     source = client.local_file("data.txt", "x")
     client.upload(source, "--path", "new/folder/other.txt", "-p")
     assert client.dx("ls", "new/folder") == "other.txt"
@@ -77,24 +77,24 @@ def test_unusual_names_survive_upload_and_download(client: Client, name: str) ->
     assert (client.local / "back").read_text() == name
 
 
-def test_a_star_in_a_name_is_found_when_escaped(client: Client) -> None:
-    star, _ = client.file("a*.txt"), client.file("ab.txt")
+def test_find_data_matches_an_escaped_asterisk_literally(client: Client) -> None:
+    asterisk, _ = client.file("a*.txt"), client.file("ab.txt")
     assert client.dx("find", "data", "--name", r"a\*.txt", "--brief", "--path", client.folder) == (
-        f"{client.project}:{star}"
+        f"{client.project}:{asterisk}"
     )
 
 
-def test_an_empty_file_is_uploaded_and_downloaded(client: Client) -> None:
+def test_an_empty_file_can_be_uploaded_and_downloaded(client: Client) -> None:
     file_id = client.upload(client.local_file("empty"))
     assert client.describe(file_id)["size"] == 0
     client.dx("download", file_id, "-o", "back", "--no-progress")
     assert (client.local / "back").read_bytes() == b""
 
 
-def test_describe_tells_what_is_known_of_a_file(client: Client) -> None:
+def test_describe_returns_the_metadata_of_a_file(client: Client) -> None:
     source = client.local_file("a.txt", "12345")
     file_id = client.upload(source, "--tag", "t", "--property", "k=v")
-    described = client.dx_json("describe", "a.txt")
+    description = client.dx_json("describe", "a.txt")
     expected = {
         "id": file_id,
         "class": "file",
@@ -107,21 +107,21 @@ def test_describe_tells_what_is_known_of_a_file(client: Client) -> None:
         "properties": {"k": "v"},
         "createdBy": {"user": "user-local"},
     }
-    assert {key: described[key] for key in expected} == expected
+    assert {key: description[key] for key in expected} == expected
     assert file_id in client.dx("describe", file_id)
 
 
-def test_rm_removes_files_for_good(client: Client) -> None:
-    gone, kept = client.file("gone.txt"), client.file("kept.txt")
-    client.dx("rm", "gone.txt")
+def test_rm_deletes_files_permanently(client: Client) -> None:
+    removed, kept = client.file("removed.txt"), client.file("kept.txt")
+    client.dx("rm", "removed.txt")
     assert client.dx("ls") == "kept.txt"
-    with refused("ResourceNotFound", 404, gone):
-        client.describe(gone)
-    assert not (client.platform.store.root / gone).exists()
+    with rejected("ResourceNotFound", 404, removed):
+        client.describe(removed)
+    assert not (client.platform.store.root / removed).exists()
     assert (client.platform.store.root / kept).exists()
 
 
-def test_rm_takes_a_folder_with_all_in_it_only_with_r(client: Client) -> None:
+def test_rm_removes_a_folder_and_its_contents_only_with_r(client: Client) -> None:
     client.dx("mkdir", "-p", "a/b")
     inside = client.file("inside.txt")
     client.dx("mv", "inside.txt", "a/b")
@@ -129,17 +129,17 @@ def test_rm_takes_a_folder_with_all_in_it_only_with_r(client: Client) -> None:
     assert client.dx("ls") == "a/"
     client.dx("rm", "-r", "a")
     assert client.dx("ls") == ""
-    with refused("ResourceNotFound", 404):
+    with rejected("ResourceNotFound", 404):
         client.describe(inside)
 
 
-def test_a_folder_that_is_not_empty_is_not_removed(client: Client) -> None:
+def test_remove_folder_rejects_a_folder_that_is_not_empty(client: Client) -> None:
     client.file()
-    with refused("InvalidState", 422, "not empty"):
+    with rejected("InvalidState", 422, "not empty"):
         dxpy.api.project_remove_folder(client.project, {"folder": client.folder})
 
 
-def test_mv_renames_and_moves(client: Client) -> None:
+def test_mv_renames_and_moves_a_file(client: Client) -> None:
     file_id = client.file("old.txt")
     client.dx("mkdir", "a")
     client.dx("mv", "old.txt", "new.txt")
@@ -148,7 +148,7 @@ def test_mv_renames_and_moves(client: Client) -> None:
     assert client.describe(file_id)["folder"] == f"{client.folder}/a"
 
 
-def test_mv_takes_a_folder_with_what_is_in_it(client: Client) -> None:
+def test_mv_moves_and_renames_a_folder_with_its_contents(client: Client) -> None:
     file_id = client.file("x.txt")
     client.dx("mkdir", "-p", "a/b")
     client.dx("mkdir", "c")
@@ -176,29 +176,29 @@ def test_mv_takes_a_folder_with_what_is_in_it(client: Client) -> None:
         (["--mod-after=-1d", "--name", "a*"], {"a.txt"}),
     ],
 )
-def test_find_data_finds_what_fits_every_filter(
-    searched: Client, filters: list[str], found: set[str]
+def test_find_data_returns_the_objects_that_match_all_filters(
+    search_client: Client, filters: list[str], found: set[str]
 ) -> None:
-    results = searched.dx_json("find", "data", "--path", searched.folder, *filters)
+    results = search_client.dx_json("find", "data", "--path", search_client.folder, *filters)
     assert {result["describe"]["name"] for result in results} == found
 
 
 @pytest.fixture(scope="module")
-def searched(
+def search_client(
     platform: LocalPlatform, _dxpy: None, tmp_path_factory: pytest.TempPathFactory
 ) -> Client:
-    """A folder to search in; no test changes it."""
-    client = Client(platform, "/searched", tmp_path_factory.mktemp("searched"))
-    below = "/searched/below"
-    dxpy.api.project_new_folder(client.project, {"folder": below, "parents": True})
+    """Returns a client with a folder of objects to find; tests must not change it."""
+    client = Client(platform, "/search", tmp_path_factory.mktemp("search"))
+    subfolder = "/search/subfolder"
+    dxpy.api.project_new_folder(client.project, {"folder": subfolder, "parents": True})
     client.file("a.txt", tags=["red"], properties={"sample": "7"})
-    client.file("b.txt", folder=below, tags=["red", "blue"], properties={"sample": "8"})
+    client.file("b.txt", folder=subfolder, tags=["red", "blue"], properties={"sample": "8"})
     client.open_file("c.bam")
     client.applet()
     return client
 
 
-def test_a_search_of_several_pages_finds_everything_once(client: Client) -> None:
+def test_a_paged_search_finds_each_object_once(client: Client) -> None:
     ids = {client.open_file(f"{number}") for number in range(5)}
     found = list(
         dxpy.find_data_objects(project=client.project, folder=client.folder, first_page_size=2)
@@ -208,18 +208,18 @@ def test_a_search_of_several_pages_finds_everything_once(client: Client) -> None
 
 
 @pytest.mark.usefixtures("slow_closing")
-def test_a_file_takes_its_time_to_close(client: Client) -> None:
+def test_a_file_is_closing_before_it_is_closed(client: Client) -> None:
     file = dxpy.upload_string("text", folder=client.folder, project=client.project)
     assert file.describe()["state"] == "closing"
     file.wait_on_close(HANG_SECONDS)
     assert file.describe()["state"] == "closed"
 
 
-def test_wait_is_content_with_a_closed_file_and_not_with_an_open_one(client: Client) -> None:
+def test_dx_wait_succeeds_for_a_closed_file_and_fails_for_an_open_one(client: Client) -> None:
     client.dx("wait", client.file())
     client.dx("wait", client.open_file(), status=3)
 
 
-def test_details_are_given_back(client: Client) -> None:
+def test_details_are_stored_and_returned(client: Client) -> None:
     file = dxpy.new_dxfile(folder=client.folder, project=client.project, details={"a": [1]})
     assert file.get_details() == {"a": [1]}

@@ -1,4 +1,4 @@
-"""What a job finds on its worker, and what becomes of what it leaves there."""
+"""A job on its worker: environment, input, output, log and permissions."""
 
 import signal
 import tarfile
@@ -8,7 +8,7 @@ from typing import Any
 import dxpy
 import pytest
 
-from local_platform_tests.client import Client, Fields, link
+from local_platform_tests.client import Client, Fields, link, states
 
 HASH: Fields = [{"name": "seen", "class": "hash"}]
 FILE: Fields = [{"name": "file", "class": "file"}]
@@ -16,47 +16,47 @@ MIB = 1024**2
 
 
 def script(body: str) -> str:
-    """The code of an applet whose entry point has this body."""
+    """Returns the code of an applet whose entry point has this body."""
     lines = "\n".join(f"    {line}" for line in body.strip().splitlines())
     return (
         "import json, logging, os, signal, subprocess, sys\nimport dxpy\n\n"
-        f'@dxpy.entry_point("main")\ndef main(**given):\n{lines}\n\ndxpy.run()\n'
+        f'@dxpy.entry_point("main")\ndef main(**job_input):\n{lines}\n\ndxpy.run()\n'
     )
 
 
-def test_a_job_sees_nothing_of_the_callers_environment(
+def test_a_job_does_not_inherit_the_callers_environment(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SECRET_OF_THE_CALLER", "secret")
     applet = client.applet(script("return {'seen': dict(os.environ)}"), outputs=HASH)
-    ended = client.run(applet)
-    seen = ended["output"]["seen"]
-    # Python adds LC_CTYPE by itself where LANG is C; here it is not.
+    job = client.run(applet)
+    seen = job["output"]["seen"]
+    # Python would add LC_CTYPE if LANG were C.
     assert {name for name in seen if not name.startswith("DX_")} == {"HOME", "PATH", "LANG"}
     assert {name for name in seen if name.startswith("DX_")} == {
         *("DX_APISERVER_PROTOCOL", "DX_APISERVER_HOST", "DX_APISERVER_PORT"),
         *("DX_JOB_ID", "DX_WORKSPACE_ID", "DX_PROJECT_CONTEXT_ID", "DX_SECURITY_CONTEXT"),
     }
-    assert (seen["DX_JOB_ID"], seen["DX_PROJECT_CONTEXT_ID"]) == (ended["id"], client.project)
+    assert (seen["DX_JOB_ID"], seen["DX_PROJECT_CONTEXT_ID"]) == (job["id"], client.project)
     assert client.platform.user_token not in seen["DX_SECURITY_CONTEXT"]
 
 
-def test_a_job_starts_in_its_fresh_home(client: Client) -> None:
+def test_a_job_starts_in_a_new_home_folder(client: Client) -> None:
     code = """
         import json, os, sys
-        seen = {"here": os.getcwd(), "home": os.environ["HOME"], "path": sys.path[0]}
+        seen = {"cwd": os.getcwd(), "home": os.environ["HOME"], "path": sys.path[0]}
         seen["files"] = os.listdir()
         json.dump({"seen": seen}, open("job_output.json", "w"))
         """
-    ended = client.run(client.applet(code, outputs=HASH))
-    job_id, seen = ended["id"], ended["output"]["seen"]
+    job = client.run(client.applet(code, outputs=HASH))
+    job_id, seen = job["id"], job["output"]["seen"]
     assert seen["home"].endswith("/home/dnanexus")
-    assert seen["here"] == seen["path"] == seen["home"]
+    assert seen["cwd"] == seen["path"] == seen["home"]
     assert set(seen["files"]) == {job_id, f"{job_id}.code.py", "job_input.json"}
 
 
-def test_a_job_has_the_signals_of_a_fresh_process(client: Client) -> None:
-    """Ignored and blocked signals are inherited: a Pool ends its workers with SIGTERM."""
+def test_a_job_has_the_default_signal_settings(client: Client) -> None:
+    """Processes inherit ignored and blocked signals, and a Pool stops its workers with SIGTERM."""
     body = """
 return {"seen": {
     "blocked": [int(number) for number in signal.pthread_sigmask(signal.SIG_BLOCK, [])],
@@ -65,7 +65,7 @@ return {"seen": {
 }}
 """
     applet = client.applet(script(body), outputs=HASH)
-    # As in a background process of a shell.
+    # A shell starts background processes with SIGINT ignored.
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         seen = client.run(applet)["output"]["seen"]
@@ -74,7 +74,7 @@ return {"seen": {
     assert seen == {"blocked": [], "terminate": 0, "interruptible": True}
 
 
-def test_the_code_is_main_and_a_pool_runs_its_functions(client: Client) -> None:
+def test_the_code_runs_as_main_and_can_use_a_pool(client: Client) -> None:
     code = """
         import json, multiprocessing
 
@@ -93,19 +93,19 @@ def test_a_bundle_is_unpacked_at_the_root_of_the_worker(client: Client) -> None:
     text = client.local_file("text", "from the bundle")
     archive = client.local / "bundle.tar.gz"
     with tarfile.open(archive, "w:gz") as bundle:
-        bundle.add(text, "home/dnanexus/below/text")
+        bundle.add(text, "home/dnanexus/folder/text")
     bundled = [{"name": "resources.tar.gz", "id": link(client.upload(archive))}]
-    code = script("return {'seen': {'text': open('below/text').read()}}")
-    ended = client.run(client.applet(code, outputs=HASH, bundledDepends=bundled))
-    assert ended["output"]["seen"] == {"text": "from the bundle"}
+    code = script("return {'seen': {'text': open('folder/text').read()}}")
+    job = client.run(client.applet(code, outputs=HASH, bundledDepends=bundled))
+    assert job["output"]["seen"] == {"text": "from the bundle"}
 
 
-def test_a_declared_package_that_is_there_can_be_used(client: Client) -> None:
+def test_a_declared_package_can_be_used(client: Client) -> None:
     code = script("subprocess.check_call(['sh', '-c', 'command -v samtools'])")
     packages = [{"name": "samtools"}, {"name": "python3-pysam"}]
-    ended = client.run(client.applet(code, execDepends=packages))
-    assert ended["state"] == "done"
-    assert any("/usr/bin/samtools" in message for _, _, message in client.log(ended["id"]))
+    job = client.run(client.applet(code, execDepends=packages))
+    assert job["state"] == "done"
+    assert any("/usr/bin/samtools" in message for _, _, message in client.log(job["id"]))
 
 
 @pytest.mark.parametrize(
@@ -116,56 +116,53 @@ def test_a_declared_package_that_is_there_can_be_used(client: Client) -> None:
         {"name": "dxpy", "package_manager": "pip3"},
     ],
 )
-def test_a_declared_package_that_is_missing_fails_the_job(
-    client: Client, package: dict[str, str]
-) -> None:
-    ended = client.run(client.applet(execDepends=[package]))
-    assert (ended["state"], ended["failureReason"]) == ("failed", "ExecutionError")
-    assert package["name"].removeprefix("python3-") in ended["failureMessage"]
+def test_a_missing_declared_package_fails_the_job(client: Client, package: dict[str, str]) -> None:
+    job = client.run(client.applet(execDepends=[package]))
+    assert (job["state"], job["failureReason"]) == ("failed", "ExecutionError")
+    assert package["name"].removeprefix("python3-") in job["failureMessage"]
 
 
-def test_a_job_reads_its_input_from_its_own_files(client: Client) -> None:
+def test_a_job_gets_its_input_as_arguments_json_and_downloaded_files(client: Client) -> None:
     body = """
 dxpy.download_all_inputs()
-return {"seen": {"given": given, "file": json.load(open("job_input.json")),
+return {"seen": {"arguments": job_input, "file": json.load(open("job_input.json")),
                  "text": open("in/text/a.txt").read()}}
 """
     inputs: Fields = [{"name": "text", "class": "file"}, {"name": "word", "class": "string"}]
-    given = {"text": link(client.file("a.txt", "some text")), "word": "ä"}
-    seen = client.run(client.applet(script(body), inputs, HASH), given)["output"]["seen"]
-    assert seen == {"given": given, "file": given, "text": "some text"}
+    job_input = {"text": link(client.file("a.txt", "some text")), "word": "ä"}
+    seen = client.run(client.applet(script(body), inputs, HASH), job_input)["output"]["seen"]
+    assert seen == {"arguments": job_input, "file": job_input, "text": "some text"}
 
 
-def test_an_output_appears_in_the_projects_folder_with_its_id_and_name(client: Client) -> None:
+def test_an_output_file_is_in_the_projects_folder_with_its_id_and_metadata(client: Client) -> None:
     body = """
 file = dxpy.upload_string("text", name="named by the job.txt", tags=["t"], properties={"k": "v"})
 return {"file": dxpy.dxlink(file)}
 """
     folder = f"{client.folder}/new/results"
-    ended = client.run(client.applet(script(body), outputs=FILE), folder=folder)
-    file_id = ended["output"]["file"]["$dnanexus_link"]
-    described = dxpy.describe(file_id)
-    assert described["project"] == client.project
-    assert (described["folder"], described["name"]) == (folder, "named by the job.txt")
-    assert described["createdBy"]["job"] == ended["id"]
-    assert described["tags"] == ["t"]
+    job = client.run(client.applet(script(body), outputs=FILE), folder=folder)
+    file_id = job["output"]["file"]["$dnanexus_link"]
+    description = dxpy.describe(file_id)
+    assert description["project"] == client.project
+    assert (description["folder"], description["name"]) == (folder, "named by the job.txt")
+    assert description["createdBy"]["job"] == job["id"]
+    assert description["tags"] == ["t"]
     assert dxpy.DXFile(file_id).read() == "text"
 
 
-def test_what_a_job_made_and_did_not_give_out_is_gone(client: Client) -> None:
+def test_a_file_that_is_not_an_output_is_deleted(client: Client) -> None:
     body = "return {'seen': {'id': dxpy.upload_string('scratch').get_id()}}"
-    ended = client.run(client.applet(script(body), outputs=HASH))
-    client.log(ended["id"])  # to its end, which comes last
-    assert ended["output"]["seen"]["id"] not in client.platform.store.objects
+    job = client.run(client.applet(script(body), outputs=HASH))
+    client.log(job["id"])  # ends after the workspace is removed
+    assert job["output"]["seen"]["id"] not in client.platform.store.objects
 
 
 @pytest.mark.usefixtures("slow_closing")
-def test_a_job_waits_until_its_output_is_closed(client: Client) -> None:
+def test_a_job_waits_until_its_output_file_is_closed(client: Client) -> None:
     body = "return {'file': dxpy.dxlink(dxpy.upload_string('text'))}"
-    ended = client.run(client.applet(script(body), outputs=FILE))
-    entered = [transition["newState"] for transition in ended["stateTransitions"]]
-    assert entered == ["runnable", "running", "waiting_on_output", "done"]
-    assert dxpy.describe(ended["output"]["file"])["state"] == "closed"
+    job = client.run(client.applet(script(body), outputs=FILE))
+    assert states(job) == ["runnable", "running", "waiting_on_output", "done"]
+    assert dxpy.describe(job["output"]["file"])["state"] == "closed"
 
 
 def test_every_line_is_logged_with_its_source_and_level(client: Client) -> None:
@@ -207,13 +204,13 @@ os.write(1, b"no newline, no \\xff text")
         ("open('job_error.json', 'w').write('[]'); sys.exit(1)", "AppInternalError", "status 1"),
     ],
 )
-def test_a_failure_is_told_in_the_jobs_own_words(
+def test_a_failed_job_has_a_failure_reason_and_message(
     client: Client, body: str, reason: str, message: str
 ) -> None:
-    ended = client.run(client.applet(script(body)))
-    assert (ended["state"], ended["failureReason"]) == ("failed", reason)
-    assert message in ended["failureMessage"]
-    assert ended["output"] is None
+    job = client.run(client.applet(script(body)))
+    assert (job["state"], job["failureReason"]) == ("failed", reason)
+    assert message in job["failureMessage"]
+    assert job["output"] is None
 
 
 CLASSES: dict[str, Any] = {
@@ -227,62 +224,63 @@ CLASSES: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("class_", CLASSES)
-def test_values_of_every_class_go_in_and_come_out(client: Client, class_: str) -> None:
+def test_values_of_each_class_are_passed_through_a_job_unchanged(
+    client: Client, class_: str
+) -> None:
     fields: Fields = [{"name": "value", "class": class_}]
-    given = {"value": CLASSES[class_]}
-    assert (
-        client.run(client.applet(script("return given"), fields, fields), given)["output"] == given
-    )
+    value = {"value": CLASSES[class_]}
+    applet = client.applet(script("return job_input"), fields, fields)
+    assert client.run(applet, value)["output"] == value
 
 
-REFUSED_OUTPUTS = {
-    "an undeclared field": ("return {'n': 1, 'other': 2}", "'other' is not in the specification"),
-    "a required field missing": ("return {}", "'n' is required"),
-    "another class": ("return {'n': 'one'}", "not of class int"),
-    "no JSON": ("open('job_output.json', 'w').write('{'); os._exit(0)", "JSON object"),
-    "no object": ("open('job_output.json', 'w').write('[]'); os._exit(0)", "JSON object"),
-    "no file at all": ("os._exit(0)", "'n' is required"),
+INVALID_OUTPUTS = {
+    "undeclared field": ("return {'n': 1, 'other': 2}", "'other' is not in the specification"),
+    "missing required field": ("return {}", "'n' is required"),
+    "wrong class": ("return {'n': 'one'}", "not of class int"),
+    "invalid JSON": ("open('job_output.json', 'w').write('{'); os._exit(0)", "JSON object"),
+    "not an object": ("open('job_output.json', 'w').write('[]'); os._exit(0)", "JSON object"),
+    "no output file": ("os._exit(0)", "'n' is required"),
 }
 
 
-@pytest.mark.parametrize("what", REFUSED_OUTPUTS)
-def test_an_output_that_the_spec_does_not_allow_fails_the_job(client: Client, what: str) -> None:
-    body, words = REFUSED_OUTPUTS[what]
-    ended = client.run(client.applet(script(body), outputs=[{"name": "n", "class": "int"}]))
-    assert (ended["state"], ended["failureReason"]) == ("failed", "OutputError")
-    assert words in ended["failureMessage"]
+@pytest.mark.parametrize("case", INVALID_OUTPUTS)
+def test_an_output_that_does_not_match_the_spec_fails_the_job(client: Client, case: str) -> None:
+    body, message = INVALID_OUTPUTS[case]
+    job = client.run(client.applet(script(body), outputs=[{"name": "n", "class": "int"}]))
+    assert (job["state"], job["failureReason"]) == ("failed", "OutputError")
+    assert message in job["failureMessage"]
 
 
-REFUSED_FILES = {
-    "open": ("dxpy.new_dxfile().get_id()", "is open, and was never closed"),
-    "not there": ("'file-' + 24 * '0'", "could not be found"),
-    "an applet": ("'applet-' + 24 * '0'", "not to a file"),
+INVALID_FILES = {
+    "open file": ("dxpy.new_dxfile().get_id()", "is open, and was never closed"),
+    "missing file": ("'file-' + 24 * '0'", "could not be found"),
+    "applet": ("'applet-' + 24 * '0'", "not to a file"),
 }
 
 
-@pytest.mark.parametrize("what", REFUSED_FILES)
-def test_a_file_that_cannot_be_an_output_fails_the_job(client: Client, what: str) -> None:
-    expression, words = REFUSED_FILES[what]
+@pytest.mark.parametrize("case", INVALID_FILES)
+def test_an_invalid_output_file_fails_the_job(client: Client, case: str) -> None:
+    expression, message = INVALID_FILES[case]
     body = f"return {{'file': dxpy.dxlink({expression})}}"
-    ended = client.run(client.applet(script(body), outputs=FILE))
-    assert (ended["state"], ended["failureReason"]) == ("failed", "OutputError")
-    assert words in ended["failureMessage"]
+    job = client.run(client.applet(script(body), outputs=FILE))
+    assert (job["state"], job["failureReason"]) == ("failed", "OutputError")
+    assert message in job["failureMessage"]
 
 
-def test_an_output_from_elsewhere_fails_the_job(client: Client) -> None:
+def test_an_output_file_from_another_project_fails_the_job(client: Client) -> None:
     file_id = client.file()
-    client.another_project_with(file_id)
+    client.move_to_other_users_project(file_id)
     body = f"return {{'file': dxpy.dxlink('{file_id}')}}"
-    ended = client.run(client.applet(script(body), outputs=FILE))
-    assert (ended["state"], ended["failureReason"]) == ("failed", "OutputError")
-    assert "not in the job's workspace" in ended["failureMessage"]
+    job = client.run(client.applet(script(body), outputs=FILE))
+    assert (job["state"], job["failureReason"]) == ("failed", "OutputError")
+    assert "not in the job's workspace" in job["failureMessage"]
 
 
-def test_a_job_sends_a_file_in_parts_and_reads_it_in_ranges(client: Client) -> None:
+def test_a_job_uploads_a_file_in_parts_and_reads_ranges_of_it(client: Client) -> None:
     body = f"""
 size = 12 * {MIB} + 7
-with open("big", "wb") as big:
-    big.write(bytes(range(256)) * (size // 256) + bytes(size % 256))
+with open("big", "wb") as local:
+    local.write(bytes(range(256)) * (size // 256) + bytes(size % 256))
 file = dxpy.upload_local_file("big", write_buffer_size=5 * {MIB}, wait_on_close=True)
 dxpy.download_dxfile(file.get_id(), "back", chunksize={MIB})
 assert open("back", "rb").read() == open("big", "rb").read()
@@ -291,15 +289,15 @@ with dxpy.open_dxfile(file.get_id(), mode="rb") as remote:
     assert remote.read(6) == open("big", "rb").read()[5 * {MIB} - 3:5 * {MIB} + 3]
 return {{"file": dxpy.dxlink(file)}}
 """
-    ended = client.run(client.applet(script(body), outputs=FILE))
-    assert ended["state"] == "done", ended["failureMessage"]
-    parts = dxpy.describe(ended["output"]["file"], fields={"parts": True})["parts"]
+    job = client.run(client.applet(script(body), outputs=FILE))
+    assert job["state"] == "done", job["failureMessage"]
+    parts = dxpy.describe(job["output"]["file"], fields={"parts": True})["parts"]
     assert [parts[index]["size"] for index in ("1", "2", "3")] == [5 * MIB, 5 * MIB, 2 * MIB + 7]
 
 
-def test_a_job_may_only_look_at_its_project(client: Client) -> None:
-    elsewhere, inside = client.file("elsewhere.txt"), client.file("inside.txt")
-    other = client.another_project_with(elsewhere)
+def test_a_job_can_read_its_project_but_write_only_to_its_workspace(client: Client) -> None:
+    outside, inside = client.file("outside.txt"), client.file("inside.txt")
+    other = client.move_to_other_users_project(outside)
     body = f"""
 def attempt(call, *arguments):
     try:
@@ -312,44 +310,44 @@ project = dxpy.PROJECT_CONTEXT_ID
 return {{"seen": {{
     "read in the project": attempt(dxpy.DXFile("{inside}").read),
     "write in the project": attempt(dxpy.api.file_new, {{"project": project}}),
-    "make a folder": attempt(dxpy.api.project_new_folder, project, {{"folder": "/x"}}),
-    "remove": attempt(dxpy.api.project_remove_objects, project, {{"objects": ["{inside}"]}}),
-    "describe elsewhere": attempt(dxpy.api.file_describe, "{elsewhere}"),
-    "read elsewhere": attempt(dxpy.api.file_download, "{elsewhere}"),
-    "another project": attempt(dxpy.api.project_describe, "{other}"),
+    "create a folder": attempt(dxpy.api.project_new_folder, project, {{"folder": "/x"}}),
+    "remove a file": attempt(dxpy.api.project_remove_objects, project, {{"objects": ["{inside}"]}}),
+    "describe a file of another project": attempt(dxpy.api.file_describe, "{outside}"),
+    "read a file of another project": attempt(dxpy.api.file_download, "{outside}"),
+    "describe another project": attempt(dxpy.api.project_describe, "{other}"),
     "write in the workspace": attempt(dxpy.api.file_new, {{"project": dxpy.WORKSPACE_ID}}),
 }}}}
 """
-    ended = client.run(client.applet(script(body), outputs=HASH))
-    assert ended["state"] == "done", ended["failureMessage"]
+    job = client.run(client.applet(script(body), outputs=HASH))
+    assert job["state"] == "done", job["failureMessage"]
     denied = ["PermissionDenied", 401]
-    assert ended["output"]["seen"] == {
+    assert job["output"]["seen"] == {
         "read in the project": "allowed",
         "write in the project": denied,
-        "make a folder": denied,
-        "remove": denied,
-        "describe elsewhere": denied,
-        "read elsewhere": denied,
-        "another project": denied,
+        "create a folder": denied,
+        "remove a file": denied,
+        "describe a file of another project": denied,
+        "read a file of another project": denied,
+        "describe another project": denied,
         "write in the workspace": "allowed",
     }
 
 
-def test_two_jobs_of_one_applet_do_not_meet(client: Client) -> None:
-    body = "was = os.path.exists('mark'); open('mark', 'w'); return {'seen': {'was': was}}"
+def test_jobs_of_one_applet_do_not_share_a_home_folder(client: Client) -> None:
+    body = "found = os.path.exists('mark'); open('mark', 'w'); return {'seen': {'found': found}}"
     applet = client.applet(script(body), outputs=HASH)
-    assert [client.run(applet)["output"]["seen"]["was"] for _ in range(2)] == [False, False]
+    assert [client.run(applet)["output"]["seen"]["found"] for _ in range(2)] == [False, False]
 
 
-def test_without_specs_anything_goes_in_and_out_unchanged(client: Client) -> None:
-    given = {"a": [1, {"b": None}], "unicode": "ä", "nested": {"deep": [[]]}}
-    ended = client.run(client.applet(script("return {'seen': given}")), given)
-    assert ended["input"] == given
-    assert ended["output"]["seen"] == given
+def test_without_specs_any_input_and_output_is_accepted_unchanged(client: Client) -> None:
+    job_input = {"a": [1, {"b": None}], "unicode": "ä", "nested": {"deep": [[]]}}
+    job = client.run(client.applet(script("return {'seen': job_input}")), job_input)
+    assert job["input"] == job_input
+    assert job["output"]["seen"] == job_input
 
 
-def test_a_workers_folder_is_below_the_platforms(client: Client) -> None:
-    job_id, release = client.held_job()
+def test_the_folder_of_a_worker_is_removed_when_its_job_ends(client: Client) -> None:
+    job_id, release = client.start_held_job()
     home = Path(client.platform.root, "workers", job_id, "home", "dnanexus")
     assert (home / "job_input.json").exists()
     release.touch()

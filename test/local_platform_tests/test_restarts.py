@@ -1,4 +1,4 @@
-"""Jobs that get another try, and those that do not."""
+"""Restarts: which jobs get another try after a failure."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,23 +9,23 @@ import pytest
 
 from local_platform import worker
 from local_platform.restarts import may_restart
-from local_platform_tests.client import FAIL, Client, Fields, refused, states
+from local_platform_tests.client import FAIL, Client, Fields, rejected, states
 
-# Outputs a file that tells the number of its try, which it learns from a file that it counts in;
-# until the wanted try it waits to be lost, leaving a file that is no output.
+# Outputs a file with the number of its try, which it keeps in a file outside the worker. A try
+# before the last one uploads a file that is not an output, and then waits to lose its worker.
 TRIES = """\
 import os, time
 import dxpy
 
 @dxpy.entry_point("main")
-def main(text, counter, wanted):
+def main(text, counter, last_try):
     with open(counter, "a") as file:
         file.write("x")
     number = os.path.getsize(counter)
-    assert not os.path.exists("left here")
-    open("left here", "w").close()
+    assert not os.path.exists("left behind")
+    open("left behind", "w").close()
     print("try", number, flush=True)
-    if number < wanted:
+    if number < last_try:
         dxpy.upload_string("scratch", name="scratch.txt")
         print("waiting", flush=True)
         time.sleep(3600)
@@ -37,7 +37,7 @@ dxpy.run()
 TRIES_INPUTS: Fields = [
     {"name": "text", "class": "file"},
     {"name": "counter", "class": "string"},
-    {"name": "wanted", "class": "int"},
+    {"name": "last_try", "class": "int"},
 ]
 FILE: Fields = [{"name": "file", "class": "file"}]
 
@@ -46,29 +46,30 @@ def policy(restart_on: dict[str, int], **options: Any) -> dict[str, Any]:
     return {"executionPolicy": {"restartOn": restart_on, **options}}
 
 
-def lost(client: Client, wanted: int, restart_on: dict[str, int]) -> str:
-    """A job of TRIES that has lost its first worker."""
+def start_and_lose_worker(client: Client, last_try: int, restart_on: dict[str, int]) -> str:
+    """Starts a job of TRIES and lets it lose its first worker; returns the job's ID."""
     applet = client.applet(TRIES, TRIES_INPUTS, FILE, **policy(restart_on))
     text = dxpy.dxlink(client.file("text.txt", "text"))
-    given = {"text": text, "counter": str(client.local / "counter"), "wanted": wanted}
-    job_id = client.start(applet, given, name=f"lost {client.folder}", tags=["t"])
-    lose(client, job_id)
+    counter = str(client.local / "counter")
+    job_input = {"text": text, "counter": counter, "last_try": last_try}
+    job_id = client.start(applet, job_input, name=f"lost {client.folder}", tags=["t"])
+    lose_worker(client, job_id)
     return job_id
 
 
-def lose(client: Client, job_id: str, reason: str = "UnresponsiveWorker") -> None:
+def lose_worker(client: Client, job_id: str, reason: str = "UnresponsiveWorker") -> None:
     client.wait_for_line(job_id, "waiting")
     client.platform.jobs.lose_worker(job_id, reason)
 
 
-def test_a_job_that_lost_its_worker_is_tried_again(client: Client) -> None:
-    job_id = lost(client, 2, {"UnresponsiveWorker": 1})
-    ended = client.ended(job_id)
-    assert (ended["state"], ended["try"]) == ("done", 1)
-    assert states(ended) == ["runnable", "running", "done"]
-    assert ended["tryCreated"] > ended["created"]
-    assert "failureReason" not in ended
-    # Only the description and the log of the first try are left.
+def test_a_job_that_lost_its_worker_is_restarted(client: Client) -> None:
+    job_id = start_and_lose_worker(client, 2, {"UnresponsiveWorker": 1})
+    job = client.wait_for_end(job_id)
+    assert (job["state"], job["try"]) == ("done", 1)
+    assert states(job) == ["runnable", "running", "done"]
+    assert job["tryCreated"] > job["created"]
+    assert "failureReason" not in job
+    # Only the description and the log of the first try remain.
     client.log(job_id)
     assert client.dx("ls").split() == ["probe", "result.txt", "text.txt"]
     assert client.dx("cat", "result.txt") == "try 2 of text"
@@ -79,13 +80,13 @@ def test_a_job_that_lost_its_worker_is_tried_again(client: Client) -> None:
         "The machine running the job became unresponsive",
         None,
     )
-    assert first["workspace"] != ended["workspace"]
+    assert first["workspace"] != job["workspace"]
     assert first["workspace"] not in client.platform.store.containers
 
 
-def test_dx_tells_the_tries_apart(client: Client) -> None:
-    job_id = lost(client, 2, {"*": 1})
-    client.ended(job_id)
+def test_dx_distinguishes_the_tries_of_a_job(client: Client) -> None:
+    job_id = start_and_lose_worker(client, 2, {"*": 1})
+    client.wait_for_end(job_id)
     assert "UnresponsiveWorker" in client.dx("describe", job_id, "--try", "0")
     assert "UnresponsiveWorker" not in client.dx("describe", job_id)
     client.dx("describe", job_id, "--try", "2", status=3)
@@ -98,9 +99,9 @@ def test_dx_tells_the_tries_apart(client: Client) -> None:
     assert with_restarted.splitlines() == [f"{job_id} try 1", f"{job_id} try 0"]
 
 
-def test_pages_of_a_search_hold_each_try_once(client: Client) -> None:
-    job_id = lost(client, 2, {"*": 1})
-    client.ended(job_id)
+def test_a_paged_search_finds_each_try_once(client: Client) -> None:
+    job_id = start_and_lose_worker(client, 2, {"*": 1})
+    client.wait_for_end(job_id)
     query = {"name": f"lost {client.folder}", "includeRestarted": True, "limit": 1}
     first = dxpy.api.system_find_executions(query)
     second = dxpy.api.system_find_executions({**query, "starting": first["next"]})
@@ -111,29 +112,31 @@ def test_pages_of_a_search_hold_each_try_once(client: Client) -> None:
     assert second["next"] is None
 
 
-def test_a_job_is_restarted_as_often_as_its_policy_says(client: Client) -> None:
-    job_id = lost(client, 9, {"UnresponsiveWorker": 1, "SpotInstanceInterruption": 1})
+def test_a_job_is_restarted_as_often_as_its_policy_allows(client: Client) -> None:
+    job_id = start_and_lose_worker(
+        client, 9, {"UnresponsiveWorker": 1, "SpotInstanceInterruption": 1}
+    )
     client.wait_for_try(job_id, 1)
-    lose(client, job_id, "SpotInstanceInterruption")
+    lose_worker(client, job_id, "SpotInstanceInterruption")
     client.wait_for_try(job_id, 2)
-    lose(client, job_id)
-    ended = client.ended(job_id)
-    assert (ended["state"], ended["try"]) == ("failed", 2)
-    assert ended["failureReason"] == "UnresponsiveWorker"
+    lose_worker(client, job_id)
+    job = client.wait_for_end(job_id)
+    assert (job["state"], job["try"]) == ("failed", 2)
+    assert job["failureReason"] == "UnresponsiveWorker"
 
 
-def test_a_job_without_a_policy_fails_with_its_worker(client: Client) -> None:
-    ended = client.ended(lost(client, 2, {}))
-    assert (ended["state"], ended["failureReason"]) == ("failed", "UnresponsiveWorker")
+def test_a_job_without_a_policy_fails_when_it_loses_its_worker(client: Client) -> None:
+    job = client.wait_for_end(start_and_lose_worker(client, 2, {}))
+    assert (job["state"], job["failureReason"]) == ("failed", "UnresponsiveWorker")
 
 
-def test_a_job_that_failed_by_itself_may_be_tried_again(client: Client) -> None:
+def test_a_job_can_be_restarted_after_an_internal_error(client: Client) -> None:
     applet = client.applet("import os; os._exit(1)", **policy({"AppInternalError": 2}))
-    ended = client.run(applet)
-    assert (ended["state"], ended["try"]) == ("failed", 2)
+    job = client.run(applet)
+    assert (job["state"], job["try"]) == ("failed", 2)
 
 
-def test_a_package_that_could_not_be_installed_may_be_tried_again(
+def test_a_job_can_be_restarted_after_a_failed_package_installation(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     provide, failures = worker._provide, ["the mirror is busy"]
@@ -145,16 +148,16 @@ def test_a_package_that_could_not_be_installed_may_be_tried_again(
 
     monkeypatch.setattr(worker, "_provide", fail_once)
     applet = client.applet(execDepends=[{"name": "samtools"}], **policy({"ExecutionError": 1}))
-    ended = client.run(applet)
-    assert (ended["state"], ended["try"]) == ("done", 1)
-    first = dxpy.api.job_describe(ended["id"], {"try": 0})
+    job = client.run(applet)
+    assert (job["state"], job["try"]) == ("done", 1)
+    first = dxpy.api.job_describe(job["id"], {"try": 0})
     assert (first["failureReason"], first["failureMessage"]) == (
         "ExecutionError",
         "the mirror is busy",
     )
 
 
-# An applet that runs out of memory, and says so with the exception of dxpy.
+# An applet that raises dxpy's exception for insufficient memory.
 OUT_OF_MEMORY = """\
 import dxpy
 from dxpy.exceptions import AppInsufficientResourceError
@@ -167,31 +170,30 @@ dxpy.run()
 """
 
 
-def test_a_job_that_ran_out_of_memory_may_be_tried_again(client: Client) -> None:
+def test_a_job_can_be_restarted_after_running_out_of_memory(client: Client) -> None:
     once = policy({"AppInsufficientResourceError": 1, "AppInternalError": 0})
-    ended = client.run(client.applet(OUT_OF_MEMORY, **once))
-    assert (ended["state"], ended["try"]) == ("failed", 1)
-    assert ended["failureReason"] == "AppInsufficientResourceError"
-    assert ended["failureMessage"].endswith("not enough memory")
+    job = client.run(client.applet(OUT_OF_MEMORY, **once))
+    assert (job["state"], job["try"]) == ("failed", 1)
+    assert job["failureReason"] == "AppInsufficientResourceError"
+    assert job["failureMessage"].endswith("not enough memory")
 
 
-def test_fault_found_with_the_input_is_final(client: Client) -> None:
-    ended = client.run(client.applet(FAIL, **policy({"*": 3})))
-    assert (ended["failureReason"], ended["try"]) == ("AppError", 0)
+def test_a_job_is_not_restarted_after_an_app_error(client: Client) -> None:
+    job = client.run(client.applet(FAIL, **policy({"*": 3})))
+    assert (job["failureReason"], job["try"]) == ("AppError", 0)
 
 
-def test_a_run_may_have_a_policy_of_its_own(client: Client) -> None:
+def test_a_run_can_override_the_policy_of_the_applet(client: Client) -> None:
     applet = client.applet("import os; os._exit(1)", **policy({"*": 3}))
-    own = {"executionPolicy": {"restartOn": {"*": 1}}}
-    assert client.run(applet, **own)["try"] == 1
+    assert client.run(applet, **policy({"*": 1}))["try"] == 1
 
 
-def test_a_job_that_is_restarted_can_be_terminated(client: Client) -> None:
-    job_id = lost(client, 9, {"*": 3})
+def test_a_restarted_job_can_be_terminated(client: Client) -> None:
+    job_id = start_and_lose_worker(client, 9, {"*": 3})
     client.wait_for_try(job_id, 1)
     client.wait_for_line(job_id, "waiting")
     dxpy.api.job_terminate(job_id)
-    assert client.ended(job_id)["state"] == "terminated"
+    assert client.wait_for_end(job_id)["state"] == "terminated"
 
 
 def test_only_a_running_job_can_lose_its_worker(client: Client) -> None:
@@ -216,10 +218,10 @@ LOST, SPOT = "UnresponsiveWorker", "SpotInstanceInterruption"
         ({"*": 9}, 9, ["OutputError"], 0),
     ],
 )
-def test_restarts(
+def test_restarts_are_limited_by_reason_and_in_total(
     restart_on: dict[str, int], maximum: int, reasons: list[str], restarts: int
 ) -> None:
-    """How many of these failures in a row are followed by another try."""
+    """Each of the first `restarts` of these consecutive failures leads to another try."""
     limits = {"restartOn": restart_on, "maxRestarts": maximum}
     tried = 0
     while tried < len(reasons) and may_restart(limits, reasons[tried], reasons[:tried]):
@@ -227,13 +229,13 @@ def test_restarts(
     assert tried == restarts
 
 
-def test_restartable_entry_points_that_nobody_knows_are_refused(client: Client) -> None:
-    with refused("InvalidInput", 422, "'master' or 'all'"):
+def test_unknown_restartable_entry_points_are_rejected(client: Client) -> None:
+    with rejected("InvalidInput", 422, "'master' or 'all'"):
         client.applet(restartableEntryPoints="main")
 
 
 @pytest.mark.parametrize(
-    ("faulty", "words"),
+    ("invalid_policy", "message"),
     [
         ({"restartOn": {"AppError": 1}}, "AppError"),
         ({"restartOn": {"*": 10}}, "from 0 to 9"),
@@ -242,10 +244,10 @@ def test_restartable_entry_points_that_nobody_knows_are_refused(client: Client) 
         ({"maxRestarts": 10}, "from 0 to 9"),
     ],
 )
-def test_a_policy_with_a_fault_is_refused(
-    client: Client, faulty: dict[str, Any], words: str
+def test_an_invalid_policy_is_rejected(
+    client: Client, invalid_policy: dict[str, Any], message: str
 ) -> None:
-    with refused("InvalidInput", 422, words):
-        client.applet(executionPolicy=faulty)
-    with refused("InvalidInput", 422, words):
-        client.start(client.applet(), executionPolicy=faulty)
+    with rejected("InvalidInput", 422, message):
+        client.applet(executionPolicy=invalid_policy)
+    with rejected("InvalidInput", 422, message):
+        client.start(client.applet(), executionPolicy=invalid_policy)

@@ -1,4 +1,4 @@
-"""`dx` on jobs: run, watch, describe, find, terminate."""
+"""`dx` commands for jobs: run, watch, describe, find, terminate."""
 
 import json
 from pathlib import Path
@@ -8,9 +8,9 @@ import dxpy
 import pytest
 import websocket
 
-from local_platform_tests.client import FAIL, HANG_SECONDS, NOTHING, Client, Fields, link, states
+from local_platform_tests.client import FAIL, HANG_SECONDS, NO_OP, Client, Fields, link, states
 
-# Writes what it read, so that a test sees which file it was.
+# Outputs a copy of its input file, so that a test can tell which file was read.
 COPY = """\
 import dxpy
 
@@ -29,9 +29,9 @@ COPY_INPUTS: Fields = [
         "label": "Text",
         "class": "file",
         "patterns": ["*.txt"],
-        "help": "What is copied.",
+        "help": "The text to copy.",
     },
-    {"name": "times", "class": "int", "default": 1, "help": "How often."},
+    {"name": "times", "class": "int", "default": 1, "help": "Number of copies."},
 ]
 COPY_OUTPUTS: Fields = [{"name": "copy", "class": "file"}, {"name": "characters", "class": "int"}]
 
@@ -41,31 +41,31 @@ def copy(client: Client) -> str:
     return client.applet(COPY, COPY_INPUTS, COPY_OUTPUTS, name="copy")
 
 
-@pytest.mark.parametrize("given", ["{name}", "{folder}/{name}", "{id}", "{project}:{id}"])
-def test_run_takes_a_file_by_name_path_and_id(client: Client, copy: str, given: str) -> None:
+@pytest.mark.parametrize("file", ["{name}", "{folder}/{name}", "{id}", "{project}:{id}"])
+def test_run_accepts_a_file_by_name_path_or_id(client: Client, copy: str, file: str) -> None:
     file_id = client.file("a.txt", "text")
-    value = given.format(name="a.txt", folder=client.folder, id=file_id, project=client.project)
+    value = file.format(name="a.txt", folder=client.folder, id=file_id, project=client.project)
     job_id = client.dx("run", "copy", f"-itext={value}", "-y", "--brief")
-    ended = client.ended(job_id)
-    assert (ended["state"], ended["output"]["characters"]) == ("done", 4)
-    text = ended["originalInput"]["text"]["$dnanexus_link"]
+    job = client.wait_for_end(job_id)
+    assert (job["state"], job["output"]["characters"]) == ("done", 4)
+    text = job["originalInput"]["text"]["$dnanexus_link"]
     assert (text["id"] if isinstance(text, dict) else text) == file_id
 
 
-def test_run_wait_comes_back_with_the_output_there(client: Client, copy: str) -> None:
+def test_run_wait_returns_when_the_output_exists(client: Client, copy: str) -> None:
     client.file("a.txt", "text")
     job_id = client.dx("run", copy, "-itext=a.txt", "-y", "--brief", "--wait")
     assert client.describe(job_id)["state"] == "done"
     assert client.dx("cat", "copy.txt") == "text"
 
 
-def test_run_wait_fails_with_the_job(client: Client) -> None:
-    # The status is dx's own choice: it takes the failure for an exception that it did not expect.
+def test_run_wait_fails_if_the_job_fails(client: Client) -> None:
+    # dx treats the failure as an unexpected exception and therefore exits with status 1, not 3.
     printed = client.dx("run", client.applet(FAIL), "-y", "--brief", "--wait", status=1)
-    assert "the input is not what it should be" in printed
+    assert "the input is invalid" in printed
 
 
-def test_run_watch_shows_log_and_output(client: Client, copy: str) -> None:
+def test_run_watch_prints_the_log_and_the_output(client: Client, copy: str) -> None:
     client.file("a.txt", "text")
     printed = client.dx("run", "copy", "-itext=a.txt", "-y", "--watch")
     assert "STDOUT copied 4 characters" in printed
@@ -73,7 +73,7 @@ def test_run_watch_shows_log_and_output(client: Client, copy: str) -> None:
     assert "(done)" in printed
 
 
-def test_run_passes_its_options_on(client: Client, copy: str) -> None:
+def test_run_passes_its_options_to_the_job(client: Client, copy: str) -> None:
     file_id = client.file("a.txt", "text")
     input_file = client.local_file("input.json", json.dumps({"text": link(file_id), "times": 3}))
     arguments = [
@@ -83,7 +83,7 @@ def test_run_passes_its_options_on(client: Client, copy: str) -> None:
         *("--tag", "a", "--tag", "b", "--property", "k=v"),
         *("--detach", "--cost-limit", "1"),
     ]
-    ended = client.ended(client.dx(*arguments))
+    job = client.wait_for_end(client.dx(*arguments))
     expected = {
         "name": "three copies",
         "folder": f"{client.folder}/results",
@@ -95,76 +95,79 @@ def test_run_passes_its_options_on(client: Client, copy: str) -> None:
         "runInput": {"text": link(file_id), "times": 3},
         "state": "done",
     }
-    assert {key: ended[key] for key in expected} == expected
+    assert {key: job[key] for key in expected} == expected
     assert client.dx("cat", "results/copy.txt") == "text" * 3
 
 
-def test_a_job_keeps_the_details_that_it_was_given(client: Client) -> None:
+def test_a_job_keeps_its_details(client: Client) -> None:
     assert client.run(client.applet(), details={"lane": [1]})["details"] == {"lane": [1]}
 
 
-def test_run_without_options_takes_the_applets_own(client: Client) -> None:
+def test_run_uses_the_applets_name_and_instance_type_by_default(client: Client) -> None:
     requirements = {"*": {"instanceType": "mem3_ssd1_v2_x8"}}
-    ended = client.run(client.applet(systemRequirements=requirements))
-    assert (ended["name"], ended["instanceType"]) == ("probe", "mem3_ssd1_v2_x8")
+    job = client.run(client.applet(systemRequirements=requirements))
+    assert (job["name"], job["instanceType"]) == ("probe", "mem3_ssd1_v2_x8")
 
 
-def test_a_default_is_used_and_shows_in_the_original_input_only(client: Client, copy: str) -> None:
-    given = {"text": link(client.file())}
-    ended = client.run(copy, given)
-    assert ended["runInput"] == given
-    assert ended["originalInput"] == {**given, "times": 1}
+def test_a_default_is_part_of_the_original_input_but_not_of_the_run_input(
+    client: Client, copy: str
+) -> None:
+    job_input = {"text": link(client.file())}
+    job = client.run(copy, job_input)
+    assert job["runInput"] == job_input
+    assert job["originalInput"] == {**job_input, "times": 1}
 
 
-def test_run_help_tells_the_inputs_and_outputs(client: Client, copy: str) -> None:
+def test_run_help_lists_the_inputs_and_outputs(client: Client, copy: str) -> None:
     text = client.dx("run", "copy", "--help")
-    for words in ("-itext=(file)", "What is copied.", "-itimes=(int, default=1)", "copy (file)"):
-        assert words in text
+    lines = ("-itext=(file)", "The text to copy.", "-itimes=(int, default=1)", "copy (file)")
+    for line in lines:
+        assert line in text
 
 
 def test_watch_follows_a_running_job(client: Client) -> None:
-    job_id, release = client.held_job()
+    job_id, release = client.start_held_job()
     watch = client.dx_process("watch", job_id, "--get-stdout")
     assert watch.stdout is not None
     assert watch.stdout.readline() == "running\n"
-    # Only what came while the job ran can make it end.
+    # The job ends only now, so `dx watch` has to receive the rest of the log as it is written.
     release.touch()
     output, _ = watch.communicate(timeout=HANG_SECONDS)
     assert "released" in output
     assert watch.returncode == 0
 
 
-def test_watch_of_an_ended_job_shows_all_of_its_log(client: Client, copy: str) -> None:
+def test_watch_prints_the_complete_log_of_a_finished_job(client: Client, copy: str) -> None:
     job_id = client.run(copy, {"text": link(client.file("a.txt", "text"))})["id"]
     printed = client.dx("watch", job_id)
     assert "STDOUT copied 4 characters" in printed
     assert "characters = 4" in printed
 
 
-def test_watch_of_a_failed_job_fails(client: Client) -> None:
+def test_watch_fails_for_a_failed_job(client: Client) -> None:
     job_id = client.run(client.applet(FAIL))["id"]
     assert "about to fail" in client.dx("watch", job_id, status=3)
 
 
-def test_watch_shows_the_levels_and_lines_that_are_asked_for(client: Client) -> None:
-    three = client.run(client.applet("for number in range(3): print(number)"))["id"]
-    assert client.dx("watch", three, "--get-stdout").split() == ["0", "1", "2"]
-    assert client.dx("watch", three, "--get-stdout", "--num-recent-messages", "1") == "2"
+def test_watch_options_select_a_stream_and_recent_lines(client: Client) -> None:
+    job_id = client.run(client.applet("for number in range(3): print(number)"))["id"]
+    assert client.dx("watch", job_id, "--get-stdout").split() == ["0", "1", "2"]
+    assert client.dx("watch", job_id, "--get-stdout", "--num-recent-messages", "1") == "2"
     code = "import sys; print('out'); print('err', file=sys.stderr)"
-    both = client.run(client.applet(code))["id"]
-    assert client.dx("watch", both, "--get-stderr") == "err"
+    job_id = client.run(client.applet(code))["id"]
+    assert client.dx("watch", job_id, "--get-stderr") == "err"
 
 
-def test_watch_without_waiting_leaves_a_job_running(client: Client) -> None:
-    job_id, release = client.held_job()
+def test_watch_no_wait_returns_while_the_job_is_running(client: Client) -> None:
+    job_id, release = client.start_held_job()
     assert "running" in client.dx("watch", job_id, "--no-wait")
     assert client.describe(job_id)["state"] == "running"
     release.touch()
-    assert client.ended(job_id)["state"] == "done"
+    assert client.wait_for_end(job_id)["state"] == "done"
 
 
 def log_socket(client: Client, job_id: str, token: str) -> Any:
-    """A connection as `dx watch` makes one. (The library is typed only in part.)"""
+    """Opens a connection to a job's log as `dx watch` does. (The library has few types.)"""
     address = client.platform.base_url.replace("http", "ws")
     socket: Any = websocket.create_connection(
         f"{address}/{job_id}/getLog/websocket", timeout=HANG_SECONDS
@@ -174,12 +177,12 @@ def log_socket(client: Client, job_id: str, token: str) -> Any:
     return socket
 
 
-def test_a_log_ends_with_a_message_and_the_client_closes(client: Client) -> None:
-    """`dx` takes a connection that the server closes first for an error."""
-    job_id = client.run(client.applet(NOTHING))["id"]
+def test_a_log_ends_with_a_message_and_the_client_closes_the_connection(client: Client) -> None:
+    """`dx` reports an error if the server closes the connection first."""
+    job_id = client.run(client.applet(NO_OP))["id"]
     socket = log_socket(client, job_id, client.platform.user_token)
     assert json.loads(socket.recv()) == {"source": "SYSTEM", "msg": "END_LOG"}
-    # It is still open: a ping is answered.
+    # The connection is still open: the server answers a ping.
     socket.ping("there?")
     assert socket.recv_frame().opcode == websocket.ABNF.OPCODE_PONG
     socket.send_close()
@@ -187,8 +190,8 @@ def test_a_log_ends_with_a_message_and_the_client_closes(client: Client) -> None
     socket.shutdown()
 
 
-def test_a_log_is_shown_to_nobody_without_a_token(client: Client) -> None:
-    job_id = client.run(client.applet(NOTHING))["id"]
+def test_a_log_cannot_be_read_with_an_invalid_token(client: Client) -> None:
+    job_id = client.run(client.applet(NO_OP))["id"]
     socket = log_socket(client, job_id, "wrong")
     frame = socket.recv_frame()
     assert frame.opcode == websocket.ABNF.OPCODE_CLOSE
@@ -196,17 +199,17 @@ def test_a_log_is_shown_to_nobody_without_a_token(client: Client) -> None:
     socket.shutdown()
 
 
-def test_describe_tells_how_a_job_went(client: Client) -> None:
+def test_describe_shows_why_a_job_failed(client: Client) -> None:
     job_id = client.run(client.applet(FAIL), name="bound to fail")["id"]
-    described = client.dx_json("describe", job_id)
-    assert described["failureReason"] == "AppError"
-    assert described["failureMessage"] == "the input is not what it should be"
+    description = client.dx_json("describe", job_id)
+    assert description["failureReason"] == "AppError"
+    assert description["failureMessage"] == "the input is invalid"
     text = client.dx("describe", job_id)
     assert "bound to fail" in text
     assert "failed" in text
 
 
-def test_find_jobs_finds_by_name_state_and_tag(client: Client) -> None:
+def test_find_jobs_filters_jobs(client: Client) -> None:
     applet = client.applet(FAIL)
     red = client.run(applet, name=f"red {client.folder}", tags=[client.folder])["id"]
     plain = client.run(client.applet(), name=f"plain {client.folder}")["id"]
@@ -222,21 +225,21 @@ def test_find_jobs_finds_by_name_state_and_tag(client: Client) -> None:
     assert f"plain {client.folder}" in client.dx("find", "jobs", "--name", f"plain {client.folder}")
 
 
-def test_find_executions_tells_what_describe_tells(client: Client) -> None:
+def test_find_executions_returns_the_description_of_a_job(client: Client) -> None:
     job_id = client.run(client.applet(), name=client.folder)["id"]
     (found,) = client.dx_json("find", "executions", "--name", client.folder)
     assert (found["id"], found["state"], found["name"]) == (job_id, "done", client.folder)
 
 
-def test_terminate_ends_a_job(client: Client) -> None:
-    job_id, _ = client.held_job()
+def test_terminate_terminates_a_job(client: Client) -> None:
+    job_id, _ = client.start_held_job()
     client.dx("terminate", job_id)
-    assert client.ended(job_id)["state"] == "terminated"
+    assert client.wait_for_end(job_id)["state"] == "terminated"
     assert "terminated" in client.dx("watch", job_id, status=3)
 
 
-def test_wait_waits_for_the_end_of_a_job(client: Client) -> None:
-    job_id, release = client.held_job()
+def test_wait_returns_when_the_job_has_finished(client: Client) -> None:
+    job_id, release = client.start_held_job()
     wait = client.dx_process("wait", job_id)
     release.touch()
     wait.communicate(timeout=HANG_SECONDS)
@@ -244,27 +247,27 @@ def test_wait_waits_for_the_end_of_a_job(client: Client) -> None:
     assert client.describe(job_id)["state"] == "done"
 
 
-@pytest.mark.parametrize(("code", "last"), [(NOTHING, "done"), (FAIL, "failed")])
+@pytest.mark.parametrize(("code", "last"), [(NO_OP, "done"), (FAIL, "failed")])
 def test_a_job_goes_through_its_states_in_order(client: Client, code: str, last: str) -> None:
-    ended = client.run(client.applet(code))
-    assert states(ended) == ["runnable", "running", last]
-    times = [ended["created"], ended["startedRunning"], ended["stoppedRunning"], ended["modified"]]
+    job = client.run(client.applet(code))
+    assert states(job) == ["runnable", "running", last]
+    times = [job["created"], job["startedRunning"], job["stoppedRunning"], job["modified"]]
     assert times == sorted(times)
 
 
-def test_a_job_waits_for_an_input_that_is_not_closed(client: Client, copy: str) -> None:
+def test_a_job_waits_until_its_input_file_is_closed(client: Client, copy: str) -> None:
     file_id = client.open_file()
     job_id = client.start(copy, {"text": link(file_id)})
     client.wait_for_state(job_id, "waiting_on_input")
     file = dxpy.DXFile(file_id, project=client.project, mode="a")
     file.write("text")
     file.close()
-    ended = client.ended(job_id)
-    assert states(ended) == ["waiting_on_input", "runnable", "running", *states(ended)[3:]]
-    assert ended["output"]["characters"] == 4
+    job = client.wait_for_end(job_id)
+    assert states(job) == ["waiting_on_input", "runnable", "running", *states(job)[3:]]
+    assert job["output"]["characters"] == 4
 
 
-def test_missing_inputs_are_refused_before_the_job_starts(client: Client, copy: str) -> None:
+def test_missing_and_unknown_inputs_are_rejected(client: Client, copy: str) -> None:
     printed = client.dx("run", copy, "--input-json", "{}", "-y", status=3)
     assert "text" in printed
     unknown = json.dumps({"text": link(client.file()), "colour": "red"})
@@ -273,10 +276,10 @@ def test_missing_inputs_are_refused_before_the_job_starts(client: Client, copy: 
     assert "InvalidInput" in printed
 
 
-def test_files_of_the_test_are_all_that_it_left_behind(client: Client, copy: str) -> None:
-    """The workspace and the worker of a job go with it."""
-    ended = client.run(copy, {"text": link(client.file("a.txt"))})
-    client.log(ended["id"])  # to its end, which comes last
-    assert ended["workspace"] not in client.platform.store.containers
-    assert not Path(client.platform.root, "workers", ended["id"]).exists()
+def test_a_finished_job_leaves_only_its_outputs(client: Client, copy: str) -> None:
+    """Its workspace and its worker are removed."""
+    job = client.run(copy, {"text": link(client.file("a.txt"))})
+    client.log(job["id"])  # ends after the workspace and the worker are removed
+    assert job["workspace"] not in client.platform.store.containers
+    assert not Path(client.platform.root, "workers", job["id"]).exists()
     assert client.dx("ls").split() == ["a.txt", "copy", "copy.txt"]
