@@ -17,117 +17,119 @@ from benchmark.intervals import (
     bed_of_windows,
     different_from_feature_counts,
     feature_counts_of,
-    ways_for_intervals,
+    methods_for_intervals,
 )
-from benchmark.measure import Run, Way, cpu_of_children, run
+from benchmark.measure import Method, Run, cpu_of_children, run
 from benchmark.schedule import Costs, our_schedule, tutorial_schedule
 from benchmark.settings import BENCH, CONTIG_READS, CORES, READS, ROUNDS, SEED, show_progress
 from readcount.source.header import read_header
 from steps import ask, count_here, opened, planned
 
 TITLES = {
-    "human": "GRCh38-like header: 25 chromosomes, 3,341 decoy and HLA sequences with 1 % of reads",
+    "human": "GRCh38-like header: 25 chromosomes, 3,341 decoy and HLA sequences with 1% of reads",
     "chromosomes": "25 sequences",
     "contigs": "200,000 contigs",
-    "deep": "one deep sequence with 90 % of reads, most of them in a fifth of its length",
+    "deep": "one deep sequence with 90% of reads, most of them in a fifth of its length",
 }
-# Beyond this the tutorial's way takes hours.
+# With more contigs the tutorial's algorithm takes hours.
 MAX_CONTIGS = 10_000
-SAMPLE = 40
+SAMPLED_CALLS = 40
 READS_OF_30X = 850_000_000
 
 
-def ways(bam: Path, contigs: int) -> list[Way]:
-    """The ways to count this BAM that are installed; the first is ours, the second samtools."""
+def methods_for_bam(bam: Path, contigs: int) -> list[Method]:
+    """Returns the installed methods to count a BAM; the first is ours, the second samtools."""
     python, cores, path = sys.executable, str(CORES), str(bam)
     tutorial = [python, "-m", "benchmark.tutorial", path, cores]
-    made = [
-        Way("the applet's counting", [python, "-m", "benchmark.applet", path, cores]),
-        Way("samtools view -c", ["samtools", "view", "-c", path]),
-        Way(f"samtools view -@{cores} -c", ["samtools", "view", f"-@{cores}", "-c", path]),
-        Way(f"sambamba view -c -t {cores}", ["sambamba", "view", "-c", "-t", cores, path]),
-        Way(f"bgzip -dc -@{cores}", ["bgzip", "-dc", f"-@{cores}", path], keep=False),
-        Way("the tutorial's way", tutorial)
+    methods = [
+        Method("this applet", [python, "-m", "benchmark.applet", path, cores]),
+        Method("samtools view -c", ["samtools", "view", "-c", path]),
+        Method(f"samtools view -@{cores} -c", ["samtools", "view", f"-@{cores}", "-c", path]),
+        Method(f"sambamba view -c -t {cores}", ["sambamba", "view", "-c", "-t", cores, path]),
+        Method(f"bgzip -dc -@{cores}", ["bgzip", "-dc", f"-@{cores}", path], keep=False),
+        Method("tutorial's algorithm", tutorial)
         if contigs <= MAX_CONTIGS
-        else Way(
-            f"the tutorial's way, from {SAMPLE} calls",
-            [*tutorial, str(SAMPLE)],
+        else Method(
+            f"tutorial's algorithm, from {SAMPLED_CALLS} calls",
+            [*tutorial, str(SAMPLED_CALLS)],
             keep=False,
-            scale=contigs / SAMPLE,
+            scale=contigs / SAMPLED_CALLS,
         ),
     ]
-    return [way for way in made if shutil.which(way.command[0])]
+    return [method for method in methods if shutil.which(method.command[0])]
 
 
-def ways_for_cram(cram: Path, bed: Path) -> list[list[Way]]:
-    """The ways to count a CRAM: all records, those of a mapping quality, and intervals.
+def methods_for_cram(cram: Path, bed: Path) -> list[list[Method]]:
+    """Returns the methods to count a CRAM: all records, records with MAPQ 20, and intervals.
 
-    samtools gets the fields that each needs; from 1.17 on it chooses them itself.
+    samtools is told which fields to decode for each; samtools 1.17 and later choose them.
     """
     python, cores, path = sys.executable, str(CORES), str(cram)
     ours = [python, "-m", "benchmark.applet", path, cores]
 
-    def samtools(fields: str, *options: str, keep: bool = True) -> Way:
+    def samtools(fields: str, *options: str, keep: bool = True) -> Method:
         command = ["samtools", "view", f"-@{cores}", "-c", *options]
         command += ["--input-fmt-option", f"required_fields={fields}", path]
-        shown = " ".join(["samtools view", f"-@{cores} -c", *options, f"(fields {fields})"])
-        return Way(shown, command, keep)
+        name = " ".join(["samtools view", f"-@{cores} -c", *options, f"(fields {fields})"])
+        return Method(name, command, keep)
 
     quality = [*ours, "", "min_mapping_quality=20"]
-    # samtools decodes the same fields of the whole file, and has no count of an interval.
-    intervals = [Way("the applet's counting, intervals", [*ours, str(bed)], keep=False)]
+    # Here samtools decodes the same fields of the whole file, but does not count by interval.
+    intervals = Method("this applet, intervals", [*ours, str(bed)], keep=False)
     return [
-        [Way("the applet's counting", [*ours, "", "include_unplaced=1"]), samtools("0x1e")],
-        [Way("the applet's counting, MAPQ 20", quality), samtools("0x1e", "-q", "20")],
-        [*intervals, samtools("0x3e", keep=False)],
+        [Method("this applet", [*ours, "", "include_unplaced=1"]), samtools("0x1e")],
+        [Method("this applet, MAPQ 20", quality), samtools("0x1e", "-q", "20")],
+        [intervals, samtools("0x3e", keep=False)],
     ]
 
 
 def measure_cram() -> None:
     cram = cram_of_shape("human", READS, SEED, BENCH)
-    for measured in ways_for_cram(cram, bed_of_intervals(100_000, BENCH)):
-        show(f"CRAM: {measured[0].name}", cram, measure(cram, measured))
+    for methods in methods_for_cram(cram, bed_of_intervals(100_000, BENCH)):
+        show(f"CRAM: {methods[0].name}", cram, measure(cram, methods))
         sys.stdout.flush()
 
 
-def measure(bam: Path, measured: list[Way]) -> list[Way]:
-    """Runs every way in turn, round after round, and compares what they counted."""
+def measure(bam: Path, methods: list[Method]) -> list[Method]:
+    """Runs all methods in turn in each round, and compares their counts."""
     for number in range(ROUNDS):
-        for way in measured:
-            way.runs.append(run(way.command, way.keep))
-            show_progress(f"{bam.name}: round {number + 1} of {ROUNDS}, {way.name}")
+        for method in methods:
+            method.runs.append(run(method.command, method.keep))
+            show_progress(f"{bam.name}: round {number + 1} of {ROUNDS}, {method.name}")
     show_progress("")
-    # samtools has only the last, the sum of all.
-    counts = totals(measured[0].runs[0].stdout)
-    for way in measured:
-        for done in way.runs:
-            if way.keep and totals(done.stdout) not in (counts, counts[-1:]):
-                raise SystemExit(f"{way.name} does not count what the applet counts in {bam}")
-    return measured
+    # samtools prints only the last of these, the sum.
+    counts = totals(methods[0].runs[0].stdout)
+    for method in methods:
+        for done in method.runs:
+            if method.keep and totals(done.stdout) not in (counts, counts[-1:]):
+                raise SystemExit(f"{method.name} and the applet have different counts for {bam}")
+    return methods
 
 
 def totals(text: str) -> list[int]:
-    """Returns the counts on the lines of a way, and their sum; bedcov and multicov print no sum."""
+    """Returns the counts that a method prints, and their sum; bedcov and multicov print no sum."""
     counts = [int(re.split(r"[ \t]", line)[-1]) for line in text.splitlines()]
     return [*counts, sum(counts)] if "\t" in text else counts
 
 
-def show(title: str, bam: Path, measured: list[Way]) -> None:
-    ours, samtools = measured[0], measured[1]
+def show(title: str, bam: Path, methods: list[Method]) -> None:
+    ours, second = methods[0], methods[1]
     print(f"\n## {title}\n\n{bam.name}, {bam.stat().st_size / 1e6:,.0f} MB\n")
-    print("| way | wall, median (s) | least to most | ours is faster | CPU (s) | to samtools |")
+    heading = "method | wall, median (s) | min to max | relative to ours | CPU (s)"
+    print(f"| {heading} | relative to {second.name} |")
     print("| --- | ---: | ---: | ---: | ---: | ---: |")
-    for way in measured:
+    for method in methods:
         print(
-            f"| {way.name} | {way.wall:,.2f} | {min(way.walls):,.2f} to {max(way.walls):,.2f} "
-            f"| {way.wall / ours.wall:,.2f} times "
-            f"| {way.cpu:,.2f} | {way.cpu / samtools.cpu:,.2f} |"
+            f"| {method.name} | {method.wall:,.2f} "
+            f"| {min(method.walls):,.2f} to {max(method.walls):,.2f} "
+            f"| {method.wall / ours.wall:,.2f} "
+            f"| {method.cpu:,.2f} | {method.cpu / second.cpu:,.2f} |"
         )
     print(f"\nAll counts agree. Memory of our parent process: {memory_of(ours.runs):,.0f} MB.")
 
 
 def measure_intervals(bam: Path) -> None:
-    """Measures BED files of about 100,000 and 1,000,000 intervals, and few records in many."""
+    """Measures BED files of about 100,000 and 1,000,000 intervals, one also with few records."""
     exome = bam_of_shape("exome", READS, SEED, BENCH)
     few = bam_of_shape("chromosomes", READS // 30, SEED, BENCH)
     windows = bed_of_windows(BENCH)
@@ -137,23 +139,23 @@ def measure_intervals(bam: Path) -> None:
         ("A million windows", bam, windows),
         ("A million windows, few records", few, windows),
     ):
-        measured = measure(counted, ways_for_intervals(counted, bed))
-        show(title, counted, measured)
+        methods = measure(counted, methods_for_intervals(counted, bed))
+        show(title, counted, methods)
         if feature_counts_of(bed).exists():
-            differ = different_from_feature_counts(bed, totals(measured[0].runs[0].stdout)[:-1])
-            print(f"featureCounts has another count for {differ:,} intervals.")
+            differ = different_from_feature_counts(bed, totals(methods[0].runs[0].stdout)[:-1])
+            print(f"The counts of featureCounts differ for {differ:,} intervals.")
         sys.stdout.flush()
 
 
-def show_profile(path: Path, measured: list[Way]) -> None:
-    """Says where our CPU time goes that a single samtools does not need."""
+def show_profile(path: Path, methods: list[Method]) -> None:
+    """Prints how our CPU time is divided between Python and the samtools calls."""
     alignments = opened(path)
     plan, _ = planned(alignments, processes=CORES)
     in_calls = cpu_of_children(lambda: count_here(alignments, plan), times=3)
-    python = statistics.median(float(done.stderr.split()[-2]) for done in measured[0].runs)
+    python = statistics.median(float(done.stderr.split()[-2]) for done in methods[0].runs)
     print(
-        f"\nOf our CPU time the parent process, Python, takes {python:.2f} s. The samtools calls, "
-        f"{len(plan.tasks)}, take {in_calls:.2f} s one after the other."
+        f"\nCPU time of our parent process (Python): {python:.2f} s; of its {len(plan.tasks)} "
+        f"samtools calls, one after another: {in_calls:.2f} s."
     )
 
 
@@ -162,7 +164,7 @@ def memory_of(runs: list[Run]) -> float:
 
 
 def measure_costs(path: Path) -> Costs:
-    """Measures what the plan's costs stand for, on chr1 and on a sequence without records."""
+    """Measures the costs that plans are based on, with chr1 and a sequence without records."""
     alignments = opened(path)
     numbers, header = alignments.evidence.numbers, alignments.header
     empty = next(name for tid, name in enumerate(header.names) if numbers[tid] == 0)
@@ -171,11 +173,11 @@ def measure_costs(path: Path) -> Costs:
 
     def cpu_of(region: str, costs: planning.Costs) -> float:
         plan, _ = planned(alignments, ask(regions=[region]), costs=costs, processes=1)
-        # One call, as a task of the size of the file has.
+        # These costs make a plan with a single call.
         return cpu_of_children(lambda: count_here(alignments, plan))
 
     counted = replace(planning.DOWNLOADED, call=1e-9, large_tasks_per_core=0.1)
-    looked_at = replace(counted, call=1e9)
+    decoded = replace(counted, call=1e9)
     small, large = "chrM", "chr1"
     records = numbers[0] - numbers[24]
     task = cpu_of(small, counted)
@@ -183,7 +185,7 @@ def measure_costs(path: Path) -> Costs:
         call=call,
         task=task,
         record=(cpu_of(large, counted) - task) / records,
-        decoded_record=(cpu_of(large, looked_at) - cpu_of(small, looked_at)) / records,
+        decoded_record=(cpu_of(large, decoded) - cpu_of(small, decoded)) / records,
         record_bytes=path.stat().st_size / READS,
     )
 
@@ -194,28 +196,28 @@ def show_schedules(costs: Costs) -> None:
     records = [reads.get(name, 0) for name in lengths]
     print(f"\n## Schedule for a 30x human genome: {READS_OF_30X:,} reads of 150 bases\n")
     print(
-        f"Costs measured in this run: {1e3 * costs.call:.1f} ms a call, "
-        f"{1e3 * costs.task:.1f} ms one of ours; {1e6 * costs.record:.3f} us a record, "
-        f"{1e6 * costs.decoded_record:.3f} if it is looked at. "
-        "The ratio is to total / cores, where total is all records in one go on one core.\n"
+        f"Costs measured in this run: {1e3 * costs.call:.1f} ms per `samtools view -c`, "
+        f"{1e3 * costs.task:.1f} ms per task of the applet; {1e6 * costs.record:.3f} us per "
+        f"counted record, {1e6 * costs.decoded_record:.3f} us per decoded record. The ratio is "
+        "makespan to total / cores, where total is the time of all records on one core.\n"
     )
     print("| cores | tutorial: calls | makespan (s) | ratio | ours: calls | makespan (s) | ratio |")
     print("| ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
     for cores in (4, 8, 16, 32, 64, 96):
         row = f"| {cores} "
         for schedule in (tutorial_schedule, our_schedule):
-            made = schedule(records, cores, costs)
-            row += f"| {made.calls:,} | {made.makespan:,.1f} | {made.ratio:,.2f} "
+            result = schedule(records, cores, costs)
+            row += f"| {result.calls:,} | {result.makespan:,.1f} | {result.ratio:,.2f} "
         print(row + "|", flush=True)
 
 
 def show_scaling(costs: Costs, bytes_per_record: float) -> None:
     print(
         "\n## Larger files\n\n"
-        f"Measured in this run: {bytes_per_record:.0f} bytes and {1e6 * costs.record:.3f} us a "
-        f"record. Supposed: {scaling.CONNECTION_BYTES_PER_SECOND / 1e6:.0f} MB/s a connection, "
-        f"{scaling.WORKER_BYTES_PER_SECOND / 1e6:,.0f} MB/s a worker, "
-        f"{scaling.START_SECONDS} s to start one.\n"
+        f"Measured in this run: {bytes_per_record:.0f} bytes and {1e6 * costs.record:.3f} us per "
+        f"record. Assumed: {scaling.CONNECTION_BYTES_PER_SECOND / 1e6:.0f} MB/s per connection, "
+        f"{scaling.WORKER_BYTES_PER_SECOND / 1e6:,.0f} MB/s per worker, "
+        f"{scaling.START_SECONDS} s to start a worker.\n"
     )
     for row in scaling.rows(bytes_per_record, costs):
         print(row)
@@ -228,18 +230,18 @@ def main() -> None:
         for tool in ("samtools", "sambamba", "bgzip", "bedtools", "featureCounts")
         if not shutil.which(tool)
     ]
-    print(f"Missing: {', '.join(missing)}." if missing else "No tool is missing.")
+    print(f"Missing: {', '.join(missing)}." if missing else "All tools are installed.")
     if "samtools" in missing:
-        raise SystemExit("Nothing can be measured without samtools.")
+        raise SystemExit("samtools is required.")
     bams = {
         shape: bam_of_shape(shape, CONTIG_READS if shape == "contigs" else READS, SEED, BENCH)
         for shape in TITLES
     }
     for shape, title in TITLES.items():
         bam = bams[shape]
-        measured = measure(bam, ways(bam, len(read_header(bam).names)))
-        show(title, bams[shape], measured)
-        show_profile(bams[shape], measured)
+        methods = measure(bam, methods_for_bam(bam, len(read_header(bam).names)))
+        show(title, bams[shape], methods)
+        show_profile(bams[shape], methods)
         sys.stdout.flush()
     measure_intervals(bams["chromosomes"])
     measure_cram()

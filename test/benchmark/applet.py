@@ -1,10 +1,10 @@
 """Counts a BAM as the applet does, without the platform.
 
-`python -m benchmark.applet BAM CORES [BED [INPUT=NUMBER]]` counts reference sequences, or a BED
-file's regions, with other inputs.
+`python -m benchmark.applet BAM CORES [BED [INPUT=NUMBER]]` counts reference sequences, or the
+intervals of a BED file, with these values of other inputs.
 
-The index lies beside the BAM, and the text of the count file goes to standard output; the parent's
-own CPU seconds and its highest memory use, in kB, to standard error.
+The index is next to the BAM. The count file is written to standard output; CPU seconds and peak
+memory in kB, of the parent process only, to standard error.
 """
 
 import gc
@@ -18,15 +18,15 @@ from steps import ask, count_regions, files_of
 
 
 def main(bam: str, cores: int, bed: str = "", *inputs: str) -> None:
-    given = {name: int(number) for name, number in (one.split("=") for one in inputs)}
+    numbers = {name: int(number) for name, number in (one.split("=") for one in inputs)}
     with start_workers(cores) as workers:
         files = files_of(Path(bam), bed=Path(bed) if bed else None)
-        result = count_regions(files, workers, lambda line: None, ask(**given))
+        result = count_regions(files, workers, lambda line: None, ask(**numbers))
     sys.stdout.write(format_counts(result))
-    print(time.process_time(), highest_memory(), file=sys.stderr)
+    print(time.process_time(), peak_memory(), file=sys.stderr)
 
 
-def highest_memory() -> int:
+def peak_memory() -> int:
     # Not ru_maxrss, which a process inherits from its parent.
     status = Path("/proc/self/status").read_text()
     return int(status.partition("VmHWM:")[2].split()[0])

@@ -1,4 +1,4 @@
-"""The BAM files that the benchmark counts: seeded, and kept from one run to the next."""
+"""Creates the BAM and CRAM files of the benchmark, reproducibly, and keeps them for later runs."""
 
 import os
 import random
@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from itertools import accumulate, pairwise
 from pathlib import Path
 
-# GRCh38, as in the header of every BAM aligned to it.
+# Lengths in GRCh38.
 CHROMOSOMES = {
     "chr1": 248_956_422,
     "chr2": 242_193_529,
@@ -41,12 +41,12 @@ EXONS_PER_GENE = 10
 POOL = 1 << 22
 BATCH = 10_000
 
-# Positions of a sequence's reads: (random numbers, length, reads) -> 0-based, sorted.
+# (random number generator, length of a sequence, reads) -> their sorted, 0-based positions.
 Depth = Callable[[random.Random, int, int], list[int]]
 
 
 def decoys_and_hla(rng: random.Random) -> dict[str, int]:
-    """Names and lengths like those that follow the chromosomes in a GRCh38 header: 3,341."""
+    """Returns 3,341 names and lengths like those after the chromosomes in a GRCh38 header."""
     decoys = {
         f"chrUn_JTFH{number:08}v1_decoy": rng.randint(1_000, 20_000) for number in range(1, 2_817)
     }
@@ -58,7 +58,7 @@ def decoys_and_hla(rng: random.Random) -> dict[str, int]:
 
 
 def human(rng: random.Random) -> tuple[dict[str, int], dict[str, float]]:
-    """Lengths and shares of the reads: 99 % on chromosomes, the rest on 2,120 of the others."""
+    """Returns lengths and shares of reads: 99% on chromosomes, 1% on 2,120 other sequences."""
     others = decoys_and_hla(rng)
     shares = _by_length(CHROMOSOMES, 0.99)
     shares |= _by_length({name: others[name] for name in rng.sample(sorted(others), 2_120)}, 0.01)
@@ -66,29 +66,29 @@ def human(rng: random.Random) -> tuple[dict[str, int], dict[str, float]]:
 
 
 def chromosomes(rng: random.Random) -> tuple[dict[str, int], dict[str, float]]:
-    """Lengths and shares of the reads: 25 sequences and nothing else."""
+    """Returns lengths and shares of reads: 25 sequences only."""
     return CHROMOSOMES, _by_length(CHROMOSOMES, 1)
 
 
 def contigs(rng: random.Random) -> tuple[dict[str, int], dict[str, float]]:
-    """Lengths and shares of the reads: an assembly in 200,000 pieces."""
+    """Returns lengths and shares of reads: an assembly of 200,000 contigs."""
     lengths = {f"scaffold_{number}": rng.randint(500, 20_000) for number in range(1, 200_001)}
     return lengths, _by_length(lengths, 1)
 
 
 def deep(rng: random.Random) -> tuple[dict[str, int], dict[str, float]]:
-    """Lengths and shares of the reads: chr2 holds 90 %."""
+    """Returns lengths and shares of reads: 90% are on chr2."""
     others = {name: length for name, length in CHROMOSOMES.items() if name != "chr2"}
     return CHROMOSOMES, _by_length(others, 0.1) | {"chr2": 0.9}
 
 
 def even(rng: random.Random, length: int, reads: int) -> list[int]:
-    """The same depth everywhere, as in a whole genome."""
+    """Returns positions with even depth, as in a whole genome."""
     return sorted(rng.choices(range(max(1, length - READ_LENGTH)), k=reads))
 
 
 def peaked(rng: random.Random, length: int, reads: int) -> list[int]:
-    """Nine tenths of the reads on 400 targets in a fifth of the sequence, as in a panel."""
+    """Returns positions with 90% on 400 targets in a fifth of the sequence, as in a panel."""
     targets = [rng.randrange(length // 2, length * 7 // 10) for _ in range(400)]
     depths = list(accumulate(rng.expovariate(1) for _ in targets))
     on_target = rng.choices(targets, cum_weights=depths, k=reads * 9 // 10)
@@ -99,7 +99,7 @@ def peaked(rng: random.Random, length: int, reads: int) -> list[int]:
 
 
 def exons(length: int) -> list[tuple[int, int]]:
-    """The targets of an exome on a chromosome, 0-based and half-open: ten to a gene."""
+    """Returns the exome targets of a chromosome, ten per gene, 0-based and half-open."""
     rng = random.Random(f"exons {length}")
     genes = round(GENES * length / sum(CHROMOSOMES.values()))
     starts = [rng.randrange(max(1, length - 40_000)) for _ in range(genes)]
@@ -110,7 +110,7 @@ def exons(length: int) -> list[tuple[int, int]]:
 
 
 def captured(rng: random.Random, length: int, reads: int) -> list[int]:
-    """Four fifths of the reads on or beside an exon."""
+    """Returns positions with 80% on or next to an exon."""
     targets = exons(length)
     on_target = rng.choices(targets, k=reads * 4 // 5) if targets else []
     last = max(1, length - READ_LENGTH)
@@ -121,7 +121,7 @@ def captured(rng: random.Random, length: int, reads: int) -> list[int]:
 
 
 def bed_of_exons(folder: Path) -> Path:
-    """Returns a BED file of the targets; written if it is not there yet."""
+    """Returns a BED file of the exome targets; writes it if it does not exist."""
     path = folder / "exons.bed"
     if not path.exists():
         path.write_text(
@@ -146,7 +146,7 @@ SHAPES: dict[
 
 
 def bam_of_shape(shape: str, reads: int, seed: int, folder: Path) -> Path:
-    """Returns the BAM, with its index, of one of the SHAPES; written if it is not there yet."""
+    """Returns an indexed BAM of one of the SHAPES; writes it if it does not exist."""
     path = folder / f"{shape}-{reads}-{seed}.bam"
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True)
@@ -161,12 +161,12 @@ def bam_of_shape(shape: str, reads: int, seed: int, folder: Path) -> Path:
 
 
 def cram_of_shape(shape: str, reads: int, seed: int, folder: Path) -> Path:
-    """Returns a CRAM without reference of the records of a BAM, with its index."""
+    """Returns an indexed CRAM of one of the SHAPES, without a reference."""
     path = folder / f"{shape}-{reads}-{seed}.cram"
     if not path.exists():
         bam = bam_of_shape(shape, reads, seed, folder)
         unfinished = path.with_suffix(".unfinished")
-        # The header has no read groups; without a line for each record.
+        # Less verbose: the header has no @RG line, so samtools would print a warning per record.
         view = ["samtools", "view", "--verbosity", "1", f"-@{os.cpu_count()}", "-C"]
         view += ["--output-fmt-option", "no_ref=1"]
         subprocess.run([*view, "-o", unfinished, bam], check=True)
@@ -181,7 +181,7 @@ def _by_length(lengths: Mapping[str, int], share: float) -> dict[str, float]:
 
 
 def reads_per_contig(shares: Mapping[str, float], reads: int) -> dict[str, int]:
-    """Whole reads for every share, so that they add up to the number of reads."""
+    """Returns the number of reads on each sequence; they add up to `reads`."""
     ends = [0, *(round(reads * share) for share in accumulate(shares.values()))]
     return dict(zip(shares, (end - start for start, end in pairwise(ends)), strict=True))
 
@@ -214,7 +214,7 @@ def _write(
 def _lines(
     lengths: Mapping[str, int], reads: Mapping[str, int], depth: Depth, rng: random.Random
 ) -> Iterator[str]:
-    # Reads are cut from random bases and qualities made at once: that is what makes it fast.
+    # Bases and qualities are slices of long random strings: that is faster than random reads.
     bases = rng.randbytes(POOL).translate(b"ACGT" * 64).decode()
     qualities = rng.randbytes(POOL).translate(b"F" * 230 + b":" * 13 + b"," * 10 + b"###").decode()
     last = POOL - READ_LENGTH

@@ -1,7 +1,7 @@
 """Measures cohorts: `python -m benchmark.cohort`.
 
-From indexes and by records on the local platform; ten files in small windows without it; and a
-matrix of 500 samples by 300,000 windows.
+It measures counts from indexes and of records on the local platform, ten files in small windows
+without it, and writing a matrix of 500 samples by 300,000 windows.
 """
 
 import os
@@ -42,7 +42,7 @@ from readcount.regions.region_list import RegionList
 from readcount.regions.windows import cut_into_windows
 from steps import ask, files_of
 
-# Reads of the file whose index is counted; the header has 3,366 sequences.
+# Reads of the file for counts from the index; its header has 3,366 sequences.
 INDEX_READS = int(os.environ.get("READS") or 2_000_000)
 INDEX_SAMPLES = (2, 22)
 SMALL_READS, SMALL_FILES, WINDOW = 200_000, 10, 10_000
@@ -50,9 +50,9 @@ MATRIX_SAMPLES, MATRIX_WINDOWS = 500, 300_000
 
 
 def copies(platform: LocalPlatform, file_id: str, names: Sequence[str]) -> list[str]:
-    """Makes files with the content of one, which is on the disk once; returns their IDs."""
+    """Creates files that share the content of one through hard links; returns their IDs."""
     original = platform.store.find_object(file_id)
-    made = []
+    ids = []
     for name in names:
         copy = deepcopy(original)
         copy.id = new_id("file")
@@ -62,25 +62,25 @@ def copies(platform: LocalPlatform, file_id: str, names: Sequence[str]) -> list[
         path = platform.store.content(copy)
         path.parent.mkdir()
         os.link(platform.store.content(original), path)
-        made.append(copy.id)
-    return made
+        ids.append(copy.id)
+    return ids
 
 
-class Took(NamedTuple):
-    """What a job took: seconds from the start of its program, and of CPU time."""
+class Seconds(NamedTuple):
+    """Run time of a job, from the start of its program, and its CPU time."""
 
     wall: float
     cpu: float
 
 
-def run_job(platform: LocalPlatform, applet_id: str, dx: Dx, inputs: dict[str, Any]) -> Took:
-    """Runs a job to its end. CPU time includes that of the commands that start and watch it."""
+def run_job(platform: LocalPlatform, applet_id: str, dx: Dx, inputs: dict[str, Any]) -> Seconds:
+    """Runs a job to its end. Its CPU time includes the commands that start and watch it."""
     before = cpu_of_ended_processes()
     done = CohortApplet(dx, applet_id).run(inputs)
     assert done.state == "done", done.log
     job = platform.jobs.by_id[done.job["id"]]
     assert job.started_running is not None
-    return Took((job.modified - job.started_running) / 1e3, cpu_of_ended_processes() - before)
+    return Seconds((job.modified - job.started_running) / 1e3, cpu_of_ended_processes() - before)
 
 
 def cpu_of_ended_processes() -> float:
@@ -89,7 +89,7 @@ def cpu_of_ended_processes() -> float:
 
 
 def on_the_platform() -> Iterator[str]:
-    """Yields rows of a table: seconds for a sample, in a cohort and by itself."""
+    """Yields rows of a table: time per sample, in a cohort and as a single job."""
     with LocalPlatform() as platform, tempfile.TemporaryDirectory() as folder:
         dx = Dx(client_environment(platform, os.environ), "/")
         single = build_applet(dx, copy_of_applet(Path(folder)))
@@ -119,12 +119,12 @@ def from_indexes(platform: LocalPlatform, dx: Dx, cohort: CohortApplet) -> Itera
         )
         for number in INDEX_SAMPLES
     )
-    more = INDEX_SAMPLES[1] - INDEX_SAMPLES[0]
+    additional = INDEX_SAMPLES[1] - INDEX_SAMPLES[0]
     size = index_of(bam).stat().st_size
     yield (
         f"| `counts_from=index`, BAI of {size / 1e6:.1f} MB, {INDEX_SAMPLES[1]} samples "
-        f"| {many.wall:.1f} s | {(many.wall - few.wall) / more:.2f} s "
-        f"| {(many.cpu - few.cpu) / more:.2f} s |"
+        f"| {many.wall:.1f} s | {(many.wall - few.wall) / additional:.2f} s "
+        f"| {(many.cpu - few.cpu) / additional:.2f} s |"
     )
 
 
@@ -140,26 +140,27 @@ def by_records(
         indexes = copies(platform, ids[1], [f"{name}.bam.bai" for name in names])
         platform.network = Network(RATE, LATENCY)
         inputs = {"mappings": links(mappings), "mappings_indexes": links(indexes)}
-        together = run_job(platform, cohort.id, dx, inputs).wall
-        one = {
+        cohort_wall = run_job(platform, cohort.id, dx, inputs).wall
+        single_inputs = {
             "mappings_sorted_bam": links(mappings)[0],
             "mappings_sorted_bai": links(indexes)[0],
             "stream_bam": True,
             "report": False,
         }
         tables = {"counts_tables": links([table_of(dx)])}
-        nothing = run_job(platform, cohort.id, dx, tables).wall
-        alone = min(run_job(platform, single.id, dx, one).wall for _ in range(2))
-        expected = number * (alone - nothing)
+        start = run_job(platform, cohort.id, dx, tables).wall
+        single_wall = min(run_job(platform, single.id, dx, single_inputs).wall for _ in range(2))
+        expected = number * (single_wall - start)
         yield (
             f"| {number} BAMs of {reads:,} reads ({bam.stat().st_size / 1e6:,.0f} MB) "
-            f"| {together:.1f} s | {together / number:.2f} s; alone {alone:.1f} s, "
-            f"{together / expected:.2f} of the sum without the start ({nothing:.1f} s) | |"
+            f"| {cohort_wall:.1f} s | {cohort_wall / number:.2f} s; single job "
+            f"{single_wall:.1f} s; ratio to the sum of single jobs without their start "
+            f"({start:.1f} s) {cohort_wall / expected:.2f} | |"
         )
 
 
 def table_of(dx: Dx) -> str:
-    """Uploads a table of one region, for a job that does nothing but start and end."""
+    """Uploads a table of one region, for a job that only starts and ends; returns its ID."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "x_count.tsv"
         path.write_text("region\tcontig\tstart\tend\tlength\trecords\nchr1\tchr1\t0\t9\t9\t1\n")
@@ -167,31 +168,31 @@ def table_of(dx: Dx) -> str:
 
 
 def in_windows() -> Iterator[str]:
-    """Yields rows of a table: ten downloaded files in windows, together and one by one."""
+    """Yields rows of a table: ten local files in windows, together and one after another."""
     bams = [
         bam_of_shape("chromosomes", SMALL_READS, SEED + number, BENCH)
         for number in range(SMALL_FILES)
     ]
     paths = list(map(str, bams))
     python = sys.executable
-    one = [python, "-m", "benchmark.applet"]
-    ways = {
+    single = [python, "-m", "benchmark.applet"]
+    methods = {
         "this applet, together": [[python, "-m", "benchmark.cohort", "windows", *paths]],
         "this package, one after another": [
-            [*one, path, str(CORES), "", f"windows={WINDOW}"] for path in paths
+            [*single, path, str(CORES), "", f"windows={WINDOW}"] for path in paths
         ],
     }
     if shutil.which("featureCounts"):
         saf = saf_of_windows(bams[0])
-        ways[f"featureCounts -T {CORES}"] = [
+        methods[f"featureCounts -T {CORES}"] = [
             [
                 *("featureCounts", "-T", str(CORES), "-p", "-O", "-M", "-f", "-F", "SAF"),
                 *("-a", str(saf), "-o", "/dev/null", *paths),
             ]
         ]
-    for name, commands in ways.items():
+    for name, commands in methods.items():
         runs = [run(command) for command in commands]
-        wall, cpu = sum(one.wall for one in runs), sum(one.cpu for one in runs)
+        wall, cpu = sum(done.wall for done in runs), sum(done.cpu for done in runs)
         yield f"| {name} | {wall:.1f} s | {cpu:.1f} s |"
 
 
@@ -208,7 +209,7 @@ def saf_of_windows(bam: Path) -> Path:
 
 
 def count_here(paths: Sequence[str]) -> None:
-    """Counts files in windows, and writes the matrix: as the applet, except for the platform."""
+    """Counts files in windows and writes the matrix, like the applet but without the platform."""
     with start_workers(CORES) as workers, tempfile.TemporaryDirectory() as folder:
         files = [files_of(Path(path)) for path in paths]
         reference = reference_of(files[0], ask(windows=WINDOW), lambda line: None)
@@ -225,13 +226,13 @@ def count_here(paths: Sequence[str]) -> None:
 
 
 def large_matrix() -> Iterator[str]:
-    """Yields a row of a table: the time and the memory that writing a large matrix takes."""
+    """Yields a row of a table: time and memory of writing a large matrix."""
     done = run([sys.executable, "-m", "benchmark.cohort", "matrix"])
     yield f"| {done.stdout.strip()} |"
 
 
 def write_large_matrix() -> None:
-    from benchmark.applet import highest_memory
+    from benchmark.applet import peak_memory
 
     rng = np.random.default_rng(SEED)
     size = sum(CHROMOSOMES.values()) // MATRIX_WINDOWS + 1
@@ -245,39 +246,42 @@ def write_large_matrix() -> None:
         rows = Rows.of(regions, CHROMOSOMES)
         path = Path(folder) / "m.gz"
         write_matrix(path, REGION_HEADING, rows.texts(), None, names, store, workers)
-        took = time.monotonic() - start
+        seconds = time.monotonic() - start
         print(
-            f"{MATRIX_SAMPLES} samples, {len(regions):,} windows | {took:.0f} s | "
-            f"{path.stat().st_size / 1e6:,.0f} MB | {highest_memory() / 1e3:,.0f} MB"
+            f"{MATRIX_SAMPLES} samples, {len(regions):,} windows | {seconds:.0f} s | "
+            f"{path.stat().st_size / 1e6:,.0f} MB | {peak_memory() / 1e3:,.0f} MB"
         )
 
 
-# Seconds until a worker has started, and those that a sample takes from its index on 2 cores.
-START, FROM_INDEX = 180, 0.15
-# A sample of 1 GB by records on 2 cores, streamed.
-BY_RECORDS = 6.0
+# Seconds until a worker has started.
+START = 180
+# Seconds per sample on 2 cores: from its index, and for the records of a streamed file of 1 GB.
+FROM_INDEX, BY_RECORDS = 0.15, 6.0
 
 
 def costs() -> Iterator[str]:
-    """Yields rows of a table: what many samples cost in jobs of their own, and in one."""
+    """Yields rows of a table: cost of many samples in single jobs, and in a cohort."""
     for samples in (500, 10_000):
-        for way, each in (("from indexes", FROM_INDEX), ("1 GB each, by records", BY_RECORDS)):
-            # A job for each on 2 cores, 100 at a time; or cohorts on 4 cores.
-            batch = samples * 2 * (START + each) / 3600
+        for source, per_sample in (
+            ("from indexes", FROM_INDEX),
+            ("1 GB each, by records", BY_RECORDS),
+        ):
+            # Batch: a job of 2 cores per sample, 100 at a time. Cohorts: jobs of 4 cores.
+            batch = samples * 2 * (START + per_sample) / 3600
             rounds = -(-samples // 100)
-            cells = [f"{rounds * (START + each) / 60:,.0f} min, {batch:,.0f} core-hours"]
+            cells = [f"{rounds * (START + per_sample) / 60:,.0f} min, {batch:,.0f} core-hours"]
             for jobs in (1, 10):
-                seconds = START + samples * each / 2 / jobs + (2 * START if jobs > 1 else 0)
-                counting = samples * each * 2 / 3600
+                seconds = START + samples * per_sample / 2 / jobs + (2 * START if jobs > 1 else 0)
+                counting = samples * per_sample * 2 / 3600
                 starts = 4 * START * (jobs + 2 if jobs > 1 else 1) / 3600
                 cells.append(f"{seconds / 60:,.0f} min, {starts + counting:,.1f}")
-            yield f"| {samples:,}, {way} | {' | '.join(cells)} |"
+            yield f"| {samples:,}, {source} | {' | '.join(cells)} |"
 
 
 def main() -> None:
-    print(f"# Cohorts: {RATE / 1e6:,.0f} MB/s for each connection, {1e3 * LATENCY:,.0f} ms\n")
+    print(f"# Cohorts: {RATE / 1e6:,.0f} MB/s per connection, {1e3 * LATENCY:,.0f} ms latency\n")
     parts: dict[str, Callable[[], Iterator[str]]] = {
-        "| job | wall | for each sample | CPU |\n| --- | ---: | ---: | ---: |": on_the_platform,
+        "| job | wall | per sample | CPU |\n| --- | ---: | ---: | ---: |": on_the_platform,
         f"| {SMALL_FILES} BAMs, {SMALL_READS:,} reads, windows of {WINDOW:,} bases | wall | CPU |\n"
         "| --- | ---: | ---: |": in_windows,
         "| matrix | wall | size | memory of the parent |\n| --- | ---: | ---: | ---: |": (
@@ -285,9 +289,9 @@ def main() -> None:
         ),
     }
     parts["| samples | batch | one job | `subjobs=10` |\n| --- | ---: | ---: | ---: |"] = costs
-    wanted = os.environ.get("PART")
+    selected = os.environ.get("PART")
     for heading, rows in parts.items():
-        if wanted in (None, "", rows.__name__):
+        if selected in (None, "", rows.__name__):
             print(heading, flush=True)
             for row in rows():
                 print(row, flush=True)

@@ -1,16 +1,16 @@
-"""Measures the count of many intervals beside the tools that people use for it."""
+"""Methods to count many intervals: the applet and other tools."""
 
 import shutil
 import sys
 from pathlib import Path
 
 from benchmark.bams import CHROMOSOMES
-from benchmark.measure import Way
+from benchmark.measure import Method
 from benchmark.settings import CORES
 
 WINDOW = 3000
 INTERVAL = 200
-# The tools that make a look-up in the index for each interval get a part of the intervals.
+# Tools that look up each interval in the index count only about this many of them.
 SAMPLED_INTERVALS = 2_000
 
 
@@ -22,7 +22,7 @@ def bed_of_intervals(number: int, folder: Path) -> Path:
 
 
 def bed_of_windows(folder: Path) -> Path:
-    """Returns a BED file of the windows of the whole genome."""
+    """Returns a BED file of windows that cover the whole genome."""
     return _bed(folder / f"windows-{WINDOW}.bed", WINDOW, WINDOW)
 
 
@@ -37,8 +37,8 @@ def _bed(path: Path, step: int, size: int) -> Path:
     return path
 
 
-def ways_for_intervals(bam: Path, bed: Path) -> list[Way]:
-    """Returns the ways that are installed to count the intervals; the first is ours."""
+def methods_for_intervals(bam: Path, bed: Path) -> list[Method]:
+    """Returns the installed methods to count the intervals of a BED file; the first is ours."""
     lines = bed.read_text().splitlines(keepends=True)
     every = max(1, len(lines) // SAMPLED_INTERVALS)
     sample = bed.with_suffix(".sample.bed")
@@ -48,12 +48,12 @@ def ways_for_intervals(bam: Path, bed: Path) -> list[Way]:
     cores, path = str(CORES), str(bam)
     bedcov = ["samtools", "bedcov", "-c", str(sample), path]
     multicov = ["bedtools", "multicov", "-bams", path, "-bed", str(sample)]
-    made = [
-        Way(
-            "the applet's counting",
+    methods = [
+        Method(
+            "this applet",
             [sys.executable, "-m", "benchmark.applet", path, cores, str(bed)],
         ),
-        Way(
+        Method(
             f"featureCounts -T {cores} -p -O -M -f -F SAF",
             [
                 *["featureCounts", "-T", cores, "-p", "-O", "-M", "-f", "-F", "SAF"],
@@ -61,14 +61,14 @@ def ways_for_intervals(bam: Path, bed: Path) -> list[Way]:
             ],
             keep=False,
         ),
-        Way(f"samtools bedcov -c{part}", bedcov, keep=False, scale=scale),
-        Way(f"bedtools multicov{part}", multicov, keep=False, scale=scale),
+        Method(f"samtools bedcov -c{part}", bedcov, keep=False, scale=scale),
+        Method(f"bedtools multicov{part}", multicov, keep=False, scale=scale),
     ]
-    return [way for way in made if shutil.which(way.command[0])]
+    return [method for method in methods if shutil.which(method.command[0])]
 
 
 def saf_of(bed: Path) -> Path:
-    """Returns the intervals as featureCounts takes them: 1-based, inclusive, with a name."""
+    """Writes the intervals in the SAF format of featureCounts: named, 1-based, inclusive."""
     saf = bed.with_suffix(".saf")
     with saf.open("w") as file:
         for number, line in enumerate(bed.read_text().splitlines()):
@@ -78,12 +78,12 @@ def saf_of(bed: Path) -> Path:
 
 
 def feature_counts_of(bed: Path) -> Path:
-    """Returns where featureCounts writes its counts."""
+    """Returns the path of the counts written by featureCounts."""
     return bed.with_suffix(".featurecounts")
 
 
 def different_from_feature_counts(bed: Path, counts: list[int]) -> int:
-    """Returns how many intervals have another count by featureCounts."""
+    """Returns the number of intervals for which featureCounts has a different count."""
     lines = feature_counts_of(bed).read_text().splitlines()[2:]
-    theirs = [int(line.rpartition("\t")[2]) for line in lines]
-    return sum(ours != other for ours, other in zip(counts, theirs, strict=True))
+    others = [int(line.rpartition("\t")[2]) for line in lines]
+    return sum(count != other for count, other in zip(counts, others, strict=True))

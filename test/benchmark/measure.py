@@ -1,4 +1,4 @@
-"""Whole processes, measured from outside."""
+"""Measures time and CPU time of complete processes."""
 
 import os
 import resource
@@ -12,13 +12,13 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Run:
-    """One run of a process and of all that it started.
+    """One run of a process and its children.
 
     Attributes:
         wall: seconds from start to end.
-        cpu: seconds of user and system time, its children's included.
-        stdout: what it wrote; empty if that was not kept.
-        stderr: what it wrote.
+        cpu: seconds of user and system time, including its children's.
+        stdout: its standard output; empty if it was not kept.
+        stderr: its standard error.
     """
 
     wall: float
@@ -28,15 +28,15 @@ class Run:
 
 
 @dataclass
-class Way:
-    """A way to count.
+class Method:
+    """A method to count.
 
     Attributes:
-        name: for the table.
-        command: word by word.
-        keep: whether standard output holds counts, and not the BAM's content.
-        scale: what the time of a run is multiplied by, where it does a part of the work.
-        runs: what was measured.
+        name: name in the table.
+        command: program and arguments.
+        keep: whether to keep standard output, because it contains the counts.
+        scale: factor for the time of a run that does only a part of the work.
+        runs: measured runs.
     """
 
     name: str
@@ -77,7 +77,7 @@ def run(command: Sequence[str], keep: bool = True) -> Run:
 
 
 def cpu_of_children(work: Callable[[], object], times: int = 7) -> float:
-    """Returns the median of the CPU seconds that processes take which the work starts."""
+    """Returns the median CPU seconds of the processes that `work` starts."""
     seconds = []
     for _ in range(times):
         before = resource.getrusage(resource.RUSAGE_CHILDREN)

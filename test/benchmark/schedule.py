@@ -13,14 +13,14 @@ from readcount.regions.region_list import RegionList
 
 @dataclass(frozen=True)
 class Costs:
-    """Measured seconds of one core.
+    """Measured costs, in seconds of one core.
 
     Attributes:
-        call: one `samtools view -c` of a region without records.
-        task: one samtools call of ours that reads a block.
-        record: each record that is counted.
-        decoded_record: each record that is looked at.
-        record_bytes: size of a record in the file.
+        call: a `samtools view -c` of a region without records.
+        task: a task of the applet that reads one block.
+        record: a record that only has to be counted.
+        decoded_record: a record that has to be decoded.
+        record_bytes: size of a record in the file, in bytes.
     """
 
     call: float
@@ -36,13 +36,14 @@ class Costs:
 
 @dataclass(frozen=True)
 class Schedule:
-    """What a way to count comes to.
+    """A simulated run.
 
     Attributes:
-        cores: that it runs on.
-        calls: of samtools.
-        makespan: seconds until the last core is done.
-        ratio: of that to total / cores, where total is what all records take one core in one go.
+        cores: number of cores.
+        calls: number of samtools calls.
+        makespan: seconds until the last core has finished.
+        ratio: makespan divided by total / cores, where total is the time of all records in one call
+            on one core.
     """
 
     cores: int
@@ -52,7 +53,7 @@ class Schedule:
 
 
 def makespan(batches: Iterable[float], cores: int) -> float:
-    """Returns the time at which the last batch ends; a core that is free takes the next one."""
+    """Returns the time at which the last batch ends; a free core takes the next batch."""
     free = [0.0] * cores
     for seconds in batches:
         heapq.heapreplace(free, free[0] + seconds)
@@ -60,13 +61,13 @@ def makespan(batches: Iterable[float], cores: int) -> float:
 
 
 def map_batches(seconds: Sequence[float], cores: int) -> list[float]:
-    """Returns the batches that Pool.map makes: four for each process, in the order given."""
+    """Returns the times of the batches of Pool.map: four per process, in the given order."""
     size = max(1, -(-len(seconds) // (4 * cores)))
     return [sum(seconds[first : first + size]) for first in range(0, len(seconds), size)]
 
 
 def our_schedule(records: Sequence[int], cores: int, costs: Costs) -> Schedule:
-    """The schedule of a plan for sequences with these numbers of records."""
+    """Simulates the applet's plan for sequences with these numbers of records."""
     layout = layout_of(*(round(number * costs.record_bytes) for number in records))
     regions = RegionList.of_whole(names(len(records)))
     plan = plan_tasks(regions, layout, cores, DOWNLOADED)
@@ -75,13 +76,13 @@ def our_schedule(records: Sequence[int], cores: int, costs: Costs) -> Schedule:
 
 
 def tutorial_schedule(records: Sequence[int], cores: int, costs: Costs) -> Schedule:
-    """What a call for each sequence comes to."""
+    """Simulates one call per sequence."""
     seconds = [costs.call + costs.record * number for number in records]
-    longest = makespan(map_batches(seconds, cores), cores)
-    return _schedule(records, cores, costs, len(seconds), longest)
+    last = makespan(map_batches(seconds, cores), cores)
+    return _schedule(records, cores, costs, len(seconds), last)
 
 
 def _schedule(
-    records: Sequence[int], cores: int, costs: Costs, calls: int, longest: float
+    records: Sequence[int], cores: int, costs: Costs, calls: int, last: float
 ) -> Schedule:
-    return Schedule(cores, calls, longest, longest / (costs.record * sum(records) / cores))
+    return Schedule(cores, calls, last, last / (costs.record * sum(records) / cores))

@@ -33,47 +33,40 @@ SETTINGS = {
     FROM_INDEX: "counts_from=index",
     **{f"`subjobs={number}`": f"subjobs={number}" for number in SUBJOBS},
 }
-HEAD = """| | started | wall (s) | of the file | of all | requests | balance: bytes | CPU |
+HEAD = """| | started | wall (s) | bytes of the file | all bytes | requests | balance: bytes | CPU |
 | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |"""
 
 
 @dataclass(frozen=True)
 class Measured:
-    """What a job took.
+    """Measurements of a job.
 
     Attributes:
-        wall: seconds from its start until its outputs were there.
-        moved: bytes of the BAM or CRAM that left the platform.
-        moved_in_all: bytes of all files, indexes among them.
-        requests: for the BAM or CRAM.
-        subjobs: bytes of it and seconds of CPU time of each subjob that counted.
-        outputs: what the files hold that it made.
+        wall: seconds from its start until its outputs were available.
+        sent: bytes of the BAM or CRAM sent by the platform.
+        sent_in_total: bytes of all files sent, including indexes.
+        requests: number of requests for the BAM or CRAM.
+        subjobs: bytes of the BAM or CRAM, and seconds of CPU time, of each counting subjob.
+        outputs: content of the output files, by field.
     """
 
     wall: float
-    moved: int
-    moved_in_all: int
+    sent: int
+    sent_in_total: int
     requests: int
     subjobs: Sequence[tuple[int, float]]
     outputs: dict[str, bytes]
 
 
-def run(
-    platform: LocalPlatform, applet: Applet, files: Sequence[str], setting: str
-) -> Measured | None:
-    """Runs a job by itself on a file and its index, which are at the platform, to its end.
-
-    Returns None if the index of a CRAM does not have the counts.
-    """
+def run(platform: LocalPlatform, applet: Applet, files: Sequence[str], setting: str) -> Measured:
+    """Runs a single job to its end, for the uploaded files: a BAM or CRAM and its index."""
     names = ("mappings_sorted_bam", "mappings_sorted_bai")
-    given = [f"{name}={file}" for name, file in zip(names, files, strict=True)]
-    inputs = [part for value in [*given, *filter(None, [setting])] for part in ("-i", value)]
+    values = [f"{name}={file}" for name, file in zip(names, files, strict=True)]
+    inputs = [part for value in [*values, *filter(None, [setting])] for part in ("-i", value)]
     platform.network = Network(RATE, LATENCY)
     job_id = applet.dx.ok("run", applet.id, *inputs, "--brief", "-y")
     applet.dx("wait", job_id)
     job = platform.jobs.by_id[job_id]
-    if job.failure and "share containers" in str(job.failure):
-        return None
     if job.output is None or job.started_running is None:
         raise SystemExit(f"{setting}: {job.failure}")
     transfers = platform.network.transfers
@@ -90,8 +83,8 @@ def run(
     }
     return Measured(
         wall=(job.modified - job.started_running) / 1e3,
-        moved=sum(one.sent for one in of_bam),
-        moved_in_all=sum(one.sent for one in transfers),
+        sent=sum(one.sent for one in of_bam),
+        sent_in_total=sum(one.sent for one in transfers),
         requests=len(of_bam),
         subjobs=subjobs,
         outputs={name: path.read_bytes() for name, path in contents.items()},
@@ -99,46 +92,42 @@ def run(
 
 
 def cpu_of(subjob: Job) -> float:
-    """Returns the seconds that a subjob says in its log."""
+    """Returns the CPU seconds according to the log of a subjob."""
     lines = [str(line["msg"]) for line in subjob.log.follow(1000, wait=False)]
-    said = next(line for line in lines if line.endswith("s of CPU time"))
-    return float(said.split()[0].replace(",", ""))
+    cpu_line = next(line for line in lines if line.endswith("s of CPU time"))
+    return float(cpu_line.split()[0].replace(",", ""))
 
 
 def compare(platform: LocalPlatform, applet: Applet, path: Path) -> Iterator[str]:
-    """Runs all settings in turn, round after round; gives the rows of a table."""
-    both = (path, index_of(path))
-    files = [applet.dx.ok("upload", "--wait", "--brief", str(one)) for one in both]
+    """Runs all settings in turn in each round; yields the rows of a table."""
+    paths = (path, index_of(path))
+    files = [applet.dx.ok("upload", "--wait", "--brief", str(one)) for one in paths]
     measured: dict[str, list[Measured]] = {name: [] for name in SETTINGS}
     for number in range(ROUNDS):
         for name, setting in SETTINGS.items():
-            done = run(platform, applet, files, setting)
-            measured[name] += [done] if done else []
+            measured[name].append(run(platform, applet, files, setting))
             show_progress(f"{path.name}: round {number + 1} of {ROUNDS}, {name}")
     show_progress("")
     first = measured["download, then count"][0]
     size = path.stat().st_size
     for name, runs in measured.items():
-        if not runs:
-            yield f"| {name} | | refused | | | | | |"
-            continue
-        # The other outputs say where the counts are from.
-        same = ["count_file"] if name == FROM_INDEX else [*first.outputs]
-        if any(one.outputs[field] != first.outputs[field] for one in runs for field in same):
-            raise SystemExit(f"{name} does not give the outputs of a job on its own")
+        # The other outputs state the source of the counts.
+        compared = ["count_file"] if name == FROM_INDEX else [*first.outputs]
+        if any(one.outputs[field] != first.outputs[field] for one in runs for field in compared):
+            raise SystemExit(f"the outputs of {name} differ from those of a downloaded file")
         subjobs = max((one.subjobs for one in runs), key=len)
         yield (
             f"| {name} | {len(subjobs) or ''} "
             f"| {median(one.wall for one in runs):,.1f} "
-            f"| {median(one.moved for one in runs) / size:.3f} "
-            f"| {median(one.moved_in_all for one in runs) / size:.3f} "
+            f"| {median(one.sent for one in runs) / size:.3f} "
+            f"| {median(one.sent_in_total for one in runs) / size:.3f} "
             f"| {median(one.requests for one in runs):,.0f} "
             f"| {balance(runs, 0)} | {balance(runs, 1)} |"
         )
 
 
 def balance(runs: Sequence[Measured], part: int) -> str:
-    """Returns the largest subjob's share against the mean."""
+    """Returns the largest share of a subjob divided by the mean."""
     if len(runs[0].subjobs) < 2:
         return ""
     shares = [[subjob[part] for subjob in one.subjobs] for one in runs]
@@ -157,8 +146,8 @@ def main() -> None:
             cram_of(bam)
     bams += [bam_of_shape("contigs", CONTIG_READS, SEED, BENCH), *crams]
     print(
-        f"# Streamed: {ROUNDS} rounds, {RATE / 1e6:,.0f} MB/s for each connection, "
-        f"{1e3 * LATENCY:,.0f} ms to begin one, jobs one after the other"
+        f"# Streamed: {ROUNDS} rounds, {RATE / 1e6:,.0f} MB/s per connection, "
+        f"{1e3 * LATENCY:,.0f} ms latency, one job at a time"
     )
     with LocalPlatform(jobs_at_once=1) as platform, tempfile.TemporaryDirectory() as folder:
         dx = Dx(client_environment(platform, os.environ), "/")

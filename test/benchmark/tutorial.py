@@ -1,8 +1,8 @@
 """Counts a BAM as the tutorial does: `python -m benchmark.tutorial BAM CORES [SAMPLE [BED]]`.
 
-One `samtools view -c` for each reference sequence of the header, through Pool.map. With SAMPLE it
-makes only this many calls, for sequences from all over the header, or for intervals from all over a
-BED file, and prints no counts.
+It runs one `samtools view -c` per reference sequence, with Pool.map. With SAMPLE it makes only this
+many calls, for sequences spread over the header or intervals spread over a BED file, and prints no
+counts.
 """
 
 import multiprocessing

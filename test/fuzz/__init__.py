@@ -1,1 +1,1 @@
-"""Damaged BAMs and indexes: how often does a count come out wrong without a word?"""
+"""Fuzzing: how often does damage to a BAM or CRAM or its index go unnoticed in the counts?"""

@@ -1,16 +1,17 @@
-"""`python -m fuzz N SEED`: damages a BAM and its index N times, and classifies every run.
+"""Damages a BAM and its index N times and counts each of them: `python -m fuzz N SEED`.
 
-With `--cram` it is a CRAM, with `--csi` the index of the BAM is a CSI, and with `--streamed` the
-file is read over HTTP. It counts whole reference sequences; records of a mapping quality
-(`--filtered`); thirds of sequences (`--spans`); a sequence and a part of another one (`--some`);
-windows (`--windows`); or uses the counts in the index (`--index`): the records of such a small file
-are then counted too, but with `--large` they are not, as in a large file.
+With `--cram` the file is a CRAM, with `--csi` the index of the BAM is a CSI, and with `--streamed`
+the file is read over HTTP. Whole reference sequences are counted by default. Other modes count only
+records with a minimum mapping quality (`--filtered`), thirds of each sequence (`--spans`), two
+sequences and half of another one (`--some`), or windows (`--windows`), or take the counts from the
+index (`--index`). In the last mode the applet also counts the records of a file as small as this
+one; with `--large` it does not, as for a large file.
 
-Beside the applet's way of counting stand the tutorial's (a `samtools view -c` for each region, of
-which only the exit status is looked at) and `samtools idxstats`, which knows only whole sequences.
-A run is right if it gives the counts of the records by themselves, refused if it ends with an
-error, and else silently wrong. The records are those of the undamaged file; where the file is
-another one, and not damaged, they are its own.
+The results are compared with the tutorial's algorithm (one `samtools view -c` per region, checking
+only the exit status) and with `samtools idxstats`, which counts only whole sequences. A run is
+right if its counts match the records, refused if it ends with an error, and otherwise silently
+wrong. The records are those of the original file, or those of the new file if the mutation makes a
+different valid file.
 """
 
 import argparse
@@ -43,7 +44,7 @@ from readcount.request.request import Request
 from readcount.source import bam_evidence, readers
 from steps import ask, count_regions, files_of
 
-# Neighbours with many and few records, some without any, and one that is large enough for windows.
+# Neighbouring sequences with many, few and no records; the first ones are large enough for windows.
 CONTIGS = {"chr1": 400_000, "chr2": 200_000, "empty1": 1_000, "HLA-A*01:01": 3_000}
 CONTIGS |= {f"decoy{number}": 1_500 for number in range(1, 6)}
 CONTIGS |= {"empty2": 1_000, "chrM": 16_569}
@@ -56,14 +57,14 @@ Counts = dict[str, int]
 
 @dataclass(frozen=True)
 class Choice:
-    """What to count of a damaged file."""
+    """What to count in a damaged file."""
 
     regions: tuple[Region, ...]
     request: Request = field(default_factory=ask)
 
 
 def thirds() -> tuple[Region, ...]:
-    """Three spans of each reference sequence, side by side."""
+    """Returns three adjacent spans of each reference sequence."""
     return tuple(
         Region(contig, number * length // 3, (number + 1) * length // 3)
         for contig, length in CONTIGS.items()
@@ -71,21 +72,21 @@ def thirds() -> tuple[Region, ...]:
     )
 
 
-def halves() -> tuple[Region, ...]:
-    """A sequence, and half of another one, as who asks for a gene wants them."""
+def some() -> tuple[Region, ...]:
+    """Returns two sequences and half of another one, as in a request for a few genes."""
     return Region("chr2"), Region("chr1", 100_000, 300_000), Region("HLA-A*01:01")
 
 
-def asked_for(regions: tuple[Region, ...]) -> Request:
+def request_for(regions: tuple[Region, ...]) -> Request:
     return ask(regions=[in_braces(region) for region in regions])
 
 
 WHOLE = Choice(tuple(map(Region, CONTIGS)))
-# A third of the records has a lower mapping quality.
+# A third of the records have a lower mapping quality.
 FILTERED = Choice(WHOLE.regions, ask(min_mapping_quality=20))
 INDEX = Choice(WHOLE.regions, ask(counts_from="index"))
-SPANS = Choice(thirds(), asked_for(thirds()))
-SOME = Choice(halves(), asked_for(halves()))
+SPANS = Choice(thirds(), request_for(thirds()))
+SOME = Choice(some(), request_for(some()))
 WINDOWS = Choice(
     tuple(
         Region(name, start, min(start + 5_000, length))
@@ -101,8 +102,8 @@ CHOICES = {
     "--windows": WINDOWS,
     "--index": INDEX,
 }
-# Maximum memory of each of the other tools.
-MOST_KILOBYTES = 2_000_000
+# Memory limit of the other tools.
+MAX_KILOBYTES = 2_000_000
 RIGHT, REFUSED, WRONG = "right", "refused", "silently wrong"
 
 
@@ -112,8 +113,8 @@ class Kind:
 
     Attributes:
         index: suffix of its index.
-        mutations: what can befall it.
-        unprovable: what can, and is not in every case found.
+        mutations: damage to the file or its index, by name.
+        unprovable: damage that cannot be detected in every case.
     """
 
     index: str
@@ -125,29 +126,29 @@ BAM = Kind("bai", MUTATIONS, UNPROVABLE)
 BAM_WITH_CSI = Kind("csi", CSI_MUTATIONS, UNPROVABLE)
 CRAM = Kind("crai", CRAM_MUTATIONS, CRAM_UNPROVABLE)
 
-# What the records of a sample are like.
+# Kinds of records in a sample; see make_sample().
 PLAIN, EVEN, LONG = range(3)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="fuzz", description=__doc__)
-    parser.add_argument("number", type=int, help="how many damaged inputs to try")
-    parser.add_argument("seed", type=int, help="what decides all chances")
-    parser.add_argument("--keep", type=Path, default=Path(".fuzz"), help="where wrong ones go")
+    parser.add_argument("number", type=int, help="number of damaged inputs")
+    parser.add_argument("seed", type=int, help="random seed")
+    parser.add_argument("--keep", type=Path, default=Path(".fuzz"), help="folder for wrong inputs")
     kinds = parser.add_mutually_exclusive_group()
-    for option, kind, what in (
+    for option, kind, text in (
         ("--cram", CRAM, "damage a CRAM instead of a BAM"),
         ("--csi", BAM_WITH_CSI, "damage a BAM with a CSI index"),
     ):
-        kinds.add_argument(option, action="store_const", const=kind, dest="kind", help=what)
+        kinds.add_argument(option, action="store_const", const=kind, dest="kind", help=text)
     parser.add_argument(
-        "--unprovable", action="store_true", help="damage both, so that file and index agree"
+        "--unprovable", action="store_true", help="only damage after which file and index agree"
     )
     parser.add_argument("--streamed", action="store_true", help="read the file over HTTP")
     chosen = parser.add_mutually_exclusive_group()
     for option, choice in CHOICES.items():
         chosen.add_argument(option, action="store_const", const=choice, dest="choice")
-    parser.add_argument("--large", action="store_true", help="take the file for a large one")
+    parser.add_argument("--large", action="store_true", help="treat the file as a large one")
     parser.set_defaults(choice=WHOLE, kind=BAM)
     arguments = vars(parser.parse_args())
     large, unprovable = arguments.pop("large"), arguments.pop("unprovable")
@@ -157,17 +158,17 @@ def main() -> int:
     if large:
         bam_evidence.SMALL_FILE_BYTES = bam_evidence.MIN_TRUSTED_BYTES = 0
     if arguments["streamed"]:
-        # What is damaged stays so.
+        # Retrying does not help against damage.
         readers.PAUSES = ()
     tally = fuzz(**arguments)
     print(table(tally))
     wrong, by_idxstats = (
-        sum(number for (_, one, what), number in tally.items() if (one, what) == (way, WRONG))
-        for way in (OURS, IDXSTATS)
+        sum(number for (_, *key), number in tally.items() if key == [method, WRONG])
+        for method in (OURS, IDXSTATS)
     )
     if wrong:
-        print(f"{wrong} inputs came out silently wrong; they are in {arguments['keep']}")
-    # Without counting, a wrong number in the index shows only if it is far too large.
+        print(f"{wrong} inputs were counted silently wrong; they are in {arguments['keep']}")
+    # Without counting, a wrong count in the index is detected only if it is far too large.
     return 1 if wrong > (by_idxstats / 10 if large else 0) and not unprovable else 0
 
 
@@ -179,7 +180,7 @@ def fuzz(
     choice: Choice = WHOLE,
     streamed: bool = False,
 ) -> Counter[tuple[str, str, str]]:
-    """Returns how many runs ended how, by mutation, way of counting, and what came of it."""
+    """Returns the number of runs by mutation, method and outcome."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         samples = [
@@ -202,52 +203,52 @@ def _attempt(
     keep: Path,
     number: int,
 ) -> Counter[tuple[str, str, str]]:
-    """Damages a sample in one way, and counts it in every way."""
+    """Applies one mutation to one sample and counts the result by every method."""
     tally: Counter[tuple[str, str, str]] = Counter()
     rng = random.Random(f"{seed}/{number}")
-    mutation, whole = rng.choice(list(kind.mutations)), rng.choice(samples)
-    place = folder / str(number)
-    pair = kind.mutations[mutation](whole, rng)
-    bam = write_pair(pair, place, kind.index)
-    expected = truth_of(bam if pair.changed else whole, choice)
-    for way in WAYS:
-        if way == IDXSTATS and choice not in (WHOLE, INDEX):
+    mutation, original = rng.choice(list(kind.mutations)), rng.choice(samples)
+    pair_folder = folder / str(number)
+    pair = kind.mutations[mutation](original, rng)
+    bam = write_pair(pair, pair_folder, kind.index)
+    expected = truth_of(bam if pair.changed else original, choice)
+    for method in METHODS:
+        if method == IDXSTATS and choice not in (WHOLE, INDEX):
             continue
-        # A call for each of more than a hundred windows takes longer than all else.
-        if way != OURS and (streamed or choice is WINDOWS):
+        # One call for each of more than a hundred windows would take longer than everything else.
+        if method != OURS and (streamed or choice is WINDOWS):
             continue
-        what = classify(way, bam, expected, choice, streamed)
-        tally[mutation, way, what] += 1
-        if (way, what) == (OURS, WRONG):
-            shutil.copytree(place, keep / f"{seed}-{number}-{mutation}", dirs_exist_ok=True)
-    shutil.rmtree(place)
+        outcome = classify(method, bam, expected, choice, streamed)
+        tally[mutation, method, outcome] += 1
+        if (method, outcome) == (OURS, WRONG):
+            shutil.copytree(pair_folder, keep / f"{seed}-{number}-{mutation}", dirs_exist_ok=True)
+    shutil.rmtree(pair_folder)
     return tally
 
 
 def truth_of(file: Path | Pair, choice: Choice) -> Counts:
-    """Returns what each record by itself counts for, of a file that can be read to its end."""
+    """Returns the counts computed record by record from a file that can be read to its end."""
     if isinstance(file, Pair):
         with tempfile.NamedTemporaryFile() as copy:
             copy.write(file.bam)
             copy.flush()
             return truth_of(Path(copy.name), choice)
     quality = choice.request.min_mapping_quality
-    on: dict[str, list[Record]] = {}
+    by_contig: dict[str, list[Record]] = {}
     for record in records_of(file):
         if record.mapping_quality >= quality:
-            on.setdefault(record.contig, []).append(record)
+            by_contig.setdefault(record.contig, []).append(record)
     return {
         str(region): sum(
             record.start < (2**31 if region.end is None else region.end)
             and record.end > (region.start or 0)
-            for record in on.get(region.contig, ())
+            for record in by_contig.get(region.contig, ())
         )
         for region in choice.regions
     }
 
 
 def write_pair(pair: Pair, folder: Path, index: str = "bai") -> Path:
-    """Writes a BAM or CRAM, and its index with that suffix, into a new folder."""
+    """Writes a BAM or CRAM and its index, with this suffix, to a new folder; returns its path."""
     folder.mkdir()
     bam = folder / "damaged.bam"
     bam.write_bytes(pair.bam)
@@ -256,48 +257,48 @@ def write_pair(pair: Pair, folder: Path, index: str = "bai") -> Path:
 
 
 def classify(
-    way: str, bam: Path, expected: Counts, choice: Choice = WHOLE, streamed: bool = False
+    method: str, bam: Path, expected: Counts, choice: Choice = WHOLE, streamed: bool = False
 ) -> str:
-    """Counts a BAM in one of the WAYS, and says what came of it."""
-    count = partial(count_as_the_applet, streamed=True) if streamed else WAYS[way]
+    """Counts a file by one of the METHODS; returns RIGHT, REFUSED or WRONG."""
+    count = partial(count_with_applet, streamed=True) if streamed else METHODS[method]
     counts = count(bam, choice)
     return REFUSED if counts is None else RIGHT if counts == expected else WRONG
 
 
 def make_sample(folder: Path, kind: Kind, unplaced: int, records: int = PLAIN) -> Pair:
-    """A file with its index.
+    """Creates a file with its index.
 
     Args:
-        folder: where to make it.
-        kind: of the file.
-        unplaced: records without a position.
-        records: EVEN for records of one size in blocks that are not compressed, so that an offset
-            of one version of the file is mostly one of another version, too. LONG for such ones
-            most of which cover several intervals of the index, as long reads do.
+        folder: where to create them.
+        kind: kind of the file.
+        unplaced: number of unplaced records.
+        records: PLAIN: records of different sizes. EVEN: records of equal size in uncompressed
+            blocks, so that most offsets in one version of the file are also offsets in another.
+            LONG: as EVEN, but most records span several intervals of the index, as long reads do.
     """
     bam = folder / f"sample_{unplaced}_{records}.bam"
     lengths = random.Random(1)
 
-    def cigar(number: int, left: int) -> str:
+    def cigar(number: int, max_length: int) -> str:
         if records == LONG:
-            return f"{min(left, int(10 ** lengths.uniform(2, 4.8)))}M"
+            return f"{min(max_length, int(10 ** lengths.uniform(2, 4.8)))}M"
         return "10M" if records == EVEN or number % 50 else "9000M"
 
     reads = [
         Read(
             contig,
-            position=(position := number * (CONTIGS[contig] - 100) // on_it),
+            position=(position := number * (CONTIGS[contig] - 100) // total),
             cigar=cigar(number, CONTIGS[contig] - position),
             mapping_quality=60 if number % 3 else 10,
         )
-        for contig, on_it in RECORDS.items()
-        for number in range(on_it)
+        for contig, total in RECORDS.items()
+        for number in range(total)
     ]
     names = (f"read{number:05}" for number in range(100_000)) if records != PLAIN else None
     write_bam(bam, CONTIGS, [*reads, *[Read(None)] * unplaced], names=names)
     if kind.index == "crai":
-        made = cram_of(bam, *OPTIONS)
-        return Pair(made.read_bytes(), Path(f"{made}.crai").read_bytes())
+        cram = cram_of(bam, *OPTIONS)
+        return Pair(cram.read_bytes(), Path(f"{cram}.crai").read_bytes())
     level = 6 if records == PLAIN else 0
     bam.write_bytes(bgzf.in_small_blocks(bam.read_bytes(), BLOCK_BYTES, level))
     option = "-c" if kind.index == "csi" else "-b"
@@ -305,8 +306,8 @@ def make_sample(folder: Path, kind: Kind, unplaced: int, records: int = PLAIN) -
     return Pair(bam.read_bytes(), Path(f"{bam}.{kind.index}").read_bytes())
 
 
-def count_as_the_applet(bam: Path, choice: Choice = WHOLE, streamed: bool = False) -> Counts | None:
-    """In a process of its own, as a job is: pysam does not survive hundreds of damaged files."""
+def count_with_applet(bam: Path, choice: Choice = WHOLE, streamed: bool = False) -> Counts | None:
+    """Counts in a new process, like a job: pysam does not survive hundreds of damaged files."""
     receiver, sender = multiprocessing.Pipe(duplex=False)
     job = multiprocessing.get_context("fork").Process(
         target=_count, args=[bam, choice, streamed, sender]
@@ -316,7 +317,7 @@ def count_as_the_applet(bam: Path, choice: Choice = WHOLE, streamed: bool = Fals
     try:
         counts: Counts | Exception | None = receiver.recv()
     except EOFError:
-        # A job whose process crashed has failed, too.
+        # If the process crashes, the job fails.
         counts = None
     job.join()
     if isinstance(counts, Exception):
@@ -327,13 +328,13 @@ def count_as_the_applet(bam: Path, choice: Choice = WHOLE, streamed: bool = Fals
 def _count(bam: Path, choice: Choice, streamed: bool, sender: Connection) -> None:
     try:
         with start_workers(2) as workers:
-            # Apart, as they are in a job: pysam loads an index that it finds beside a BAM, and may
+            # In separate folders, as in a job: pysam loads an index that is next to a BAM, and may
             # crash if it is damaged.
-            alone = bam.parent / "in" / bam.name
-            alone.parent.mkdir()
-            alone.symlink_to(bam)
+            separate = bam.parent / "in" / bam.name
+            separate.parent.mkdir()
+            separate.symlink_to(bam)
             (index,) = bam.parent.glob(f"{bam.name}.*")
-            local = nullcontext(files_of(alone, index))
+            local = nullcontext(files_of(separate, index))
             with streaming(bam, index) if streamed else local as files:
                 result = count_regions(files, workers, lambda line: None, choice.request)
     except ReadCountError:
@@ -344,7 +345,7 @@ def _count(bam: Path, choice: Choice, streamed: bool, sender: Connection) -> Non
         sender.send({str(count.region): count.records for count in result.counts})
 
 
-def count_as_the_tutorial(bam: Path, choice: Choice = WHOLE) -> Counts | None:
+def count_with_tutorial(bam: Path, choice: Choice = WHOLE) -> Counts | None:
     counts = {}
     flags = choice.request.filters.as_samtools()
     for region in choice.regions:
@@ -357,12 +358,12 @@ def count_as_the_tutorial(bam: Path, choice: Choice = WHOLE) -> Counts | None:
 
 
 def _limited(*command: str) -> "subprocess.CompletedProcess[bytes]":
-    """Runs a command with limited memory: of some damage samtools wants all that there is."""
-    limited = ["bash", "-c", f'ulimit -v {MOST_KILOBYTES} && exec "$@"', "", *command]
+    """Runs a command with limited memory: damage can make samtools allocate all of it."""
+    limited = ["bash", "-c", f'ulimit -v {MAX_KILOBYTES} && exec "$@"', "", *command]
     return subprocess.run(limited, capture_output=True, check=False)
 
 
-def count_as_idxstats(bam: Path, choice: Choice = WHOLE) -> Counts | None:
+def count_with_idxstats(bam: Path, choice: Choice = WHOLE) -> Counts | None:
     call = _limited("samtools", "idxstats", str(bam))
     if call.returncode != 0:
         return None
@@ -371,25 +372,26 @@ def count_as_idxstats(bam: Path, choice: Choice = WHOLE) -> Counts | None:
 
 
 OURS, IDXSTATS = "this applet", "idxstats"
-WAYS: dict[str, Callable[[Path, Choice], Counts | None]] = {
-    OURS: count_as_the_applet,
-    "the tutorial": count_as_the_tutorial,
-    IDXSTATS: count_as_idxstats,
+METHODS: dict[str, Callable[[Path, Choice], Counts | None]] = {
+    OURS: count_with_applet,
+    "the tutorial": count_with_tutorial,
+    IDXSTATS: count_with_idxstats,
 }
 
 
 def table(tally: Counter[tuple[str, str, str]]) -> str:
-    """A line for each mutation: right, refused and silently wrong runs of each way."""
-    kinds = (RIGHT, REFUSED, WRONG)
+    """Returns a line per mutation: right, refused and silently wrong runs of each method."""
+    outcomes = (RIGHT, REFUSED, WRONG)
     mutations = sorted({mutation for mutation, _, _ in tally})
     width = max(map(len, mutations))
-    lines = [f"{'(right / refused / silently wrong)':{width}}" + "".join(f"{w:>18}" for w in WAYS)]
+    heading = f"{'(right / refused / silently wrong)':{width}}"
+    lines = [heading + "".join(f"{method:>18}" for method in METHODS)]
     for mutation in [*mutations, "all"]:
         line = f"{mutation:{width}}"
-        for way in WAYS:
+        for method in METHODS:
             numbers = [
-                sum(tally[name, way, kind] for name in mutations if mutation in (name, "all"))
-                for kind in kinds
+                sum(tally[name, method, outcome] for name in mutations if mutation in (name, "all"))
+                for outcome in outcomes
             ]
             line += f"{' / '.join(map(str, numbers)):>18}"
         lines.append(line)

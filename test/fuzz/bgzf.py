@@ -1,4 +1,4 @@
-"""BGZF blocks as bytes, for those who want to damage them (SAM specification, section 4.1)."""
+"""Takes BGZF files apart and puts them together (SAM specification, section 4.1)."""
 
 import struct
 import zlib
@@ -7,17 +7,17 @@ from itertools import accumulate, pairwise
 
 END_OF_FILE = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
 
-# Offsets in a block as htslib and the specification write it: one extra field, BC.
+# Offsets in a block as htslib writes it, with BC as the only extra field.
 FLAGS_AT = 3
 SIZE_AT = 16
 DATA_AT = 18
-# From the end: CRC of the data, and its length.
+# Relative to the end: CRC and length of the data.
 CHECKSUM_AT = -8
 LENGTH_AT = -4
 
 
 def split(content: bytes) -> list[bytes]:
-    """The blocks of a complete BGZF file, including the end-of-file block."""
+    """Returns the blocks of a complete BGZF file, including the end-of-file block."""
     blocks = []
     start = 0
     while start < len(content):
@@ -28,7 +28,7 @@ def split(content: bytes) -> list[bytes]:
 
 
 def starts(blocks: list[bytes]) -> list[tuple[int, int]]:
-    """Where each block starts and stops in the file, 0-based and half-open."""
+    """Returns start and end of each block in the file, 0-based and half-open."""
     return list(pairwise(accumulate(map(len, blocks), initial=0)))
 
 
@@ -37,7 +37,7 @@ def unpack(block: bytes) -> bytes:
 
 
 def pack(data: bytes, level: int = 6) -> bytes:
-    """A block that holds the data, its checksum right; at level 0 it is not compressed."""
+    """Returns a block with these data and a correct checksum; level 0 stores uncompressed."""
     deflate = zlib.compressobj(level, wbits=-15)
     packed = deflate.compress(data) + deflate.flush()
     size = DATA_AT + len(packed) + 8
@@ -51,12 +51,12 @@ def pack(data: bytes, level: int = 6) -> bytes:
 
 @dataclass(frozen=True)
 class Content:
-    """What a BAM holds, as bytes.
+    """The uncompressed content of a BAM.
 
     Attributes:
-        header: all before the first record.
-        records: each with its size before it.
-        level: how its blocks are compressed; 0 for not at all.
+        header: everything before the first record.
+        records: the records, each with its block_size.
+        level: compression level of the blocks; 0 is uncompressed.
     """
 
     header: bytes
@@ -64,7 +64,7 @@ class Content:
     level: int = 6
 
     def as_bam(self, size: int) -> bytes:
-        """A BAM with a block for the header, and blocks of this size that begin with a record."""
+        """Returns a BAM: the header in one block, whole records in blocks of about this size."""
         blocks, block = [self.header], b""
         for record in self.records:
             block += record
@@ -76,7 +76,7 @@ class Content:
 
 
 def content_of(bam: bytes) -> Content:
-    """Takes a whole BAM apart."""
+    """Takes a complete BAM apart."""
     blocks = split(bam)
     data = b"".join(map(unpack, blocks))
     at = 8 + struct.unpack_from("<i", data, 4)[0]
@@ -94,6 +94,6 @@ def content_of(bam: bytes) -> Content:
 
 
 def in_small_blocks(bam: bytes, size: int, level: int = 6) -> bytes:
-    """The same BAM, its header in a block of its own, and no record across two blocks."""
+    """Returns the BAM with its header in a separate block and no record across two blocks."""
     content = content_of(bam)
     return Content(content.header, content.records, level).as_bam(size)

@@ -1,4 +1,4 @@
-"""What can befall the CSI index of a BAM, each as a function of the pair and of chance."""
+"""Damage to the CSI index of a BAM, as functions of the pair and a random number generator."""
 
 import gzip
 import random
@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from .mutations import MUTATIONS, Mutation, Pair, flip, offsets_of
 
-# Where the numbers of levels and of positions in the smallest bins are.
+# Offsets of min_shift (size of the smallest bins) and depth (number of levels).
 SHIFT_AT, DEPTH_AT = 4, 8
 
 
@@ -20,8 +20,8 @@ def csi_bit_flipped_in_data(pair: Pair, rng: random.Random) -> Pair:
     return _with_data(pair, lambda data: flip(data, rng, 0, None))
 
 
-def csi_levels_changed(pair: Pair, rng: random.Random) -> Pair:
-    """All bins are larger or smaller, or on other levels."""
+def csi_shift_or_depth_changed(pair: Pair, rng: random.Random) -> Pair:
+    """Changes the size or the level of all bins."""
     at, by = rng.choice([SHIFT_AT, DEPTH_AT]), rng.choice([1, -1])
 
     def change(data: bytes) -> bytes:
@@ -31,41 +31,41 @@ def csi_levels_changed(pair: Pair, rng: random.Random) -> Pair:
     return _with_data(pair, change)
 
 
-def csi_offset_flipped(pair: Pair, rng: random.Random) -> Pair:
+def csi_offset_bit_flipped(pair: Pair, rng: random.Random) -> Pair:
     return _with_data(pair, lambda data: _flip_in(data, rng, _fields(data).chunks, 8))
 
 
-def csi_first_offset_flipped(pair: Pair, rng: random.Random) -> Pair:
-    return _with_data(pair, lambda data: _flip_in(data, rng, _fields(data).lows, 8))
+def csi_loffset_bit_flipped(pair: Pair, rng: random.Random) -> Pair:
+    return _with_data(pair, lambda data: _flip_in(data, rng, _fields(data).loffsets, 8))
 
 
-def csi_bin_flipped(pair: Pair, rng: random.Random) -> Pair:
+def csi_bin_bit_flipped(pair: Pair, rng: random.Random) -> Pair:
     return _with_data(pair, lambda data: _flip_in(data, rng, _fields(data).bins, 4))
 
 
-def csi_count_flipped(pair: Pair, rng: random.Random) -> Pair:
+def csi_count_bit_flipped(pair: Pair, rng: random.Random) -> Pair:
     return _with_data(pair, lambda data: _flip_in(data, rng, _fields(data).counts, 8))
 
 
-def csi_first_offset_of_another_bin(pair: Pair, rng: random.Random) -> Pair:
+def csi_loffset_of_another_bin(pair: Pair, rng: random.Random) -> Pair:
     def change(data: bytes) -> bytes:
-        one, other = rng.sample(_fields(data).lows, 2)
+        one, other = rng.sample(_fields(data).loffsets, 2)
         return data[:one] + data[other : other + 8] + data[one + 8 :]
 
     return _with_data(pair, change)
 
 
-def csi_first_offsets_later(pair: Pair, rng: random.Random) -> Pair:
-    """First offsets of some bins are those of the next record, or of the next block."""
+def csi_loffsets_too_late(pair: Pair, rng: random.Random) -> Pair:
+    """Replaces the loffset of some bins by the offset of the next record or block."""
     offsets = offsets_of(pair.bam)
-    chosen = rng.choice([offsets, [offset for offset in offsets if not offset & 0xFFFF]])
+    targets = rng.choice([offsets, [offset for offset in offsets if not offset & 0xFFFF]])
 
     def change(data: bytes) -> bytes:
-        changed, lows = bytearray(data), _fields(data).lows
-        first = rng.randrange(len(lows))
-        for at in lows[first : first + rng.choice([1, 10, 1000])]:
+        changed, loffsets = bytearray(data), _fields(data).loffsets
+        first = rng.randrange(len(loffsets))
+        for at in loffsets[first : first + rng.choice([1, 10, 1000])]:
             (offset,) = struct.unpack_from("<Q", data, at)
-            later = [one for one in chosen if one > offset]
+            later = [target for target in targets if target > offset]
             struct.pack_into("<Q", changed, at, later[0] if later else offset)
         return bytes(changed)
 
@@ -73,7 +73,7 @@ def csi_first_offsets_later(pair: Pair, rng: random.Random) -> Pair:
 
 
 def csi_bins_renumbered(pair: Pair, rng: random.Random) -> Pair:
-    """The bins of all sequences are those of a place that is one smallest bin further."""
+    """Increases or decreases all bin numbers by one."""
     by = rng.choice([1, -1])
 
     def change(data: bytes) -> bytes:
@@ -86,7 +86,7 @@ def csi_bins_renumbered(pair: Pair, rng: random.Random) -> Pair:
     return _with_data(pair, change)
 
 
-def csi_rotated(pair: Pair, rng: random.Random) -> Pair:
+def csi_entries_rotated(pair: Pair, rng: random.Random) -> Pair:
     def change(data: bytes) -> bytes:
         entries, rest = _entries(data)
         by = rng.choice([1, -1])
@@ -105,7 +105,7 @@ def csi_entries_swapped(pair: Pair, rng: random.Random) -> Pair:
     return _with_data(pair, change)
 
 
-# These change the BAM, or both, and leave its index as it was.
+# Includes the mutations of a BAM that do not change its index.
 CSI_MUTATIONS: dict[str, Mutation] = {
     name: function
     for name, function in {**MUTATIONS, **globals()}.items()
@@ -115,21 +115,21 @@ CSI_MUTATIONS: dict[str, Mutation] = {
 
 @dataclass(frozen=True)
 class Fields:
-    """Where the fields of a decompressed CSI are, as offsets, by the bins of all sequences."""
+    """Offsets of the fields of a decompressed CSI, for the bins of all sequences."""
 
     bins: list[int]
-    lows: list[int]
+    loffsets: list[int]
     chunks: list[int]
     counts: list[int]
     ends: list[int]
 
 
 def _fields(data: bytes) -> Fields:
-    """Takes an index apart that has no auxiliary data, as samtools makes it of a BAM."""
+    """Parses an index without auxiliary data, as samtools writes it for a BAM."""
     fields = Fields([], [], [], [], [])
     (depth,) = struct.unpack_from("<i", data, DEPTH_AT)
     (sequences,) = struct.unpack_from("<i", data, 16)
-    # The bin after all others, less one, holds statistics (CSI specification).
+    # The pseudo-bin with the statistics (CSI specification).
     statistics = ((1 << 3 * (depth + 1)) - 1) // 7 + 1
     at = 20
     for _ in range(sequences):
@@ -142,7 +142,7 @@ def _fields(data: bytes) -> Fields:
                 fields.counts.extend(offsets[2:])
             else:
                 fields.bins.append(at)
-                fields.lows.append(at + 4)
+                fields.loffsets.append(at + 4)
                 fields.chunks.extend(offsets)
             at += 16 + 16 * chunks
         fields.ends.append(at)
@@ -150,7 +150,7 @@ def _fields(data: bytes) -> Fields:
 
 
 def _entries(data: bytes) -> tuple[list[bytes], bytes]:
-    """The entry of each sequence, and what follows them."""
+    """Returns the entry of each sequence, and the data after the last one."""
     ends = _fields(data).ends
     begins = [20, *ends[:-1]]
     entries = [data[begin:end] for begin, end in zip(begins, ends, strict=True)]

@@ -1,4 +1,4 @@
-"""What can befall a BAM and its index, each as a function of the pair and of chance."""
+"""Damage to a BAM and its index, as functions of the pair and a random number generator."""
 
 import random
 import struct
@@ -11,7 +11,7 @@ from pathlib import Path
 
 from . import bgzf
 
-# Small blocks, so that there are many of them to be damaged.
+# Small, so that there are many blocks to damage.
 BLOCK_BYTES = 12_000
 
 
@@ -22,8 +22,8 @@ class Pair:
     Attributes:
         bam: the BAM or CRAM.
         index: its index.
-        changed: whether the BAM is another one, and not damaged: its own records decide what is
-            right.
+        changed: whether this is a different, valid BAM rather than a damaged one: its own records
+            then define the expected counts.
     """
 
     bam: bytes
@@ -34,23 +34,23 @@ class Pair:
 Mutation = Callable[[Pair, random.Random], Pair]
 
 
-# The BAM is cut
+# The BAM is truncated
 
 
-def bam_cut_anywhere(pair: Pair, rng: random.Random) -> Pair:
+def bam_truncated_anywhere(pair: Pair, rng: random.Random) -> Pair:
     return replace(pair, bam=pair.bam[: rng.randrange(len(pair.bam))])
 
 
-def bam_cut_between_blocks(pair: Pair, rng: random.Random) -> Pair:
+def bam_truncated_between_blocks(pair: Pair, rng: random.Random) -> Pair:
     blocks = bgzf.split(pair.bam)
     return replace(pair, bam=b"".join(blocks[: rng.randrange(len(blocks))]))
 
 
-def bam_cut_between_blocks_with_end_put_back(pair: Pair, rng: random.Random) -> Pair:
-    return replace(pair, bam=bam_cut_between_blocks(pair, rng).bam + bgzf.END_OF_FILE)
+def bam_truncated_between_blocks_with_eof_block(pair: Pair, rng: random.Random) -> Pair:
+    return replace(pair, bam=bam_truncated_between_blocks(pair, rng).bam + bgzf.END_OF_FILE)
 
 
-# Bits of the BAM flip
+# Bits of the BAM are flipped
 
 
 def bam_bit_flipped_in_header(pair: Pair, rng: random.Random) -> Pair:
@@ -82,7 +82,7 @@ def bam_stretch_zeroed(pair: Pair, rng: random.Random) -> Pair:
     return replace(pair, bam=pair.bam[:start] + bytes(stop - start) + pair.bam[stop:])
 
 
-# Blocks of the BAM are shuffled about
+# Blocks of the BAM are swapped, removed, duplicated or inserted
 
 
 def bam_blocks_swapped(pair: Pair, rng: random.Random) -> Pair:
@@ -92,13 +92,13 @@ def bam_blocks_swapped(pair: Pair, rng: random.Random) -> Pair:
     return replace(pair, bam=b"".join(blocks))
 
 
-def bam_block_lost(pair: Pair, rng: random.Random) -> Pair:
+def bam_block_removed(pair: Pair, rng: random.Random) -> Pair:
     blocks = bgzf.split(pair.bam)
     del blocks[rng.randrange(len(blocks) - 1)]
     return replace(pair, bam=b"".join(blocks))
 
 
-def bam_block_doubled(pair: Pair, rng: random.Random) -> Pair:
+def bam_block_duplicated(pair: Pair, rng: random.Random) -> Pair:
     blocks = bgzf.split(pair.bam)
     where = rng.randrange(len(blocks) - 1)
     return replace(pair, bam=b"".join([*blocks[: where + 1], *blocks[where:]]))
@@ -108,17 +108,17 @@ def bam_garbage_appended(pair: Pair, rng: random.Random) -> Pair:
     return replace(pair, bam=pair.bam + rng.randbytes(rng.randint(1, 1000)))
 
 
-def bam_garbage_before_end(pair: Pair, rng: random.Random) -> Pair:
+def bam_garbage_before_eof_block(pair: Pair, rng: random.Random) -> Pair:
     body = pair.bam.removesuffix(bgzf.END_OF_FILE)
     garbage = rng.randbytes(rng.randint(1, 1000))
     return replace(pair, bam=body + garbage + bgzf.END_OF_FILE)
 
 
-# The BAM was edited, and its checksums are right
+# The BAM is edited and its checksums are correct
 
 
 def bam_record_edited(pair: Pair, rng: random.Random) -> Pair:
-    """One bit of the uncompressed data of a block is another."""
+    """Flips a bit in the uncompressed data of a block."""
     blocks = bgzf.split(pair.bam)
     where = rng.choice(_record_blocks(pair.bam))
     data = flip(bgzf.unpack(blocks[where]), rng, 0, None)
@@ -126,8 +126,8 @@ def bam_record_edited(pair: Pair, rng: random.Random) -> Pair:
     return replace(pair, bam=b"".join(blocks))
 
 
-def bam_other_of_same_header(pair: Pair, rng: random.Random) -> Pair:
-    """The records of some blocks are gone, as in a file that was filtered afterwards."""
+def bam_filtered_after_indexing(pair: Pair, rng: random.Random) -> Pair:
+    """Removes the records of some blocks."""
     blocks = bgzf.split(pair.bam)
     kept = [block for block in blocks[1:-1] if rng.random() < 0.8]
     return replace(pair, bam=b"".join([blocks[0], *kept, blocks[-1]]))
@@ -140,35 +140,35 @@ def index_bit_flipped_anywhere(pair: Pair, rng: random.Random) -> Pair:
     return replace(pair, index=flip(pair.index, rng, 0, None))
 
 
-def index_magic_flipped(pair: Pair, rng: random.Random) -> Pair:
+def index_magic_bit_flipped(pair: Pair, rng: random.Random) -> Pair:
     return replace(pair, index=flip(pair.index, rng, 0, 4))
 
 
-def index_of_more_or_fewer_sequences(pair: Pair, rng: random.Random) -> Pair:
+def index_number_of_sequences_bit_flipped(pair: Pair, rng: random.Random) -> Pair:
     return replace(pair, index=flip(pair.index, rng, 4, 8))
 
 
-def index_offset_flipped(pair: Pair, rng: random.Random) -> Pair:
+def index_offset_bit_flipped(pair: Pair, rng: random.Random) -> Pair:
     at = rng.choice(_index_fields(pair.index).chunks)
     return replace(pair, index=flip(pair.index, rng, at, at + 8))
 
 
-def index_linear_offset_flipped(pair: Pair, rng: random.Random) -> Pair:
+def index_linear_offset_bit_flipped(pair: Pair, rng: random.Random) -> Pair:
     at = rng.choice(_index_fields(pair.index).linear)
     return replace(pair, index=flip(pair.index, rng, at, at + 8))
 
 
-def index_bin_flipped(pair: Pair, rng: random.Random) -> Pair:
+def index_bin_bit_flipped(pair: Pair, rng: random.Random) -> Pair:
     at = rng.choice(_index_fields(pair.index).bins)
     return replace(pair, index=flip(pair.index, rng, at, at + 4))
 
 
-def index_count_flipped(pair: Pair, rng: random.Random) -> Pair:
+def index_count_bit_flipped(pair: Pair, rng: random.Random) -> Pair:
     at = rng.choice(_index_fields(pair.index).counts)
     return replace(pair, index=flip(pair.index, rng, at, at + 8))
 
 
-def index_cut(pair: Pair, rng: random.Random) -> Pair:
+def index_truncated(pair: Pair, rng: random.Random) -> Pair:
     return replace(pair, index=pair.index[: rng.randrange(len(pair.index))])
 
 
@@ -178,10 +178,10 @@ def index_stretch_zeroed(pair: Pair, rng: random.Random) -> Pair:
     return replace(pair, index=pair.index[:start] + bytes(stop - start) + pair.index[stop:])
 
 
-# The index is that of another file, or of this one at another time
+# The index belongs to another file, or to another version of this file
 
 
-def index_rotated(pair: Pair, rng: random.Random) -> Pair:
+def index_entries_rotated(pair: Pair, rng: random.Random) -> Pair:
     entries = _entries(pair.index)
     by = rng.choice([1, -1])
     return _with_entries(pair, entries[by:] + entries[:by])
@@ -195,7 +195,7 @@ def index_entries_swapped(pair: Pair, rng: random.Random) -> Pair:
 
 
 def index_linear_shifted(pair: Pair, rng: random.Random) -> Pair:
-    """By one interval, of one sequence or of all."""
+    """Shifts the linear index by one interval, for one sequence or all of them."""
     entries = _entries(pair.index)
     chosen = rng.choice([range(len(entries)), [rng.randrange(len(entries))]])
     for at in chosen:
@@ -204,8 +204,8 @@ def index_linear_shifted(pair: Pair, rng: random.Random) -> Pair:
     return _with_entries(pair, entries)
 
 
-def index_offsets_by_a_record(pair: Pair, rng: random.Random) -> Pair:
-    """All offsets are those of the next record, or of the one before."""
+def index_offsets_shifted_by_a_record(pair: Pair, rng: random.Random) -> Pair:
+    """Replaces all offsets by those of the next or the previous record."""
     offsets = offsets_of(pair.bam)
     by = rng.choice([1, -1])
     moved = dict(zip(offsets, offsets[by:] + offsets[:by], strict=True))
@@ -217,7 +217,7 @@ def index_offsets_by_a_record(pair: Pair, rng: random.Random) -> Pair:
     return replace(pair, index=bytes(index))
 
 
-def index_of_a_file_with_the_same_header(pair: Pair, rng: random.Random) -> Pair:
+def index_of_another_file_with_the_same_header(pair: Pair, rng: random.Random) -> Pair:
     content = bgzf.content_of(pair.bam)
     records = [_at(record, rng.randrange(4), rng.randrange(900)) for record in content.records]
     return replace(pair, index=index_of(_as_bam(content, records)))
@@ -227,22 +227,22 @@ def index_before_records_were_removed(pair: Pair, rng: random.Random) -> Pair:
     content = bgzf.content_of(pair.bam)
     first = rng.randrange(len(content.records))
     last = first + rng.choice([1, 1, 5, 100])
-    return _after(pair, content, content.records[:first] + content.records[last:])
+    return _with_records(pair, content, content.records[:first] + content.records[last:])
 
 
 def index_before_records_were_added(pair: Pair, rng: random.Random) -> Pair:
     content = bgzf.content_of(pair.bam)
     first = rng.randrange(len(content.records))
     last = first + rng.choice([1, 1, 5, 100])
-    return _after(pair, content, content.records[:last] + content.records[first:])
+    return _with_records(pair, content, content.records[:last] + content.records[first:])
 
 
 def index_before_records_were_moved_to_another_sequence(pair: Pair, rng: random.Random) -> Pair:
-    """The last ones of a sequence to the beginning of the next, or the other way round."""
+    """Moves the last records of a sequence to the start of a later one, or the reverse."""
     content = bgzf.content_of(pair.bam)
     number = rng.choice([1, 1, 5, 100])
     from_tid, to_tid = rng.choice([(0, 1), (1, 0), (0, 2), (1, 3), (3, 4), (1, 10)])
-    chosen = [record for record in content.records if _place(record)[0] == from_tid]
+    chosen = [record for record in content.records if _position(record)[0] == from_tid]
     chosen = chosen[-number:] if from_tid < to_tid else chosen[:number]
     moved = {id(record) for record in chosen}
     position = 0 if from_tid < to_tid else 390_000
@@ -250,49 +250,49 @@ def index_before_records_were_moved_to_another_sequence(pair: Pair, rng: random.
         _at(record, to_tid, position) if id(record) in moved else record
         for record in content.records
     ]
-    return _after(pair, content, records)
+    return _with_records(pair, content, records)
 
 
 def index_before_records_were_realigned(pair: Pair, rng: random.Random) -> Pair:
-    """Some records of a sequence are elsewhere on it."""
+    """Moves some records to another position on the same sequence."""
     content = bgzf.content_of(pair.bam)
     number = rng.choice([1, 1, 5, 100])
-    placed = [at for at, record in enumerate(content.records) if _place(record)[0] >= 0]
+    placed = [at for at, record in enumerate(content.records) if _position(record)[0] >= 0]
     first = rng.choice(placed)
     records = list(content.records)
     for at in range(first, min(first + number, len(records))):
-        tid, start = _place(records[at])
+        tid, start = _position(records[at])
         if tid >= 0:
             records[at] = _at(records[at], tid, rng.choice([start // 2, start + 50, 2 * start]))
-    return _after(pair, content, records)
+    return _with_records(pair, content, records)
 
 
-def bam_twice(pair: Pair, rng: random.Random) -> Pair:
-    """Two files one behind the other, with or without the end of the first one between them."""
+def bam_appended_to_itself(pair: Pair, rng: random.Random) -> Pair:
+    """Concatenates two copies of the file, with or without the first end-of-file block."""
     first = rng.choice([pair.bam, pair.bam.removesuffix(bgzf.END_OF_FILE)])
     return replace(pair, bam=first + pair.bam)
 
 
-def bam_records_twice(pair: Pair, rng: random.Random) -> Pair:
-    """The records of a file behind those of the same file."""
+def bam_records_appended_again(pair: Pair, rng: random.Random) -> Pair:
+    """Appends all records of the file to the file."""
     blocks = bgzf.split(pair.bam)
     return Pair(b"".join([*blocks[:-1], *blocks[1:]]), pair.index, changed=True)
 
 
-def bam_placed_records_behind_the_unplaced(pair: Pair, rng: random.Random) -> Pair:
-    """A few records of another file behind the unplaced ones, and its unplaced ones behind them."""
+def bam_placed_records_after_unplaced(pair: Pair, rng: random.Random) -> Pair:
+    """Appends some placed records after the unplaced ones, and then more unplaced records."""
     content = bgzf.content_of(pair.bam)
-    placed = [record for record in content.records if _place(record)[0] >= 0]
-    unplaced = [record for record in content.records if _place(record)[0] < 0]
+    placed = [record for record in content.records if _position(record)[0] >= 0]
+    unplaced = [record for record in content.records if _position(record)[0] < 0]
     first = rng.randrange(len(placed))
-    others = placed[first : first + rng.choice([1, 5, 100])]
-    records = [*content.records, *others, *unplaced[: rng.choice([0, 1, 50])]]
+    appended = placed[first : first + rng.choice([1, 5, 100])]
+    records = [*content.records, *appended, *unplaced[: rng.choice([0, 1, 50])]]
     bam = replace(content, records=records).as_bam(BLOCK_BYTES)
     return Pair(bam, pair.index, changed=True)
 
 
-def bam_blocks_of_one_size_swapped(pair: Pair, rng: random.Random) -> Pair:
-    """Two blocks that take as many bytes, or one of them twice: all offsets stay what they are."""
+def bam_blocks_of_equal_size_swapped(pair: Pair, rng: random.Random) -> Pair:
+    """Swaps two blocks of equal size, or replaces one by the other; all offsets stay valid."""
     blocks = bgzf.split(pair.bam)
     by_size: dict[int, list[int]] = {}
     for at in _record_blocks(pair.bam):
@@ -307,7 +307,7 @@ def bam_blocks_of_one_size_swapped(pair: Pair, rng: random.Random) -> Pair:
 
 
 def index_before_records_were_lengthened(pair: Pair, rng: random.Random) -> Pair:
-    """Some records cover more bases than before, in as many bytes, as with a longer intron."""
+    """Makes some records span more bases, without changing their size in bytes."""
     content = bgzf.content_of(pair.bam)
     first, number = rng.randrange(len(content.records)), rng.choice([1, 5, 100])
     length = rng.choice([100, 5_000, 30_000])
@@ -315,44 +315,44 @@ def index_before_records_were_lengthened(pair: Pair, rng: random.Random) -> Pair
         _longer(record, length) if first <= at < first + number else record
         for at, record in enumerate(content.records)
     ]
-    return _after(pair, content, records)
+    return _with_records(pair, content, records)
 
 
-def index_linear_later(pair: Pair, rng: random.Random) -> Pair:
-    """Entries of the linear index are those of a later record, as indexes with gaps have them.
+def index_linear_offsets_too_late(pair: Pair, rng: random.Random) -> Pair:
+    """Replaces entries of the linear index by offsets of later records, as in faulty indexes.
 
-    The next one, as where unmapped records were left out (htslib issue 1142), or one of the next
-    block, as where several threads made it (samtools issue 687).
+    The offset is that of the next record, as in an index that omits unmapped records (htslib issue
+    1142), or of the next block, as in one written by several threads (samtools issue 687).
     """
     offsets = offsets_of(pair.bam)
-    of_blocks = [offset for offset in offsets if not offset & 0xFFFF]
-    chosen = rng.choice([offsets, of_blocks])
+    block_starts = [offset for offset in offsets if not offset & 0xFFFF]
+    targets = rng.choice([offsets, block_starts])
     fields = _index_fields(pair.index)
     index = bytearray(pair.index)
     first = rng.randrange(len(fields.linear))
     for at in fields.linear[first : first + rng.choice([1, 10, 1000])]:
         (offset,) = struct.unpack_from("<Q", index, at)
-        later = [one for one in chosen if one > offset]
+        later = [target for target in targets if target > offset]
         struct.pack_into("<Q", index, at, later[0] if later else offset)
     return replace(pair, index=bytes(index))
 
 
 def index_without_statistics(pair: Pair, rng: random.Random) -> Pair:
-    """An index as old versions of samtools made it, and other damage."""
-    others = [
+    """Removes the statistics, as in an index written by an old samtools, and adds other damage."""
+    mutations = [
         mutation
         for name, mutation in MUTATIONS.items()
         if name.startswith(("bam_", "index_before_", "index_linear_", "index_offset"))
     ]
-    damaged = rng.choice(others)(pair, rng)
+    damaged = rng.choice(mutations)(pair, rng)
     return replace(damaged, index=_without_statistics(damaged.index))
 
 
-# Damage after which file and index agree: only who reads all records, also those that no count
-# needs, could see some of it.
+# Damage after which file and index agree. Some of it can be detected only by reading all records,
+# including those that are not needed for the count.
 UNPROVABLE: dict[str, Mutation] = {
     mutation.__name__: mutation
-    for mutation in (bam_blocks_of_one_size_swapped, index_before_records_were_lengthened)
+    for mutation in (bam_blocks_of_equal_size_swapped, index_before_records_were_lengthened)
 }
 MUTATIONS: dict[str, Mutation] = {
     name: function
@@ -363,7 +363,7 @@ MUTATIONS: dict[str, Mutation] = {
 
 @dataclass(frozen=True)
 class IndexFields:
-    """Where the fields of a BAI are, as offsets (SAM specification, section 5.2)."""
+    """Offsets of the fields of a BAI (SAM specification, section 5.2)."""
 
     bins: list[int]
     chunks: list[int]
@@ -388,7 +388,7 @@ def _index_fields(index: bytes) -> IndexFields:
             fields.bins.append(at)
             offsets = [at + 8 + 8 * position for position in range(2 * chunks)]
             if number == METADATA_BIN:
-                # Begin and end of the sequence's records, then mapped and unmapped.
+                # Begin and end of the sequence's records, then numbers of mapped and unmapped ones.
                 fields.bounds.extend(offsets[:2])
                 fields.counts.extend(offsets[2:])
             else:
@@ -402,7 +402,7 @@ def _index_fields(index: bytes) -> IndexFields:
 
 
 def _entries(index: bytes) -> list[tuple[bytes, bytes]]:
-    """The bins of each sequence of a BAI, and its linear index without its length."""
+    """Returns the bins of each sequence of a BAI, and its linear index without the length."""
     fields = _index_fields(index)
     entries = []
     for start, end in pairwise([8, *fields.ends]):
@@ -413,7 +413,7 @@ def _entries(index: bytes) -> list[tuple[bytes, bytes]]:
 
 
 def _without_statistics(index: bytes) -> bytes:
-    """A BAI without the bins that hold statistics, and the number of unplaced records."""
+    """Returns a BAI without the statistics in pseudo-bins and the number of unplaced records."""
     entries = []
     for bins, linear in _entries(index):
         kept, number, at = [], 0, 4
@@ -439,7 +439,7 @@ def _packed(entry: tuple[bytes, bytes]) -> bytes:
 
 
 def offsets_of(bam: bytes) -> list[int]:
-    """The virtual file offset of each record, and of the end."""
+    """Returns the virtual file offset of each record, and of the end."""
     offsets, at = [], 0
     blocks = bgzf.split(bam)
     for number, block in enumerate(blocks[:-1]):
@@ -451,24 +451,24 @@ def offsets_of(bam: bytes) -> list[int]:
     return [*offsets, at << 16]
 
 
-# The number of the reference sequence and the position of a record, after its size.
-_PLACE = struct.Struct("<4xii")
+# Reference ID and position of a record, after its block_size.
+_POSITION = struct.Struct("<4xii")
 
 
-def _place(record: bytes) -> tuple[int, int]:
-    tid, start = _PLACE.unpack_from(record)
+def _position(record: bytes) -> tuple[int, int]:
+    tid, start = _POSITION.unpack_from(record)
     return tid, start
 
 
 def _at(record: bytes, tid: int, start: int) -> bytes:
-    """The record elsewhere; unplaced ones stay so."""
-    if _place(record)[0] < 0:
+    """Returns the record at another position; unplaced ones are returned unchanged."""
+    if _position(record)[0] < 0:
         return record
     return record[:4] + struct.pack("<ii", tid, start) + record[12:]
 
 
 def _longer(record: bytes, length: int) -> bytes:
-    """The record with this many bases as its only CIGAR operation; others stay as they are."""
+    """Returns the record with this many bases in its only CIGAR operation; others unchanged."""
     at = 36 + record[12]
     (operations,) = struct.unpack_from("<H", record, 16)
     if operations != 1:
@@ -477,33 +477,33 @@ def _longer(record: bytes, length: int) -> bytes:
 
 
 def _as_bam(content: bgzf.Content, records: list[bytes]) -> bytes:
-    def place(record: bytes) -> tuple[bool, int, int]:
-        tid, start = _place(record)
+    def order(record: bytes) -> tuple[bool, int, int]:
+        tid, start = _position(record)
         return tid < 0, tid, start
 
-    ordered = sorted(records, key=place)
+    ordered = sorted(records, key=order)
     return replace(content, records=ordered).as_bam(BLOCK_BYTES)
 
 
-def _after(pair: Pair, content: bgzf.Content, records: list[bytes]) -> Pair:
-    """Other records with the index that the file had before."""
+def _with_records(pair: Pair, content: bgzf.Content, records: list[bytes]) -> Pair:
+    """Returns a BAM with these records and the index of the original file."""
     return Pair(_as_bam(content, records), pair.index, changed=True)
 
 
 def index_of(bam: bytes) -> bytes:
-    """The index that samtools makes of a BAM."""
+    """Returns the index that samtools creates for a BAM."""
     with tempfile.NamedTemporaryFile(suffix=".bam") as file:
         file.write(bam)
         file.flush()
-        made = Path(f"{file.name}.bai")
-        subprocess.run(["samtools", "index", file.name, made], check=True)
-        index = made.read_bytes()
-        made.unlink()
+        path = Path(f"{file.name}.bai")
+        subprocess.run(["samtools", "index", file.name, path], check=True)
+        index = path.read_bytes()
+        path.unlink()
     return index
 
 
 def _record_blocks(bam: bytes) -> list[int]:
-    """Which blocks hold records: not the first, which is the header's, nor the last."""
+    """Returns the numbers of the blocks with records: all except the first and the last one."""
     return list(range(1, len(bgzf.split(bam)) - 1))
 
 
@@ -517,6 +517,6 @@ def _flip_in_block(
 
 
 def flip(content: bytes, rng: random.Random, start: int, stop: int | None) -> bytes:
-    """One bit is another between two offsets, negative ones from the end."""
+    """Flips one bit between two offsets; negative offsets are relative to the end."""
     at = rng.choice(range(len(content))[start:stop])
     return content[:at] + bytes([content[at] ^ 1 << rng.randrange(8)]) + content[at + 1 :]

@@ -1,4 +1,4 @@
-"""The real MultiQC reads the statistics of a cohort: columns of its table, and a plot."""
+"""MultiQC reads the statistics of a cohort into its general statistics and a plot."""
 
 import csv
 import json
@@ -35,7 +35,7 @@ def general_statistics(folder: Path) -> dict[str, dict[str, str]]:
 
 
 @pytest.mark.parametrize("samples", [1, 50, 600])
-def test_samples_have_general_statistics_and_a_dot_each(tmp_path: Path, samples: int) -> None:
+def test_each_sample_has_general_statistics_and_a_dot(tmp_path: Path, samples: int) -> None:
     names = [str(1000 + at) for at in range(samples)]
     statistics = statistics_of_cohort(samples, odd=samples >= 100)
     write(tmp_path / "in", names, statistics)
@@ -50,7 +50,7 @@ def test_samples_have_general_statistics_and_a_dot_each(tmp_path: Path, samples:
     assert "Copies of X and Y" in report
 
 
-def test_samples_whose_values_are_not_known_do_not_hide_the_others(tmp_path: Path) -> None:
+def test_a_sample_with_unknown_values_does_not_hide_the_others(tmp_path: Path) -> None:
     regions = RegionColumns(["chr1", "chrX"], ["chr1", "chrX"], [0, 0], [1000, 1000], [True, True])
     counts = np.array([[0, 5, 6, 7], [0, 5, 6, 7]])
     statistics = statistics_of(regions, [counts], 4)

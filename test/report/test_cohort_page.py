@@ -1,4 +1,4 @@
-"""The report of a cohort in a real browser: to look at, with a keyboard, and without a script."""
+"""The report of a cohort in Chromium: with pointer and keyboard, printed, and without scripts."""
 
 from pathlib import Path
 
@@ -24,14 +24,14 @@ def write(path: Path, page: str) -> Path:
 
 
 @pytest.fixture(scope="module")
-def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """100 samples in windows, six of them odd, and two that failed."""
+def hundred(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Writes the report of 100 samples in windows, six of which differ, and two failed samples."""
     page = page_of(100, odd=True, failed=2, windows=WINDOWS)
     return write(tmp_path_factory.mktemp("hundred"), page)
 
 
 @pytest.fixture(scope="module")
-def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def three(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write(tmp_path_factory.mktemp("three"), page_of(3))
 
 
@@ -42,7 +42,7 @@ def thousand(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A page as that of a large cohort: without names in the charts, and with three parts."""
+    """Writes a page like that of a large cohort: no names in the charts, and a table in parts."""
     monkeypatch.setattr(report, "MAX_WITH_NAMES", 50)
     monkeypatch.setattr(report, "MAX_ROWS_OF_PART", 40)
     return write(tmp_path, page_of(100, odd=True))
@@ -53,12 +53,12 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write(tmp_path_factory.mktemp("large"), page_of(2500, odd=True))
 
 
-def names(page: Page) -> list[str]:
-    shown: list[str] = page.locator("tbody tr:visible th").all_inner_texts()
-    return shown
+def visible_names(page: Page) -> list[str]:
+    names: list[str] = page.locator("tbody tr:visible th").all_inner_texts()
+    return names
 
 
-def heading(page: Page, name: str) -> Locator:
+def column_header(page: Page, name: str) -> Locator:
     return page.get_by_role("columnheader", name=name, exact=True).first
 
 
@@ -68,24 +68,24 @@ def dot(page: Page, sample: str) -> Locator:
 
 @pytest.mark.parametrize("color_scheme", ["light", "dark"])
 @pytest.mark.parametrize("viewport", [PHONE, WIDE], ids=["phone", "wide"])
-@pytest.mark.parametrize("cohort", ["file", "small", "parts"])
-def test_nothing_is_in_the_way_of_reading(
+@pytest.mark.parametrize("cohort", ["hundred", "three", "parts"])
+def test_the_page_is_accessible_and_fits_the_viewport(
     browser: Browser,
     request: pytest.FixtureRequest,
     cohort: str,
     color_scheme: str,
     viewport: dict[str, int],
 ) -> None:
-    """By axe-core's rules: contrast, names, roles, headings, order."""
-    its = request.getfixturevalue(cohort)
-    with visit(browser, its, color_scheme=color_scheme, viewport=viewport) as page:
+    """Accessibility is checked by axe-core: contrast, names, roles, headings, order."""
+    file = request.getfixturevalue(cohort)
+    with visit(browser, file, color_scheme=color_scheme, viewport=viewport) as page:
         result = Axe().run(page)
         assert result.violations_count == 0, result.generate_report()
         assert page.evaluate("document.documentElement.scrollWidth") <= viewport["width"]
 
 
-def test_the_page_begins_with_what_needs_a_look(browser: Browser, file: Path) -> None:
-    with visit(browser, file, viewport=WIDE) as page:
+def test_the_page_starts_with_failed_and_differing_samples(browser: Browser, hundred: Path) -> None:
+    with visit(browser, hundred, viewport=WIDE) as page:
         text = page.inner_text("main")
         for words in ("100\nsamples counted", "2\nfailed", "6\ndiffer from the others"):
             assert words in text
@@ -94,8 +94,8 @@ def test_the_page_begins_with_what_needs_a_look(browser: Browser, file: Path) ->
         assert failed is not None and failed["y"] < WIDE["height"]
 
 
-def test_a_dot_tells_its_name_when_the_pointer_is_over_it(browser: Browser, file: Path) -> None:
-    with visit(browser, file, viewport=WIDE) as page:
+def test_hovering_over_a_dot_shows_its_sample(browser: Browser, hundred: Path) -> None:
+    with visit(browser, hundred, viewport=WIDE) as page:
         tip = page.locator(".plot-of-dots:has(#plot-of-sexes) .tip")
         assert not tip.is_visible()
         dot(page, "S010").hover()
@@ -105,8 +105,10 @@ def test_a_dot_tells_its_name_when_the_pointer_is_over_it(browser: Browser, file
         assert not tip.is_visible()
 
 
-def test_the_keyboard_goes_from_dot_to_dot_and_looks_one_up(browser: Browser, file: Path) -> None:
-    with visit(browser, file, viewport=WIDE) as page:
+def test_arrow_keys_move_between_dots_and_enter_finds_the_sample(
+    browser: Browser, hundred: Path
+) -> None:
+    with visit(browser, hundred, viewport=WIDE) as page:
         plot = page.locator("#plot-of-sexes")
         assert plot.locator("[tabindex='0']").count() == 1
         plot.locator("[tabindex='0']").focus()
@@ -122,12 +124,14 @@ def test_the_keyboard_goes_from_dot_to_dot_and_looks_one_up(browser: Browser, fi
         page.keyboard.press("ArrowRight")
         name = page.locator(":focus").get_attribute("data-name")
         page.keyboard.press("Enter")
-        assert names(page) == [name]
+        assert visible_names(page) == [name]
         assert page.get_by_role("status").last.inner_text() == "1 of 100 rows"
 
 
-def test_a_cell_of_the_heat_map_tells_sample_and_chromosome(browser: Browser, file: Path) -> None:
-    with visit(browser, file, viewport=WIDE) as page:
+def test_hovering_over_a_heat_map_shows_sample_and_chromosome(
+    browser: Browser, hundred: Path
+) -> None:
+    with visit(browser, hundred, viewport=WIDE) as page:
         differing, everyone = page.locator("svg.cells").all()
         for heat, row, rows, column, words in (
             (differing, 1, 6, 21, "S021, chr22: 0.5"),
@@ -153,68 +157,66 @@ def test_a_cell_of_the_heat_map_tells_sample_and_chromosome(browser: Browser, fi
         ("Sample", "S000", "S099"),
     ],
 )
-def test_the_table_sorts_by_values(
-    browser: Browser, file: Path, column: str, once: str | None, twice: str | None
+def test_the_table_sorts_by_value(
+    browser: Browser, hundred: Path, column: str, once: str | None, twice: str | None
 ) -> None:
-    with visit(browser, file, viewport=WIDE) as page:
+    with visit(browser, hundred, viewport=WIDE) as page:
         for expected in (once, twice):
-            heading(page, column).get_by_role("button").click()
-            first = names(page)[0]
+            column_header(page, column).get_by_role("button").click()
+            first = visible_names(page)[0]
             assert expected is None or first == expected
-        heading(page, "Differs in").get_by_role("button").click()
-        assert set(names(page)[:6]) == {"S010", "S021", "S032", "S043", "S054", "S065"}
+        column_header(page, "Differs in").get_by_role("button").click()
+        assert set(visible_names(page)[:6]) == {"S010", "S021", "S032", "S043", "S054", "S065"}
 
 
-def test_a_thousand_samples_are_drawn_with_their_names(browser: Browser, thousand: Path) -> None:
+def test_charts_of_a_thousand_samples_show_their_names(browser: Browser, thousand: Path) -> None:
     with visit(browser, thousand, viewport=WIDE) as page:
         assert page.locator("#plot-of-sexes circle[role]").count() == 1000
         dot(page, "S010").hover()
         assert page.locator(".tip:visible").inner_text().startswith("S010")
         page.get_by_label("Name contains").fill("S99")
-        assert names(page) == [f"S99{at}" for at in range(10)]
+        assert visible_names(page) == [f"S99{at}" for at in range(10)]
 
 
 def test_the_search_finds_samples_in_all_parts_of_a_large_table(
     browser: Browser, large: Path
 ) -> None:
-    """2,500 samples, without names in the charts."""
+    """The charts of 2,500 samples have no names."""
     with visit(browser, large, viewport=WIDE) as page:
         assert page.locator("details").count() == 3
-        assert len(names(page)) == 1000
+        assert len(visible_names(page)) == 1000
         assert page.locator("#plot-of-sexes circle[role]").count() == 6
         page.get_by_label("Name contains").fill("S2499")
-        assert names(page) == ["S2499"]
+        assert visible_names(page) == ["S2499"]
         assert page.locator("details:visible").count() == 1
         page.get_by_label("Name contains").fill("")
-        assert len(names(page)) == 1000
+        assert len(visible_names(page)) == 1000
 
 
-def test_without_scripts_everything_is_there_to_read(browser: Browser, file: Path) -> None:
-    with visit(browser, file, java_script_enabled=False) as page:
-        assert len(names(page)) == 100
+def test_without_scripts_all_content_is_shown(browser: Browser, hundred: Path) -> None:
+    with visit(browser, hundred, java_script_enabled=False) as page:
+        assert len(visible_names(page)) == 100
         assert page.locator("#plot-of-sexes circle title").count() == 100
         assert page.locator("svg:visible").count() >= 10
         assert page.locator("button").count() == 0
 
 
-def test_print_has_the_charts_and_the_beginning_of_the_table(
-    browser: Browser, thousand: Path
-) -> None:
+def test_print_shows_the_charts_and_the_first_rows(browser: Browser, thousand: Path) -> None:
     with visit(browser, thousand, color_scheme="dark") as page:
         page.emulate_media(media="print")
-        assert len(names(page)) == 100
+        assert len(visible_names(page)) == 100
         assert page.locator("#plot-of-sexes").is_visible()
         assert not page.get_by_label("Name contains").is_visible()
         white = page.evaluate("getComputedStyle(document.body).backgroundColor")
         assert white == "rgb(255, 255, 255)"
 
 
-def test_names_are_text_and_never_run(browser: Browser, tmp_path: Path) -> None:
+def test_markup_in_names_is_escaped(browser: Browser, tmp_path: Path) -> None:
     rows = [Row(f"{EVIL}{at}", EVIL, 5) for at in range(12)]
     rows.append(Row(EVIL, EVIL, counted=False))
     page_text = format_cohort_report(rows, statistics_of_cohort(12), EVIL, EVIL, EVIL)
     with visit(browser, write(tmp_path, page_text), viewport=PHONE) as page:
-        assert names(page)[0].startswith(f"{EVIL}0")
+        assert visible_names(page)[0].startswith(f"{EVIL}0")
         page.locator("#plot-of-sexes circle[role]").first.focus()
         assert page.locator(".tip:visible").inner_text().startswith(EVIL)
         assert page.locator("img").count() == 0

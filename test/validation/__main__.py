@@ -1,4 +1,4 @@
-"""Prints the table of README.md: `make validate DRAWS=200`."""
+"""Prints the table in README.md: `make validate DRAWS=200`."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""Samples by what they are, and what the statistics should say about them."""
+"""Kinds of simulated samples, and what the statistics should report for them."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -12,7 +12,7 @@ from readcount.cohort.layout import RegionColumns
 from readcount.cohort.statistics import Statistics, statistics_of
 from validation.simulation import Truth, counts_of, mixed, whole_chromosomes
 
-# Samples of a cohort, with the one in question.
+# Samples in a cohort, including the one to test.
 COHORT = 50
 Make = Callable[[np.random.Generator], Truth]
 
@@ -26,22 +26,22 @@ class Case:
     """A kind of sample.
 
     Attributes:
-        name: what it is.
-        make: one of its kind.
-        right: what sex_chromosomes should be; unclear is never wrong.
-        shift: the chromosome that should be the largest shift, in a cohort.
-        alike: whether the other samples of the cohort are of the kind, too, with the same kit.
+        name: description.
+        make: simulates a sample of this kind.
+        right: expected value of sex_chromosomes; unclear is never wrong.
+        shift: chromosome expected to have the largest shift, in a cohort.
+        same_kind: whether the other samples of the cohort are of the same kind, with the same kit.
     """
 
     name: str
     make: Make
     right: str
     shift: str = ""
-    alike: bool = False
+    same_kind: bool = False
 
 
 def ordinary(truth: Truth, random: np.random.Generator) -> Truth:
-    """The sample as one of many: other depth, other GC slope, other mitochondria."""
+    """Returns the sample with ordinary variation: depth, GC slope and mitochondria."""
     return replace(
         truth,
         depth=truth.depth * 2 ** random.normal(0, 0.25),
@@ -60,7 +60,7 @@ def _mixture(one: Truth, other: Truth, share: float = 0.2) -> Make:
 
 
 def _uneven(truth: Truth, deviation: float, off_target: float = 0, **changes: object) -> Make:
-    """Data that are not of whole genomes: each draw has another kit, or other genes."""
+    """Simulates data other than whole genomes, with another kit or other genes in each draw."""
 
     def make(random: np.random.Generator) -> Truth:
         captured = 2 ** random.normal(0, deviation, len(CHROMOSOMES))
@@ -131,7 +131,7 @@ CASES = (
     Case("RNA, XX", _uneven(TWO_X, 0.8, depth=2), UNCLEAR),
     Case("RNA, XY", _uneven(ONE_X_ONE_Y, 0.8, depth=2), UNCLEAR),
     *(
-        Case(f"{name}, {sex}, among others of it", make, UNCLEAR, alike=True)
+        Case(f"{name}, {sex}, among others of it", make, UNCLEAR, same_kind=True)
         for sex, truth in ((XX, TWO_X), (XY, ONE_X_ONE_Y))
         for name, make in (
             ("exome", _uneven(truth, 0.5, depth=2)),
@@ -145,30 +145,30 @@ CASES = (
 
 
 def statistics(truths: list[Truth], random: np.random.Generator) -> Statistics:
-    """Of a cohort of whole chromosomes."""
+    """Returns the statistics of a simulated cohort, counted by chromosome."""
     counts = counts_of(truths, random)
     return statistics_of(whole_chromosomes(), [counts], len(truths))
 
 
 def alone(case: Case, draws: int, random: np.random.Generator) -> Counter[str]:
-    """What is said of samples of a kind, each by itself, by the fixed cut-offs."""
+    """Returns the sex chromosomes of single samples, which fixed cut-offs decide."""
     return Counter(statistics([case.make(random)], random).sex_chromosomes[0] for _ in range(draws))
 
 
 def in_cohorts(case: Case, draws: int, random: np.random.Generator) -> tuple[Counter[str], int]:
-    """What is said of a sample among ordinary ones, and how often the shift is right."""
+    """Returns the sex chromosomes of samples in a cohort, and how often the shift is right."""
     calls, shifts = Counter[str](), 0
     for _ in range(draws):
         sample = case.make(random)
         depth = max(sample.depth, 0.001)
-        other = replace(sample, gc_slope=0) if case.alike else Truth(depth=depth)
+        other = replace(sample, gc_slope=0) if case.same_kind else Truth(depth=depth)
         others = [
             ordinary(replace(other, x=1 + at % 2, y=1 - at % 2), random) for at in range(COHORT - 1)
         ]
-        its = statistics([*others, sample], random)
-        calls[its.sex_chromosomes[-1]] += 1
-        shift = its.shift_of(COHORT - 1)
-        shifts += bool(shift and shift[0] == case.shift and "largest_shift" in its.differs[-1])
+        cohort = statistics([*others, sample], random)
+        calls[cohort.sex_chromosomes[-1]] += 1
+        shift = cohort.shift_of(COHORT - 1)
+        shifts += bool(shift and shift[0] == case.shift and "largest_shift" in cohort.differs[-1])
     return calls, shifts
 
 
@@ -180,7 +180,7 @@ class Genome:
     lengths: Mapping[str, int]
 
 
-# Lengths rounded; what counts are the names, and which are sex chromosomes.
+# Lengths are rounded; only the names and the sex chromosomes matter.
 OTHER_GENOMES = (
     Genome(
         "mouse",
@@ -212,7 +212,7 @@ OTHER_GENOMES = (
 def calls_of_other_genome(
     genome: Genome, samples: int, random: np.random.Generator
 ) -> Counter[str]:
-    """What is said of males and females of another organism, shallow and deep."""
+    """Returns the sex chromosomes of males and females of another organism, at any depth."""
     names, lengths = list(genome.lengths), [*genome.lengths.values()]
     regions = RegionColumns(names, names, [0] * len(names), lengths, [True] * len(names))
     columns = []
@@ -231,21 +231,21 @@ def calls_of_other_genome(
 
 
 def lines_of_table(draws: int, random: np.random.Generator) -> Iterator[str]:
-    """The table of README.md."""
+    """Yields the lines of the table in README.md."""
     yield "| sample | alone | in a cohort | largest shift found | wrong |"
     yield "| --- | --- | --- | --- | --- |"
     for case in CASES:
-        by_itself, (among, shifts) = alone(case, draws, random), in_cohorts(case, draws, random)
+        single, (in_cohort, shifts) = alone(case, draws, random), in_cohorts(case, draws, random)
         found = f"{case.shift} in {shifts}" if case.shift else ""
-        both = f"{_text(by_itself)} | {_text(among)}"
-        yield f"| {case.name} | {both} | {found} | {wrong(case, by_itself + among)} |"
+        calls = f"{_text(single)} | {_text(in_cohort)}"
+        yield f"| {case.name} | {calls} | {found} | {wrong(case, single + in_cohort)} |"
     for genome in OTHER_GENOMES:
-        calls = calls_of_other_genome(genome, draws, random)
-        yield f"| {genome.name} | | {_text(calls)} | | {calls[XX] + calls[XY] + calls[OTHER]} |"
+        other = calls_of_other_genome(genome, draws, random)
+        yield f"| {genome.name} | | {_text(other)} | | {other[XX] + other[XY] + other[OTHER]} |"
 
 
 def wrong(case: Case, calls: Counter[str]) -> int:
-    """How many calls are neither right nor unclear."""
+    """Returns the number of calls that are neither right nor unclear."""
     return sum(number for call, number in calls.items() if call not in (case.right, UNCLEAR))
 
 

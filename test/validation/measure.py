@@ -1,7 +1,7 @@
 """Measures time and memory of statistics and report: `python -m validation.measure`.
 
-Each size is measured in a process of its own. The counts are made from a few blocks over and over,
-so that making them takes no time to speak of.
+Each size is measured in a separate process. The counts reuse a few random blocks, so they take
+little time to simulate.
 """
 
 import resource
@@ -20,13 +20,13 @@ from readcount.cohort.report import format_cohort_report
 from readcount.cohort.statistics import statistics_of
 from validation.simulation import whole_chromosomes, windows_of
 
-# Samples, and the size of windows; 0 for whole chromosomes.
+# (number of samples, window size); 0: whole chromosomes.
 SIZES = ((3, 0), (100, 0), (1000, 0), (10_000, 0), (100, 10_000), (500, 10_300), (2000, 100_000))
 BLOCK = 4096
 
 
 def blocks_of(regions: RegionColumns, samples: int) -> Iterator[NDArray[np.int64]]:
-    """Blocks of counts, 20 reads for each 100 bases, with Y in every second sample."""
+    """Yields blocks of counts, 20 reads per 100 bases; every second sample has Y."""
     random = np.random.default_rng(1)
     depth = 2 ** random.normal(0, 0.2, samples)
     noise = [random.normal(1, 0.02, (BLOCK, samples)) for _ in range(2)]
@@ -42,12 +42,12 @@ def blocks_of(regions: RegionColumns, samples: int) -> Iterator[NDArray[np.int64
 
 
 def measure(samples: int, size: int) -> str:
-    """A row of the table; the time of the statistics is with that of making the counts."""
+    """Returns a row of the table. The time of the statistics includes simulating the counts."""
     regions = windows_of(size) if size else whole_chromosomes()
     totals = np.zeros(samples, np.int64)
     for block in blocks_of(regions, samples):
         totals += block.sum(axis=0)
-    read = time.perf_counter()
+    start = time.perf_counter()
     statistics = statistics_of(regions, blocks_of(regions, samples), samples)
     calculated = time.perf_counter()
     rows = [Row(f"sample{at:05}", records=int(total)) for at, total in enumerate(totals)]
@@ -59,7 +59,7 @@ def measure(samples: int, size: int) -> str:
     done = time.perf_counter()
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
     return (
-        f"| {samples:,} | {len(regions.names):,} | {calculated - read:.1f} s "
+        f"| {samples:,} | {len(regions.names):,} | {calculated - start:.1f} s "
         f"| {done - calculated:.1f} s | {memory:.2f} GB | {len(page.encode()) / 1e6:.1f} MB |"
     )
 

@@ -1,7 +1,7 @@
-"""Counts of samples whose truth is known.
+"""Simulates counts of samples with a known truth.
 
-A sample's records per base on a chromosome are its copies, times what sequencing does to it: a
-slope by GC content, a random deviation, what the aligner loses on X and Y, and records of X on Y.
+The records per base of a chromosome are proportional to its copies. They also depend on GC bias,
+random noise, losses in alignment on X and Y, and records from X that align to Y.
 """
 
 from collections.abc import Mapping
@@ -16,7 +16,8 @@ from readcount.cohort.layout import RegionColumns
 GRCH38 = next(assembly for assembly in ASSEMBLIES if assembly.name == "GRCh38")
 MT_LENGTH = 16_569
 READ_LENGTH = 150
-# Percent, rounded; Piovesan et al. 2019 (doi:10.1186/s13104-019-4137-z) give such a table.
+# GC content in percent, rounded; a similar table: Piovesan et al. 2019
+# (doi:10.1186/s13104-019-4137-z).
 GC = dict(
     zip(
         CHROMOSOMES,
@@ -28,26 +29,27 @@ GC = dict(
     )
 )
 TYPICAL_GC = 41.0
-# Records of X that the aligner puts on Y, in copies of Y; with pseudoautosomal regions that are
-# not masked on Y half of their records are there: 2.8 Mb of 26.4 Mb.
+# Records from X that align to Y, in copies of Y: minimum and maximum.
 MISALIGNED = (0.002, 0.02)
+# Fraction of Y that is pseudoautosomal: 2.8 Mb of 26.4 Mb. If it is not masked, half of the records
+# of the pseudoautosomal regions align to Y.
 PSEUDOAUTOSOMAL = 0.105
 
 
 @dataclass(frozen=True)
 class Truth:
-    """What a sample is.
+    """The truth about a sample.
 
     Attributes:
         x: copies of X.
         y: copies of Y.
-        copies: of autosomes, where they are not two.
+        copies: copies of the autosomes that do not have two.
         depth: mean coverage.
-        mitochondria: genomes per copy of an autosome.
-        gc_slope: log2 of records for each percent of GC.
+        mitochondria: mitochondrial genomes per copy of an autosome.
+        gc_slope: log2 of records per percent GC.
         noise: standard deviation of log2 of the records of a chromosome.
-        capture: how much more of each chromosome there is, by name; 1 if it is not in there.
-        masked: whether the pseudoautosomal regions of Y are.
+        capture: relative enrichment of chromosomes by name; default 1.
+        masked: whether the pseudoautosomal regions of Y are masked.
     """
 
     x: float = 2
@@ -62,7 +64,7 @@ class Truth:
 
 
 def mixed(one: Truth, other: Truth, share: float) -> Truth:
-    """One sample with a share of another in it."""
+    """Returns a sample that contains a share of another."""
     names = {*one.copies, *other.copies}
     return replace(
         one,
@@ -76,7 +78,7 @@ def mixed(one: Truth, other: Truth, share: float) -> Truth:
 
 
 def density(truth: Truth, random: np.random.Generator) -> dict[str, float]:
-    """Records per base of each chromosome and MT."""
+    """Returns the expected records per base of each chromosome and MT."""
     one_copy = truth.depth / READ_LENGTH / 2
     on_y = random.uniform(*MISALIGNED) * truth.x / 2
     if not truth.masked:
@@ -94,7 +96,7 @@ def density(truth: Truth, random: np.random.Generator) -> dict[str, float]:
 
 
 def whole_chromosomes(assembly: Assembly = GRCH38) -> RegionColumns:
-    """A row for each chromosome and MT."""
+    """Returns a region for each chromosome and MT."""
     names = [f"chr{name}" for name in CHROMOSOMES] + ["chrM"]
     ends = [*assembly.lengths.values(), MT_LENGTH]
     return RegionColumns(names, names, [0] * len(names), ends, [True] * len(names))
@@ -103,14 +105,14 @@ def whole_chromosomes(assembly: Assembly = GRCH38) -> RegionColumns:
 def counts_of(
     truths: list[Truth], random: np.random.Generator, assembly: Assembly = GRCH38
 ) -> NDArray[np.int64]:
-    """The matrix for whole_chromosomes()."""
+    """Returns a matrix of counts for whole_chromosomes()."""
     bases = np.array([*assembly.known.values(), MT_LENGTH])
     columns = [np.array([*density(truth, random).values()]) * bases for truth in truths]
     return random.poisson(np.array(columns).T)
 
 
 def windows_of(size: int, assembly: Assembly = GRCH38) -> RegionColumns:
-    """Windows of all chromosomes and MT, the last one of each shorter."""
+    """Returns windows of all chromosomes and MT; the last of each may be shorter."""
     contigs, starts, ends = [], [], []
     for name, length in [*assembly.lengths.items(), ("M", MT_LENGTH)]:
         for start in range(0, length, size):
@@ -128,14 +130,14 @@ def counts_in_windows(
     kits: Mapping[int, NDArray[np.float64]] | None = None,
     assembly: Assembly = GRCH38,
 ) -> NDArray[np.int64]:
-    """The matrix for windows_of(): with waves that all samples share, and some of each sample.
+    """Returns a matrix of counts for windows_of(), with waves shared by all samples.
 
     Args:
-        truths: of the samples.
+        truths: the samples.
         regions: the windows.
-        random: the source of chance.
-        kits: what else a sample's windows are multiplied by, by the sample's index.
-        assembly: whose windows they are.
+        random: random number generator.
+        kits: additional factors of the windows, by sample number.
+        assembly: assembly of the windows.
     """
     names = [contig.removeprefix("chr").replace("M", "MT") for contig in regions.contigs]
     lengths = np.array(regions.ends) - np.array(regions.starts)
