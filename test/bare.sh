@@ -1,15 +1,15 @@
 #!/usr/bin/env bash
-# Runs the README's two commands on a bare machine: in a root that debootstrap makes of the Debian
-# release $RELEASE (bookworm if it is not set), in a clone of what is committed here. Of the
-# caller's settings only those get in that apt and pip need to reach their registries.
-#   --check  only tells by its exit status whether this machine can do it
+# Runs the README's two commands on a clone of the last commit, in a minimal Debian that debootstrap
+# creates (release $RELEASE, default: bookworm). Of the caller's settings, only those that apt and
+# pip need to reach their registries are passed on.
+#   --check  only returns, as exit status, whether this machine can run it
 set -euo pipefail
 checkout=$(realpath "$(dirname "$0")/..")
 release=${RELEASE:-bookworm}
 
 if ! [ "$(id -u)" -eq 0 ] || ! command -v debootstrap >/dev/null ||
     ! unshare --mount --pid --fork true 2>/dev/null; then
-    echo "A bare machine cannot be made here: that needs root, debootstrap, and the right to mount" >&2
+    echo "Cannot create a minimal Debian: this requires root, debootstrap, and the right to mount" >&2
     exit 1
 fi
 [ "${1:-}" != --check ] || exit 0
@@ -17,7 +17,7 @@ fi
 folder=$(mktemp -d -p "${TMPDIR:-/var/tmp}" bare.XXXXXX)
 root=$folder/root
 clean() {
-    # A job that has not ended ends with all of its processes, and their mounts go with them.
+    # Killing an unfinished job ends all of its processes and removes their mounts.
     if kill -KILL %% 2>/dev/null; then
         wait
         sleep 1
@@ -26,15 +26,15 @@ clean() {
 }
 trap clean EXIT
 
-# Runs a command with processes and mounts of its own. It is a job in the background, as bash does
-# not act on a signal before a command in the foreground has ended.
+# Runs a command in its own PID and mount namespaces. It runs in the background, because bash
+# handles a signal only after a foreground command has ended.
 set -m
 isolated() {
     unshare --mount --pid --fork --kill-child "$@" </dev/null &
     wait $!
 }
 
-# The mirror and the proxy that apt uses here.
+# The mirror and the proxy that apt uses on this machine.
 mirror=
 if command -v apt-config >/dev/null; then
     eval "$(apt-config shell http_proxy Acquire::http::Proxy)"
@@ -42,16 +42,16 @@ if command -v apt-config >/dev/null; then
     mirror=$(apt-get indextargets --format '$(LABEL) $(REPO_URI)' 'Created-By: Packages' |
         awk '$1 == "Debian" && !found++ { print $2 }')
 fi
-echo "Making a bare $release with debootstrap"
+echo "Creating a minimal $release with debootstrap"
 packages=python3,make,git,ca-certificates
 if ! isolated debootstrap --variant=minbase --include="$packages" "$release" "$root" \
     ${mirror:+"$mirror"} >"$folder/log"; then
     tail -n 20 "$folder/log" >&2
     exit 1
 fi
-echo "Made in $SECONDS s"
+echo "Created in $SECONDS s"
 
-# What apt and pip need here to reach their registries: proxies, certificates, addresses.
+# Settings of apt and pip for reaching their registries: proxies, certificates, addresses.
 if command -v apt-config >/dev/null; then
     apt-config dump | grep -E '^Acquire::(https?|Check)' >"$root/etc/apt/apt.conf.d/50caller" || true
 fi

@@ -1,4 +1,4 @@
-"""BAM files for tests, each made of what its test cares about; the rest has defaults."""
+"""Creates BAM and CRAM files for tests; everything that a test does not specify has a default."""
 
 import random
 import struct
@@ -14,7 +14,7 @@ from index_entries import bins_of
 from readcount.formats.bam_index import read_index
 
 LENGTH = 10_000
-# Beyond this a CRAM is written without a reference.
+# For longer sequences a CRAM is written without a reference.
 MAX_REFERENCE_LENGTH = 300_000
 
 
@@ -23,10 +23,10 @@ class Read:
     """An alignment record.
 
     Attributes:
-        contig: name of the reference sequence that it lies on; None for no place.
+        contig: name of its reference sequence; None if it is unplaced.
         position: leftmost base, 0-based.
-        cigar: None for a record without CIGAR.
-        flag: SAM flags; an unplaced record is always unmapped.
+        cigar: CIGAR; None for a record without one.
+        flag: FLAG; the unmapped bit is always set for an unplaced record.
         mapping_quality: MAPQ.
         read_group: its RG tag; None for a record without one.
     """
@@ -47,17 +47,17 @@ def make_bam(
     length: int = LENGTH,
     more_header: Sequence[str] = (),
 ) -> Path:
-    """Writes a BAM with these numbers of records on each reference sequence, and its index.
+    """Writes a BAM with a given number of records on each reference sequence, and its index.
 
     Args:
-        path: the file, or a folder, where it becomes sample.bam.
-        reads: records for each reference sequence; its order is the header's.
-        unplaced: number of unplaced records, after the others.
-        length: of every reference sequence, in bases.
-        more_header: lines to end the header with.
+        path: the file, or a folder in which to write sample.bam.
+        reads: number of records by reference sequence, in header order.
+        unplaced: number of unplaced records at the end.
+        length: length of every reference sequence in bases.
+        more_header: further header lines, at the end.
 
     Returns:
-        The path of the BAM; the index is at the same path with .bai after it.
+        The path of the BAM. The index has the same path with .bai appended.
     """
     reads = reads or {}
     return write_bam(
@@ -84,10 +84,18 @@ def write_bam(
     csi: bool = False,
     names: Iterable[str] | None = None,
 ) -> Path:
-    """Writes just these records, sorted, and the index; contigs gives lengths in header order.
+    """Writes these records to a BAM, sorted, and its index.
 
-    The index is at the same path with .bai after it, even if it is a CSI. The names of the records
-    are read0, read1, ... unless there are others.
+    Args:
+        path: the file, or a folder in which to write sample.bam.
+        contigs: length by reference sequence, in header order.
+        reads: the records.
+        more_header: further header lines, at the end.
+        csi: whether to write a CSI index; its name also ends with .bai.
+        names: read names in sorted order; default: read0, read1, ...
+
+    Returns:
+        The path of the BAM. The index has the same path with .bai appended.
     """
     path = path / "sample.bam" if path.is_dir() else path
     header = pysam.AlignmentHeader.from_text(
@@ -114,19 +122,25 @@ def write_bam(
 
 
 def make_big_bam(path: Path, contigs: int, reads: int, bases: int = 0) -> Path:
-    """Writes a BAM with `reads` reads on the first sequence, one more on the next, and so on.
+    """Quickly writes a BAM with many reads, and its index.
 
-    Written quickly: reads have `bases` bases with qualities, or none at all. The index is at the
-    same path with .bai.
+    Args:
+        path: the file.
+        contigs: number of reference sequences.
+        reads: number of reads on the first sequence; each further sequence has one more.
+        bases: length of each read; 0 for reads of 50 bases without SEQ and QUAL.
+
+    Returns:
+        The path of the BAM. The index has the same path with .bai appended.
     """
     noise = random.Random(1).randbytes(1 << 20)
     sequence = noise.translate(b"ACGT" * 64).decode()
     qualities = noise.translate(bytes(range(33, 97)) * 4).decode()
 
-    def of_read(number: int) -> str:
+    def last_fields(number: int) -> str:
         if not bases:
             return "50M\t*\t0\t0\t*\t*"
-        # Far from those of the reads before, which would be found again and left out.
+        # Far from the bases of preceding reads: deflate would compress repeats.
         start = number * 99_991 % (len(noise) - bases)
         part = slice(start, start + bases)
         return f"{bases}M\t*\t0\t0\t{sequence[part]}\t{qualities[part]}"
@@ -139,7 +153,7 @@ def make_big_bam(path: Path, contigs: int, reads: int, bases: int = 0) -> Path:
         view.stdin.writelines(f"@SQ\tSN:{name}\tLN:{step * (reads + contigs)}\n" for name in names)
         for more, name in enumerate(names):
             view.stdin.writelines(
-                f"r\t0\t{name}\t{1 + step * number}\t60\t{of_read(number)}\n"
+                f"r\t0\t{name}\t{1 + step * number}\t60\t{last_fields(number)}\n"
                 for number in range(reads + more)
             )
     assert view.returncode == 0
@@ -148,9 +162,9 @@ def make_big_bam(path: Path, contigs: int, reads: int, bases: int = 0) -> Path:
 
 
 def without_statistics(bam: Path) -> Path:
-    """Writes an index as old versions of samtools have made it."""
+    """Writes the BAI without statistics, as old versions of samtools did; returns its path."""
     index = read_index(Path(f"{bam}.bai"))
-    made = bam.parent / "old.bai"
+    path = bam.parent / "old.bai"
     data = b"BAI\1" + len(index.entries).to_bytes(4, "little")
     for tid in range(len(index.entries)):
         bins = bins_of(index, tid)
@@ -158,24 +172,24 @@ def without_statistics(bam: Path) -> Path:
         for number, _, chunks in bins.bins:
             data += struct.pack(f"<II{len(chunks)}Q", number, len(chunks) // 2, *chunks)
         data += struct.pack(f"<I{len(bins.linear)}Q", len(bins.linear), *bins.linear)
-    made.write_bytes(data)
-    return made
+    path.write_bytes(data)
+    return path
 
 
 def index_of(path: Path) -> Path:
-    """Returns where the index is of what is written here."""
+    """Returns the path of the index of a BAM or CRAM written by this module."""
     return Path(f"{path}{'.crai' if path.suffix == '.cram' else '.bai'}")
 
 
 def cram_of(bam: Path, *options: str) -> Path:
-    """Writes the records of a BAM as a CRAM beside it, and its index.
+    """Converts a BAM to CRAM in the same folder, with an index.
 
-    The reference that it refers to is not available, so bases cannot be decoded.
+    The reference is removed afterwards, so that bases cannot be decoded.
 
     Args:
-        bam: what make_bam or write_bam has written.
-        options: of samtools for the format: seqs_per_slice=2, ...; with no_ref=1 it refers to no
-            reference, which records far behind the end of their sequence need.
+        bam: a BAM written by this module.
+        options: format options of samtools, such as seqs_per_slice=2. no_ref=1 writes a CRAM
+            without a reference; records far beyond the end of their sequence require this.
     """
     cram, reference = bam.with_suffix(".cram"), bam.with_suffix(".fa")
     with pysam.AlignmentFile(str(bam), check_sq=False) as alignments:
@@ -187,7 +201,7 @@ def cram_of(bam: Path, *options: str) -> Path:
         reference.write_text("".join(bases))
         options = (*options, f"reference={reference}")
     formats = [part for option in options for part in ("--output-fmt-option", option)]
-    # Without a line for each record whose read group is not in the header.
+    # Suppresses a warning for each record whose read group is not in the header.
     view = ["samtools", "view", "--verbosity", "1", "--no-PG", "-C"]
     subprocess.run([*view, *formats, "-o", cram, bam], check=True)
     subprocess.run(["samtools", "index", cram], check=True)

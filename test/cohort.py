@@ -1,4 +1,4 @@
-"""The applet for cohorts as `dx build` made it, and runs of it."""
+"""Builds and runs the applet samtools_count_cohort, and reads its outputs."""
 
 import gzip
 import json
@@ -18,7 +18,7 @@ NAME = "samtools_count_cohort"
 
 @dataclass(frozen=True)
 class CohortRun:
-    """A finished job of the applet."""
+    """A finished job of the applet, and its log."""
 
     dx: Dx
     job: dict[str, Any]
@@ -39,7 +39,7 @@ class CohortRun:
         return output
 
     def download(self, field: str, folder: Path) -> Path:
-        """Returns the path of a downloaded output."""
+        """Downloads an output file to a folder; returns its path."""
         file_id = self.output[field]["$dnanexus_link"]
         self.dx.ok("download", file_id, "-o", f"{folder}/", "-f")
         return folder / str(self.dx.describe(file_id)["name"])
@@ -52,11 +52,11 @@ class CohortRun:
 
     @property
     def samples(self) -> list[str]:
-        """The names of the columns."""
+        """The names of the sample columns."""
         return self.matrix_text.split("\n", 1)[0].split("\t")[5:]
 
     def table_of(self, sample: str) -> str:
-        """Returns the column of a sample as the table that samtools_count makes of it."""
+        """Returns the column of a sample in the format of the count table of samtools_count."""
         lines = [line.split("\t") for line in self.matrix_text.splitlines()]
         at = lines[0].index(sample)
         lines[0][at] = "records"
@@ -64,16 +64,16 @@ class CohortRun:
 
     @cached_property
     def rows(self) -> dict[str, dict[str, str]]:
-        """The rows of the samples' table by the name of the sample."""
+        """The rows of the samples table by sample name."""
         text = text_of(self.dx, self.output["samples_table"])
         assert text is not None
-        heading, *lines = [line.split("\t") for line in text.splitlines()]
-        rows = [dict(zip(heading, line, strict=True)) for line in lines]
+        columns, *lines = [line.split("\t") for line in text.splitlines()]
+        rows = [dict(zip(columns, line, strict=True)) for line in lines]
         assert len({row["sample"] for row in rows}) == len(rows)
         return {row["sample"]: row for row in rows}
 
     def failed(self) -> dict[str, str]:
-        """The messages of the samples that failed."""
+        """Returns the messages of the failed samples, by sample name."""
         return {
             name: row["message"] for name, row in self.rows.items() if row["status"] == "failed"
         }
@@ -81,7 +81,7 @@ class CohortRun:
 
 @dataclass(frozen=True)
 class Uploaded:
-    """Files of samples at the platform.
+    """Uploaded files of samples.
 
     Attributes:
         mappings: IDs of BAM and CRAM files.
@@ -101,33 +101,33 @@ def links(ids: Sequence[str]) -> list[dict[str, str]]:
 
 @dataclass(frozen=True)
 class CohortApplet:
-    """The applet as `dx build` made it."""
+    """The applet after `dx build`."""
 
     dx: Dx
     id: str
 
     def upload(self, paths: Sequence[Path], indexes: Sequence[Path] | None = None) -> Uploaded:
-        """Uploads samples and their indexes to a new folder."""
+        """Uploads samples to a new folder, with these indexes or the ones next to them."""
         indexes = [index_of(path) for path in paths] if indexes is None else indexes
         folder = f"{self.dx.folder}/{secrets.token_hex(4)}"
-        both = [str(path) for path in (*paths, *indexes)]
-        ids = self.dx.ok("upload", "--brief", "-p", "--path", f"{folder}/", *both).splitlines()
+        files = [str(path) for path in (*paths, *indexes)]
+        ids = self.dx.ok("upload", "--brief", "-p", "--path", f"{folder}/", *files).splitlines()
         return Uploaded(ids[: len(paths)], ids[len(paths) :])
 
     def run(self, inputs: Mapping[str, Any], **options: Any) -> CohortRun:
-        """Runs a job to its end."""
+        """Runs a job and waits until it is finished."""
         text = json.dumps({**inputs, **options})
         folder = f"{self.dx.folder}/{secrets.token_hex(4)}"
         run = ["run", self.id, "--input-json", text, "--destination", folder, "--brief", "-y"]
         job_id = self.dx.ok(*run)
         log = self.dx("watch", "--no-timestamps", job_id).stdout
-        # The log ends before a job is started again.
+        # The log of a job that is restarted ends with the first try.
         self.dx("wait", job_id)
         return CohortRun(self.dx, self.dx.describe(job_id), log)
 
 
 def copy_of_cohort_applet(folder: Path, source: Path = PROJECT) -> Path:
-    """Copies the applet's folder, and the package beside it, into a folder."""
+    """Copies the source of the applet and the package to a folder; returns the applet's folder."""
     shutil.copytree(source / "resources", folder / "resources")
     ignored = shutil.ignore_patterns("resources", "__pycache__")
     shutil.copytree(source / NAME, folder / NAME, ignore=ignored)
@@ -135,7 +135,7 @@ def copy_of_cohort_applet(folder: Path, source: Path = PROJECT) -> Path:
 
 
 def build_cohort_applet(dx: Dx, folder: Path) -> CohortApplet:
-    """Builds the applet into the folder of dx; has to succeed without a warning."""
+    """Builds the applet in the folder of dx; the build must succeed without warnings."""
     done = dx("build", "--destination", f"{dx.folder.rstrip('/')}/", str(folder))
     assert done.returncode == 0, done.stderr
     assert "WARNING" not in done.stderr, done.stderr

@@ -1,4 +1,4 @@
-"""Cohorts of simulated samples, with their statistics and reports."""
+"""Simulates cohorts, with their statistics and reports."""
 
 from dataclasses import dataclass, replace
 
@@ -15,8 +15,8 @@ from validation.simulation import (
     windows_of,
 )
 
-# By sample: another number of sex chromosomes, a chromosome lost and one gained, much
-# mitochondria, another capture, a tenth of the records.
+# Unusual samples by index: XXY, monosomy of 22, trisomy of 21, much mitochondrial DNA, another
+# capture kit, a tenth of the depth.
 ODD: dict[int, dict[str, object]] = {
     10: {"x": 2, "y": 1},
     21: {"copies": {"22": 1}},
@@ -25,12 +25,12 @@ ODD: dict[int, dict[str, object]] = {
     54: {"noise": 0.3},
     65: {"depth": 3},
 }
-KIT_OF = 54
+OTHER_KIT = 54
 
 
 @dataclass(frozen=True)
 class Row:
-    """A row of the samples' table."""
+    """A row of the samples table."""
 
     sample: str
     message: str = ""
@@ -40,7 +40,7 @@ class Row:
 
 
 def truths_of(random: np.random.Generator, samples: int, odd: bool) -> list[Truth]:
-    """Ordinary samples, every second XX, and the odd ones."""
+    """Returns ordinary samples, alternately XY and XX; if `odd`, some are replaced by ODD ones."""
     truths = [ordinary(Truth(1 + at % 2, 1 - at % 2), random) for at in range(samples)]
     for at, changes in ODD.items() if odd else ():
         truths[at] = replace(truths[at], **changes)  # type: ignore[arg-type]
@@ -50,16 +50,16 @@ def truths_of(random: np.random.Generator, samples: int, odd: bool) -> list[Trut
 def statistics_of_cohort(
     samples: int, odd: bool = False, windows: int = 0, seed: int = 1
 ) -> Statistics:
-    """Of whole chromosomes, or of windows of this size."""
+    """Returns the statistics of whole chromosomes, or of windows if a size is specified."""
     random = np.random.default_rng(seed)
     truths = truths_of(random, samples, odd)
     if windows:
         regions = windows_of(windows)
         kits = {}
         if odd:
-            # The capture of single windows instead of that of chromosomes.
-            truths[KIT_OF] = replace(truths[KIT_OF], noise=0.005)
-            kits[KIT_OF] = 2 ** random.normal(0, 0.6, len(regions.names))
+            # In windows, the other capture kit differs by window rather than by chromosome.
+            truths[OTHER_KIT] = replace(truths[OTHER_KIT], noise=0.005)
+            kits[OTHER_KIT] = 2 ** random.normal(0, 0.6, len(regions.names))
         counts = counts_in_windows(truths, regions, random, kits)
     else:
         regions = whole_chromosomes()
@@ -68,7 +68,7 @@ def statistics_of_cohort(
 
 
 def rows_of_cohort(samples: int, failed: int = 0, seed: int = 1) -> list[Row]:
-    """Rows of samples, the failed ones among them."""
+    """Returns rows of counted samples, with rows of failed samples in between."""
     random = np.random.default_rng(seed)
     rows = [
         Row(f"S{at:03}", records=int(6e8 * 2 ** random.normal(0, 0.25)), unplaced=5)
@@ -83,6 +83,6 @@ def rows_of_cohort(samples: int, failed: int = 0, seed: int = 1) -> list[Row]:
 def page_of(
     samples: int, odd: bool = False, failed: int = 0, windows: int = 0, seed: int = 1
 ) -> str:
-    """The report of a cohort."""
+    """Returns the HTML report of a cohort."""
     statistics = statistics_of_cohort(samples, odd, windows, seed)
     return format_cohort_report(rows_of_cohort(samples, failed), statistics, f"cohort_{samples}")

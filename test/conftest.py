@@ -1,4 +1,4 @@
-"""Settings that all tests share."""
+"""Settings, options and fixtures that all tests share."""
 
 import shutil
 import sys
@@ -11,13 +11,13 @@ from hypothesis import settings
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
-# Everything in resources/ goes to the worker: a test must not leave __pycache__ there.
+# Everything in resources/ is part of the applet: tests must not leave __pycache__ there.
 sys.dont_write_bytecode = True
 
-# An example is some samtools calls, so the time that one takes says nothing.
+# No deadline: an example takes several samtools calls, whose times vary.
 settings.register_profile("readcount", deadline=None, max_examples=40)
 settings.load_profile("readcount")
-# With each further version of samtools fewer examples will do.
+# For repeating the tests with other versions of samtools, fewer examples are enough.
 settings.register_profile("samtools", deadline=None, max_examples=10)
 
 
@@ -25,9 +25,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--dnanexus",
         action="store_true",
-        help="run the end-to-end tests in the project that dx has selected",
+        help="run the end-to-end tests in the currently selected dx project",
     )
-    parser.addoption("--samtools", help="the version of samtools that has to be on the PATH")
+    parser.addoption("--samtools", help="version of samtools that must be on the PATH")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -37,8 +37,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture(scope="session")
 def browser() -> "Iterator[Browser]":
-    """The machine's own Chromium, which is to ask nobody for anything."""
-    # Here, as the other tests need neither.
+    """The installed Chromium, with all background requests disabled."""
+    # Imported here: most tests need no browser, and Playwright may not be installed.
     from playwright.sync_api import sync_playwright
 
     options = ["no-sandbox", "disable-gpu", "disable-quic", "no-first-run", "disable-sync"]

@@ -1,6 +1,6 @@
-"""The real `dx` as a subprocess, the real dxpy in this process, and the applet that `dx` built.
+"""Runs the real `dx` in a subprocess and the real dxpy in this process; builds and runs the applet.
 
-To start `dx` takes longer than what it does: what these tests are not about is asked of dxpy.
+Starting `dx` is slow, so dxpy is used for steps that are not themselves tested.
 """
 
 import json
@@ -25,7 +25,7 @@ PROJECT = Path(__file__).parents[1]
 
 @dataclass(frozen=True)
 class Dx:
-    """The real `dx`, with a folder to work in."""
+    """The real `dx`, with its environment and a working folder in the project."""
 
     environment: Mapping[str, str]
     folder: str
@@ -41,13 +41,13 @@ class Dx:
         )
 
     def ok(self, *arguments: str) -> str:
-        """Returns what dx prints; it has to succeed."""
+        """Returns the output of dx, stripped; it must succeed."""
         done = self(*arguments)
         assert done.returncode == 0, f"dx {arguments}: {done.stdout}\n{done.stderr}"
         return done.stdout.strip()
 
     def binary(self, *arguments: str) -> bytes:
-        """Returns what dx prints to the byte; it has to succeed."""
+        """Returns the exact output of dx; it must succeed."""
         environment = dict(self.environment)
         return subprocess.run(
             ["dx", *arguments], env=environment, capture_output=True, check=True
@@ -58,7 +58,7 @@ class Dx:
             return dict(dxpy.describe(object_id))
 
     def upload(self, path: Path, folder: str | None = None) -> str:
-        """Returns the id of the uploaded file, which keeps its name."""
+        """Uploads a file under its own name; returns its ID."""
         with python_client(self.environment):
             folder = folder or self.folder or "/"
             return str(dxpy.upload_local_file(str(path), folder=folder, parents=True).get_id())
@@ -68,7 +68,7 @@ class Dx:
             return bytes(file.read())
 
     def list_files(self, folder: str) -> list[str]:
-        """Returns the names of the files in a folder, sorted; none if there is no folder."""
+        """Returns the names of the files in a folder, sorted; none if the folder does not exist."""
         wanted = {"folder": folder, "only": "objects", "describe": {"fields": {"name": True}}}
         with python_client(self.environment):
             try:
@@ -80,7 +80,7 @@ class Dx:
     def log_of(self, job_id: str) -> str:
         """Follows the log of a job to its end, as `dx watch` does, and returns it.
 
-        A line begins with its level.
+        Each line starts with its level.
         """
         lines: list[str] = []
         with python_client(self.environment):
@@ -96,9 +96,10 @@ class Dx:
 
 @contextmanager
 def python_client(environment: Mapping[str, str]) -> Iterator[None]:
-    """Lets the dxpy of this process talk to the platform of which an environment for `dx` tells.
+    """Connects the dxpy of this process to the platform in an environment for `dx`.
 
-    One that tells of none is that of a user who has logged in: dxpy knows what dx knows.
+    If the environment has no API server, the user has logged in, and dxpy reads the same
+    configuration as dx.
     """
     if "DX_APISERVER_HOST" not in environment:
         yield
@@ -120,14 +121,21 @@ def python_client(environment: Mapping[str, str]) -> Iterator[None]:
 
 
 def files_of(name: str, *more: str) -> list[str]:
-    """The files that a job leaves, whose names begin so, and more, as `dx ls` lists them."""
+    """Returns the names of the outputs with this prefix, and more, in the order of `dx ls`."""
     endings = (".html", ".tsv", ".txt", "_mqc.tsv")
     return sorted([*more, *(f"{name}_count{ending}" for ending in endings)])
 
 
 @dataclass(frozen=True)
 class Run:
-    """A finished job of the applet, and the project's folder that it was to fill."""
+    """A finished job of the applet.
+
+    Attributes:
+        dx: the client that started it.
+        job: its description.
+        log: its log.
+        produced: names of the files in its output folder.
+    """
 
     dx: Dx
     job: dict[str, Any]
@@ -156,7 +164,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Applet:
-    """The applet as `dx build` made it."""
+    """The applet after `dx build`."""
 
     dx: Dx
     id: str
@@ -170,31 +178,37 @@ class Applet:
         bed: Path | None = None,
         before: Callable[[], object] = lambda: None,
     ) -> Run:
-        """Upload a BAM and its index, run a job on them to its end, and look at all it left.
+        """Uploads a BAM and its index, runs a job on them, and waits until it is finished.
 
-        The options are further inputs, as `name=value`. What is to happen `before` the job starts
-        happens when the files are there.
+        Args:
+            bam: the BAM or CRAM.
+            index: its index; None for a job without one.
+            options: further inputs, as `name=value`.
+            bed: the BED file, if any.
+            before: called after the uploads, before the job starts.
         """
         dx, folder = self.dx, f"{self.dx.folder}/{secrets.token_hex(4)}"
         files = {"mappings_sorted_bam": bam, "mappings_sorted_bai": index, "regions_bed": bed}
-        given_files = {name: file for name, file in files.items() if file}
-        ids = [dx.upload(file, f"{folder}/in") for file in given_files.values()]
+        ids = {
+            name: dx.upload(file, f"{folder}/in")
+            for name, file in files.items()
+            if file is not None
+        }
         before()
-        links = zip(given_files, ids, strict=True)
-        given = [f"{name}={link}" for name, link in links] + [*options]
-        inputs = [part for value in given for part in ("-i", value)]
+        values = [*(f"{name}={file_id}" for name, file_id in ids.items()), *options]
+        inputs = [part for value in values for part in ("-i", value)]
         job_id = dx.ok("run", self.id, *inputs, "--destination", f"{folder}/out", "--brief", "-y")
         log = dx.log_of(job_id)
         return Run(dx, dx.describe(job_id), log, dx.list_files(f"{folder}/out"))
 
 
 def text_of(dx: Dx, link: Mapping[str, str] | None) -> str | None:
-    """Returns the text of a file to the byte: its last line may have no newline."""
+    """Returns the exact text of a file, including the absence of a final newline."""
     return None if link is None else dx.content_of(link["$dnanexus_link"]).decode()
 
 
 def copy_of_applet(folder: Path, source: Path = PROJECT) -> Path:
-    """Copies the applet's files to a folder in this one, which has the applet's name."""
+    """Copies the source of the applet to a subfolder that has its name; returns the subfolder."""
     copy = folder / "samtools_count"
     copy.mkdir()
     for name in ("dxapp.json", "Makefile", "README.md"):
@@ -205,8 +219,8 @@ def copy_of_applet(folder: Path, source: Path = PROJECT) -> Path:
 
 
 def build_applet(dx: Dx, source: Path) -> Applet:
-    """Builds the applet from its files into the folder of dx; has to succeed."""
+    """Builds the applet from its source in the folder of dx; the build must succeed."""
     done = dx("build", "--destination", f"{dx.folder.rstrip('/')}/", str(source))
     assert done.returncode == 0, done.stderr
-    answer = json.loads(done.stdout.splitlines()[-1])
-    return Applet(dx, answer["id"], done.stderr)
+    built = json.loads(done.stdout.splitlines()[-1])
+    return Applet(dx, built["id"], done.stderr)

@@ -1,4 +1,4 @@
-"""Writes a small BAM with its index: simulated paired reads, on a handful of sequences."""
+"""Writes a small example BAM of simulated paired reads, and its index."""
 
 import argparse
 import random
@@ -34,7 +34,7 @@ def main(bam: Path) -> None:
             "RG": [{"ID": lane, "SM": "example"} for lane in LANES],
         }
     )
-    # No read falls on the last sequence: it shows in the counts all the same.
+    # The last sequence has no reads, as an example of a count of 0.
     names = list(CONTIGS)[:-1]
     weights = [CONTIGS[name] for name in names]
     records = []
@@ -65,7 +65,7 @@ def pair(
     first: int,
     second: int,
 ) -> list[pysam.AlignedSegment]:
-    """Two mates that point at each other, at 0-based positions."""
+    """Returns two mapped mates, at these 0-based positions."""
     return [
         read(
             header, rng, name, flag=0x1 | 0x2 | 0x20 | 0x40, contig=contig, start=first, mate=second
@@ -106,5 +106,5 @@ def read(
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("bam", type=Path, help="where to write it; its index is written beside it")
+    parser.add_argument("bam", type=Path, help="path of the BAM; the index is written next to it")
     main(parser.parse_args().bam)

@@ -1,4 +1,4 @@
-"""Serves a file over HTTP, as the platform does, for tests that stream it."""
+"""Serves a file over HTTP with range requests, as the platform does, for tests of streaming."""
 
 import contextlib
 import threading
@@ -22,12 +22,12 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(206)
         self.send_header("Content-Length", str(len(data)))
         self.end_headers()
-        # Who has read enough closes the connection.
+        # A client that has read enough closes the connection.
         with contextlib.suppress(OSError):
             self.wfile.write(data)
 
     def log_message(self, *arguments: object) -> None:
-        """Says nothing."""
+        """Disables logging."""
 
 
 class _Server(ThreadingHTTPServer):
@@ -37,7 +37,7 @@ class _Server(ThreadingHTTPServer):
 
 @contextlib.contextmanager
 def streaming(file: Path, index: Path) -> Iterator[InputFiles]:
-    """Yields a BAM or CRAM as input that is streamed, with its index."""
+    """Serves a BAM or CRAM; yields it as a streamed input, with its index."""
     with _Server(("127.0.0.1", 0), _Handler) as server:
         server.content = file.read_bytes()
         threading.Thread(target=server.serve_forever, args=[0.01], daemon=True).start()

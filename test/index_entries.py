@@ -1,4 +1,4 @@
-"""The index entry of a reference sequence in a form that tests can read and change."""
+"""Index entries of reference sequences, in a form that tests can read and change."""
 
 from typing import NamedTuple
 

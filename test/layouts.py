@@ -1,4 +1,4 @@
-"""Files as plans see them, without the files."""
+"""Layouts of files that do not exist, for tests of planning."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,7 +21,13 @@ MB = 1_000_000
 
 @dataclass(frozen=True)
 class PlainLayout:
-    """Stretches that can be split at fixed distances; positions are bytes."""
+    """A layout that can be split at fixed distances, and where each base is one byte.
+
+    Attributes:
+        stretches: the stretches, in file order.
+        every: distance between possible cuts in bytes.
+        has_numbers: whether the index has statistics.
+    """
 
     stretches: Sequence[Stretch]
     every: int = 100_000
@@ -50,7 +56,10 @@ class PlainLayout:
 
 
 def layout_of(*sizes: int, several: Sequence[int] = ()) -> PlainLayout:
-    """Sequences with these numbers of bytes of records, consecutively, and the end of the file."""
+    """Returns a layout of sequences of these sizes in bytes, and the end of the file.
+
+    The stretches of the sequences in `several` are multi-reference.
+    """
     stretches, at = [], 1000
     for tid, size in enumerate(sizes):
         if size:
@@ -61,7 +70,7 @@ def layout_of(*sizes: int, several: Sequence[int] = ()) -> PlainLayout:
 
 
 def task_of(*parts: Part, region_ids: Sequence[int] = (0,), tid: int = 0, cost: float = 1) -> Task:
-    """A task that reads these parts; where its regions are does not matter here."""
+    """Returns a task that reads these parts; its spans are placeholders."""
     spans = SpanColumns(*(np.full(len(region_ids), value) for value in (tid, 0, 9)))
     ids = np.array(region_ids, np.int64)
     return Task(parts, ids, spans, [tid], None, Pass.WHOLE, cost)

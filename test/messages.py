@@ -1,7 +1,7 @@
-"""All error messages, as patterns: the input, what is wrong with it, what to do.
+"""Patterns of all error messages: the input, what is wrong with it, what to do.
 
-A test that expects an error asks is_a_known_message(), so that a message that changes, or that is
-of the other kind, is seen here.
+Tests that expect an error check its message with is_a_known_message(), so that all messages and
+their error types are listed here.
 """
 
 import re
@@ -13,7 +13,7 @@ NEW_INDEX = r"Provide the index of this file, or omit mappings_sorted_bai to hav
 HINT = r"(Did you mean .*\? )?"
 
 MESSAGES = {
-    # The user can correct the input.
+    # The user can fix the input.
     "AppError": [
         rf"mappings_sorted_bam: {FILE} is .*, not a BAM or CRAM file\. Provide a coord",
         rf"mappings_sorted_bam: {FILE} is a BAM file .* BGZF.*\. Convert it with: .*samtools view",
@@ -123,7 +123,7 @@ MESSAGES = {
 
 
 def is_a_known_message(message: str, kind: str) -> bool:
-    """Whether each line of a message is one of those above, of this kind."""
+    """Whether each line of a message matches a pattern of this error type."""
     return all(
         any(re.match(pattern, line, re.DOTALL) for pattern in MESSAGES[kind])
         for line in message.split("\n")

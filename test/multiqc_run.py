@@ -1,4 +1,4 @@
-"""The real MultiQC, run on a folder, and what it made of the files that it found there."""
+"""Runs the real MultiQC on a folder and reads its results."""
 
 import csv
 import os
@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def sections(folder: Path) -> list[dict[str, dict[str, str]]]:
-    """What MultiQC plots of the files in a folder: samples and their parts, by section."""
+    """Returns the plot data of each section: the values of each sample."""
     out = folder.parent / "out"
     done = subprocess.run(
         [sys.executable, "-m", "multiqc", "--no-version-check", "-o", out, folder],

@@ -1,9 +1,8 @@
-"""What the counts have to be, found another way: it shares no code with the applet.
+"""Expected counts, determined independently of the applet: no code is shared.
 
-All records are read from beginning to end, without the index, and tallied by the RNAME column;
-or samtools is asked for one reference sequence after the other.
-A reference sequence named `*` cannot be told from no place that way; the SAM specification
-(section 1.4) gives that name to the latter.
+Records are read from the whole file, without the index, and counted by RNAME; or samtools counts
+each reference sequence in a separate call. A reference sequence named `*` cannot be distinguished
+from unplaced records in this way: the SAM specification (section 1.4) reserves `*` for these.
 """
 
 import re
@@ -26,13 +25,13 @@ def count_by_rname(bam: Path) -> Counter[str]:
 
 
 def count_one_by_one(bam: Path, contigs: Iterable[str]) -> list[int]:
-    """Returns the answer of one `samtools view -c` for each reference sequence."""
+    """Returns the count of each reference sequence from a separate `samtools view -c`."""
     command = ["samtools", "view", "-c", str(bam)]
     return [int(subprocess.check_output([*command, f"{{{contig}}}"])) for contig in contigs]
 
 
 def expected_count_file(bam: Path) -> str:
-    """Returns the whole text of the count file that this BAM has to give."""
+    """Returns the complete text of the count file expected for a BAM."""
     tally = count_by_rname(bam)
     text = ""
     total = 0
@@ -55,21 +54,21 @@ def _contigs(bam: Path) -> list[str]:
 
 
 def in_braces(region: Region) -> str:
-    """Returns a region in samtools syntax, for any name."""
+    """Returns a region in samtools syntax, with its name in braces so that any name is valid."""
     return f"{{{region.contig}}}{str(region).removeprefix(region.contig)}"
 
 
 @dataclass(frozen=True)
 class Record:
-    """What decides whether a record counts, as its line of SAM text has it.
+    """The fields that determine whether a record counts, from a line of SAM text.
 
     Attributes:
         contig: RNAME.
         start: POS, but 0-based.
-        end: behind the last position that CIGAR covers; a record covers one at least.
+        end: exclusive end of the positions that CIGAR covers, at least start + 1.
         flag: FLAG.
         mapping_quality: MAPQ.
-        read_group: of the RG tag.
+        read_group: value of the RG tag; None without one.
     """
 
     contig: str
@@ -81,15 +80,15 @@ class Record:
 
 
 def records_of(alignments: Path) -> list[Record]:
-    """Returns every record of a SAM or BAM file."""
+    """Returns all records of a SAM, BAM or CRAM file."""
     lines = subprocess.check_output(["samtools", "view", str(alignments)]).decode().splitlines()
     return [_record(line.split("\t")) for line in lines]
 
 
 def _record(fields: list[str]) -> Record:
     flag, start = int(fields[1]), int(fields[3]) - 1
-    steps = re.findall(r"(\d+)([MIDNSHP=X])", fields[5])
-    covered = sum(int(number) for number, kind in steps if kind in "MDN=X")
+    operations = re.findall(r"(\d+)([MIDNSHP=X])", fields[5])
+    covered = sum(int(number) for number, kind in operations if kind in "MDN=X")
     if flag & 0x4:
         covered = 0
     groups = [field[5:] for field in fields[11:] if field.startswith("RG:Z:")]

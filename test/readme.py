@@ -1,4 +1,4 @@
-"""The README and the page of further examples, for tests that run or check what they say."""
+"""Reads sections and code blocks of the README and the page of further examples."""
 
 import re
 from pathlib import Path
@@ -9,7 +9,7 @@ README = (ROOT / "README.md").read_text() + EXAMPLES.read_text()
 
 
 def section(title: str, text: str = README) -> str:
-    """The text below a heading, up to the next one of the same level or above."""
+    """Returns the text below a heading, up to the next heading of the same or a higher level."""
     found = re.search(rf"^(##+) {re.escape(title)}\n", text, re.MULTILINE)
     assert found, f"the README has no section {title}"
     rest = text[found.end() :]
@@ -17,6 +17,6 @@ def section(title: str, text: str = README) -> str:
 
 
 def blocks(language: str, title: str | None = None, text: str = README) -> list[str]:
-    """The code blocks of a language, in the order of the page, or those below one heading."""
+    """Returns the code blocks in a language, in order; with a title, only those of that section."""
     text = text if title is None else section(title, text)
     return re.findall(rf"^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Builds the applet, uploads $BAM with its index ($BAI, or the one beside it, if any), runs a job,
-# follows its log, and leaves what it made in the current folder. `dx` decides on which platform.
+# Builds the applet, uploads $BAM with its index ($BAI, or the index next to it, if any), runs a
+# job, follows its log, and downloads the outputs to the current folder. It uses the platform for
+# which `dx` is configured.
 set -euo pipefail
 applet=$(realpath "$(dirname "$0")/..")
 
@@ -9,30 +10,29 @@ show() {
     "$@"
 }
 
-# The value in a description that is found by these keys, one inside the other; nothing if it has
-# none.
+# Prints the value at these nested keys of an object's description; nothing if there is none.
 field() {
     dx describe --json "$1" | python -c '
 import functools, json, sys
-print(functools.reduce(lambda held, key: held.get(key, {}), sys.argv[1:], json.load(sys.stdin)) or "")
+print(functools.reduce(lambda value, key: value.get(key, {}), sys.argv[1:], json.load(sys.stdin)) or "")
 ' "${@:2}"
 }
 
 if [ ! -f "$BAM" ]; then
-    echo "BAM: there is no file $BAM" >&2
+    echo "BAM: file $BAM does not exist" >&2
     exit 1
 fi
 if [ -z "${BAI:-}" ]; then
-    # sample.bai beside sample.cram is that of sample.bam.
+    # A sample.bai next to sample.cram is the index of sample.bam.
     case "$BAM" in
-        *.cram) beside=("$BAM.crai" "${BAM%.*}.crai") ;;
-        *) beside=("$BAM".{bai,csi} "${BAM%.*}".{bai,csi}) ;;
+        *.cram) candidates=("$BAM.crai" "${BAM%.*}.crai") ;;
+        *) candidates=("$BAM".{bai,csi} "${BAM%.*}".{bai,csi}) ;;
     esac
-    for BAI in "${beside[@]}" ""; do
+    for BAI in "${candidates[@]}" ""; do
         [ ! -f "$BAI" ] || break
     done
 elif [ ! -f "$BAI" ]; then
-    echo "BAI: there is no file $BAI" >&2
+    echo "BAI: file $BAI does not exist" >&2
     exit 1
 fi
 
@@ -56,4 +56,4 @@ if [ -n "$index_file" ]; then
     show dx download -f --no-progress "$index_file"
 fi
 show cat -- "$name"
-printf '\n\nThe counts are in %s, the HTML report is %s\n' "$name" "${name%.txt}.html"
+printf '\n\nCounts: %s\nHTML report: %s\n' "$name" "${name%.txt}.html"

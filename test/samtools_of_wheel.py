@@ -1,7 +1,7 @@
-"""The samtools that pysam's wheel carries, as a program: `samtools view -c x.bam`.
+"""Runs the samtools in the wheel of pysam as a program, such as `samtools view -c x.bam`.
 
-It calls the C library, not pysam.samtools, whose import takes 0.1 s, and which keeps in memory what
-samtools writes: standard input, output and error are the process's own, and so is the exit status.
+It calls the C library directly, because pysam.samtools takes 0.1 s to import and keeps the output
+in memory. Standard input, output, error and the exit status are those of samtools.
 """
 
 import ctypes
@@ -13,10 +13,10 @@ from pathlib import Path
 
 
 def library(name: str) -> ctypes.CDLL:
-    """Loads an extension module of the pysam that is installed beside this Python."""
-    # The program starts without the module site, which knows the virtual environment.
+    """Loads an extension module of pysam from the virtual environment of this Python."""
+    # Without the site module (python -S), the virtual environment is not on the path.
     prefix = str(Path(sys.executable).parent.parent)
-    # Debian's own scheme has other folders.
+    # The default scheme on Debian has different folders.
     variables = {"base": prefix, "platbase": prefix}
     packages = sysconfig.get_path("platlib", scheme="venv", vars=variables)
     file = Path(packages) / "pysam" / f"{name}{sysconfig.get_config_var('EXT_SUFFIX')}"
@@ -25,7 +25,7 @@ def library(name: str) -> ctypes.CDLL:
 
 def main(arguments: list[str]) -> int:
     """Runs samtools with these arguments; returns its exit status."""
-    # Python ignores SIGPIPE; samtools ends when nobody reads what it writes.
+    # Python ignores SIGPIPE, but samtools must end when its output is closed.
     for number in (signal.SIGPIPE, signal.SIGINT):
         signal.signal(number, signal.SIG_DFL)
     library("libchtslib")
@@ -35,7 +35,7 @@ def main(arguments: list[str]) -> int:
     samtools.samtools_set_stdout_fn(b"-")
     argv = [b"samtools", *map(os.fsencode, arguments), None]
     status = samtools.samtools_dispatch(len(argv) - 1, (ctypes.c_char_p * len(argv))(*argv))
-    # What C has not written yet would be lost, as Python's own exit is skipped.
+    # os._exit() does not flush the buffers of C.
     ctypes.CDLL(None).fflush(None)
     return int(status) & 0xFF
 

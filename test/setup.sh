@@ -1,26 +1,26 @@
 #!/usr/bin/env bash
-# Makes the virtual environment $1 with what test/requirements.txt lists, and installs samtools
-# where it is missing. $2 may be
-#   report  adds what only the tests of the report need, a browser and MultiQC, to $1;
-#   worker  makes $1 with the worker's versions of the Python packages; on a Python later than 3.12,
-#           for which these have no wheels, it makes the file $1/none and says so.
-# $1/wheel/samtools is the samtools that the wheel of pysam in $1 carries.
+# Creates the virtual environment $1 from test/requirements.txt, and installs samtools if it is
+# missing. $2 may be
+#   report  adds the dependencies of the report tests, a browser and MultiQC, to $1;
+#   worker  creates $1 with the worker's versions of the Python packages. These have no wheels for
+#           Python 3.13 or later, where it creates the file $1/none and prints a message instead.
+# $1/wheel/samtools runs the samtools in the wheel of pysam in $1.
 set -euo pipefail
 venv=$1
-what=${2:-}
+kind=${2:-}
 here=$(dirname "$0")
-# The new environment is made by the machine's Python, not by that of the one it replaces.
+# Creates the environment with the system's Python, not with that of the environment it replaces.
 PATH=${PATH//"$PWD/$venv/bin:"/}
 
 apt_install() {
     local as_root=()
     if ! command -v apt-get >/dev/null; then
-        echo "Please install $*: this machine has no apt-get to do it with." >&2
+        echo "Please install $*: apt-get is not available on this machine." >&2
         exit 1
     fi
     if [ "$(id -u)" -ne 0 ]; then
         if ! command -v sudo >/dev/null; then
-            echo "Please install $* as root: this machine has no sudo to do it with." >&2
+            echo "Please install $* as root: sudo is not available on this machine." >&2
             exit 1
         fi
         as_root=(sudo)
@@ -30,48 +30,48 @@ apt_install() {
     "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y "$@" >/dev/null
 }
 
-# Whether programs find this shared library.
+# Whether this shared library can be loaded.
 has_library() {
     "$PYTHON" -c 'import ctypes, sys; ctypes.CDLL(sys.argv[1])' "$1" 2>/dev/null
 }
 
-if [ "$what" = report ]; then
-    # The driver that speaks to Chromium needs libatomic, which a small machine does not have.
+if [ "$kind" = report ]; then
+    # Playwright's driver needs libatomic, which a minimal installation does not have.
     if ! command -v chromium >/dev/null || ! has_library libatomic.so.1; then
         apt_install chromium libatomic1
     fi
-    echo "Installing what the tests of the report need"
+    echo "Installing the dependencies of the report tests"
     "$venv/bin/pip" install --quiet --disable-pip-version-check -r "$here/report/requirements.txt"
     exit
 fi
 
 if ! "$PYTHON" -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then
-    echo "Python 3.11 or later is needed; name one with: make PYTHON=python3.12 ..." >&2
+    echo "Python 3.11 or later is required; select it with: make PYTHON=python3.12 ..." >&2
     exit 1
 fi
 missing=()
-# Debian has the pip that a virtual environment begins with in a package of its own.
+# On Debian, the pip for virtual environments is in a separate package.
 "$PYTHON" -c 'import ensurepip' 2>/dev/null || missing+=(python3-venv)
 command -v samtools >/dev/null || missing+=(samtools)
-# The htslib in pysam's wheel loads it to read from a URL. Debian 13 and Ubuntu 24.04 have it in
-# libcurl4t64, which provides this name.
+# The htslib in pysam's wheel loads libcurl to read from a URL. On Debian 13 and Ubuntu 24.04 it is
+# in libcurl4t64, which provides libcurl4.
 has_library libcurl.so.4 || missing+=(libcurl4)
 [ "${#missing[@]}" -eq 0 ] || apt_install "${missing[@]}"
-if [ "$what" = worker ] && "$PYTHON" -c 'import sys; sys.exit(sys.version_info < (3, 13))'; then
-    echo "Left out: the worker's versions of the Python packages, for which Python 3.12 is needed" >&2
+if [ "$kind" = worker ] && "$PYTHON" -c 'import sys; sys.exit(sys.version_info < (3, 13))'; then
+    echo "Skipping the worker's versions of the Python packages: they require Python 3.12" >&2
     mkdir -p "$venv"
     touch "$venv/none"
     exit
 fi
 
-echo "Making the virtual environment $venv"
+echo "Creating the virtual environment $venv"
 rm -rf "$venv"
 "$PYTHON" -m venv "$venv"
 install() {
     "$venv/bin/pip" install --quiet --disable-pip-version-check "$@"
 }
 install --use-pep517 -r "$here/requirements.txt"
-if [ "$what" = worker ]; then
+if [ "$kind" = worker ]; then
     install -r "$here/requirements_of_worker.txt"
 fi
 mkdir "$venv/wheel"

@@ -1,4 +1,4 @@
-"""The steps of the applet's entry script without the platform, for tests and measurements."""
+"""Runs the steps of the applet without the platform, for tests and benchmarks."""
 
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -26,12 +26,12 @@ LINK = {"$dnanexus_link": "file-0123456789BFGJKPQVXYZbfg"}
 
 
 def ask(**inputs: Any) -> Request:
-    """Returns what a user asks for who gives these inputs beside a BAM and its index."""
+    """Returns a request with these inputs in addition to a BAM and its index."""
     return Request(LINK, LINK, **inputs)
 
 
 def ask_for(filters: Filters, **inputs: Any) -> Request:
-    """Returns what a user asks for who wants these filters."""
+    """Returns a request with these filters and further inputs."""
     return ask(
         min_mapping_quality=filters.min_mapping_quality,
         require_flags=str(filters.require_flags),
@@ -42,13 +42,13 @@ def ask_for(filters: Filters, **inputs: Any) -> Request:
 
 
 def files_of(bam: Path, index: Path | None = None, bed: Path | None = None) -> InputFiles:
-    """Returns a BAM or CRAM with its index, by default the one beside it."""
+    """Returns a BAM or CRAM with its index, by default the index next to it."""
     index = index or Path(f"{bam}{'.crai' if bam.suffix == '.cram' else '.bai'}")
     return local_files(str(bam), str(index), str(bed) if bed else None)
 
 
 def opened(bam: Path, index: Path | None = None) -> Alignments:
-    """Opens a BAM or CRAM with its index, by default the one beside it."""
+    """Opens a BAM or CRAM with its index, by default the index next to it."""
     return open_alignments(files_of(bam, index))
 
 
@@ -60,7 +60,7 @@ def planned(
     processes: int = 2,
     costs: Costs | None = None,
 ) -> tuple[Plan, Sequence[str]]:
-    """Plans as prepare() does; also returns how the counts in the index were checked."""
+    """Returns the plan, as prepare() does, and how the counts in the index were checked."""
     request = request or ask()
     check_read_groups(alignments.header, request.filters, alignments.file.name)
     regions = list_regions(request, bed, alignments.sequences)
@@ -76,7 +76,7 @@ def planned(
 
 
 def region_counts(counts: Iterable[RegionCount], contigs: Iterable[str] = ()) -> RegionCounts:
-    """Returns counts in columns; the header has these sequences, and then those of the counts."""
+    """Returns counts as columns; the header lists these sequences, then those of the counts."""
     counts = list(counts)
     named = (one.region.contig for one in counts if one.region.placed)
     regions = RegionList(dict.fromkeys([*contigs, *named]), (one.region for one in counts))
@@ -92,7 +92,7 @@ def count_here(alignments: Alignments, plan: Plan, filters: Filters = NO_FILTERS
 def count_regions(
     files: InputFiles, workers: Workers, log: Callable[[str], None], request: Request | None = None
 ) -> Result:
-    """Counts as main() does, from the files on."""
+    """Counts as main() does, starting from the input files."""
     request = request or ask()
     alignments = open_alignments(files, log)
     plan, from_index = planned(alignments, request, bed=files.bed, processes=len(workers.processes))

@@ -1,4 +1,4 @@
-"""BAM files that hypothesis makes up."""
+"""Hypothesis strategies for BAM files."""
 
 from dataclasses import dataclass, replace
 
@@ -13,21 +13,23 @@ from readcount.planning.costs import DOWNLOADED
 INTERVAL = 1 << BAI_SHIFT
 UNMAPPED = 0x4
 CIGARS = [None, "1M", "10M", "3S5M", "2M40000N2M", "5I", "100000M"]
-# Costs with which every sequence is cut and counted, or every record looked at, and no parts of the
-# file are joined.
+# Costs with which every sequence is split and its records are only counted (COUNTED), or the
+# positions of all records are decoded (LOOKED_AT). Parts of the file are never joined.
 COUNTED = replace(DOWNLOADED, call=0.0, call_per_sequence=0.0, gap_bytes=0)
 LOOKED_AT = replace(COUNTED, call=1e9)
 ways_to_count = st.sampled_from([DOWNLOADED, COUNTED, LOOKED_AT])
 
 
 def examples(number: int) -> settings:
-    """Returns the settings for this many examples, or fewer if the profile has fewer than 40."""
+    """Returns settings for this many examples, reduced in proportion in a profile below 40."""
     profile = settings.get_profile(settings.get_current_profile_name())
     return settings(max_examples=max(1, number * profile.max_examples // 40))
 
 
 @dataclass(frozen=True)
 class Case:
+    """A BAM to write: lengths in header order, records, and whether its index is a CSI."""
+
     lengths: dict[str, int]
     reads: list[Read]
     csi: bool
@@ -35,7 +37,7 @@ class Case:
 
 @st.composite
 def reads_on(draw: st.DrawFn, contig: str, length: int, last: int) -> list[Read]:
-    """Records on a sequence, over its end as well; last is the last position an index can have."""
+    """Draws records on a sequence, some beyond its end; `last` is the last indexable position."""
     near = st.integers(0, min(length + 5, last))
     far = st.integers(0, min(length + 300_000, last))
     edges = st.sampled_from([INTERVAL - 1, INTERVAL, 2 * INTERVAL, 2**29 - 1, 2**29, length - 1])
@@ -47,7 +49,7 @@ def reads_on(draw: st.DrawFn, contig: str, length: int, last: int) -> list[Read]
         flag=st.sampled_from([0, UNMAPPED, 0x10, 0x100, 0x800]),
     )
     placed = [read for read in draw(st.lists(reads, max_size=12)) if reach(read) <= last]
-    # POS 0 means that there is no position. htslib makes no index if a sequence has two of them.
+    # POS 0 means no position. htslib does not index a file with two such records on a sequence.
     without_position = st.builds(
         Read,
         contig=st.just(contig),
@@ -59,6 +61,7 @@ def reads_on(draw: st.DrawFn, contig: str, length: int, last: int) -> list[Read]
 
 
 def reach(read: Read) -> int:
+    """Returns an upper bound of the end of a record."""
     return read.position + 110_000
 
 
@@ -71,7 +74,7 @@ def cases(draw: st.DrawFn) -> Case:
     names = st.sampled_from(["chr1", "chr1:1-5", "HLA-A*01", "{chr1}", "a}", "#x", ".", "c,d"])
     lengths = draw(st.dictionaries(names, sizes, min_size=1, max_size=3))
     if csi:
-        # The longest sequence decides which positions the index can have.
+        # The longest sequence determines the maximum position in a CSI.
         lengths["long"] = 2**30
     last = lengths.get("long", 2**29) - 1
     reads = [

@@ -1,4 +1,4 @@
-"""The applet among other jobs: its outputs, and which of its tries returns them."""
+"""The applet in chains and batches of jobs, and its outputs when it is restarted."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -17,24 +17,24 @@ SAMPLES = 8
 
 
 def outputs(dx: Dx, job: dict[str, Any]) -> dict[str, object]:
-    """The values of a job's output; those of files are their names and bytes."""
+    """Returns the outputs of a job, with the name and content of each file."""
 
-    def value(given: Any) -> object:
-        if not isinstance(given, dict):
-            return given
-        file_id = given["$dnanexus_link"]
+    def value(output: Any) -> object:
+        if not isinstance(output, dict):
+            return output
+        file_id = output["$dnanexus_link"]
         return dx.describe(file_id)["name"], dx.content_of(file_id)
 
-    return {name: value(given) for name, given in job["output"].items()}
+    return {name: value(output) for name, output in job["output"].items()}
 
 
-def test_two_runs_give_out_the_same_bytes(applet: Applet, bam: Path) -> None:
+def test_two_runs_return_identical_outputs(applet: Applet, bam: Path) -> None:
     first, second = (applet.run(bam, Path(f"{bam}.bai")) for _ in range(2))
     assert first.job["id"] != second.job["id"]
     assert outputs(applet.dx, first.job) == outputs(applet.dx, second.job)
 
 
-def test_a_job_whose_sorted_bam_never_comes_fails_with_the_one_before(
+def test_a_job_fails_if_the_job_that_sorts_its_input_fails(
     applet: Applet, dx: Dx, tmp_path: Path
 ) -> None:
     source = Path(__file__).parent / "sort_and_index"
@@ -56,7 +56,7 @@ def test_a_job_whose_sorted_bam_never_comes_fails_with_the_one_before(
 @pytest.mark.parametrize(
     ("inputs", "reads"), [(["-iat_least=5"], 5), (["-iat_least=6", "-itotal_records=7"], 7)]
 )
-def test_the_applet_behind_takes_the_total_that_it_is_given_or_reads_it(
+def test_the_downstream_applet_uses_total_records_or_reads_the_count_file(
     dx: Dx, tmp_path: Path, inputs: list[str], reads: int
 ) -> None:
     source = Path(__file__).parent / "enough_reads"
@@ -68,31 +68,31 @@ def test_the_applet_behind_takes_the_total_that_it_is_given_or_reads_it(
     assert dx.describe(job_id)["output"] == {"reads": reads}
 
 
-# A worker is lost at the worst time: when the count file is there.
+# The worker is lost at the worst time: when the count file has just been created.
 
 
-def test_a_job_that_lost_its_worker_gives_out_what_its_second_try_made(
+def test_a_job_that_loses_its_worker_returns_the_outputs_of_its_second_try(
     applet: Applet, platform: LocalPlatform, bam: Path
 ) -> None:
     lost = []
 
-    def lose_the_worker(
+    def lose_worker(
         app: WSGIApplication, environ: WSGIEnvironment, start_response: StartResponse
     ) -> Iterable[bytes]:
-        answer = app(environ, start_response)
+        response = app(environ, start_response)
         file = platform.store.find_object(environ["PATH_INFO"].split("/")[1])
         lost.append(file.id)
         platform.jobs.lose_worker(file.created_by["job"])
-        return answer
+        return response
 
     dx, out = applet.dx, f"{applet.dx.folder}/lost"
     inputs = [
         *("-i", f"mappings_sorted_bam={dx.upload(bam)}"),
         *("-i", f"mappings_sorted_bai={dx.upload(Path(f'{bam}.bai'))}"),
     ]
-    platform.faults.add(r"/file-\w+/close", lose_the_worker)
+    platform.faults.add(r"/file-\w+/close", lose_worker)
     job_id = dx.ok("run", applet.id, *inputs, "--destination", out, "--brief", "-y")
-    # Following the log of the first try would end with that.
+    # The log is not followed, because it would end with the first try.
     dx.ok("wait", job_id)
     job = dx.describe(job_id)
     assert (job["state"], job["try"]) == ("done", 1)
@@ -106,10 +106,10 @@ def test_a_job_that_lost_its_worker_gives_out_what_its_second_try_made(
     assert file_of_first_try not in platform.store.objects
 
 
-# A batch: more jobs than run at once.
+# A batch with more jobs than can run at once.
 
 
-def test_a_batch_counts_all_samples_several_at_a_time(
+def test_a_batch_counts_all_samples_two_at_a_time(
     applet: Applet, platform: LocalPlatform, dx: Dx, tmp_path: Path
 ) -> None:
     samples = tmp_path / "samples"
@@ -122,29 +122,29 @@ def test_a_batch_counts_all_samples_several_at_a_time(
     dx.ok("mkdir", folder)
     dx.ok("upload", "--brief", "--path", f"{folder}/", *map(str, sorted(samples.iterdir())))
 
-    table = tmp_path / "batch"
+    table_prefix = tmp_path / "batch"
     patterns = ["-imappings_sorted_bam=(.*).bam$", "-imappings_sorted_bai=(.*).bam.bai$"]
-    dx.ok("generate_batch_inputs", "--path", folder, *patterns, "-o", str(table))
-    arguments = ["--batch-tsv", f"{table}.0000.tsv", "--batch-folders", "--brief", "-y"]
+    dx.ok("generate_batch_inputs", "--path", folder, *patterns, "-o", str(table_prefix))
+    arguments = ["--batch-tsv", f"{table_prefix}.0000.tsv", "--batch-folders", "--brief", "-y"]
     out = f"{dx.folder}/batch"
     jobs = dx.ok("run", applet.id, *arguments, "--destination", out).split(",")
     assert len(jobs) == SAMPLES
     dx.ok("wait", *jobs)
 
-    local = tmp_path / "out"
-    local.mkdir()
-    dx.ok("download", "-r", out, "-o", str(local))
+    downloads = tmp_path / "out"
+    downloads.mkdir()
+    dx.ok("download", "-r", out, "-o", str(downloads))
     for bam in bams:
         name = bam.stem
-        count_file = local / "batch" / name / f"{name}_count.txt"
+        count_file = downloads / "batch" / name / f"{name}_count.txt"
         assert count_file.read_text() == expected_count_file(bam)
     described = [platform.jobs.by_id[job_id] for job_id in jobs]
     assert [job.properties["batch-id"] for job in described] == [bam.stem for bam in bams]
-    assert most_at_once(described) == 2
+    assert max_running(described) == 2
 
 
-def most_at_once(jobs: Iterable[Job]) -> int:
-    """How many of the jobs were running at the time when most were."""
+def max_running(jobs: Iterable[Job]) -> int:
+    """Returns the maximum number of jobs that were running at the same time."""
     changes = []
     for job in jobs:
         assert job.started_running is not None and job.stopped_running is not None

@@ -1,4 +1,4 @@
-"""The applet as its users meet it: built by `dx build`, run by `dx run`, its counts read back."""
+"""The applet built by `dx build` and run by `dx run`: its counts, files and error messages."""
 
 import os
 import subprocess
@@ -15,7 +15,7 @@ APPLET = Path(__file__).parents[2]
 GOLDEN = Path(__file__).parent / "golden"
 
 
-def test_the_count_file_is_the_one_in_the_book(applet: Applet, tmp_path: Path) -> None:
+def test_the_count_file_equals_the_golden_file(applet: Applet, tmp_path: Path) -> None:
     bam = make_bam(tmp_path / "three.bam", {"chr1": 3, "HLA-A*01:01": 2, "chrM": 0}, unplaced=4)
 
     run = applet.run(bam, Path(f"{bam}.bai"))
@@ -25,17 +25,17 @@ def test_the_count_file_is_the_one_in_the_book(applet: Applet, tmp_path: Path) -
     assert run.count_file == (GOLDEN / "three_contigs_count.txt").read_text()
 
 
-# Each is a BAM that a user may have, by what is special about it.
+# Valid BAM files with unusual contents.
 BAMS: dict[str, Callable[[Path], Path]] = {
     "no_reference_sequences": lambda folder: make_bam(folder / "x.bam", {}, unplaced=3),
     "no_records": lambda folder: make_bam(folder / "x.bam", {"chr1": 0, "chr2": 0}),
-    "names_with_special_characters_and_in_other_header_lines": lambda folder: make_bam(
+    "special_characters_in_names_and_SN_in_other_header_lines": lambda folder: make_bam(
         folder / "x.bam",
         {"a:b": 1, "*x": 2, "c,d": 3, "{": 4, "}": 5, ".": 6, "{chr1}": 7, "chr1": 8}
         | {"chr1:1-100": 9},
         more_header=["@PG\tID:x\tCL:make SN:chr7", "@CO\tSN:chr8\tLN:5"],
     ),
-    "records_of_every_kind": lambda folder: write_bam(
+    "secondary_supplementary_duplicate_unmapped_and_unplaced_records": lambda folder: write_bam(
         folder / "x.bam",
         contigs={"chr1": 1000, "chr2": 1000},
         reads=[
@@ -51,7 +51,7 @@ BAMS: dict[str, Callable[[Path], Path]] = {
 
 
 @pytest.mark.parametrize("write", BAMS.values(), ids=BAMS.keys())
-def test_the_counts_are_those_of_reading_the_whole_file(
+def test_the_counts_match_a_scan_of_the_whole_file(
     applet: Applet, tmp_path: Path, write: Callable[[Path], Path]
 ) -> None:
     bam = write(tmp_path)
@@ -69,7 +69,7 @@ def test_the_counts_are_those_of_reading_the_whole_file(
         ("-c.bam", "--index.bai", "-c"),
     ],
 )
-def test_any_file_name_will_do(
+def test_any_file_name_is_accepted(
     applet: Applet, tmp_path: Path, bam_name: str, index_name: str, prefix: str
 ) -> None:
     bam = make_bam(tmp_path / "plain.bam", {"chr1": 2, "chr2": 1})
@@ -83,10 +83,10 @@ def test_any_file_name_will_do(
     assert run.count_file == expected_count_file(bam)
 
 
-def test_a_million_reads_on_25_sequences_are_counted_to_the_last(
+def test_a_million_reads_on_25_sequences_are_counted_exactly(
     applet: Applet, tmp_path: Path
 ) -> None:
-    # Every sequence has a number of its own, so that no two can be mixed up.
+    # Each sequence has a different count, so that swapped counts are detected.
     bam = make_big_bam(tmp_path / "million.bam", contigs=25, reads=40_000 - 12)
 
     run = applet.run(bam, Path(f"{bam}.bai"))
@@ -96,7 +96,7 @@ def test_a_million_reads_on_25_sequences_are_counted_to_the_last(
 
 
 @pytest.mark.parametrize(("length", "suffix"), [(1000, "bai"), (2**29 + 1, "csi")])
-def test_without_an_index_one_is_made_and_serves_the_next_time(
+def test_an_index_is_created_and_can_be_used_by_the_next_job(
     applet: Applet, tmp_path: Path, length: int, suffix: str
 ) -> None:
     reads = [Read("chr1", 5), Read("chr1", length - 20), Read("chr2", 5), Read(None)]
@@ -110,9 +110,9 @@ def test_without_an_index_one_is_made_and_serves_the_next_time(
     assert run.count_file == expected_count_file(bam)
     assert f"no index given: created a {suffix.upper()} in " in run.log
 
-    made = tmp_path / f"made.{suffix}"
-    applet.dx.ok("download", run.job["output"]["index_file"]["$dnanexus_link"], "-o", str(made))
-    again = applet.run(bam, made)
+    created = tmp_path / f"created.{suffix}"
+    applet.dx.ok("download", run.job["output"]["index_file"]["$dnanexus_link"], "-o", str(created))
+    again = applet.run(bam, created)
 
     assert again.state == "done", again.log
     assert again.produced == files_of("my")
@@ -134,7 +134,9 @@ def test_a_cram_is_counted_without_its_reference(
     assert run.count_file == expected_count_file(bam)
 
 
-def test_what_a_file_is_goes_before_what_it_is_called(applet: Applet, tmp_path: Path) -> None:
+def test_the_file_type_is_detected_from_content_not_from_the_name(
+    applet: Applet, tmp_path: Path
+) -> None:
     bam = make_bam(tmp_path / "sample.bam", {"chr1": 30, "chr2": 5}, unplaced=7)
     cram = cram_of(bam)
     expected = expected_count_file(bam)
@@ -146,7 +148,7 @@ def test_what_a_file_is_goes_before_what_it_is_called(applet: Applet, tmp_path: 
         assert run.count_file == expected
 
 
-def test_the_index_of_a_bam_is_refused_for_a_cram(applet: Applet, tmp_path: Path) -> None:
+def test_a_bai_index_is_rejected_for_a_cram(applet: Applet, tmp_path: Path) -> None:
     bam = make_bam(tmp_path / "sample.bam", {"chr1": 30})
     run = applet.run(cram_of(bam), Path(f"{bam}.bai"))
     reason, message = run.failure
@@ -155,7 +157,7 @@ def test_the_index_of_a_bam_is_refused_for_a_cram(applet: Applet, tmp_path: Path
     assert run.produced == []
 
 
-def test_an_unsorted_bam_is_refused_with_the_command_that_sorts_it(
+def test_an_unsorted_bam_is_rejected_with_the_command_that_sorts_it(
     applet: Applet, tmp_path: Path
 ) -> None:
     bam = make_bam(tmp_path / "sorted.bam", {"chr1": 30, "chr2": 5})
@@ -170,7 +172,7 @@ def test_an_unsorted_bam_is_refused_with_the_command_that_sorts_it(
     assert run.produced == []
 
 
-def test_a_truncated_bam_fails_with_an_error_for_the_user(applet: Applet, tmp_path: Path) -> None:
+def test_a_truncated_bam_fails_the_job_with_an_app_error(applet: Applet, tmp_path: Path) -> None:
     bam = make_bam(tmp_path / "cut.bam", {"chr1": 5000, "chr2": 5000})
     os.truncate(bam, bam.stat().st_size // 2)
 
@@ -183,8 +185,8 @@ def test_a_truncated_bam_fails_with_an_error_for_the_user(applet: Applet, tmp_pa
     assert run.produced == []
 
 
-def test_a_failing_samtools_is_quoted_in_its_own_words(applet: Applet, tmp_path: Path) -> None:
-    bam = make_bam(tmp_path / "holed.bam", {"chr1": 20_000, "chr2": 20_000})
+def test_the_error_message_of_samtools_is_quoted(applet: Applet, tmp_path: Path) -> None:
+    bam = make_bam(tmp_path / "corrupt.bam", {"chr1": 20_000, "chr2": 20_000})
     size = bam.stat().st_size
     with bam.open("r+b") as file:
         file.seek(size // 2)
@@ -194,7 +196,7 @@ def test_a_failing_samtools_is_quoted_in_its_own_words(applet: Applet, tmp_path:
 
     reason, message = run.failure
     assert (run.state, reason) == ("failed", "AppError")
-    for words in ("mappings_sorted_bam: ", "of holed.bam", "chr", "exit status", ", [E::"):
+    for words in ("mappings_sorted_bam: ", "of corrupt.bam", "chr", "exit status", ", [E::"):
         assert words in message
     assert "samtools view" in run.log
     assert "b'" not in message
@@ -207,27 +209,27 @@ def test_a_failing_samtools_is_quoted_in_its_own_words(applet: Applet, tmp_path:
         (["-i", "mappings_sorted_bai={bam}"], "mappings_sorted_bam"),
         (["-i", "mappings_sorted_bam={bam}", "-i", "mappings_sorted_bay={bam}"], "_bay"),
     ],
-    ids=["missing", "misspelt"],
+    ids=["missing", "misspelled"],
 )
-def test_a_wrong_input_is_refused_before_a_job_starts(
+def test_dx_run_rejects_a_missing_or_misspelled_input(
     applet: Applet, tmp_path: Path, inputs: list[str], words: str
 ) -> None:
     bam = applet.dx.upload(make_bam(tmp_path, {"chr1": 1}))
-    refused = applet.dx("run", applet.id, "-y", *(part.format(bam=bam) for part in inputs))
-    assert refused.returncode == 3
-    assert words in refused.stderr
+    rejected = applet.dx("run", applet.id, "-y", *(part.format(bam=bam) for part in inputs))
+    assert rejected.returncode == 3
+    assert words in rejected.stderr
 
 
-def test_dx_build_warns_of_nothing(applet: Applet) -> None:
+def test_dx_build_prints_no_warnings(applet: Applet) -> None:
     assert "WARNING" not in applet.build_log
 
 
-def test_the_page_of_the_applet_is_the_readme(applet: Applet) -> None:
+def test_the_description_of_the_applet_is_the_readme(applet: Applet) -> None:
     description = applet.dx.describe(applet.id)["description"]
     assert description == (APPLET / "README.md").read_text()
 
 
-def test_the_goal_that_dx_build_runs_says_nothing_and_needs_nothing() -> None:
+def test_the_make_target_that_dx_build_runs_is_silent_and_needs_no_setup() -> None:
     done = subprocess.run(
         ["/usr/bin/make", "--no-print-directory", "-C", str(APPLET), "-j2"],
         env={"PATH": "/usr/bin:/bin"},
@@ -239,9 +241,9 @@ def test_the_goal_that_dx_build_runs_says_nothing_and_needs_nothing() -> None:
     assert not list((APPLET / "resources").rglob("__pycache__"))
 
 
-def test_the_form_explains_every_field(dx: Dx, applet: Applet) -> None:
-    page = dx.ok("run", applet.id, "--help")
+def test_the_help_of_dx_run_lists_every_field_with_its_label(dx: Dx, applet: Applet) -> None:
+    help_text = dx.ok("run", applet.id, "--help")
     described = dx.describe(applet.id)
     for field in described["inputSpec"] + described["outputSpec"]:
-        assert field["name"] in page
-        assert field["label"] in page
+        assert field["name"] in help_text
+        assert field["label"] in help_text

@@ -1,4 +1,4 @@
-"""What a job asks the platform for: the inputs in one call, and nothing twice that it knows."""
+"""Number of API requests of a job; all inputs are described in a single request."""
 
 from collections import Counter
 from pathlib import Path
@@ -13,20 +13,22 @@ from local_platform.network import GET, PUT
 OUTPUTS = 4
 
 
-@pytest.mark.parametrize("way", ["stream_bam=false", "stream_bam=true", "counts_from=index"])
-def test_a_job_makes_few_calls(
-    applet: Applet, platform: LocalPlatform, bam: Path, way: str
+@pytest.mark.parametrize("option", ["stream_bam=false", "stream_bam=true", "counts_from=index"])
+def test_a_job_makes_no_unnecessary_requests(
+    applet: Applet, platform: LocalPlatform, bam: Path, option: str
 ) -> None:
-    run = applet.run(bam, index_of(bam), way)
+    run = applet.run(bam, index_of(bam), option)
     assert run.state == "done", run.log
-    made = Counter(one.route for one in platform.network.requests if one.caller == run.job["id"])
-    downloaded = way == "stream_bam=false"
-    assert made.pop(GET) == 2 or not downloaded
-    assert made == {
+    requests = Counter(
+        one.route for one in platform.network.requests if one.caller == run.job["id"]
+    )
+    downloaded = option == "stream_bam=false"
+    assert requests.pop(GET) == 2 or not downloaded
+    assert requests == {
         # dxpy.run() describes the job.
         "/{execution}/describe": 1,
         "/system/describeDataObjects": 1,
-        # Whether the platform gives a file out; and for each that is downloaded dxpy asks again.
+        # Two check access to the inputs; dxpy makes another one for each file that it downloads.
         "/{file}/download": 4 if downloaded else 3,
         # dxpy.upload_local_file()
         "/file/new": OUTPUTS,
@@ -34,20 +36,20 @@ def test_a_job_makes_few_calls(
         "/{file}/upload": OUTPUTS,
         PUT: OUTPUTS,
         "/{file}/close": OUTPUTS,
-        # It looks whether the parts have arrived.
+        # dxpy checks whether all parts have arrived.
         "/{object}/describe": OUTPUTS,
     }
 
 
-def test_a_merging_job_makes_no_more_calls_for_each_subjob_than_a_download(
+def test_the_merging_job_makes_only_one_download_request_per_subjob(
     applet: Applet, platform: LocalPlatform, bam: Path
 ) -> None:
     run = applet.run(bam, index_of(bam), "subjobs=3")
     assert run.state == "done", run.log
     jobs = platform.jobs.by_id.values()
     (merge,) = (job.id for job in jobs if job.function == "merge" and job.root.id == run.job["id"])
-    made = Counter(one.route for one in platform.network.requests if one.caller == merge)
-    assert made["/system/describeDataObjects"] == 1
-    # The index (twice), the BAM, and the counts of the only subjob that such a small file is worth.
-    assert made["/{file}/download"] == 4
-    assert made["/{object}/describe"] == OUTPUTS
+    requests = Counter(one.route for one in platform.network.requests if one.caller == merge)
+    assert requests["/system/describeDataObjects"] == 1
+    # The index (twice), the BAM, and the counts of the subjob; a file this small has only one.
+    assert requests["/{file}/download"] == 4
+    assert requests["/{object}/describe"] == OUTPUTS

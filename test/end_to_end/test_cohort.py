@@ -1,4 +1,4 @@
-"""A cohort: each column equals the table of samtools_count, and no sample is lost."""
+"""Jobs of samtools_count_cohort: columns equal the tables of samtools_count, no sample is lost."""
 
 import json
 import re
@@ -21,14 +21,14 @@ from readcount.counting.pool import Workers, start_workers
 from readcount.outputs.text import format_table
 from steps import ask, count_regions, files_of
 
-pytestmark = pytest.mark.usefixtures("no_fault_is_left")
+pytestmark = pytest.mark.usefixtures("clear_faults")
 
 CONTIGS = {"chr1": 30_000, "chr2": 20_000, "chrX": 10_000, "HLA-A*01:01:01:01": 3_000}
 BED = "chr2\t100\t900\tsecond\nchr1\t0\t5000\tfirst\nchr1\t4000\t30000\toverlap\n"
 
 
 def write_sample(path: Path, number: int, header: tuple[str, ...] = ()) -> Path:
-    """Writes a sample, no count of which another one has."""
+    """Writes a sample; samples with different numbers have different counts."""
     reads = [
         Read(
             contig,
@@ -67,7 +67,7 @@ def uploaded(cohort_applet: CohortApplet, paths: list[Path]) -> Uploaded:
 def tables(
     paths: list[Path], workers: Workers, bed: Path | None = None, **inputs: Any
 ) -> dict[str, str]:
-    """The table that samtools_count makes of each file by itself."""
+    """Returns the table that samtools_count writes for each file."""
     request = ask(**inputs)
     return {
         path.stem: format_table(
@@ -78,11 +78,12 @@ def tables(
 
 
 def columns(run: CohortRun) -> dict[str, str]:
+    """Returns the column of each sample in the format of a table of samtools_count."""
     return {sample: run.table_of(sample) for sample in run.samples}
 
 
 SETTINGS: dict[str, dict[str, Any]] = {
-    "every record of every sequence": {"include_unplaced": True},
+    "all records of all sequences": {"include_unplaced": True},
     "filters, regions and windows": {
         "regions": ["chrX:100-2000", "{HLA-A*01:01:01:01}", "chr1"],
         "windows": 777,
@@ -90,12 +91,16 @@ SETTINGS: dict[str, dict[str, Any]] = {
         "exclude_flags": "SECONDARY,DUP",
         "read_groups": ["lane"],
     },
-    "from the index": {"counts_from": "index", "primary_chromosomes_only": True, "report": False},
+    "counts from the index": {
+        "counts_from": "index",
+        "primary_chromosomes_only": True,
+        "report": False,
+    },
 }
 
 
 @pytest.mark.parametrize("options", SETTINGS.values(), ids=SETTINGS.keys())
-def test_each_column_is_the_table_of_samtools_count(
+def test_each_column_equals_the_table_of_samtools_count(
     cohort_applet: CohortApplet,
     uploaded: Uploaded,
     paths: list[Path],
@@ -103,12 +108,12 @@ def test_each_column_is_the_table_of_samtools_count(
     options: dict[str, Any],
 ) -> None:
     run = cohort_applet.run(uploaded.inputs(), **options)
-    # A table from the index says so in a further column.
+    # A table of counts from the index has an additional column that says so.
     expected = {
         name: text.replace("\tcounts_from\n", "\n").replace("\tindex\n", "\n")
         for name, text in tables(paths, workers, **options).items()
     }
-    assert len(set(expected.values())) == len(paths), "samples cannot be told from each other"
+    assert len(set(expected.values())) == len(paths), "samples have the same counts"
     assert columns(run) == expected
     assert run.samples == [path.stem for path in paths]
     assert (run.output["counted_samples"], run.output["failed_samples"]) == (len(paths), 0)
@@ -120,20 +125,20 @@ def test_each_column_is_the_table_of_samtools_count(
         assert row["records"] == str(total)
 
 
-def test_a_column_is_what_a_job_of_samtools_count_returns(
+def test_a_column_equals_the_output_of_a_samtools_count_job(
     applet: Applet, cohort_applet: CohortApplet, uploaded: Uploaded, paths: list[Path]
 ) -> None:
     run = cohort_applet.run(uploaded.inputs(), windows=1000)
     path = paths[3]
-    alone = applet.run(path, index_of(path), "windows=1000")
-    assert run.table_of(path.stem) == alone.table
-    # In the same section of MultiQC, with the same parts.
-    together = text_of(run.dx, run.output["multiqc_file"]) or ""
-    of_one = text_of(run.dx, alone.job["output"]["multiqc_file"]) or ""
-    assert [line for line in of_one.splitlines() if line not in together.splitlines()] == []
+    single = applet.run(path, index_of(path), "windows=1000")
+    assert run.table_of(path.stem) == single.table
+    # The MultiQC files have the same section and categories.
+    of_cohort = text_of(run.dx, run.output["multiqc_file"]) or ""
+    of_single = text_of(run.dx, single.job["output"]["multiqc_file"]) or ""
+    assert [line for line in of_single.splitlines() if line not in of_cohort.splitlines()] == []
 
 
-def test_intervals_are_counted_once_and_returned_sorted_for_tabix(
+def test_bed_intervals_are_counted_and_returned_sorted_with_a_tabix_index(
     cohort_applet: CohortApplet,
     uploaded: Uploaded,
     paths: list[Path],
@@ -143,11 +148,11 @@ def test_intervals_are_counted_once_and_returned_sorted_for_tabix(
     bed = tmp_path / "exons.bed"
     bed.write_text(BED)
     bed_id = cohort_applet.dx.upload(bed)
-    # The order of samples decides nothing but the order of columns.
-    backwards = links(uploaded.mappings[::-1])
-    mixed = links([*uploaded.indexes[3:], *uploaded.indexes[:3]])
+    # The order of samples only affects the order of columns.
+    reverse = links(uploaded.mappings[::-1])
+    rotated = links([*uploaded.indexes[3:], *uploaded.indexes[:3]])
     run = cohort_applet.run(
-        {"mappings": backwards, "mappings_indexes": mixed},
+        {"mappings": reverse, "mappings_indexes": rotated},
         regions_bed=links([bed_id])[0],
         output_prefix="exons",
     )
@@ -171,7 +176,7 @@ def test_intervals_are_counted_once_and_returned_sorted_for_tabix(
         assert b"".join(line + b"\n" for line in compressed).decode() == run.matrix_text
 
 
-def test_subjobs_return_the_same_with_each_sample_in_its_column(
+def test_subjobs_return_each_sample_in_its_column(
     cohort_applet: CohortApplet,
     uploaded: Uploaded,
     paths: list[Path],
@@ -182,10 +187,10 @@ def test_subjobs_return_the_same_with_each_sample_in_its_column(
     assert columns(run) == tables(paths, workers, windows=777)
     assert run.samples == [path.stem for path in paths]
     jobs = [job for job in platform.jobs.by_id.values() if job.parent]
-    mine = [job for job in jobs if job.parent and job.parent.id == run.job["id"]]
-    assert [job.function for job in mine].count("count_share") == 4
-    # Nothing but the links to one file each.
-    for job in mine:
+    subjobs = [job for job in jobs if job.parent and job.parent.id == run.job["id"]]
+    assert [job.function for job in subjobs].count("count_share") == 4
+    # Subjobs only exchange links to files.
+    for job in subjobs:
         assert set(job.input) <= {"plan", "subjob", "counts"}
         assert job.function != "count_share" or set(job.output or {}) == {"counts"}
     for name, row in run.rows.items():
@@ -193,32 +198,32 @@ def test_subjobs_return_the_same_with_each_sample_in_its_column(
         assert float(row["records_per_mb"]) > 0
     page = text_of(run.dx, run.output["report_file"]) or ""
     assert all(sample in page for sample in run.samples)
-    general = text_of(run.dx, run.output["multiqc_statistics"][0]) or ""
-    assert [line.split("\t")[0] for line in general.splitlines()[-6:]] == [
+    statistics = text_of(run.dx, run.output["multiqc_statistics"][0]) or ""
+    assert [line.split("\t")[0] for line in statistics.splitlines()[-6:]] == [
         f'"{sample}"' for sample in run.samples
     ]
     assert text_of(run.dx, run.output["samples_to_retry"]) == "sample\tmappings\tindex\n"
 
 
-# Faults, each in a sample of its own, among samples that are right.
+# Samples with one fault each, in a cohort with valid samples.
 
 
-def cut(path: Path) -> None:
+def truncate(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-40])
 
 
-def damage(path: Path) -> None:
+def corrupt(path: Path) -> None:
     content = bytearray(path.read_bytes())
     content[len(content) // 2 : len(content) // 2 + 20] = bytes(20)
     path.write_bytes(content)
 
 
-def take_index_of_another(path: Path) -> None:
+def use_index_of_another_file(path: Path) -> None:
     other = write_sample(path.with_name("other.bam"), 17)
     index_of(path).write_bytes(index_of(other).read_bytes())
 
 
-def cut_index(path: Path) -> None:
+def truncate_index(path: Path) -> None:
     index_of(path).write_bytes(index_of(path).read_bytes()[:100])
 
 
@@ -230,7 +235,7 @@ def rename_sequences(path: Path) -> None:
     write_bam(path, {name.removeprefix("chr"): length for name, length in CONTIGS.items()}, [])
 
 
-def add_a_sequence(path: Path) -> None:
+def add_sequence(path: Path) -> None:
     write_bam(path, {**CONTIGS, "chrY": 100}, [])
 
 
@@ -238,12 +243,15 @@ def sort_by_name(path: Path) -> None:
     pysam.sort("-n", "-o", str(path), str(path))
 
 
-FOREIGN = r"^mappings_indexes: {}\.bam\.bai (does not match|is inconsistent)"
+NOT_MATCHING = r"^mappings_indexes: {}\.bam\.bai (does not match|is inconsistent)"
 FAULTS: dict[str, tuple[Callable[[Path], None], str]] = {
-    "truncated": (cut, r"^mappings: truncated\.bam is truncated or corrupt"),
-    "corrupt": (damage, r"^mappings(_indexes)?: .*corrupt\.bam"),
-    "foreign_index": (take_index_of_another, FOREIGN.format("foreign_index")),
-    "cut_index": (cut_index, r"^mappings_indexes: cut_index\.bam\.bai is corrupt"),
+    "truncated": (truncate, r"^mappings: truncated\.bam is truncated or corrupt"),
+    "corrupt": (corrupt, r"^mappings(_indexes)?: .*corrupt\.bam"),
+    "other_index": (use_index_of_another_file, NOT_MATCHING.format("other_index")),
+    "truncated_index": (
+        truncate_index,
+        r"^mappings_indexes: truncated_index\.bam\.bai is corrupt",
+    ),
     "longer": (
         change_length,
         r"longer\.bam has another reference genome than a\.bam: chr2 is 20,001 bp long in this "
@@ -253,20 +261,20 @@ FAULTS: dict[str, tuple[Callable[[Path], None], str]] = {
         rename_sequences,
         r"no_chr\.bam has another reference genome .* has no sequence chr1\. It has 1 instead\.",
     ),
-    "with_y": (add_a_sequence, r"another reference genome .*: it also has chrY\."),
-    "by_name": (sort_by_name, r"^mappings(_indexes)?: by_name\.bam"),
-    # Their names fit, their contents do not.
-    "swapped": (lambda path: None, FOREIGN.format("swapped")),
-    "swapped_too": (lambda path: None, FOREIGN.format("swapped_too")),
+    "with_y": (add_sequence, r"another reference genome .*: it also has chrY\."),
+    "name_sorted": (sort_by_name, r"^mappings(_indexes)?: name_sorted\.bam"),
+    # The faulty fixture swaps the indexes of these two.
+    "swapped_1": (lambda path: None, NOT_MATCHING.format("swapped_1")),
+    "swapped_2": (lambda path: None, NOT_MATCHING.format("swapped_2")),
 }
-RIGHT = ["a", "b", "c", "d"]
+VALID = ["a", "b", "c", "d"]
 
 
 @pytest.fixture(scope="module")
 def faulty(cohort_applet: CohortApplet, tmp_path_factory: pytest.TempPathFactory) -> Uploaded:
-    """A file that is truncated, those that are right, and all others that are not."""
+    """The truncated sample, the valid ones, then all other faulty ones."""
     folder = tmp_path_factory.mktemp("faulty")
-    names = ["truncated", *RIGHT, *list(FAULTS)[1:]]
+    names = ["truncated", *VALID, *list(FAULTS)[1:]]
     paths = [write_sample(folder / f"{name}.bam", number) for number, name in enumerate(names)]
     for path in paths:
         if path.stem in FAULTS:
@@ -279,16 +287,16 @@ def faulty(cohort_applet: CohortApplet, tmp_path_factory: pytest.TempPathFactory
 
 
 @pytest.mark.parametrize("subjobs", [0, 3])
-def test_a_sample_that_fails_has_a_row_and_no_column_and_the_others_are_complete(
+def test_a_failed_sample_has_a_row_but_no_column_and_all_others_are_counted(
     cohort_applet: CohortApplet, faulty: Uploaded, tmp_path: Path, workers: Workers, subjobs: int
 ) -> None:
-    """Also the first one, where the next one defines the reference sequences."""
+    """The first sample also fails, so that the second one defines the reference sequences."""
     run = cohort_applet.run(faulty.inputs(), subjobs=subjobs)
     paths = [
-        write_sample(tmp_path / f"{name}.bam", number) for number, name in enumerate(RIGHT, start=1)
+        write_sample(tmp_path / f"{name}.bam", number) for number, name in enumerate(VALID, start=1)
     ]
     assert columns(run) == tables(paths, workers)
-    assert list(run.rows) == ["truncated", *RIGHT, *list(FAULTS)[1:]]
+    assert list(run.rows) == ["truncated", *VALID, *list(FAULTS)[1:]]
     assert (run.output["counted_samples"], run.output["failed_samples"]) == (4, len(FAULTS))
     assert list(run.failed()) == list(FAULTS)
     for name, message in run.failed().items():
@@ -303,34 +311,32 @@ def test_a_sample_that_fails_has_a_row_and_no_column_and_the_others_are_complete
 
 
 @pytest.mark.parametrize("subjobs", [0, 2])
-def test_one_failed_sample_can_fail_the_job(
+def test_one_failed_sample_fails_the_job_if_on_failed_sample_is_fail(
     cohort_applet: CohortApplet, faulty: Uploaded, subjobs: int
 ) -> None:
-    some = Uploaded(faulty.mappings[1:6], faulty.indexes[1:6])
-    run = cohort_applet.run(some.inputs(), on_failed_sample="fail", subjobs=subjobs)
+    valid_and_corrupt = Uploaded(faulty.mappings[1:6], faulty.indexes[1:6])
+    run = cohort_applet.run(valid_and_corrupt.inputs(), on_failed_sample="fail", subjobs=subjobs)
     assert run.failure[0] == "AppError"
     assert "cannot be counted (corrupt). corrupt: mappings" in run.failure[1]
     assert is_a_known_message(run.failure[1], "AppError")
     assert run.job["output"] is None
 
 
-def test_a_job_of_which_no_sample_is_left_fails(
-    cohort_applet: CohortApplet, faulty: Uploaded
-) -> None:
+def test_a_job_fails_if_all_its_samples_fail(cohort_applet: CohortApplet, faulty: Uploaded) -> None:
     run = cohort_applet.run(Uploaded(faulty.mappings[:1], faulty.indexes[:1]).inputs())
     assert run.failure[0] == "AppError"
     assert "1 of 1 sample cannot be counted (truncated)" in run.failure[1]
     assert is_a_known_message(run.failure[1], "AppError")
 
 
-def test_what_is_not_the_fault_of_a_sample_fails_the_job_which_is_started_again(
+def test_a_network_failure_fails_no_sample_and_restarts_the_job(
     cohort_applet: CohortApplet,
     uploaded: Uploaded,
     paths: list[Path],
     workers: Workers,
     platform: LocalPlatform,
 ) -> None:
-    # As often as a request is tried.
+    # The number of attempts for each request.
     lost = platform.faults.add(r"/F/D/.*s2\.bam", lose_request, times=4)
     run = cohort_applet.run(uploaded.inputs())
     assert lost.times == 0
@@ -339,7 +345,7 @@ def test_what_is_not_the_fault_of_a_sample_fails_the_job_which_is_started_again(
     assert run.failed() == {}
 
 
-def test_a_subjob_that_loses_its_worker_counts_its_own_samples_again(
+def test_only_a_subjob_that_loses_its_worker_is_restarted(
     cohort_applet: CohortApplet,
     uploaded: Uploaded,
     paths: list[Path],
@@ -353,7 +359,7 @@ def test_a_subjob_that_loses_its_worker_counts_its_own_samples_again(
     deadline = time.monotonic() + 120
     counting: list[Job] = []
     while not any(job.state == "running" and job.worker is not None for job in counting):
-        assert time.monotonic() < deadline, "no subjob began"
+        assert time.monotonic() < deadline, "no subjob started"
         time.sleep(0.01)
         jobs = [job for job in platform.jobs.by_id.values() if job.function == "count_share"]
         counting = [job for job in jobs if job.parent and job.parent.id == job_id]

@@ -1,4 +1,4 @@
-"""The commands of the README of cohorts run as they stand there, one after the other."""
+"""The commands in the README of samtools_count_cohort work as written, in order."""
 
 import gzip
 import importlib.util
@@ -19,11 +19,12 @@ from local_platform.__main__ import client_environment
 from readme import ROOT, blocks, section
 
 README = (ROOT / NAME / "README.md").read_text()
-MAIN = (ROOT / "README.md").read_text()
+MAIN_README = (ROOT / "README.md").read_text()
 BUILD = "dx build -f samtools_count_cohort\n"
 
 
 def run_script(dx: Dx, script: str, folder: Path) -> str:
+    """Runs a script in a folder and returns its output; it must succeed."""
     done = subprocess.run(
         ["bash", "-e", "-o", "pipefail", "-c", script],
         cwd=folder,
@@ -37,19 +38,18 @@ def run_script(dx: Dx, script: str, folder: Path) -> str:
     return done.stdout
 
 
-def write_and_upload(dx: Dx, folder: Path, place: str, **counts: int) -> list[Path]:
+def write_and_upload(dx: Dx, folder: Path, destination: str, **counts: int) -> list[Path]:
+    """Writes samples with these counts and uploads them; returns their local paths."""
     paths = [make_bam(folder / f"{name}.bam", {"chr1": number}) for name, number in counts.items()]
-    both = [str(path) for bam in paths for path in (bam, f"{bam}.bai")]
-    dx.ok("upload", "--brief", "-p", "--path", f"{place}/", *both)
+    files = [str(path) for bam in paths for path in (bam, f"{bam}.bai")]
+    dx.ok("upload", "--brief", "-p", "--path", f"{destination}/", *files)
     return paths
 
 
-def test_the_commands_work_one_after_the_other(
-    dx: Dx, tmp_path: Path, platform: LocalPlatform
-) -> None:
-    """They have paths from the root of a project, so that they get a project of their own."""
-    with LocalPlatform() as own:
-        dx = Dx(client_environment(own, os.environ), "/")
+def test_the_commands_work_in_order(dx: Dx, tmp_path: Path, platform: LocalPlatform) -> None:
+    """Their paths start at the root of the project, so they run on a separate platform."""
+    with LocalPlatform() as separate:
+        dx = Dx(client_environment(separate, os.environ), "/")
         paths = write_and_upload(dx, tmp_path, "/samples", one=11, two=22)
         write_and_upload(dx, tmp_path, "/more", three=33)
         source = tmp_path / "source"
@@ -59,25 +59,26 @@ def test_the_commands_work_one_after_the_other(
         assert first.startswith(BUILD)
         run_script(dx, BUILD, source)
 
-        shown = run_script(dx, first.removeprefix(BUILD), tmp_path)
-        assert "one\tcounted\t\tone.bam\t\t11\t0\t" in shown
+        printed = run_script(dx, first.removeprefix(BUILD), tmp_path)
+        assert "one\tcounted\t\tone.bam\t\t11\t0\t" in printed
         # dx find data lists the newest file first.
-        assert shown.endswith("two\tone\nchr1\tchr1\t0\t10000\t10000\t22\t11\n")
+        assert printed.endswith("two\tone\nchr1\tchr1\t0\t10000\t10000\t22\t11\n")
         run_script(dx, sheets, tmp_path)
         listed = dx.ok("ls", "/counts/sheets").splitlines()
         table = section("Outputs", README).strip().split("\n\n")[0]
-        named = set(re.findall(r"`(cohort\S+)`", table))
-        # Copies of X and Y are not known here.
-        assert named - set(listed) == {"cohort_copies_mqc.tsv"}
-        assert set(listed) <= named
+        documented = set(re.findall(r"`(cohort\S+)`", table))
+        # The copy numbers of X and Y cannot be estimated here.
+        assert documented - set(listed) == {"cohort_copies_mqc.tsv"}
+        assert set(listed) <= documented
         run_script(dx, growing, tmp_path)
         grown = gzip.decompress(dx.binary("cat", "/counts/grown/cohort_counts.tsv.gz")).decode()
         assert grown.splitlines()[0].endswith("\tlength\tthree\ttwo\tone")
         assert grown.splitlines()[1].endswith("\t33\t22\t11")
 
         dx.ok("rm", "-r", "/counts", "/sheets")
-        in_main = blocks("sh", "Many samples in one job", MAIN)
-        run_script(dx, in_main[0].removeprefix(BUILD), tmp_path)
+        in_main_readme = blocks("sh", "Many samples in one job", MAIN_README)
+        count = in_main_readme[0].removeprefix(BUILD)
+        run_script(dx, count, tmp_path)
         assert "cohort_counts.tsv.gz" in dx.ok("ls", "/cohort").splitlines()
 
         for path in paths:
@@ -85,12 +86,12 @@ def test_the_commands_work_one_after_the_other(
             unsorted.parent.mkdir(exist_ok=True)
             pysam.sort("-n", "-o", str(unsorted), str(path))
             dx.ok("upload", "--brief", "-p", "--path", "/unsorted/", str(unsorted))
-        shown = run_script(dx, workflow, ROOT)
-        assert "one.sorted\tcounted\t\tone.sorted.bam\t\t11\t0\t" in shown
+        printed = run_script(dx, workflow, ROOT)
+        assert "one.sorted\tcounted\t\tone.sorted.bam\t\t11\t0\t" in printed
 
-        # An app has to ask for the project, in which the files of a sheet are.
+        # An app must request access to the project that contains the files of a sheet.
         run_script(dx, f"dx build --app {NAME}", source)
-        app = in_main[0].removeprefix(BUILD).replace(f"dx run {NAME}", f"dx run app-{NAME}")
+        app = count.replace(f"dx run {NAME}", f"dx run app-{NAME}")
         run_script(dx, app.replace("dx upload", "true").replace("/cohort", "/app"), tmp_path)
         assert "cohort_counts.tsv.gz" in dx.ok("ls", "/app").splitlines()
 

@@ -1,4 +1,4 @@
-"""Counts are right after faults that dxpy retries; a job fails after others."""
+"""Network and API faults: transient ones do not change the counts, persistent ones fail the job."""
 
 from pathlib import Path
 
@@ -19,8 +19,7 @@ from local_platform.faults import (
 )
 from oracle import expected_count_file
 
-# Without them the next test would have the faults that this one has not used up.
-pytestmark = pytest.mark.usefixtures("no_fault_is_left")
+pytestmark = pytest.mark.usefixtures("clear_faults")
 
 ANY_FILE = r"/file-\w+"
 BYTES = r"/F/D/.*"
@@ -32,30 +31,30 @@ BAD_GATEWAY = answer("502 Bad Gateway", ("Content-Type", "text/html"), body=b"<h
 REFUSED = refuse("InvalidState", 422, "refused by the test")
 
 
-Given = tuple[str, Fault]
+PathAndFault = tuple[str, Fault]
 
-# Each is what happens to one job: a fault in each of its steps.
-TRANSIENT: dict[str, list[Given]] = {
-    "an answer is an error": [
+# Each entry lists the faults of one job, in several of its steps.
+TRANSIENT: dict[str, list[PathAndFault]] = {
+    "error responses": [
         (ANY_FILE + "/download", BROKEN),
         (BYTES, BUSY),
         ("/file/new", BUSY),
         (PART, BROKEN),
         (ANY_FILE + "/close", BROKEN),
     ],
-    "a request is lost": [
+    "lost requests": [
         (ANY_FILE + "/download", lose_request),
         (BYTES, lose_request),
         (PART, lose_request),
     ],
-    "an answer is lost": [
+    "lost responses": [
         ("/file/new", lose_answer),
         (PART, lose_answer),
         (ANY_FILE + "/close", lose_answer),
     ],
-    "an answer is cut": [(ANY_FILE + "/download", cut), (BYTES, cut)],
-    "an answer is not JSON": [(ANY_FILE + "/download", BAD_GATEWAY)],
-    "an answer takes long, and a byte is wrong": [
+    "truncated responses": [(ANY_FILE + "/download", cut), (BYTES, cut)],
+    "response that is not JSON": [(ANY_FILE + "/download", BAD_GATEWAY)],
+    "slow response and corrupt byte": [
         (ANY_FILE + "/download", stall(2)),
         (BYTES, corrupt),
     ],
@@ -63,8 +62,8 @@ TRANSIENT: dict[str, list[Given]] = {
 
 
 @pytest.mark.parametrize("faults", TRANSIENT.values(), ids=TRANSIENT.keys())
-def test_a_fault_that_passes_changes_nothing(
-    applet: Applet, platform: LocalPlatform, bam: Path, faults: list[Given]
+def test_transient_faults_do_not_change_the_outputs(
+    applet: Applet, platform: LocalPlatform, bam: Path, faults: list[PathAndFault]
 ) -> None:
     injected: list[Injection] = []
     run = applet.run(
@@ -72,21 +71,21 @@ def test_a_fault_that_passes_changes_nothing(
         Path(f"{bam}.bai"),
         before=lambda: injected.extend(platform.faults.add(*fault) for fault in faults),
     )
-    assert [one.times for one in injected] == [0] * len(faults), "a fault never happened"
+    assert [one.times for one in injected] == [0] * len(faults), "a fault was not triggered"
     assert run.state == "done", run.log
     assert run.produced == files_of("sample")
     assert run.count_file == expected_count_file(bam)
 
 
-LASTING: dict[str, tuple[str, Fault, str]] = {
-    "downloads have wrong bytes": (BYTES, corrupt, "DXChecksumMismatchError"),
-    "no file can be made": ("/file/new", REFUSED, "refused by the test"),
-    "no file can be closed": (ANY_FILE + "/close", REFUSED, "refused by the test"),
+PERSISTENT: dict[str, tuple[str, Fault, str]] = {
+    "downloads are corrupt": (BYTES, corrupt, "DXChecksumMismatchError"),
+    "files cannot be created": ("/file/new", REFUSED, "refused by the test"),
+    "files cannot be closed": (ANY_FILE + "/close", REFUSED, "refused by the test"),
 }
 
 
-@pytest.mark.parametrize(("path", "fault", "words"), LASTING.values(), ids=LASTING.keys())
-def test_a_fault_that_lasts_fails_the_job_and_leaves_no_count_file(
+@pytest.mark.parametrize(("path", "fault", "words"), PERSISTENT.values(), ids=PERSISTENT.keys())
+def test_a_persistent_fault_fails_the_job_without_outputs(
     applet: Applet, platform: LocalPlatform, bam: Path, path: str, fault: Fault, words: str
 ) -> None:
     run = applet.run(

@@ -1,4 +1,4 @@
-"""What a user may ask for, each through the real dx, and refused where it is wrong."""
+"""Filters, regions and other inputs, passed with the real dx, and rejection of invalid ones."""
 
 import subprocess
 from pathlib import Path
@@ -27,6 +27,7 @@ ALL = {"chr1": 4, "chr2": 2, "HLA-A*01:01": 1, "chrUn_decoy": 1}
 
 
 def text(counts: dict[str, int]) -> str:
+    """Returns the text of the count file with these counts."""
     lines = [f"Region {region}: {records}\n" for region, records in counts.items()]
     return "".join(lines) + f"Total reads: {sum(counts.values())}"
 
@@ -36,8 +37,8 @@ def bam(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_bam(tmp_path_factory.mktemp("bam"), LENGTHS, READS, more_header=HEADER)
 
 
-CHOICES: dict[str, tuple[list[str], dict[str, int]]] = {
-    # Each leaves out what the other two select.
+CASES: dict[str, tuple[list[str], dict[str, int]]] = {
+    # Each filter excludes records that pass the other two.
     "mapping quality, flags by name and read groups": (
         [
             "min_mapping_quality=10",
@@ -62,7 +63,7 @@ CHOICES: dict[str, tuple[list[str], dict[str, int]]] = {
         ],
         {"chr1:101-5000": 3, "HLA-A*01:01": 1, "chr2:1-10": 0, "chr2:11-": 2, "*": 2},
     ),
-    "all together": (
+    "all combined": (
         [
             "regions=chr1",
             "regions=chrUn_decoy",
@@ -73,15 +74,15 @@ CHOICES: dict[str, tuple[list[str], dict[str, int]]] = {
         ],
         {"chr1": 3, "*": 1},
     ),
-    "the defaults": (
+    "default values": (
         ["include_unplaced=false", "min_mapping_quality=0", "exclude_flags=", "output_prefix="],
         ALL,
     ),
 }
 
 
-@pytest.mark.parametrize(("options", "counts"), CHOICES.values(), ids=CHOICES.keys())
-def test_a_choice_changes_what_is_counted(
+@pytest.mark.parametrize(("options", "counts"), CASES.values(), ids=CASES.keys())
+def test_options_determine_which_records_are_counted(
     applet: Applet, bam: Path, options: list[str], counts: dict[str, int]
 ) -> None:
     run = applet.run(bam, index_of(bam), *options)
@@ -90,7 +91,7 @@ def test_a_choice_changes_what_is_counted(
     assert run.job["output"]["total_records"] == sum(counts.values())
 
 
-def test_a_bed_file_gives_regions_with_names(applet: Applet, bam: Path, tmp_path: Path) -> None:
+def test_a_bed_file_defines_named_regions(applet: Applet, bam: Path, tmp_path: Path) -> None:
     bed = tmp_path / "exons.bed"
     bed.write_text("#exons\nchr1\t0\t101\texon 1\nchr1\t50\t5001\nchr2\t60\t61\texon 3\t0\t+\n")
     run = applet.run(bam, index_of(bam), "regions=chr2", "output_prefix=my exons", bed=bed)
@@ -107,20 +108,20 @@ def test_a_bed_file_gives_regions_with_names(applet: Applet, bam: Path, tmp_path
     )
 
 
-def test_an_index_that_was_made_is_named_after_the_prefix_too(applet: Applet, bam: Path) -> None:
+def test_the_output_prefix_also_names_a_created_index(applet: Applet, bam: Path) -> None:
     run = applet.run(bam, None, "output_prefix=NA12878")
     assert run.produced == files_of("NA12878", "NA12878.bai")
 
 
-def test_a_cram_gives_what_its_bam_gives(applet: Applet, bam: Path) -> None:
-    options, _ = CHOICES["all together"]
+def test_a_cram_has_the_same_counts_as_its_bam(applet: Applet, bam: Path) -> None:
+    options, _ = CASES["all combined"]
     run = applet.run(cram_of(bam), None, *options, "read_groups=lane1", "regions=chr2:1-100")
     assert run.state == "done", run.log
     assert run.count_file == text({"chr1": 2, "chr2:1-100": 1, "*": 0})
 
 
-def test_a_wrong_value_fails_the_job_and_leaves_nothing(applet: Applet, bam: Path) -> None:
-    """The other messages are those of the package, which its tests have."""
+def test_an_invalid_value_fails_the_job_without_outputs(applet: Applet, bam: Path) -> None:
+    """The unit tests cover the other messages."""
     run = applet.run(bam, index_of(bam), "read_groups=lane3")
     reason, message = run.failure
     assert (run.state, reason) == ("failed", "AppError")
@@ -128,13 +129,15 @@ def test_a_wrong_value_fails_the_job_and_leaves_nothing(applet: Applet, bam: Pat
     assert run.produced == []
 
 
-def test_a_wrong_flag_is_refused_before_anything_is_downloaded(applet: Applet, bam: Path) -> None:
+def test_an_unknown_flag_is_rejected_before_the_download(applet: Applet, bam: Path) -> None:
     run = applet.run(bam, index_of(bam), "exclude_flags=DUPLICATE")
     assert "unknown flag in 'DUPLICATE'" in run.failure[1]
     assert "ownloading" not in run.log
 
 
-def test_a_wrong_line_of_a_bed_file_is_named(applet: Applet, bam: Path, tmp_path: Path) -> None:
+def test_an_invalid_bed_line_is_rejected_with_its_line_number(
+    applet: Applet, bam: Path, tmp_path: Path
+) -> None:
     bed = tmp_path / "x.bed"
     bed.write_text("chr1\t0\t10\nchr1 5\n")
     run = applet.run(bam, index_of(bam), bed=bed)
@@ -148,29 +151,29 @@ def test_a_wrong_line_of_a_bed_file_is_named(applet: Applet, bam: Path, tmp_path
 @pytest.mark.parametrize(
     "option", ["min_mapping_quality=high", "primary_chromosomes_only=perhaps", "regions_bed=chr1"]
 )
-def test_a_value_of_another_kind_is_refused_before_a_job_starts(
-    applet: Applet, bam: Path, option: str
-) -> None:
+def test_dx_run_rejects_a_value_of_the_wrong_class(applet: Applet, bam: Path, option: str) -> None:
     bam_id = applet.dx.upload(bam)
-    refused = applet.dx("run", applet.id, "-y", "-i", f"mappings_sorted_bam={bam_id}", "-i", option)
-    assert refused.returncode != 0
-    assert option.partition("=")[2] in refused.stderr
+    rejected = applet.dx(
+        "run", applet.id, "-y", "-i", f"mappings_sorted_bam={bam_id}", "-i", option
+    )
+    assert rejected.returncode != 0
+    assert option.partition("=")[2] in rejected.stderr
 
 
-def test_alternative_names_and_an_interval_list_give_regions_as_they_are_named(
+def test_regions_with_alternative_names_keep_the_name_from_the_input(
     applet: Applet, bam: Path, tmp_path: Path
 ) -> None:
-    named = tmp_path / "named.bam"
+    aliased = tmp_path / "aliased.bam"
     header = subprocess.check_output(["samtools", "view", "-H", bam], text=True)
     sequences = header.replace("SN:chr1\t", "SN:chr1\tAN:1,CM000663.2\t")
     (tmp_path / "header.sam").write_text(sequences.replace("SO:coordinate", "SO:unsorted"))
-    with named.open("wb") as file:
+    with aliased.open("wb") as file:
         command = ["samtools", "reheader", "-P", str(tmp_path / "header.sam"), str(bam)]
         subprocess.run(command, stdout=file, check=True)
-    subprocess.run(["samtools", "index", named], check=True)
+    subprocess.run(["samtools", "index", aliased], check=True)
     intervals = tmp_path / "targets.interval_list"
     intervals.write_text("@HD\tVN:1.6\n@SQ\tSN:chr1\tLN:10000\nCM000663.2\t101\t5000\t+\texon 1\n")
-    run = applet.run(named, Path(f"{named}.bai"), "regions=1", bed=intervals)
+    run = applet.run(aliased, Path(f"{aliased}.bai"), "regions=1", bed=intervals)
     assert run.state == "done", run.log
     assert run.count_file == text({"1": 4, "CM000663.2:101-5000": 3})
     assert "the header says SO:unsorted" in run.log
@@ -178,11 +181,12 @@ def test_alternative_names_and_an_interval_list_give_regions_as_they_are_named(
     assert run.table.splitlines()[2] == "exon 1\tchr1\t100\t5000\t4900\t3"
 
 
-@pytest.mark.parametrize("more", [(), ("subjobs=2",)])
+@pytest.mark.parametrize("options", [(), ("subjobs=2",)])
 def test_windows_are_counted_and_returned_as_bedgraph(
-    applet: Applet, bam: Path, tmp_path: Path, more: tuple[str, ...]
+    applet: Applet, bam: Path, tmp_path: Path, options: tuple[str, ...]
 ) -> None:
-    run = applet.run(bam, index_of(bam), "windows=4000", "primary_chromosomes_only=true", *more)
+    windows = ("windows=4000", "primary_chromosomes_only=true")
+    run = applet.run(bam, index_of(bam), *windows, *options)
     assert run.state == "done", run.log
     assert run.count_file == text(
         {
@@ -196,5 +200,5 @@ def test_windows_are_counted_and_returned_as_bedgraph(
     for field, name in (("bedgraph_file", "x.gz"), ("bedgraph_index", "x.gz.tbi")):
         link = run.job["output"][field]["$dnanexus_link"]
         applet.dx.ok("download", link, "-f", "-o", str(tmp_path / name))
-    with pysam.TabixFile(str(tmp_path / "x.gz")) as opened:
-        assert list(opened.fetch("chr2")) == ["chr2\t0\t4000\t2", "chr2\t4000\t5000\t0"]
+    with pysam.TabixFile(str(tmp_path / "x.gz")) as bedgraph:
+        assert list(bedgraph.fetch("chr2")) == ["chr2\t0\t4000\t2", "chr2\t4000\t5000\t0"]

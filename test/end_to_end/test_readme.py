@@ -1,4 +1,4 @@
-"""The commands of the README run as they stand there, and give what it shows."""
+"""The commands in the README work as written, and their output is as shown."""
 
 import gzip
 import json
@@ -21,13 +21,13 @@ from readme import ROOT, blocks
 
 @dataclass(frozen=True)
 class Reader:
-    """Somebody who follows the README, in a folder of the project that stands for its root."""
+    """A user who follows the README; a folder of the project stands for its root."""
 
     dx: Dx
     folder: Path
 
     def run(self, script: str, cwd: Path | None = None) -> "subprocess.CompletedProcess[str]":
-        """Run commands as they stand there, without an error."""
+        """Runs commands as written, except for the root folder; they must succeed."""
         for path in ("/sample.bam", "/samples", "/counts", "/batch", "/uploads"):
             script = script.replace(f" {path}", f" {self.dx.folder}{path}")
             script = script.replace(f"={path}", f"={self.dx.folder}{path}")
@@ -44,7 +44,7 @@ class Reader:
         return done
 
     def example(self, name: str = "sample.bam") -> Path:
-        """The README's example, as a local file with its index."""
+        """Writes the example of the README with its index; returns its path."""
         bam = self.folder / name
         subprocess.run([sys.executable, ROOT / "test" / "example.py", bam], check=True)
         return bam
@@ -52,6 +52,7 @@ class Reader:
 
 @pytest.fixture
 def reader(dx: Dx, tmp_path: Path, request: pytest.FixtureRequest) -> Reader:
+    """A user with a new folder in the project."""
     home = f"{dx.folder}/{request.node.name}"
     dx.ok("mkdir", "-p", home)
     return Reader(Dx({**dx.environment, "DX_CLI_WD": home}, home), tmp_path)
@@ -60,7 +61,7 @@ def reader(dx: Dx, tmp_path: Path, request: pytest.FixtureRequest) -> Reader:
 SHOWN = next(text for text in blocks("text") if text.startswith("Region")).rstrip("\n")
 
 
-def test_the_commands_work_one_after_the_other(reader: Reader) -> None:
+def test_the_commands_work_in_order(reader: Reader) -> None:
     dx, bam = reader.dx, reader.example()
     for path in (bam, Path(f"{bam}.bai")):
         dx.upload(path)
@@ -82,9 +83,9 @@ def test_the_workflow_sorts_counts_and_checks(reader: Reader) -> None:
     (script,) = blocks("sh", "Workflow")
     reader.run("dx build -f .", cwd=ROOT)
     assert SHOWN in reader.run(script, cwd=ROOT).stdout
-    # One that fails, and a job that waits for the output of another one.
-    fail = "! dx run sort_and_count -i sort.mappings_bam=unsorted.bam -i check.at_least=1000000"
-    printed = reader.run(f"{fail} -y --wait").stdout
+    # An analysis in which the last stage fails, and a job that takes the output of another job.
+    failing = "! dx run sort_and_count -i sort.mappings_bam=unsorted.bam -i check.at_least=1000000"
+    printed = reader.run(f"{failing} -y --wait").stdout
     analysis_id = next(word for word in printed.split() if word.startswith("analysis-"))
     analysis = dx.describe(analysis_id)
     jobs = {stage["id"]: stage["execution"] for stage in analysis["stages"]}
@@ -99,7 +100,7 @@ def test_the_workflow_sorts_counts_and_checks(reader: Reader) -> None:
     assert dx.ok("cat", f"{dx.folder}/counts/again/unsorted.sorted_count.txt") == SHOWN
 
 
-def test_a_batch_has_a_job_and_a_folder_for_each_sample(reader: Reader) -> None:
+def test_a_batch_runs_one_job_with_its_own_folder_per_sample(reader: Reader) -> None:
     dx, bam = reader.dx, reader.example()
     reader.run("dx build -f .", cwd=ROOT)
     for name in ("one", "two"):
@@ -113,7 +114,7 @@ def test_a_batch_has_a_job_and_a_folder_for_each_sample(reader: Reader) -> None:
         assert dx.ok("cat", f"{dx.folder}/batch/{name}/{name}_count.txt") == SHOWN
 
 
-def test_what_is_chosen_is_what_samtools_selects(reader: Reader) -> None:
+def test_filters_select_the_same_records_as_samtools_view(reader: Reader) -> None:
     dx, bam = reader.dx, reader.example()
     for path in (bam, Path(f"{bam}.bai")):
         dx.upload(path)
@@ -137,7 +138,7 @@ def test_what_is_chosen_is_what_samtools_selects(reader: Reader) -> None:
     assert bedgraph.startswith(b"chr1\t0\t10000\t")
 
 
-def test_a_file_is_streamed_and_counted_by_several_jobs(reader: Reader) -> None:
+def test_streaming_subjobs_and_counts_from_the_index_return_the_same_counts(reader: Reader) -> None:
     dx, bam = reader.dx, reader.example()
     for path in (bam, Path(f"{bam}.bai")):
         dx.upload(path)
@@ -149,7 +150,7 @@ def test_a_file_is_streamed_and_counted_by_several_jobs(reader: Reader) -> None:
         assert dx.ok("cat", f"{dx.folder}/counts/{folder}/sample_count.txt") == SHOWN
 
 
-def test_the_python_of_the_readme_prints_the_counts(reader: Reader, applet: Applet) -> None:
+def test_the_python_example_prints_the_counts(reader: Reader, applet: Applet) -> None:
     dx, bam = reader.dx, reader.example()
     (script,) = blocks("python", "Python")
     for placeholder, value in (
@@ -171,7 +172,7 @@ def test_the_python_of_the_readme_prints_the_counts(reader: Reader, applet: Appl
     assert dx.ok("ls", f"{dx.folder}/counts").splitlines() == files_of("sample")
 
 
-def test_the_report_is_there_to_be_fetched_and_multiqc_finds_its_file(reader: Reader) -> None:
+def test_the_report_can_be_downloaded_and_multiqc_finds_its_file(reader: Reader) -> None:
     dx, bam = reader.dx, reader.example()
     for path in (bam, Path(f"{bam}.bai")):
         dx.upload(path)
@@ -183,22 +184,22 @@ def test_the_report_is_there_to_be_fetched_and_multiqc_finds_its_file(reader: Re
     assert plot.read_text().splitlines()[1].startswith("sample\t2296\t1668\t")
 
 
-# The app. Its name is not in a project: it would be in the way of the other tests' applet, and
-# nobody can take an app off a real platform again.
+# The app runs on a separate local platform: app names are global, so it would conflict with the
+# applet of the other tests, and apps cannot be removed from the real platform.
 
 
 @pytest.fixture
-def on_its_own(tmp_path: Path) -> Iterator[Reader]:
+def separate_reader(tmp_path: Path) -> Iterator[Reader]:
+    """A user on a separate local platform."""
     with LocalPlatform() as platform:
         yield Reader(Dx(client_environment(platform, os.environ), ""), tmp_path)
 
 
-def test_the_app_is_built_without_a_warning_and_run(on_its_own: Reader, source: Path) -> None:
-    reader, bam = on_its_own, on_its_own.example()
+def test_the_app_is_built_without_warnings_and_runs(separate_reader: Reader, source: Path) -> None:
+    reader, bam = separate_reader, separate_reader.example()
     for path in (bam, Path(f"{bam}.bai")):
         reader.dx.upload(path)
     (build,) = blocks("sh", "App")
-    get = "dx get samtools_count"
     done = reader.run(build, cwd=source)
     assert "WARNING" not in done.stdout + done.stderr
     assert reader.dx.ok("cat", "/counts/sample_count.txt") == SHOWN
@@ -209,12 +210,12 @@ def test_the_app_is_built_without_a_warning_and_run(on_its_own: Reader, source: 
     assert described["description"] == (ROOT / "README.md").read_text()
 
     reader.run("dx build .", cwd=source)
-    reader.run(get)
-    again = reader.folder / "samtools_count"
+    reader.run("dx get samtools_count")
+    downloaded = reader.folder / "samtools_count"
     reader.dx.ok("mkdir", "/again")
-    applet_id = json.loads(reader.dx.ok("build", "-d", "/again/", str(again)))["id"]
+    applet_id = json.loads(reader.dx.ok("build", "-d", "/again/", str(downloaded)))["id"]
     for path in (source / "resources").rglob("*.py"):
-        assert (again / path.relative_to(source)).read_bytes() == path.read_bytes()
+        assert (downloaded / path.relative_to(source)).read_bytes() == path.read_bytes()
     applet = Applet(reader.dx, applet_id, "")
     run = applet.run(bam, Path(f"{bam}.bai"))
     assert run.count_file == expected_count_file(bam)

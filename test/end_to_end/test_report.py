@@ -1,4 +1,4 @@
-"""What people look at, and what their tools pick up, from jobs that the real dx has run."""
+"""The report in a browser and the MultiQC file in MultiQC, from jobs run with the real dx."""
 
 from pathlib import Path
 
@@ -11,14 +11,14 @@ from visit import visit
 
 
 def download(applet: Applet, run: Run, output: str, folder: Path) -> Path:
-    """The file of an output, under its own name."""
+    """Downloads an output file under its own name; returns its path."""
     file_id = run.job["output"][output]["$dnanexus_link"]
     folder.mkdir(exist_ok=True)
     applet.dx.ok("download", "--no-progress", "-o", f"{folder}/", file_id)
     return folder / str(applet.dx.describe(file_id)["name"])
 
 
-def test_the_report_opens_and_tells_what_the_job_has_found(
+def test_the_report_opens_and_shows_the_results_of_the_job(
     applet: Applet, browser: Browser, tmp_path: Path
 ) -> None:
     bam = make_bam(tmp_path / "a <b>.bam", {"chr1": 30, "HLA-A*01:01": 2, "chrM": 0}, unplaced=4)
@@ -44,14 +44,14 @@ def test_the_report_opens_and_tells_what_the_job_has_found(
         assert page.get_by_role("rowheader", name="chr1:1-20").count() == 1
 
 
-def test_without_the_report_the_rest_is_there(applet: Applet, tmp_path: Path) -> None:
+def test_without_the_report_all_other_files_are_written(applet: Applet, tmp_path: Path) -> None:
     bam = make_bam(tmp_path / "ex.bam", {"chr1": 3})
     run = applet.run(bam, Path(f"{bam}.bai"), "report=false")
     assert run.produced == [name for name in files_of("ex") if not name.endswith(".html")]
     assert "report_file" not in run.job["output"]
 
 
-def test_multiqc_puts_the_samples_of_several_jobs_side_by_side(
+def test_multiqc_shows_the_samples_of_several_jobs_in_one_plot(
     applet: Applet, tmp_path: Path
 ) -> None:
     for sample, records in {"NA1": 3, "NA2": 5, "NA3": 0}.items():

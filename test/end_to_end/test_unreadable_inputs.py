@@ -1,4 +1,4 @@
-"""Inputs that the platform does not give out fail the job at once, by name, and with the cure."""
+"""Unreadable inputs: the job fails before any transfer, names the input and says what to do."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -11,34 +11,43 @@ from local_platform import LocalPlatform, store
 from local_platform.faults import Fault, refuse
 from messages import is_a_known_message
 
-pytestmark = pytest.mark.usefixtures("no_fault_is_left")
+pytestmark = pytest.mark.usefixtures("clear_faults")
 
-WAYS = ["stream_bam=false", "stream_bam=true", "counts_from=index", "subjobs=2"]
+OPTIONS = ["stream_bam=false", "stream_bam=true", "counts_from=index", "subjobs=2"]
 INPUTS = ["mappings_sorted_bam", "mappings_sorted_bai", "regions_bed"]
 
 
 @pytest.fixture
 def bed(tmp_path: Path) -> Path:
+    """A small BED file."""
     path = tmp_path / "exons.bed"
     path.write_text("chr1\t0\t100\n")
     return path
 
 
-def run_after(
+def run_after_change(
     applet: Applet,
     platform: LocalPlatform,
     files: dict[str, Path],
     options: tuple[str, ...],
     change: Callable[[dict[str, str]], object],
 ) -> tuple[Run, int]:
-    """Changes files, given their IDs by input, when the job has been started but does not run yet.
+    """Runs a job, but changes its input files after it has been created and before it starts.
 
-    Gives the job, and the bytes of its files that left the platform.
+    Args:
+        applet: the applet.
+        platform: the platform.
+        files: the input files.
+        options: further inputs, as `name=value`.
+        change: called with the IDs of the uploaded files by input.
+
+    Returns:
+        The finished job, and the number of bytes of its input files that were transferred to it.
     """
     dx = applet.dx
     ids = {field: dx.upload(path) for field, path in files.items()}
-    given = [f"{field}={file_id}" for field, file_id in ids.items()] + [*options]
-    inputs = [part for value in given for part in ("-i", value)]
+    values = [*(f"{field}={file_id}" for field, file_id in ids.items()), *options]
+    inputs = [part for value in values for part in ("-i", value)]
     before = len(platform.network.transfers)
     with platform.jobs.held():
         job_id = dx.ok(
@@ -54,7 +63,8 @@ def run_after(
     return Run(dx, dx.describe(job_id), log, []), sent
 
 
-def fails_before_the_first_byte(run: Run, sent: int, *words: str) -> None:
+def assert_failed_before_transfer(run: Run, sent: int, *words: str) -> None:
+    """Asserts that a job failed with these words in its message before it read any file."""
     assert run.failure[0] == "AppError", run.log
     assert is_a_known_message(run.failure[1], "AppError")
     for word in words:
@@ -64,7 +74,7 @@ def fails_before_the_first_byte(run: Run, sent: int, *words: str) -> None:
 
 
 @pytest.mark.parametrize("field", INPUTS)
-def test_an_archived_input_is_named_with_the_command_that_restores_it(
+def test_an_archived_input_is_rejected_with_the_command_to_unarchive_it(
     applet: Applet, platform: LocalPlatform, bam: Path, bed: Path, field: str
 ) -> None:
     files = dict(zip(INPUTS, (bam, index_of(bam), bed), strict=True))
@@ -74,26 +84,26 @@ def test_an_archived_input_is_named_with_the_command_that_restores_it(
         applet.dx.ok("archive", "-y", ids[field])
         archived.append(ids[field])
 
-    run, sent = run_after(applet, platform, files, (), archive)
-    what = f"{field}: {files[field].name} is archived. Run 'dx unarchive {archived[0]}'"
-    fails_before_the_first_byte(run, sent, what)
+    run, sent = run_after_change(applet, platform, files, (), archive)
+    message = f"{field}: {files[field].name} is archived. Run 'dx unarchive {archived[0]}'"
+    assert_failed_before_transfer(run, sent, message)
 
 
-@pytest.mark.parametrize("how", WAYS[1:])
+@pytest.mark.parametrize("option", OPTIONS[1:])
 def test_an_archived_file_is_not_streamed(
-    applet: Applet, platform: LocalPlatform, bam: Path, how: str
+    applet: Applet, platform: LocalPlatform, bam: Path, option: str
 ) -> None:
-    run, sent = run_after(
+    run, sent = run_after_change(
         applet,
         platform,
         dict(zip(INPUTS, (bam, index_of(bam)), strict=False)),
-        (how,),
+        (option,),
         lambda ids: applet.dx.ok("archive", "-y", ids["mappings_sorted_bam"]),
     )
-    fails_before_the_first_byte(run, sent, "mappings_sorted_bam: sample.bam is archived.")
+    assert_failed_before_transfer(run, sent, "mappings_sorted_bam: sample.bam is archived.")
 
 
-def test_a_file_that_is_being_unarchived_has_to_be_waited_for(
+def test_a_file_that_is_being_unarchived_is_rejected(
     applet: Applet, platform: LocalPlatform, bam: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(store, "UNARCHIVING_SECONDS", 3600)
@@ -103,42 +113,40 @@ def test_a_file_that_is_being_unarchived_has_to_be_waited_for(
             applet.dx.ok(command, "-y", ids["mappings_sorted_bam"])
 
     files = {"mappings_sorted_bam": bam, "mappings_sorted_bai": index_of(bam)}
-    run, sent = run_after(applet, platform, files, (), restore)
-    fails_before_the_first_byte(run, sent, "sample.bam is being unarchived. Wait until")
+    run, sent = run_after_change(applet, platform, files, (), restore)
+    assert_failed_before_transfer(run, sent, "sample.bam is being unarchived. Wait until")
 
 
-def test_a_file_whose_upload_is_not_complete_is_refused(
+def test_a_file_with_an_incomplete_upload_is_rejected(
     applet: Applet, platform: LocalPlatform, bam: Path
 ) -> None:
-    """The platform waits for its inputs to be closed; nobody else would see one that is not."""
+    """Sets the state directly: the platform does not start a job until its inputs are closed."""
 
-    def open_again(ids: dict[str, str]) -> None:
+    def reopen(ids: dict[str, str]) -> None:
         platform.store.find_object(ids["mappings_sorted_bam"]).state = "open"
 
     files = {"mappings_sorted_bam": bam, "mappings_sorted_bai": index_of(bam)}
-    run, sent = run_after(applet, platform, files, (), open_again)
-    fails_before_the_first_byte(run, sent, "sample.bam is open, not closed")
+    run, sent = run_after_change(applet, platform, files, (), reopen)
+    assert_failed_before_transfer(run, sent, "sample.bam is open, not closed")
 
 
-def test_a_file_that_has_been_removed_is_refused(
-    applet: Applet, platform: LocalPlatform, bam: Path
-) -> None:
+def test_a_removed_file_is_rejected(applet: Applet, platform: LocalPlatform, bam: Path) -> None:
     files = {"mappings_sorted_bam": bam, "mappings_sorted_bai": index_of(bam)}
-    run, sent = run_after(
+    run, sent = run_after_change(
         applet, platform, files, (), lambda ids: applet.dx.ok("rm", ids["mappings_sorted_bai"])
     )
-    fails_before_the_first_byte(run, sent, "mappings_sorted_bai: file-", "cannot be found")
+    assert_failed_before_transfer(run, sent, "mappings_sorted_bai: file-", "cannot be found")
 
 
-@pytest.mark.parametrize(("field", "how"), [*zip(INPUTS[:2] * 2, WAYS, strict=True)])
-def test_a_flagged_file_is_refused(
-    applet: Applet, platform: LocalPlatform, bam: Path, field: str, how: str
+@pytest.mark.parametrize(("field", "option"), [*zip(INPUTS[:2] * 2, OPTIONS, strict=True)])
+def test_a_file_flagged_as_malicious_is_rejected(
+    applet: Applet, platform: LocalPlatform, bam: Path, field: str, option: str
 ) -> None:
     def flag(ids: dict[str, str]) -> None:
         platform.store.find_object(ids[field]).flagged = True
 
     files = {"mappings_sorted_bam": bam, "mappings_sorted_bai": index_of(bam)}
-    run, _ = run_after(applet, platform, files, (how,), flag)
+    run, _ = run_after_change(applet, platform, files, (option,), flag)
     assert run.failure[0] == "AppError", run.log
     assert (
         f"{field}: {files[field].name} is flagged as malicious by the platform." in run.failure[1]
@@ -147,43 +155,44 @@ def test_a_flagged_file_is_refused(
     assert run.job["output"] is None
 
 
-REFUSALS: dict[str, Fault] = {
+DENIALS: dict[str, Fault] = {
     "no permission": refuse("PermissionDenied", 401, "VIEW permission required"),
-    # In the words of the platform (dnanexus/dx-toolkit, issue 1212).
-    "a watermark": refuse(
+    # The message of the real platform (dnanexus/dx-toolkit, issue 1212).
+    "watermark": refuse(
         "InvalidInput", 422, "Cannot make download URL for watermarkable file without projectId"
     ),
-    "a project's policy": refuse("PermissionDenied", 401, "downloads are restricted"),
+    "project policy": refuse("PermissionDenied", 401, "downloads are restricted"),
 }
 
 
 @pytest.mark.parametrize(
-    ("how", "reason"), [*zip([*WAYS, WAYS[0]], [*REFUSALS, *list(REFUSALS)[:2]], strict=True)]
+    ("option", "reason"),
+    [*zip([*OPTIONS, OPTIONS[0]], [*DENIALS, *list(DENIALS)[:2]], strict=True)],
 )
-def test_a_file_that_the_platform_does_not_give_out_is_named(
-    applet: Applet, platform: LocalPlatform, bam: Path, how: str, reason: str
+def test_a_file_whose_download_is_denied_is_named(
+    applet: Applet, platform: LocalPlatform, bam: Path, option: str, reason: str
 ) -> None:
     files = {"mappings_sorted_bam": bam, "mappings_sorted_bai": index_of(bam)}
 
-    def refuse_downloads(ids: dict[str, str]) -> None:
-        platform.faults.add(f"/{ids['mappings_sorted_bam']}/download", REFUSALS[reason], times=100)
+    def deny_downloads(ids: dict[str, str]) -> None:
+        platform.faults.add(f"/{ids['mappings_sorted_bam']}/download", DENIALS[reason], times=100)
 
-    run, _ = run_after(applet, platform, files, (how,), refuse_downloads)
+    run, _ = run_after_change(applet, platform, files, (option,), deny_downloads)
     assert run.failure[0] == "AppError", run.log
     assert is_a_known_message(run.failure[1], "AppError")
-    streamed = how != WAYS[0]
+    streamed = option != OPTIONS[0]
     assert ("cannot be streamed" in run.failure[1]) is streamed
     assert ("Run the job again without stream_bam" in run.failure[1]) is streamed
     assert "mappings_sorted_bam: sample.bam" in run.failure[1]
 
 
-def test_a_link_that_has_expired_does_not_ask_to_run_the_job_again(
+def test_a_request_with_an_expired_link_is_not_retried(
     applet: Applet, platform: LocalPlatform, bam: Path, dx: Dx
 ) -> None:
     """The file is archived while the job streams it."""
     files = {"mappings_sorted_bam": bam, "mappings_sorted_bai": index_of(bam)}
 
-    def archive_when_it_is_read(ids: dict[str, str]) -> None:
+    def archive_while_reading(ids: dict[str, str]) -> None:
         def archive(app: object, environ: object, start_response: object) -> object:
             file = platform.store.find_object(ids["mappings_sorted_bam"])
             for placement in file.placements.values():
@@ -192,7 +201,7 @@ def test_a_link_that_has_expired_does_not_ask_to_run_the_job_again(
 
         platform.faults.add(r"/F/D/.*\.bam", archive, times=1)  # type: ignore[arg-type]
 
-    run, _ = run_after(applet, platform, files, ("stream_bam=true",), archive_when_it_is_read)
+    run, _ = run_after_change(applet, platform, files, ("stream_bam=true",), archive_while_reading)
     assert run.failure[0] == "AppError", run.log
     assert "cannot be streamed (HTTP status 403): the link to it has expired" in run.failure[1]
     assert "Trying again" not in run.log

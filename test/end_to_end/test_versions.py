@@ -1,4 +1,4 @@
-"""A job of each kind, with each version of samtools and of the Python packages."""
+"""Jobs of each kind, with each supported version of samtools and the Python packages."""
 
 import re
 from pathlib import Path
@@ -17,6 +17,7 @@ GROUPS = ["@RG\tID:a\tSM:x", "@RG\tID:b\tSM:x"]
 
 @pytest.fixture(scope="module")
 def bam(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A BAM with two read groups and two mapping qualities."""
     reads = [
         Read(
             contig,
@@ -35,7 +36,7 @@ def bam(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def cram(bam: Path) -> Path:
-    """Its reference is nowhere."""
+    """The same records as a CRAM whose reference is not available."""
     return cram_of(bam, "seqs_per_slice=1000")
 
 
@@ -51,7 +52,7 @@ KINDS = {
 
 @pytest.mark.parametrize(("options", "total"), KINDS.values(), ids=KINDS.keys())
 @pytest.mark.parametrize("kind", ["bam", "cram"])
-def test_every_kind_of_job_counts_what_there_is(
+def test_every_kind_of_job_returns_the_expected_total(
     applet: Applet, bam: Path, cram: Path, kind: str, options: tuple[str, ...], total: int
 ) -> None:
     file = bam if kind == "bam" else cram
@@ -77,7 +78,7 @@ def test_spans_and_intervals_are_counted_in_a_cram(
 
 
 @pytest.mark.parametrize("kind", ["bam", "cram"])
-def test_a_file_without_an_index_gets_one(
+def test_an_index_is_created_for_a_file_without_one(
     applet: Applet, bam: Path, cram: Path, kind: str, request: pytest.FixtureRequest
 ) -> None:
     run = applet.run(bam if kind == "bam" else cram, None)
@@ -85,5 +86,5 @@ def test_a_file_without_an_index_gets_one(
     assert run.count_file
     assert run.count_file.endswith("Total reads: 50000")
     assert "no index given: created a " in run.log
-    wanted = request.config.getoption("--samtools")
-    assert re.search(rf"samtools {re.escape(wanted or '1.')}", run.log)
+    version = request.config.getoption("--samtools")
+    assert re.search(rf"samtools {re.escape(version or '1.')}", run.log)
