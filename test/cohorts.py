@@ -1,10 +1,11 @@
 """Simulates cohorts, with their statistics and reports."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
 from readcount.cohort.report import format_cohort_report
+from readcount.cohort.samples_table import COUNTED, FAILED, SampleRow
 from readcount.cohort.statistics import Statistics, statistics_of
 from validation.cases import ordinary
 from validation.simulation import (
@@ -26,17 +27,6 @@ ODD: dict[int, dict[str, object]] = {
     65: {"depth": 3},
 }
 OTHER_KIT = 54
-
-
-@dataclass(frozen=True)
-class Row:
-    """A row of the samples table."""
-
-    sample: str
-    message: str = ""
-    records: int | None = None
-    unplaced: int | None = None
-    counted: bool = True
 
 
 def truths_of(random: np.random.Generator, samples: int, odd: bool) -> list[Truth]:
@@ -67,16 +57,16 @@ def statistics_of_cohort(
     return statistics_of(regions, [counts], samples)
 
 
-def rows_of_cohort(samples: int, failed: int = 0, seed: int = 1) -> list[Row]:
+def rows_of_cohort(samples: int, failed: int = 0, seed: int = 1) -> list[SampleRow]:
     """Returns rows of counted samples, with rows of failed samples in between."""
     random = np.random.default_rng(seed)
     rows = [
-        Row(f"S{at:03}", records=int(6e8 * 2 ** random.normal(0, 0.25)), unplaced=5)
+        SampleRow(f"S{at:03}", COUNTED, records=int(6e8 * 2 ** random.normal(0, 0.25)), unplaced=5)
         for at in range(samples)
     ]
     for at in range(failed):
         message = "mappings: bad.bam is truncated or corrupt (no BGZF end-of-file block)."
-        rows.insert(7 * at, Row(f"bad_{at}", message, counted=False))
+        rows.insert(7 * at, SampleRow(f"bad_{at}", FAILED, message))
     return rows
 
 

@@ -6,9 +6,10 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Locator, Page
 
-from cohorts import Row, page_of, statistics_of_cohort
+from cohorts import page_of, statistics_of_cohort
 from readcount.cohort import report
 from readcount.cohort.report import format_cohort_report
+from readcount.cohort.samples_table import COUNTED, FAILED, SampleRow
 from visit import visit
 
 EVIL = "<img src=x onerror=alert(1)></script><script>alert(2)</script>'\"{{7*7}}=1+1"
@@ -212,8 +213,8 @@ def test_print_shows_the_charts_and_the_first_rows(browser: Browser, thousand: P
 
 
 def test_markup_in_names_is_escaped(browser: Browser, tmp_path: Path) -> None:
-    rows = [Row(f"{EVIL}{at}", EVIL, 5) for at in range(12)]
-    rows.append(Row(EVIL, EVIL, counted=False))
+    rows = [SampleRow(f"{EVIL}{at}", COUNTED, EVIL, records=5) for at in range(12)]
+    rows.append(SampleRow(EVIL, FAILED, EVIL))
     page_text = format_cohort_report(rows, statistics_of_cohort(12), EVIL, EVIL, EVIL)
     with visit(browser, write(tmp_path, page_text), viewport=PHONE) as page:
         assert visible_names(page)[0].startswith(f"{EVIL}0")

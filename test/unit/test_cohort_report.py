@@ -8,7 +8,7 @@ from html import unescape
 import numpy as np
 import pytest
 
-from cohorts import Row, page_of, rows_of_cohort, statistics_of_cohort
+from cohorts import page_of, rows_of_cohort, statistics_of_cohort
 from readcount.cohort.layout import RegionColumns
 from readcount.cohort.multiqc_statistics import format_copies, format_general_statistics
 from readcount.cohort.report import (
@@ -20,6 +20,7 @@ from readcount.cohort.report import (
     histogram_of,
     place_labels,
 )
+from readcount.cohort.samples_table import COUNTED, FAILED, SampleRow
 from readcount.cohort.statistics import Statistics, statistics_of
 
 EVIL = "</script><script>alert(1)</script>'\"&amp;{{ 7 * 7 }}=1+1"
@@ -89,7 +90,7 @@ def test_the_page_of_many_samples_is_not_too_large(samples: int, max_bytes: int)
 
 
 def test_with_many_failed_samples_only_the_first_are_shown() -> None:
-    rows = [Row(f"F{at}", "it is truncated", counted=False) for at in range(1000)]
+    rows = [SampleRow(f"F{at}", FAILED, "it is truncated") for at in range(1000)]
     page = format_cohort_report(rows, statistics_of_cohort(0), "cohort")
     assert page.count("it is truncated") == MAX_FAILED
     assert f"The first {MAX_FAILED} of 1,000. All are in" in page
@@ -105,7 +106,9 @@ def test_any_cohort_has_a_page(samples: int, contigs: list[str]) -> None:
     for filled_with in np.zeros, np.ones:
         block = filled_with((len(contigs), samples), np.int64)
         statistics = statistics_of(regions, [block], samples)
-        rows = [Row(f"S{at}", records=int(block[:, at].sum())) for at in range(samples)]
+        rows = [
+            SampleRow(f"S{at}", COUNTED, records=int(block[:, at].sum())) for at in range(samples)
+        ]
         assert names_in_table(format_cohort_report(rows, statistics, "x")) == [
             row.sample for row in rows
         ]
@@ -113,8 +116,8 @@ def test_any_cohort_has_a_page(samples: int, contigs: list[str]) -> None:
 
 def test_text_from_the_files_is_escaped() -> None:
     statistics = statistics_of_cohort(12)
-    rows = [Row(EVIL + str(at), EVIL, 5) for at in range(12)]
-    failed = Row(EVIL, EVIL, counted=False)
+    rows = [SampleRow(EVIL + str(at), COUNTED, EVIL, records=5) for at in range(12)]
+    failed = SampleRow(EVIL, FAILED, EVIL)
     page = format_cohort_report([failed, *rows], statistics, EVIL, EVIL, EVIL)
     assert page.count("<script") == page.count("</script>") == 2
     assert EVIL not in page
@@ -124,7 +127,9 @@ def test_text_from_the_files_is_escaped() -> None:
 
 @pytest.mark.parametrize("letter", ["x", "&", "\U0001d535"])
 def test_long_names_and_messages_do_not_make_a_large_page(letter: str) -> None:
-    rows = [Row(f"{at}{letter * 10_000}", letter * 10_000, 5) for at in range(12)]
+    rows = [
+        SampleRow(f"{at}{letter * 10_000}", COUNTED, letter * 10_000, records=5) for at in range(12)
+    ]
     page = format_cohort_report(rows, statistics_of_cohort(12), "cohort")
     assert len(page.encode()) < 300_000
 

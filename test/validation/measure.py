@@ -13,10 +13,10 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from cohorts import Row
 from readcount.cohort.layout import RegionColumns
 from readcount.cohort.multiqc_statistics import format_copies, format_general_statistics
 from readcount.cohort.report import format_cohort_report
+from readcount.cohort.samples_table import COUNTED, SampleRow
 from readcount.cohort.statistics import statistics_of
 from validation.simulation import whole_chromosomes, windows_of
 
@@ -50,7 +50,9 @@ def measure(samples: int, size: int) -> str:
     start = time.perf_counter()
     statistics = statistics_of(regions, blocks_of(regions, samples), samples)
     calculated = time.perf_counter()
-    rows = [Row(f"sample{at:05}", records=int(total)) for at, total in enumerate(totals)]
+    rows = [
+        SampleRow(f"sample{at:05}", COUNTED, records=int(total)) for at, total in enumerate(totals)
+    ]
     names = [row.sample for row in rows]
     page = format_cohort_report(rows, statistics, "cohort")
     statistics.columns()

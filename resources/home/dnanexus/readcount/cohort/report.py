@@ -1,8 +1,6 @@
 """The HTML report of a cohort: a self-contained page.
 
-Call `format_cohort_report(rows, statistics, name)`: `rows` are all rows of the table of samples, in
-order; the counted ones are the columns of the matrix that `statistics` are computed from. Style and
-table are the same as in the report of a single file.
+Style and table are the same as in the report of a single file.
 
 Charts are drawn as SVG here and in the template, so that they work without the page's script, can
 be printed, follow the light or dark setting, and are accessible to screen readers. No charting
@@ -16,12 +14,12 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from readcount.cohort.robust import median
+from readcount.cohort.samples_table import SampleRow
 from readcount.cohort.statistics import FORMAT, Statistics
 from readcount.columns import Floats
 from readcount.outputs.report import render_page, round_numbers, short
@@ -52,30 +50,6 @@ TOP_OF_PROFILE = 2.0
 HISTOGRAM_BARS = 30
 # Thresholds (log2) of the colours of the heat map.
 LEVELS = (0.05, 0.1, 0.2, 0.4, 0.8)
-
-
-class SampleRow(Protocol):
-    """A row of the table of samples."""
-
-    @property
-    def sample(self) -> str:
-        """The name."""
-
-    @property
-    def message(self) -> str:
-        """Why it failed, or a note; may be empty."""
-
-    @property
-    def records(self) -> int | None:
-        """The sum of its counts."""
-
-    @property
-    def unplaced(self) -> int | None:
-        """Number of records without a position."""
-
-    @property
-    def counted(self) -> bool:
-        """Whether it has a column in the matrix."""
 
 
 @dataclass(frozen=True)
@@ -210,7 +184,7 @@ def format_cohort_report(
     """Returns the page as HTML; byte-identical for the same counts.
 
     Args:
-        rows: rows of all samples.
+        rows: all rows of the table of samples.
         statistics: statistics of the counted samples, in the order of the rows.
         name: base name of the other output files.
         records_counted: description of the records counted.
