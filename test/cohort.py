@@ -11,26 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from builders import index_of
-from dx_client import PROJECT, Dx, text_of
+from dx_client import PROJECT, Dx, FinishedJob, text_of
 
 NAME = "samtools_count_cohort"
 
 
 @dataclass(frozen=True)
-class CohortRun:
-    """A finished job of the applet, and its log."""
-
-    dx: Dx
-    job: dict[str, Any]
-    log: str
-
-    @property
-    def state(self) -> str:
-        return str(self.job["state"])
-
-    @property
-    def failure(self) -> tuple[str, str]:
-        return self.job["failureReason"], self.job["failureMessage"]
+class CohortRun(FinishedJob):
+    """A finished job of the applet."""
 
     @property
     def output(self) -> dict[str, Any]:
@@ -41,14 +29,14 @@ class CohortRun:
     def download(self, field: str, folder: Path) -> Path:
         """Downloads an output file to a folder; returns its path."""
         file_id = self.output[field]["$dnanexus_link"]
-        self.dx.ok("download", file_id, "-o", f"{folder}/", "-f")
-        return folder / str(self.dx.describe(file_id)["name"])
+        path = folder / str(self.dx.describe(file_id)["name"])
+        path.write_bytes(self.dx.content_of(file_id))
+        return path
 
     @cached_property
     def matrix_text(self) -> str:
         file_id = self.output["counts_matrix"]["$dnanexus_link"]
-        content = self.dx.binary("cat", file_id)
-        return gzip.decompress(content).decode()
+        return gzip.decompress(self.dx.content_of(file_id)).decode()
 
     @property
     def samples(self) -> list[str]:
@@ -110,20 +98,23 @@ class CohortApplet:
         """Uploads samples to a new folder, with these indexes or the ones next to them."""
         indexes = [index_of(path) for path in paths] if indexes is None else indexes
         folder = f"{self.dx.folder}/{secrets.token_hex(4)}"
-        files = [str(path) for path in (*paths, *indexes)]
-        ids = self.dx.ok("upload", "--brief", "-p", "--path", f"{folder}/", *files).splitlines()
-        return Uploaded(ids[: len(paths)], ids[len(paths) :])
+        return Uploaded(
+            [self.dx.upload(path, folder) for path in paths],
+            [self.dx.upload(path, folder) for path in indexes],
+        )
 
     def run(self, inputs: Mapping[str, Any], **options: Any) -> CohortRun:
         """Runs a job and waits until it is finished."""
         text = json.dumps({**inputs, **options})
         folder = f"{self.dx.folder}/{secrets.token_hex(4)}"
         run = ["run", self.id, "--input-json", text, "--destination", folder, "--brief", "-y"]
-        job_id = self.dx.ok(*run)
-        log = self.dx("watch", "--no-timestamps", job_id).stdout
+        return self.finished(self.dx.ok(*run))
+
+    def finished(self, job_id: str) -> CohortRun:
+        """Waits until a job is finished; returns it."""
         # The log of a job that is restarted ends with the first try.
-        self.dx("wait", job_id)
-        return CohortRun(self.dx, self.dx.describe(job_id), log)
+        log = self.dx.log_of(job_id)
+        return CohortRun(self.dx, self.dx.wait_for(job_id), log)
 
 
 def copy_of_cohort_applet(folder: Path, source: Path = PROJECT) -> Path:

@@ -8,6 +8,7 @@ import os
 import secrets
 import shutil
 import subprocess
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,6 +22,9 @@ from dxpy.utils.job_log_client import DXJobLogStreamClient
 from local_platform.__main__ import PROXIES
 
 PROJECT = Path(__file__).parents[1]
+
+
+FINAL_STATES = ("done", "failed", "terminated")
 
 
 @dataclass(frozen=True)
@@ -93,6 +97,12 @@ class Dx:
             ).connect()
         return "\n".join(lines)
 
+    def wait_for(self, job_id: str) -> dict[str, Any]:
+        """Waits until a job is finished; returns its description."""
+        while (job := self.describe(job_id))["state"] not in FINAL_STATES:
+            time.sleep(0.1)
+        return job
+
 
 @contextmanager
 def python_client(environment: Mapping[str, str]) -> Iterator[None]:
@@ -127,19 +137,36 @@ def files_of(name: str, *more: str) -> list[str]:
 
 
 @dataclass(frozen=True)
-class Run:
-    """A finished job of the applet.
+class FinishedJob:
+    """A finished job.
 
     Attributes:
         dx: the client that started it.
         job: its description.
         log: its log.
-        produced: names of the files in its output folder.
     """
 
     dx: Dx
     job: dict[str, Any]
     log: str
+
+    @property
+    def state(self) -> str:
+        return str(self.job["state"])
+
+    @property
+    def failure(self) -> tuple[str, str]:
+        return self.job["failureReason"], self.job["failureMessage"]
+
+
+@dataclass(frozen=True)
+class Run(FinishedJob):
+    """A finished job of the applet.
+
+    Attributes:
+        produced: names of the files in its output folder.
+    """
+
     produced: list[str]
 
     @cached_property
@@ -152,14 +179,6 @@ class Run:
 
     def _text_of(self, field: str) -> str | None:
         return text_of(self.dx, (self.job["output"] or {}).get(field))
-
-    @property
-    def state(self) -> str:
-        return str(self.job["state"])
-
-    @property
-    def failure(self) -> tuple[str, str]:
-        return self.job["failureReason"], self.job["failureMessage"]
 
 
 @dataclass(frozen=True)

@@ -365,9 +365,7 @@ def test_only_a_subjob_that_loses_its_worker_is_restarted(
         counting = [job for job in jobs if job.parent and job.parent.id == job_id]
     lost = next(job for job in counting if job.state == "running" and job.worker is not None)
     platform.jobs.lose_worker(lost.id)
-    log = dx("watch", "--no-timestamps", job_id).stdout
-    dx("wait", job_id)
-    done = CohortRun(dx, dx.describe(job_id), log)
+    done = cohort_applet.finished(job_id)
     assert columns(done) == tables(paths, workers)
     jobs = [job for job in platform.jobs.by_id.values() if job.parent]
     tries = [job.try_number for job in jobs if job.parent and job.parent.id == job_id]
