@@ -49,9 +49,9 @@ shell: $(INSTALLED) ## start a shell in which dx uses a local platform with the 
 
 # Runs all tests with the samtools of this machine; tests whose result can depend on the version of
 # samtools or pysam are repeated with the worker's Python packages and samtools 1.18, and with the newest
-# samtools. WITH_VERSION puts these first on the PATH. There are four processes for two cores, because
+# samtools. WITH_VERSION puts these first on the PATH. There are six processes for two cores, because
 # tests with jobs also wait.
-PYTEST := pytest -c test/pytest.ini -n 4 --dist worksteal
+PYTEST := pytest -c test/pytest.ini -n 6 --dist worksteal
 WITH_VERSION = PATH="$(CURDIR)/$(1)/wheel:$(CURDIR)/$(1)/bin:$$PATH" $(PYTEST) -m samtools --samtools
 
 test: $(INSTALLED_FOR_REPORT) $(INSTALLED_FOR_WORKER) ## run the tests, with three versions of samtools
