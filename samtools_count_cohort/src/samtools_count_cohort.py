@@ -56,7 +56,9 @@ from readcount.dnanexus import COUNTS, app_errors, log, upload, upload_all
 from readcount.regions.list_regions import describe_regions
 from readcount.request.request import Link
 from readcount.samtools import check_versions
+from readcount.source.files import InputFiles
 from readcount.text import plural
+from readcount.threads import call_ahead
 
 # Outputs that are arrays of files, and outputs that are numbers.
 OF_SEVERAL_FILES = ("multiqc_statistics",)
@@ -163,8 +165,8 @@ def count_samples(
 ) -> Iterator[tuple[int, Counted | NotCounted]]:
     """Yields the number and counts of each sample, in order of completion.
 
-    Samples are counted in parallel, each by one process; large ones one after another, by all
-    processes.
+    Samples are counted in parallel, each by one process; large ones by all processes, and while one
+    is counted, the next one is opened.
 
     Args:
         files: the files of the samples.
@@ -182,12 +184,19 @@ def count_samples(
     progress = Progress(sizes_of(bytes_of, from_index), log)
     together, alone = split_by_size(bytes_of, processes, from_index)
     count = partial(count_in_one_process, write_reference(reference, folder))
+
+    def count_large(
+        numbered: tuple[int, InputFiles | NotCounted],
+    ) -> tuple[int, Counted | NotCounted]:
+        number, fetched = numbered
+        name = files.samples[number].name
+        return number, count_with_all_processes(
+            fetched, reference, workers, lambda line: log(f"{name}: {line}")
+        )
+
     counted = chain(
         workers.results(count, fetch_ahead(files, together, folder, processes)),
-        (
-            (number, count_with_all_processes(fetched, reference, workers, log))
-            for number, fetched in fetch_ahead(files, alone, folder, 1)
-        ),
+        call_ahead(count_large, fetch_ahead(files, alone, folder, 1), 1),
     )
     for number, result in counted:
         remove_files(number, folder)

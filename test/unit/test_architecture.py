@@ -23,7 +23,7 @@ STAGES = [
     "cohort",
 ]
 # Modules that every stage may import.
-SHARED = {"errors", "text", "samtools", "columns"}
+SHARED = {"errors", "text", "samtools", "columns", "threads"}
 # Modules that talk to the platform; they may import from all stages.
 PLATFORM = {"dnanexus", "platform_files", "subjobs", "cohort_files", "cohort_subjobs"}
 IO_MODULES = {"subprocess", "urllib", "http", "socket", "dxpy", "multiprocessing", "tempfile"}

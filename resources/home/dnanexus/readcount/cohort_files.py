@@ -1,9 +1,8 @@
 """The files of a cohort on the platform: descriptions, sheets, tables, links to stream, uploads."""
 
 import shutil
-from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,7 +14,6 @@ from readcount.cohort.tables import Table, open_table
 from readcount.errors import InputError
 from readcount.outputs.text import name_without_suffix
 from readcount.platform_files import (
-    SIDE_BY_SIDE,
     PlatformFile,
     check_readable,
     describe_each,
@@ -28,6 +26,7 @@ from readcount.platform_files import (
 from readcount.request.request import Link
 from readcount.source.files import InputFiles, input_files
 from readcount.source.readers import StreamedFile
+from readcount.threads import SIDE_BY_SIDE, call_ahead
 
 MAPPINGS, INDEXES = "mappings", "mappings_indexes"
 
@@ -157,7 +156,7 @@ class _Descriptions:
 def fetch_ahead(
     files: CohortFiles, numbers: Sequence[int], folder: Path, ahead: int
 ) -> Iterator[tuple[int, InputFiles | NotCounted]]:
-    """Yields the files of each sample, in order, while fetching those of the next samples.
+    """Yields the number and files of each sample, in order; fetches those of the next meanwhile.
 
     Args:
         files: files of the cohort.
@@ -165,15 +164,7 @@ def fetch_ahead(
         folder: where to download the indexes; remove_files() deletes them.
         ahead: how many samples to prefetch.
     """
-    fetching: deque[tuple[int, Future[InputFiles | NotCounted]]] = deque()
-    with ThreadPoolExecutor(SIDE_BY_SIDE) as threads:
-        for number in numbers:
-            fetching.append((number, threads.submit(files.fetch, number, folder)))
-            if len(fetching) > ahead:
-                first, future = fetching.popleft()
-                yield first, future.result()
-        for first, future in fetching:
-            yield first, future.result()
+    return call_ahead(lambda number: (number, files.fetch(number, folder)), numbers, ahead)
 
 
 def remove_files(number: int, folder: Path) -> None:

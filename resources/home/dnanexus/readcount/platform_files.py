@@ -19,8 +19,6 @@ REASON_LENGTH = 150
 URL_SECONDS = 30 * 24 * 3600
 # Security status of a file in which the platform has found malicious software.
 FLAGGED = "FLAGGED_MALICIOUS"
-# Concurrent API calls and transfers; the platform accepts 200 calls per second.
-SIDE_BY_SIDE = 16
 # Maximum number of objects per call (documentation: /system/describeDataObjects).
 AT_ONCE = 1000
 

@@ -22,10 +22,11 @@ from readcount.errors import SubjobError
 from readcount.outputs.files import fields_written
 from readcount.planning.divide import Share, Subjob, divide
 from readcount.planning.task import Plan
-from readcount.platform_files import SIDE_BY_SIDE, PlatformFile, download
+from readcount.platform_files import PlatformFile, download
 from readcount.regions.counts import TaskCounts
 from readcount.request.request import Request
 from readcount.source.files import InputFiles
+from readcount.threads import SIDE_BY_SIDE
 
 
 def divide_plan(

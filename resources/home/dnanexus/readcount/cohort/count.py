@@ -113,8 +113,8 @@ def reference_of(files: InputFiles, request: Request, log: Log) -> Reference:
         RegionsError: the regions are not on its reference sequences.
         InputError: the sample cannot be counted.
     """
-    with _own_temporary_folder():
-        sequences = open_alignments(files, log).sequences
+    with tempfile.TemporaryDirectory() as folder:
+        sequences = open_alignments(files, log, folder=Path(folder)).sequences
     try:
         regions = list_regions(request, files.bed, sequences)
     except InputError as error:
@@ -161,8 +161,8 @@ def count_in_one_process(
         return number, files
     shared = _read_reference(reference)
     try:
-        with _own_temporary_folder():
-            opened = _open(files, shared, processes=1, log=_no_log)
+        with tempfile.TemporaryDirectory() as folder:
+            opened = _open(files, shared, 1, _no_log, Path(folder))
             parts, filters = opened.alignments.parts, shared.request.filters
             counted = [run_task(parts, task, filters) for task in enumerate(opened.plan.tasks)]
             return number, _finish(opened, shared, counted)
@@ -177,8 +177,8 @@ def count_with_all_processes(
     if isinstance(files, NotCounted):
         return files
     try:
-        with _own_temporary_folder():
-            opened = _open(files, reference, len(workers.processes), log)
+        with tempfile.TemporaryDirectory() as folder:
+            opened = _open(files, reference, len(workers.processes), log, Path(folder))
             parts, filters = opened.alignments.parts, reference.request.filters
             numbers = range(len(opened.plan.tasks))
             counted = count_tasks(opened.plan, numbers, parts, filters, workers, log)
@@ -191,10 +191,12 @@ def _no_log(line: str) -> None:
     """Ignores a line that is meant for the log of a single file."""
 
 
-def _open(files: InputFiles, reference: Reference, processes: int, log: Log) -> _Opened:
+def _open(
+    files: InputFiles, reference: Reference, processes: int, log: Log, folder: Path
+) -> _Opened:
     """Opens a sample, plans its count as for a single file, and checks its index."""
     request = reference.request
-    alignments = open_alignments(files, log)
+    alignments = open_alignments(files, log, folder=folder)
     check_read_groups(alignments.header, request.filters, alignments.file.name)
     regions = regions_of(alignments.sequences, alignments.file.name, reference)
     plan, from_index = plan_count(alignments.evidence, regions, request, processes)
@@ -282,15 +284,3 @@ def of_cohort(message: str) -> str:
     for words, instead in _INSTEAD:
         message = re.sub(words, instead, message)
     return message
-
-
-@contextmanager
-def _own_temporary_folder() -> Iterator[None]:
-    """Puts the temporary files of a sample into a folder that is removed afterwards."""
-    before = tempfile.tempdir
-    with tempfile.TemporaryDirectory() as folder:
-        tempfile.tempdir = folder
-        try:
-            yield
-        finally:
-            tempfile.tempdir = before

@@ -72,7 +72,11 @@ class Alignments:
 
 
 def open_alignments(
-    files: InputFiles, log: Log = lambda line: None, *, cores: int = 1
+    files: InputFiles,
+    log: Log = lambda line: None,
+    *,
+    cores: int = 1,
+    folder: Path | None = None,
 ) -> Alignments:
     """Reads the header and the index, each once; creates the index if there is none.
 
@@ -80,6 +84,8 @@ def open_alignments(
         files: the input files.
         log: writes a line to the job's log.
         cores: number of cores that samtools may use to create the index.
+        folder: where to write a header for samtools, which has to exist until the file is counted;
+            by default a temporary folder that is removed when this process ends.
 
     Raises:
         InputError: the files are not a coordinate-sorted BAM or CRAM and its index, or are corrupt,
@@ -87,6 +93,7 @@ def open_alignments(
         ReadCountError: they cannot be read for another reason.
     """
     kind = kind_of_bytes(files.mappings.read(0, BEGINNING_BYTES))
+    folder = folder or _removed_at_exit()
     try:
         header = _read_header(files.mappings, kind)
     except InputError as error:
@@ -96,8 +103,8 @@ def open_alignments(
         # SO is not trusted. The actual order is checked against the index and while counting.
         log(f"the header says SO:{header.sort_order}; checking the order of records in the index")
     if kind == CRAM:
-        return _open_cram(files, header, log, cores)
-    return _open_bam(files, header, log, cores)
+        return _open_cram(files, header, log, cores, folder)
+    return _open_bam(files, header, log, cores, folder)
 
 
 def _faults_of_index(files: InputFiles, kind: str) -> list[str]:
@@ -110,13 +117,13 @@ def _faults_of_index(files: InputFiles, kind: str) -> list[str]:
     return []
 
 
-def _open_bam(files: InputFiles, header: Header, log: Log, cores: int) -> Alignments:
+def _open_bam(files: InputFiles, header: Header, log: Log, cores: int, folder: Path) -> Alignments:
     file = with_index(files, index_suffix(header), log, cores)
     index = open_bam_index(file.index)
     _require_same_number(file, header, len(index.entries))
     if not in_order(index) and not (file.index_given and header.sort_order == "coordinate"):
         raise file.not_sorted()
-    made = _temporary("header.bam")
+    made = folder / "header.bam"
     write_bam_header(made, header.names, header.lengths)
     parts = BamParts(file, made, header.end or 0)
     stretches = stretches_of(file, header, index)
@@ -124,24 +131,24 @@ def _open_bam(files: InputFiles, header: Header, log: Log, cores: int) -> Alignm
     return Alignments(header, parts, BamEvidence(parts, header, layout))
 
 
-def _open_cram(files: InputFiles, header: Header, log: Log, cores: int) -> Alignments:
+def _open_cram(files: InputFiles, header: Header, log: Log, cores: int, folder: Path) -> Alignments:
     head, end = read_head(files.mappings)
     file = with_index(files, "crai", log, cores)
     lines = open_cram_index(file.index)
     tids = {line.tid for its in lines.values() for line in its}
     if not tids <= set(range(NO_SEQUENCE, len(header.names))):
         raise file.mismatch("it has more reference sequences")
-    made = _temporary("header.cram")
+    made = folder / "header.cram"
     made.write_bytes(head)
     parts = CramParts(file, made)
     return Alignments(header, parts, CramEvidence(parts, header, lines, len(head), end))
 
 
-def _temporary(name: str) -> Path:
-    """Returns the path of a temporary file for the processes of the Pool, removed at the end."""
+def _removed_at_exit() -> Path:
+    """Creates a temporary folder that is removed when this process ends; returns its path."""
     folder = Path(tempfile.mkdtemp())
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    return folder / name
+    return folder
 
 
 def _require_same_number(file: IndexedFile, header: Header, sequences: int) -> None:

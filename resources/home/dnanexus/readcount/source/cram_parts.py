@@ -120,9 +120,12 @@ class CramParts:
             raise self.file.corrupt_or_mismatch(what) from None
 
 
-@lru_cache(maxsize=1)
+@lru_cache(maxsize=2)
 def _listed(index: Path, modified: int) -> Mapping[int, Sequence[Slice]]:
-    """Returns the lines of the index by container; read once per process."""
+    """Returns the lines of the index by container; read once per process.
+
+    A cohort counts two large files at a time.
+    """
     return by_container(read_crai(index))
 
 
