@@ -14,9 +14,8 @@ A wrong count is an error, never a warning.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import compress, count, repeat
-from math import inf
-from operator import gt
+
+import numpy as np
 
 from readcount.planning.merge import MergedCounts
 from readcount.regions.counts import RegionCounts
@@ -98,10 +97,13 @@ def _require_numbers(merged: MergedCounts, evidence: Evidence) -> None:
 def _require_at_most(counts: RegionCounts, evidence: Evidence) -> None:
     """Raises InputError for the first region whose count exceeds its sequence's total."""
     regions, numbers = counts.regions, evidence.numbers
-    most = map(numbers.get, regions.tids, repeat(inf))
-    for at in compress(count(), map(gt, counts.records, most)):
-        most_there = numbers[regions.tids[at]]
-        raise evidence.file.disagreement(str(regions[at]), counts.records[at], most_there)
+    most = np.full(len(regions.names_by_tid), np.inf)
+    most[list(numbers)] = list(numbers.values())
+    (above,) = np.nonzero(np.array(counts.records) > most[np.array(regions.tids)])
+    if len(above):
+        at = int(above[0])
+        total = numbers[regions.tids[at]]
+        raise evidence.file.disagreement(str(regions[at]), counts.records[at], total)
 
 
 def _classify(counts: RegionCounts, evidence: Evidence, filters: Filters) -> tuple[int, int, int]:
