@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from readcount.regions.region import Region
+from readcount.request.filters import NO_FILTERS, Filters
 
 
 def count_by_rname(bam: Path) -> Counter[str]:
@@ -100,3 +101,27 @@ def _record(fields: list[str]) -> Record:
         mapping_quality=int(fields[4]),
         read_group=groups[0] if groups else None,
     )
+
+
+def count_records(
+    records: Iterable[Record], regions: Iterable[Region], filters: Filters = NO_FILTERS
+) -> list[int]:
+    """Returns, for each region, the number of records that overlap it and pass the filters."""
+    passing = [record for record in records if _passes(record, filters)]
+    return [sum(_overlaps(record, region) for record in passing) for region in regions]
+
+
+def _passes(record: Record, filters: Filters) -> bool:
+    return (
+        record.mapping_quality >= filters.min_mapping_quality
+        and record.flag & filters.require_flags == filters.require_flags
+        and not record.flag & filters.exclude_flags
+        and (not filters.read_groups or record.read_group in filters.read_groups)
+    )
+
+
+def _overlaps(record: Record, region: Region) -> bool:
+    if not region.placed or record.contig != region.contig:
+        return record.contig == region.contig
+    end = region.end is None or record.start < region.end
+    return end and record.end > (region.start or 0)

@@ -14,10 +14,10 @@ INTERVAL = 1 << BAI_SHIFT
 UNMAPPED = 0x4
 CIGARS = [None, "1M", "10M", "3S5M", "2M40000N2M", "5I", "100000M"]
 # Costs with which every sequence is split and its records are only counted (COUNTED), or the
-# positions of all records are decoded (LOOKED_AT). Parts of the file are never joined.
+# positions of all records are decoded (DECODED). Parts of the file are never joined.
 COUNTED = replace(DOWNLOADED, call=0.0, call_per_sequence=0.0, gap_bytes=0)
-LOOKED_AT = replace(COUNTED, call=1e9)
-ways_to_count = st.sampled_from([DOWNLOADED, COUNTED, LOOKED_AT])
+DECODED = replace(COUNTED, call=1e9)
+ways_to_count = st.sampled_from([DOWNLOADED, COUNTED, DECODED])
 
 
 def examples(number: int) -> settings:

@@ -132,7 +132,7 @@ def test_an_invalid_value_fails_the_job_without_outputs(applet: Applet, bam: Pat
 def test_an_unknown_flag_is_rejected_before_the_download(applet: Applet, bam: Path) -> None:
     run = applet.run(bam, index_of(bam), "exclude_flags=DUPLICATE")
     assert "unknown flag in 'DUPLICATE'" in run.failure[1]
-    assert "ownloading" not in run.log
+    assert "downloaded" not in run.log
 
 
 def test_an_invalid_bed_line_is_rejected_with_its_line_number(

@@ -70,7 +70,7 @@ def assert_failed_before_transfer(run: Run, sent: int, *words: str) -> None:
     for word in words:
         assert word in run.failure[1]
     assert sent == 0
-    assert "downloading" not in run.log
+    assert "downloaded" not in run.log
 
 
 @pytest.mark.parametrize("field", INPUTS)

@@ -98,10 +98,12 @@ def test_every_module_is_in_a_stage_or_listed_here() -> None:
 
 
 def test_the_top_level_contains_only_the_expected_files() -> None:
-    files = subprocess.run(
-        ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False
-    ).stdout.splitlines()
-    top = {name.split("/")[0] for name in files}
+    if not (ROOT / ".git").exists():
+        pytest.skip("not a git checkout")
+    listed = subprocess.run(
+        ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
+    top = {name.split("/")[0] for name in listed.splitlines()}
     expected = {"LICENSE", "Makefile", "README.md", "dxapp.json", "resources"}
     expected |= {"samtools_count_cohort", "src", "test"}
     assert {name for name in top if not name.startswith(".")} <= expected

@@ -22,7 +22,7 @@ from readcount.planning.costs import Costs
 from readcount.source.bam_offsets import record_offsets
 from readcount.verification.verify import verify
 from steps import ask, count_here, files_of, opened, planned
-from strategies import COUNTED, INTERVAL, LOOKED_AT, Case, cases, examples
+from strategies import COUNTED, DECODED, INTERVAL, Case, cases, examples
 
 READS = {
     "chr1": [Read("chr1", 40 * number, "300M") for number in range(3000)],
@@ -324,7 +324,7 @@ DAMAGES: dict[str, Callable[[list[bytes]], list[bytes]]] = {
 
 @pytest.mark.samtools
 @pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES.keys())
-@pytest.mark.parametrize("costs", [COUNTED, LOOKED_AT], ids=["counted", "decoded"])
+@pytest.mark.parametrize("costs", [COUNTED, DECODED], ids=["counted", "decoded"])
 @pytest.mark.parametrize("kind", ["sequences", "spans", "filters"])
 def test_a_file_that_does_not_match_its_index_is_rejected(
     intact_bam: Path,
@@ -360,7 +360,7 @@ def test_reordered_blocks_do_not_change_the_count_of_a_sequence(
     bam.write_bytes(b"".join([*blocks[:3], blocks[4], blocks[3], *blocks[5:]]))
     request = ask(regions=["chr1"], min_mapping_quality=1)
     alignments = opened(bam)
-    plan, _ = planned(alignments, request, costs=LOOKED_AT)
+    plan, _ = planned(alignments, request, costs=DECODED)
     assert list(count_here(alignments, plan, request.filters).counts.records) == [3000]
 
 
@@ -376,7 +376,7 @@ def test_reordered_blocks_are_detected_when_a_span_is_counted(tmp_path: Path) ->
     blocks[5], blocks[40] = blocks[40], blocks[5]
     bam.write_bytes(b"".join(blocks))
     alignments = opened(bam)
-    plan, _ = planned(alignments, ask(regions=["chr1:1-40000"]), costs=LOOKED_AT)
+    plan, _ = planned(alignments, ask(regions=["chr1:1-40000"]), costs=DECODED)
     with pytest.raises(InputError, match="is before the previous one") as error:
         count_here(alignments, plan)
     assert is_a_known_message(str(error.value), "AppError")
@@ -405,7 +405,7 @@ def test_damage_outside_the_span_does_not_matter(intact_bam: Path, tmp_path: Pat
     blocks = bgzf.split(intact_bam.read_bytes())
     bam.write_bytes(b"".join([*blocks[:-9], flip(blocks[-9], 30), *blocks[-8:]]))
     alignments = opened(bam)
-    plan, _ = planned(alignments, ask(regions=["chr1:50001-80000"]), costs=LOOKED_AT)
+    plan, _ = planned(alignments, ask(regions=["chr1:50001-80000"]), costs=DECODED)
     assert list(count_here(alignments, plan).counts.records) == [757]
 
 

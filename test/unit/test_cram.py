@@ -28,7 +28,7 @@ from readcount.source.alignments import open_alignments
 from readcount.source.files import local_files
 from readcount.verification.verify import verify
 from steps import ask, count_here, count_regions, files_of, opened, planned
-from strategies import COUNTED, LOOKED_AT, UNMAPPED
+from strategies import COUNTED, DECODED, UNMAPPED
 
 pytestmark = pytest.mark.samtools
 
@@ -87,7 +87,7 @@ def test_crams_of_any_layout_are_counted_and_verified(
     assert {part.container for part in read_crai(Path(f"{cram}.crai"))} == {
         container.offset for container in containers if container.records
     }
-    for costs in (COUNTED, LOOKED_AT):
+    for costs in (COUNTED, DECODED):
         alignments = opened(cram)
         plan, _ = planned(alignments, ask(include_unplaced=True), costs=costs)
         verified = verify(count_here(alignments, plan), alignments.evidence)
@@ -120,7 +120,7 @@ def test_small_sequences_share_a_samtools_call(tmp_path: Path) -> None:
     assert log[-1] == "counts of all 55 regions match the containers"
 
 
-@pytest.mark.parametrize("costs", [COUNTED, LOOKED_AT], ids=["counted", "decoded"])
+@pytest.mark.parametrize("costs", [COUNTED, DECODED], ids=["counted", "decoded"])
 @pytest.mark.parametrize("layout", [SINGLE_REF, MULTI_REF, "multi_seq_per_slice=-1"])
 def test_records_far_beyond_the_end_of_their_sequence_are_counted(
     tmp_path: Path, layout: str, costs: Costs
@@ -288,7 +288,7 @@ def write_record_count(cram: Path, container: Container, records: int) -> None:
     cram.write_bytes(content)
 
 
-@pytest.mark.parametrize("costs", [COUNTED, LOOKED_AT], ids=["counted", "decoded"])
+@pytest.mark.parametrize("costs", [COUNTED, DECODED], ids=["counted", "decoded"])
 @pytest.mark.parametrize("change", [-1, 1])
 def test_a_wrong_number_of_records_in_a_container_header_is_rejected(
     tmp_path: Path, change: int, costs: Costs
@@ -311,7 +311,7 @@ def test_records_at_position_0_are_not_in_any_region(tmp_path: Path) -> None:
         assert counts_of(cram_of(bam, layout))[0] == [1, 1]
 
 
-@pytest.mark.parametrize("costs", [COUNTED, LOOKED_AT], ids=["counted", "decoded"])
+@pytest.mark.parametrize("costs", [COUNTED, DECODED], ids=["counted", "decoded"])
 def test_records_without_aligned_bases_are_counted(tmp_path: Path, costs: Costs) -> None:
     """At the start of a sequence of a CRAM, samtools does not find such a record by region."""
     reads = [Read("chr1", 0, None), Read("chr1", 50, "5M"), Read("chr1", 60, None)]
@@ -322,7 +322,7 @@ def test_records_without_aligned_bases_are_counted(tmp_path: Path, costs: Costs)
     assert list(count_here(alignments, plan).counts.records) == [3, 1, 0, 1, 0]
 
 
-@pytest.mark.parametrize("costs", [COUNTED, LOOKED_AT], ids=["counted", "decoded"])
+@pytest.mark.parametrize("costs", [COUNTED, DECODED], ids=["counted", "decoded"])
 @pytest.mark.parametrize("per_slice", [1, 2, 5])
 def test_unplaced_records_are_counted_in_any_container(
     tmp_path: Path, per_slice: int, costs: Costs
@@ -398,7 +398,7 @@ def test_a_cram_without_placed_records_is_counted(
 
 
 @pytest.mark.samtools
-@pytest.mark.parametrize("costs", [COUNTED, LOOKED_AT])
+@pytest.mark.parametrize("costs", [COUNTED, DECODED])
 @pytest.mark.parametrize("last", [False, True], ids=["followed by a container", "last container"])
 def test_unmapped_records_beyond_the_span_of_their_container_are_counted(
     tmp_path: Path, costs: Costs, last: bool

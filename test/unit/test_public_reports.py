@@ -27,7 +27,7 @@ from readcount.planning.costs import DOWNLOADED
 from readcount.regions.region import Region
 from readcount.verification.verify import verify
 from steps import ask, count_here, opened, planned
-from strategies import COUNTED, INTERVAL, LOOKED_AT
+from strategies import COUNTED, DECODED, INTERVAL
 
 pytestmark = pytest.mark.samtools
 
@@ -44,7 +44,7 @@ def overlaps(record: Record, region: Region) -> bool:
 def count(file: Path, index: Path | None = None, **inputs: Any) -> list[int]:
     """Returns the counts of a file after comparing those of three plans with all of its records."""
     records = records_of(file)
-    for costs in (DOWNLOADED, COUNTED, LOOKED_AT):
+    for costs in (DOWNLOADED, COUNTED, DECODED):
         alignments, request = opened(file, index), ask(**inputs)
         plan, from_index = planned(alignments, request, costs=costs)
         alignments.evidence.check_index(plan.edges)
@@ -229,7 +229,7 @@ def test_counts_do_not_depend_on_the_sizes_of_blocks(tmp_path: Path) -> None:
         bam.write_bytes(bgzf.in_small_blocks(bam.read_bytes(), size))
         pysam.index(str(bam))
         alignments, request = opened(bam), ask()
-        plan, _ = planned(alignments, request, bed=bed, costs=LOOKED_AT)
+        plan, _ = planned(alignments, request, bed=bed, costs=DECODED)
         counts.append(list(count_here(alignments, plan).counts.records))
     assert counts[0] == counts[1] == counts[2]
     assert sum(counts[0]) > len(reads)

@@ -20,7 +20,7 @@ from readcount.request.filters import Filters
 from readcount.source.alignments import Alignments, open_alignments
 from readcount.source.files import local_files
 from steps import ask, count_here, count_regions, files_of, opened, planned
-from strategies import COUNTED, LOOKED_AT
+from strategies import COUNTED, DECODED
 
 
 @pytest.fixture(autouse=True)
@@ -63,7 +63,7 @@ ODD_CONTIGS = [
 
 
 @pytest.mark.samtools
-@pytest.mark.parametrize("costs", [COUNTED, LOOKED_AT])
+@pytest.mark.parametrize("costs", [COUNTED, DECODED])
 def test_each_reference_name_selects_only_its_own_records(tmp_path: Path, costs: Costs) -> None:
     expected = {contig: 2 * number + 1 for number, contig in enumerate(ODD_CONTIGS)}
     alignments = opened(make_bam(tmp_path, expected, unplaced=3))
@@ -76,7 +76,7 @@ SECONDARY, SUPPLEMENTARY, DUPLICATE, FAILED, UNMAPPED = 0x100, 0x800, 0x400, 0x2
 
 
 @pytest.mark.samtools
-@pytest.mark.parametrize("costs", [COUNTED, LOOKED_AT])
+@pytest.mark.parametrize("costs", [COUNTED, DECODED])
 def test_every_placed_record_is_counted(tmp_path: Path, costs: Costs) -> None:
     reads = [
         Read("chr1"),
@@ -96,7 +96,7 @@ def test_no_temporary_file_is_left_behind(tmp_path: Path, monkeypatch: pytest.Mo
     alignments = opened(make_bam(tmp_path, {"chr1": 3}))
     (tmp_path / "tmp").mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
-    for costs in (COUNTED, LOOKED_AT):
+    for costs in (COUNTED, DECODED):
         count_here(alignments, planned(alignments, costs=costs)[0])
     assert list((tmp_path / "tmp").iterdir()) == []
 
@@ -105,7 +105,7 @@ def one_task(bam: Path, counted: bool = True) -> tuple[Alignments, Task]:
     """Returns a file and a task that counts chr1, or that decodes its records."""
     alignments = opened(bam)
     plan, _ = planned(
-        alignments, ask(regions=["chr1"]), costs=COUNTED if counted else LOOKED_AT, processes=1
+        alignments, ask(regions=["chr1"]), costs=COUNTED if counted else DECODED, processes=1
     )
     (task, *_) = plan.tasks
     return alignments, task
