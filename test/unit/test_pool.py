@@ -105,17 +105,27 @@ sys.path.insert(0, {str(RESOURCES)!r})
 sys.dont_write_bytecode = True
 import subprocess
 from readcount.counting.pool import start_workers
+from readcount.threads import call_ahead
 
 def sleep(seconds):
     subprocess.run(["sleep", str(seconds)], check=True)
 
 with start_workers(2) as workers:
-    list(workers.results(sleep, [{LONG}] * 4))
 """
+USES = {
+    "by the main thread": f"    list(workers.results(sleep, [{LONG}] * 4))",
+    "by two threads": f"""
+    def sleep_long(number):
+        list(workers.results(sleep, [{LONG}] * 2))
+
+    list(call_ahead(sleep_long, range(4), 1))
+""",
+}
 
 
-def test_terminating_the_program_terminates_its_child_processes() -> None:
-    program = subprocess.Popen([sys.executable, "-c", PROGRAM])
+@pytest.mark.parametrize("use", USES.values(), ids=USES.keys())
+def test_terminating_the_program_terminates_its_child_processes(use: str) -> None:
+    program = subprocess.Popen([sys.executable, "-c", PROGRAM + use])
     wait_for_sleepers(2)
     program.terminate()
     assert program.wait() == 128 + signal.SIGTERM
