@@ -49,13 +49,13 @@ shell: $(INSTALLED) ## start a shell in which dx uses a local platform with the 
 
 # Runs all tests with the samtools of this machine; tests whose result can depend on the version of
 # samtools or pysam are repeated with the worker's Python packages and samtools 1.18, and with the newest
-# samtools. WITH_VERSION puts these first on the PATH. There are six processes for two cores, because
-# tests with jobs also wait.
-PYTEST := pytest -c test/pytest.ini -n 6 --dist worksteal
-WITH_VERSION = PATH="$(CURDIR)/$(1)/wheel:$(CURDIR)/$(1)/bin:$$PATH" $(PYTEST) -m samtools --samtools
+# samtools. WITH_VERSION puts these first on the PATH. There are more processes than two cores could
+# run, because tests with jobs also wait.
+PYTEST := pytest -c test/pytest.ini --dist worksteal
+WITH_VERSION = PATH="$(CURDIR)/$(1)/wheel:$(CURDIR)/$(1)/bin:$$PATH" $(PYTEST) -n 4 -m samtools --samtools
 
 test: $(INSTALLED_FOR_REPORT) $(INSTALLED_FOR_WORKER) ## run the tests, with three versions of samtools
-	@$(PYTEST) test
+	@$(PYTEST) -n 6 test
 	@test -e $(WORKER_VENV)/none || \
 		$(call WITH_VERSION,$(WORKER_VENV)) 1.18 test/unit test/end_to_end/test_versions.py
 	@$(call WITH_VERSION,$(VENV)) 1.24 test/unit test/end_to_end/test_versions.py

@@ -135,7 +135,8 @@ def test_records_far_beyond_the_end_of_their_sequence_are_counted(
 
 def test_a_sequence_of_many_containers_is_read_in_parts(tmp_path: Path) -> None:
     reads = [Read("a", 37 * n % 150_000, "9000M") for n in range(4000)]
-    cram = cram_of(write_bam(tmp_path, {"a": 160_000}, reads), "seqs_per_slice=100")
+    options = ("seqs_per_slice=100", "bases_per_slice=900000")
+    cram = cram_of(write_bam(tmp_path, {"a": 160_000}, reads), *options)
     alignments = opened(cram)
     plan, _ = planned(alignments, processes=3, costs=COUNTED)
     assert len(plan.tasks) > 8
