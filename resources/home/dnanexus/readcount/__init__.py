@@ -15,8 +15,7 @@ Data flows one way, from stage to stage; each stage imports only from earlier on
 
 `dnanexus` talks to the platform: inputs, outputs and errors of a job; `platform_files` describes,
 downloads and links files; `subjobs` starts subjobs; `cohort_files` and `cohort_subjobs` do so for
-cohorts. Open to all stages: `errors`, `text`, `samtools`, `columns`,
-`threads`.
+cohorts. Open to all stages: `errors`, `text`, `samtools`, `columns`, `threads`.
 """
 
 import os

@@ -44,7 +44,8 @@ PART_BYTES = 32 << 20
 
 def log(message: str) -> None:
     """Writes a line to the job's log, unbuffered."""
-    print(message, flush=True)
+    # In one piece, because threads write lines too.
+    print(f"{message}\n", end="", flush=True)
 
 
 @contextmanager
