@@ -29,6 +29,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
+from unittest.mock import patch
 
 from builders import Read, cram_of, write_bam
 from fuzz import bgzf
@@ -181,7 +182,8 @@ def fuzz(
     streamed: bool = False,
 ) -> Counter[tuple[str, str, str]]:
     """Returns the number of runs by mutation, method and outcome."""
-    with tempfile.TemporaryDirectory() as name:
+    # Forked processes skip atexit, so their temporary files are put there too.
+    with tempfile.TemporaryDirectory() as name, patch.object(tempfile, "tempdir", name):
         folder = Path(name)
         samples = [
             make_sample(folder, kind, unplaced, records)
