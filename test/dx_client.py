@@ -20,11 +20,9 @@ import dxpy
 from dxpy.utils.job_log_client import DXJobLogStreamClient
 
 from local_platform.__main__ import PROXIES
+from local_platform.job import FINAL_STATES
 
 PROJECT = Path(__file__).parents[1]
-
-
-FINAL_STATES = ("done", "failed", "terminated")
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Expected counts, determined independently of the applet: no code is shared.
+"""Expected counts, determined independently of the applet, which shares no code that counts.
 
 Records are read from the whole file, without the index, and counted by RNAME; or samtools counts
 each reference sequence in a separate call. A reference sequence named `*` cannot be distinguished

@@ -74,7 +74,7 @@ class Seconds(NamedTuple):
 
 
 def run_job(platform: LocalPlatform, applet_id: str, dx: Dx, inputs: dict[str, Any]) -> Seconds:
-    """Runs a job to its end. Its CPU time includes the commands that start and watch it."""
+    """Runs a job to its end. Its CPU time includes `dx run`."""
     before = cpu_of_ended_processes()
     done = CohortApplet(dx, applet_id).run(inputs)
     assert done.state == "done", done.log

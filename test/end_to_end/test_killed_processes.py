@@ -65,8 +65,7 @@ def suspend_samtools(job_id: str) -> psutil.Process:
 
 def wait_for_end(dx: Dx, job_id: str) -> dict[str, Any]:
     """Waits until a job has ended and checks that nothing is left; returns its description."""
-    dx("wait", job_id)
-    job = dx.describe(job_id)
+    job = dx.wait_for(job_id)
     assert list(processes_of(job_id)) == []
     assert job["output"] is None
     return job

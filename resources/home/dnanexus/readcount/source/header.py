@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from pathlib import Path
-from types import MappingProxyType
 from typing import NamedTuple
 
 import pysam
@@ -57,15 +56,15 @@ class Header(NamedTuple):
     lengths: tuple[int, ...]
     sort_order: str
     end: int | None
-    read_groups: tuple[str, ...] = ()
-    sample_names: tuple[str, ...] = ()
-    aliases: Mapping[str, str] = MappingProxyType({})
+    read_groups: tuple[str, ...]
+    sample_names: tuple[str, ...]
+    aliases: Mapping[str, str]
 
     @property
     def sequences(self) -> SequenceDictionary:
         """The reference sequences, by name."""
         lengths = dict(zip(self.names, self.lengths, strict=True))
-        return SequenceDictionary(lengths, dict(self.aliases))
+        return SequenceDictionary(lengths, self.aliases)
 
     def name_of(self, tid: int) -> str:
         """Returns the name of a reference ID; "*" for unplaced records."""
