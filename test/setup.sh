@@ -75,8 +75,10 @@ if [ "$kind" = worker ]; then
     install -r "$here/requirements_of_worker.txt"
 fi
 mkdir "$venv/wheel"
+libraries=$("$venv/bin/python" -c 'from pysam import libchtslib, libcsamtools
+print(f"\"{libchtslib.__file__}\" \"{libcsamtools.__file__}\"")')
 cat >"$venv/wheel/samtools" <<END
 #!/bin/sh
-exec "$(realpath -s "$venv")/bin/python" -E -S "$(realpath "$here")/samtools_of_wheel.py" "\$@"
+exec "$(realpath -s "$venv")/bin/python" -E -S "$(realpath "$here")/samtools_of_wheel.py" $libraries "\$@"
 END
 chmod +x "$venv/wheel/samtools"
