@@ -70,11 +70,28 @@ def test_the_outputs_equal_those_of_a_downloaded_file(
     compare_with_downloaded(applet, write(tmp_path), options)
 
 
-@pytest.mark.parametrize("kind", ["BAM", "CRAM"])
-def test_the_outputs_for_long_reads_equal_those_of_a_downloaded_file(
-    applet: Applet, large: Path, kind: str
+def test_the_outputs_for_long_reads_do_not_depend_on_the_number_of_subjobs(
+    applet: Applet, platform: LocalPlatform, large: Path
 ) -> None:
-    path = large if kind == "BAM" else cram_of(large)
+    """There are 4 tasks of about 30 MB each: 3 subjobs would not finish before 2."""
+    numbers = {1: 1, 3: 2, 30: 4}
+    options = STREAMED + tuple(f"subjobs={number}" for number in numbers)
+    streamed, *runs = compare_with_downloaded(applet, large, options)
+    for run in (streamed, *runs):
+        assert " 4 samtools calls " in run.log
+    for run, started in zip(runs, numbers.values(), strict=True):
+        subjobs = subjobs_of(platform, run.job["id"])
+        counting = [job for job in subjobs if job.function == "count_part"]
+        assert len(counting) == started
+        # All subjobs use the index from the job's input.
+        index = run.job["input"]["mappings_sorted_bai"]
+        assert all(job.input["mappings_sorted_bai"] == index for job in counting)
+
+
+def test_the_outputs_for_long_reads_in_a_cram_equal_those_of_a_downloaded_file(
+    applet: Applet, large: Path
+) -> None:
+    path = cram_of(large)
     assert path.stat().st_size > 60_000_000
     for run in compare_with_downloaded(applet, path, BOTH):
         calls = re.search(r" (\d+) samtools calls ", run.log)
@@ -210,21 +227,6 @@ def test_corrupt_transfers_fail_the_job_instead_of_changing_the_counts(
 
 def subjobs_of(platform: LocalPlatform, job_id: str) -> list[Job]:
     return [job for job in platform.jobs.by_id.values() if job.parent and job.parent.id == job_id]
-
-
-# The file is split into 4 tasks of about 30 MB, so that 3 subjobs would not finish before 2.
-@pytest.mark.parametrize(("subjobs", "started"), [(1, 1), (3, 2), (30, 4)])
-def test_the_counts_do_not_depend_on_the_number_of_subjobs(
-    applet: Applet, platform: LocalPlatform, large: Path, subjobs: int, started: int
-) -> None:
-    run = applet.run(large, index_of(large), f"subjobs={subjobs}")
-    assert run.state == "done", run.log
-    assert run.count_file == expected_count_file(large)
-    counting = [job for job in subjobs_of(platform, run.job["id"]) if job.function == "count_part"]
-    assert len(counting) == started
-    # All subjobs use the index from the job's input.
-    index = run.job["input"]["mappings_sorted_bai"]
-    assert all(job.input["mappings_sorted_bai"] == index for job in counting)
 
 
 def test_counts_that_exceed_the_maximum_json_size_are_passed_as_files(
