@@ -15,6 +15,7 @@ from readcount.source.parts import (
     SpanPlaces,
     Stretch,
 )
+from readcount.source.sequences import SequenceDictionary
 
 MB = 1_000_000
 
@@ -78,3 +79,8 @@ def task_of(*parts: Part, region_ids: Sequence[int] = (0,), tid: int = 0, cost: 
 
 def names(number: int) -> list[str]:
     return [f"chr{tid}" for tid in range(number)]
+
+
+def header(number: int) -> SequenceDictionary:
+    """Returns the sequences of names(), whose lengths the plan does not use."""
+    return SequenceDictionary(dict.fromkeys(names(number), 0))

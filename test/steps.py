@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from readcount.counting.pool import Workers
 from readcount.counting.tasks import count_tasks, run_task
 from readcount.outputs.result import Result
@@ -20,6 +22,7 @@ from readcount.source.alignments import Alignments, open_alignments
 from readcount.source.files import InputFiles, local_files
 from readcount.source.header import check_read_groups
 from readcount.source.parts import NO_SEQUENCE
+from readcount.source.sequences import SequenceDictionary
 from readcount.verification.verify import verify
 
 LINK = {"$dnanexus_link": "file-0123456789BFGJKPQVXYZbfg"}
@@ -65,11 +68,8 @@ def planned(
     check_read_groups(alignments.header, request.filters, alignments.file.name)
     regions = list_regions(request, bed, alignments.sequences)
     evidence = alignments.evidence
-    whole = regions.whole_tids()
-    if request.from_index:
-        located = evidence.trust(whole)
-    else:
-        located = evidence.locate(whole, regions.span_tids())
+    whole, spans = regions.tids_at(regions.whole), regions.tids_at(regions.spans)
+    located = evidence.trust(whole) if request.from_index else evidence.locate(whole, spans)
     costs = costs or costs_for(alignments.file.mappings.streamed)
     plan = plan_tasks(regions, located.layout, processes, costs, located.numbers)
     return plan, located.checks
@@ -79,8 +79,9 @@ def region_counts(counts: Iterable[RegionCount], contigs: Iterable[str] = ()) ->
     """Returns counts as columns; the header lists these sequences, then those of the counts."""
     counts = list(counts)
     named = (one.region.contig for one in counts if one.region.placed)
-    regions = RegionList(dict.fromkeys([*contigs, *named]), (one.region for one in counts))
-    return RegionCounts(regions, (one.records for one in counts))
+    sequences = SequenceDictionary(dict.fromkeys([*contigs, *named], 0))
+    regions = RegionList.of(sequences, (one.region for one in counts))
+    return RegionCounts(regions, np.array([one.records for one in counts], np.int64))
 
 
 def count_here(alignments: Alignments, plan: Plan, filters: Filters = NO_FILTERS) -> MergedCounts:

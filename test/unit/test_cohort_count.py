@@ -60,7 +60,10 @@ def test_one_process_and_all_processes_return_the_same_counts(
         one = count(path, shared, tmp_path)
         assert isinstance(one, Counted)
         assert one.records.tolist() == [50, 0, 7, 3]
-        assert count_with_all_processes(files_of(path), shared, workers, no_log) == one
+        other = count_with_all_processes(files_of(path), shared, workers, no_log)
+        assert isinstance(other, Counted)
+        assert other.records.tolist() == one.records.tolist()
+        assert other[1:] == one[1:]
 
 
 def test_sequences_in_another_order_are_matched_by_name(tmp_path: Path) -> None:

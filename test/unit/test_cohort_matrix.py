@@ -5,6 +5,7 @@ import random
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -24,10 +25,11 @@ from readcount.formats.bgzf import END_OF_FILE
 from readcount.regions.region import UNPLACED, Region
 from readcount.regions.region_list import RegionList
 from readcount.request.filters import OPTIONS_DETAIL, Filters
+from readcount.source.sequences import SequenceDictionary
 
 LENGTHS = {"chr1": 1000, "chr10": 700, "chr2": 500}
-REGIONS = RegionList(
-    LENGTHS,
+REGIONS = RegionList.of(
+    SequenceDictionary(LENGTHS),
     [
         Region("chr2", 0, 100, name="b"),
         Region("chr1", 5, 50),
@@ -189,7 +191,8 @@ def test_the_depth_matrix_is_sorted_and_can_be_read_with_tabix(
 
 
 def test_a_sequence_too_long_for_tbi_gets_a_csi_index(tmp_path: Path, workers: Workers) -> None:
-    rows = Rows.of(RegionList(["chr1"], [Region("chr1", 0, 600_000_000)]), {"chr1": 600_000_000})
+    lengths = {"chr1": 600_000_000}
+    rows = Rows.of(RegionList.of_whole(lengths), lengths)
     store = store_with(tmp_path, 1, [0])
     assert write_depth_matrix(tmp_path / "m.gz", rows, {0: "x"}, store, workers).suffix == ".csi"
 
@@ -244,6 +247,22 @@ def test_a_matrix_is_read_back_into_the_same_columns(
     assert after.column(0).tolist() == random_counts(len(ROWS), 5).tolist()
     regions, sequences = regions_of(table)
     assert list(Rows.of(regions, sequences.lengths).texts()) == list(ROWS.texts())
+
+
+def test_a_row_of_a_table_is_a_whole_sequence_if_it_has_its_name_and_length(tmp_path: Path) -> None:
+    """An interval may have the name of its sequence."""
+    heading = TABLE.partition("\n")[0] + "\n"
+    rows = ["a\ta\t0\t90\t90\t1\n", "b\tb\t5\t9\t4\t1\n", "b:1-8\tb\t0\t8\t8\t1\n"]
+    text = heading + "".join([*rows, "*\t*\t0\t0\t0\t1\n"])
+    regions, sequences = regions_of(table_of(tmp_path, text))
+    assert list(regions) == [
+        Region("a", name="a"),
+        Region("b", 5, 9, name="b"),
+        Region("b", 0, 8, name="b:1-8"),
+        replace(UNPLACED, name="*"),
+    ]
+    assert sequences.lengths == {"a": 90, "b": 9}
+    assert list(regions_of(table_of(tmp_path, heading))[0]) == []
 
 
 def test_filters_are_compared_with_the_details_of_the_table(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from readcount.regions.counts import RegionCount, TaskCounts
 from readcount.regions.region import Region
 from readcount.regions.region_list import RegionList
 from readcount.source.parts import Edge, Part
+from readcount.source.sequences import SequenceDictionary
 from readcount.verification.verify import VerifiedCounts
 from steps import region_counts
 
@@ -77,7 +78,7 @@ def test_counts_that_do_not_match_the_tasks_are_rejected(counted: list[TaskCount
 @pytest.mark.parametrize("region_ids", [range(1, 3), [2, 1]], ids=["in order", "not in order"])
 def test_spans_get_their_own_counts(region_ids: Sequence[int]) -> None:
     spans = [Region("chr1", at, at + 10) for at in (0, 10, 20)]
-    plan = Plan(RegionList(["chr1"], spans), (task(*region_ids),), (0,))
+    plan = Plan(RegionList.of(SequenceDictionary({"chr1": 30}), spans), (task(*region_ids),), (0,))
     records = dict(zip(region_ids, (4, 5), strict=True))
     merged = merge_counts(plan, [TaskCounts(0, (4, 5))]).counts
     assert merged == [RegionCount(span, records.get(at, 0)) for at, span in enumerate(spans)]

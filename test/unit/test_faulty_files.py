@@ -6,6 +6,7 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pysam
 import pytest
 
@@ -22,6 +23,7 @@ from readcount.regions.region import Region
 from readcount.regions.region_list import RegionList
 from readcount.source.alignments import open_alignments
 from readcount.source.files import SPARE_BYTES, InputFiles, check_disk, local_files
+from readcount.source.sequences import SequenceDictionary
 from readcount.text import plural
 from readcount.verification.verify import verify
 from steps import ask, count_here, files_of, opened, planned
@@ -243,7 +245,7 @@ def test_a_matching_index_is_accepted(
 
 def merged(reads: dict[str, int]) -> MergedCounts:
     """Returns counts as if all records of these sequences had been read."""
-    counts = RegionCounts(RegionList.of_whole(reads), reads.values())
+    counts = RegionCounts(RegionList.of_whole(reads), np.array([*reads.values()]))
     return MergedCounts(counts, list(enumerate(reads.values())))
 
 
@@ -267,10 +269,10 @@ def test_counts_that_differ_from_the_index_are_rejected(
 
 def test_a_span_cannot_have_more_records_than_its_sequence(tmp_path: Path) -> None:
     evidence = opened(make_bam(tmp_path, READS)).evidence
-    part = RegionList(READS, [Region("chr1", 0, 50)])
-    assert verify(MergedCounts(RegionCounts(part, [3]), []), evidence)
+    part = RegionList.of(SequenceDictionary(READS), [Region("chr1", 0, 50)])
+    assert verify(MergedCounts(RegionCounts(part, np.array([3])), []), evidence)
     with pytest.raises(InputError, match=r"3 records for chr1:1-50, but 4 were counted"):
-        verify(MergedCounts(RegionCounts(part, [4]), []), evidence)
+        verify(MergedCounts(RegionCounts(part, np.array([4])), []), evidence)
 
 
 def test_records_without_a_position_are_in_the_index_but_not_counted(tmp_path: Path) -> None:

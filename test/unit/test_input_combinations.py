@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from builders import Read, cram_of, write_bam
 from messages import is_a_known_message
 from oracle import count_records, records_of
+from readcount.columns import integers
 from readcount.counting.pool import start_workers
 from readcount.errors import InputError
 from readcount.outputs.text import format_table
@@ -99,10 +100,11 @@ def regions_of(choice: Choice, folder: Path) -> RegionList:
 def counts_of(
     alignments: Alignments, regions: RegionList, filters: Filters, costs: Costs
 ) -> list[int]:
-    layout = alignments.evidence.locate(regions.whole_tids(), regions.span_tids()).layout
+    whole, spans = regions.tids_at(regions.whole), regions.tids_at(regions.spans)
+    layout = alignments.evidence.locate(whole, spans).layout
     plan = plan_tasks(regions, layout, 3, costs)
     alignments.evidence.check_index(plan.edges)
-    return list(count_here(alignments, plan, filters).counts.records)
+    return list(integers(count_here(alignments, plan, filters).counts.records))
 
 
 @pytest.mark.samtools

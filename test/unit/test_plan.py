@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from layouts import MB, layout_of, names
+from layouts import MB, header, layout_of, names
 from readcount.planning.costs import DOWNLOADED, STREAMED, Costs
 from readcount.planning.plan import plan_tasks
 from readcount.planning.task import Pass, Plan
@@ -23,7 +23,7 @@ from readcount.source.parts import (
 
 def plan_of(*sizes: int, cores: int = 4, costs: Costs = DOWNLOADED, sequences: int = 0) -> Plan:
     """Plans a count of sequences of these sizes in bytes; the header may have more sequences."""
-    regions = RegionList(names(sequences or len(sizes)), map(Region, names(len(sizes))))
+    regions = RegionList.of(header(sequences or len(sizes)), map(Region, names(len(sizes))))
     return plan_tasks(regions, layout_of(*sizes), cores, costs)
 
 
@@ -44,7 +44,7 @@ def test_a_sequence_without_records_is_not_read() -> None:
 
 def test_an_empty_sequence_that_no_task_checks_has_an_edge_of_its_own() -> None:
     layout = layout_of(5000, 0, 0, 7000)
-    regions = RegionList(names(4), [Region("chr1"), Region("chr2")])
+    regions = RegionList.of(header(4), [Region("chr1"), Region("chr2")])
     plan = plan_tasks(regions, layout, 2, DOWNLOADED)
     assert plan.tasks == ()
     assert plan.edges == [Edge(6000 << 16, before=0, after=3)]
@@ -109,9 +109,9 @@ def test_sequences_with_known_counts_are_not_counted() -> None:
 
 def test_multi_reference_containers_are_decoded_for_the_requested_sequences() -> None:
     layout = layout_of(90 * MB, 80 * MB, 9, several=[1])
-    plan = plan_tasks(RegionList(names(3), [Region("chr1")]), layout, 2, DOWNLOADED)
+    plan = plan_tasks(RegionList.of(header(3), [Region("chr1")]), layout, 2, DOWNLOADED)
     assert {task.only for task in plan.tasks} == {None}
-    assert plan_tasks(RegionList(names(3), [Region("chr2")]), layout, 2, DOWNLOADED).tasks
+    assert plan_tasks(RegionList.of(header(3), [Region("chr2")]), layout, 2, DOWNLOADED).tasks
 
 
 def bytes_read(plan: Plan) -> list[tuple[Pass, int, int]]:
@@ -124,7 +124,7 @@ def bytes_read(plan: Plan) -> list[tuple[Pass, int, int]]:
 
 
 def plan_spans(*regions: Region, size: int = 900 * MB, cores: int = 4) -> Plan:
-    return plan_tasks(RegionList(names(1), regions), layout_of(size), cores, DOWNLOADED)
+    return plan_tasks(RegionList.of(header(1), regions), layout_of(size), cores, DOWNLOADED)
 
 
 def test_nearby_spans_share_a_part_and_distant_ones_do_not() -> None:
@@ -185,7 +185,7 @@ def regions_on(draw: st.DrawFn, sizes: list[int]) -> list[Region]:
 def test_each_byte_that_a_region_needs_is_read_for_it_exactly_once(
     sizes: list[int], data: st.DataObject, cores: int, costs: Costs
 ) -> None:
-    regions = RegionList(names(len(sizes)), data.draw(regions_on(sizes)))
+    regions = RegionList.of(header(len(sizes)), data.draw(regions_on(sizes)))
     layout = layout_of(*sizes)
     plan = plan_tasks(regions, layout, cores, costs)
     read_for: dict[int, list[tuple[int, int]]] = {number: [] for number in range(len(regions))}

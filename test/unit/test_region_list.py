@@ -1,5 +1,6 @@
 """RegionList and RegionCounts, which store columns, behave like lists of their rows."""
 
+import numpy as np
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -9,16 +10,16 @@ from readcount.errors import InputError
 from readcount.regions.bed import read_bed
 from readcount.regions.counts import RegionCount, RegionCounts
 from readcount.regions.region import UNPLACED, Region
-from readcount.regions.region_list import RegionList
+from readcount.regions.region_list import RegionList, joined
 from readcount.source.sequences import SequenceDictionary
 
-CONTIGS = ["chr1", "chr2"]
+HEADER = SequenceDictionary({"chr1": 1000, "chr2": 500})
 LENGTHS = {"chr1": 1000, "chr2": 500, "b c": 90, "5": 100, "12": 100}
 
 
 @st.composite
 def any_region(draw: st.DrawFn) -> Region:
-    contig = draw(st.sampled_from(CONTIGS))
+    contig = draw(st.sampled_from([*HEADER.lengths]))
     start = draw(st.none() | st.integers(0, 400))
     end = draw(st.none() | st.integers(401, 500))
     name, alias = draw(st.sampled_from(["", "exon"])), draw(st.sampled_from(["", "1"]))
@@ -30,8 +31,7 @@ any_regions = st.lists(any_region(), max_size=6)
 
 @given(any_regions, any_regions)
 def test_a_region_list_behaves_like_a_list(first: list[Region], more: list[Region]) -> None:
-    regions = RegionList(CONTIGS, first)
-    regions.extend(RegionList(CONTIGS, more))
+    regions = joined([RegionList.of(HEADER, some) for some in (first, more)])
     expected = [*first, *more]
     assert regions == expected
     assert [regions[number] for number in range(len(expected))] == expected
@@ -43,17 +43,17 @@ def test_a_region_list_behaves_like_a_list(first: list[Region], more: list[Regio
         for number, region in enumerate(expected)
         if region.start is not None or region.end is not None
     ]
-    assert list(regions.spans()) == spans
-    assert regions.subset(spans) == [expected[number] for number in spans]
+    assert regions.spans.tolist() == spans
+    assert regions.whole.tolist() == sorted({*range(len(expected))} - {*spans})
     on_chr1 = regions.regions_on({"chr1"})
     assert on_chr1 == [region for region in expected if region.contig == "chr1"]
 
 
 def test_there_is_one_count_per_region() -> None:
-    counts = RegionCounts(RegionList.of_whole(["a", "b"]), [3, 4])
+    counts = RegionCounts(RegionList.of_whole(["a", "b"]), np.array([3, 4]))
     assert counts == [RegionCount(Region("a"), 3), RegionCount(Region("b"), 4)]
     with pytest.raises(ValueError, match="1 counts for 2 regions"):
-        RegionCounts(counts.regions, [3])
+        RegionCounts(counts.regions, np.array([3]))
 
 
 LINES = st.sampled_from(
@@ -102,7 +102,7 @@ def test_reading_lines_in_blocks_is_equivalent_to_reading_them_one_by_one(
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(bed_module, "BLOCK_CHARACTERS", block_characters)
             if one_by_one:
-                patch.setattr(bed_module, "_add_plain_lines", lambda *arguments: False)
+                patch.setattr(bed_module, "_plain_lines", lambda *arguments: None)
             try:
                 return list(read_bed(path, SequenceDictionary(LENGTHS, {"1": "chr1"})))
             except InputError as error:

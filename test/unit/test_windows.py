@@ -28,7 +28,7 @@ LENGTHS = {"chr1": 1000, "chr2": 250}
 @given(st.integers(1, 1200), st.integers(0, 999), st.integers(1, 1000))
 def test_windows_cover_a_region_once_and_in_order(size: int, start: int, more: int) -> None:
     region = Region("chr1", start, min(1000, start + more))
-    windows = cut_into_windows(RegionList(LENGTHS, [region]), size, LENGTHS)
+    windows = cut_into_windows(RegionList.of(SequenceDictionary(LENGTHS), [region]), size, LENGTHS)
     covered = [base for window in windows for base in range(window.start or 0, window.end or 0)]
     assert covered == list(range(start, region.end or 0))
     assert all((window.end or 0) - (window.start or 0) == size for window in windows[:-1])

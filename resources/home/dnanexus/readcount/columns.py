@@ -1,6 +1,6 @@
 """Columns of numbers: numpy arrays."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,6 +9,11 @@ Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 Floats = NDArray[np.float64]
 Numbers = Sequence[int] | Ints
+
+
+def integers(column: Ints) -> Iterator[int]:
+    """Yields the numbers of a column as Python integers, which together would take much memory."""
+    return iter(column.data)
 
 
 def rows_by(values: Ints) -> dict[int, Ints]:

@@ -3,7 +3,6 @@
 import pickle
 import re
 import tempfile
-from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -11,6 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
+from readcount.columns import Ints, distinct
 from readcount.counting.pool import Workers
 from readcount.counting.tasks import count_tasks, run_task
 from readcount.errors import NEW_INDEX, InputError, ReadCountError, SamtoolsCrashedError
@@ -72,7 +72,7 @@ class Counted(NamedTuple):
             index.
     """
 
-    records: "array[int]"
+    records: Ints
     sample_names: Sequence[str]
     unplaced: int | None
 
@@ -231,7 +231,7 @@ def regions_of(sequences: SequenceDictionary, name: str, reference: Reference) -
     if lengths == expected and list(lengths) == list(expected):
         return reference.regions
     regions = reference.regions
-    used = {regions.names_by_tid[tid] for tid in set(regions.tids) - {NO_SEQUENCE}}
+    used = {regions.names_by_tid[tid] for tid in distinct(regions.tids) if tid != NO_SEQUENCE}
     for contig in filter(used.__contains__, expected):
         if contig not in lengths:
             similar = similar_name(contig, lengths)
@@ -248,10 +248,10 @@ def regions_of(sequences: SequenceDictionary, name: str, reference: Reference) -
     if not request.regions and not request.regions_bed:
         of_all = replace(request, windows=0, include_unplaced=False)
         wanted = list_regions(of_all, None, sequences)
-        more = [name for tid in wanted.tids if (name := wanted.names_by_tid[tid]) not in used]
+        more = [name for region in wanted if (name := region.contig) not in used]
         if more:
             raise _other_genome(name, reference, f"it also has {some_of(more)}.")
-    return regions.with_contigs(lengths)
+    return regions.renumbered(sequences)
 
 
 def _other_genome(name: str, reference: Reference, how: str) -> InputError:

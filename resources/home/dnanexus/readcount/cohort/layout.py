@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from readcount.cohort.assemblies import MITOCHONDRION, SEX_CHROMOSOMES, Assembly, chromosomes_of
-from readcount.columns import Ints
+from readcount.columns import Ints, Numbers
 
 # Maximum number of bins, and of values in bins by samples.
 MAX_BINS = 10_000
@@ -40,8 +40,8 @@ class RegionColumns:
 
     names: Sequence[str]
     contigs: Sequence[str]
-    starts: Sequence[int]
-    ends: Sequence[int]
+    starts: Numbers
+    ends: Numbers
     whole: Sequence[bool]
 
 

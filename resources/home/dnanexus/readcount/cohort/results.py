@@ -3,8 +3,6 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-import numpy as np
-
 from readcount.cohort.columns import ColumnStore
 from readcount.cohort.count import Counted, NotCounted
 from readcount.cohort.samples import Sample
@@ -51,14 +49,14 @@ class Results:
             if self.fail:
                 raise self.error()
             return
-        self.store.add(number, np.array(result.records, np.int64))
+        self.store.add(number, result.records)
         self.rows[number] = SampleRow(
             sample=name,
             status=COUNTED,
             message=note_on_sm(name, result.sample_names),
             file=file,
             sm=",".join(result.sample_names),
-            records=sum(result.records),
+            records=int(result.records.sum()),
             unplaced=result.unplaced,
         )
 

@@ -6,9 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from readcount.cohort.layout import RegionColumns
-from readcount.columns import Ints
+from readcount.columns import Ints, integers
 from readcount.outputs.bedgraph import placed_in_order
-from readcount.outputs.result import extents
 from readcount.regions.region_list import RegionList
 
 
@@ -28,10 +27,10 @@ class Rows:
 
     labels: Callable[[], Iterator[str]]
     contigs: Sequence[str]
-    tids: Sequence[int]
-    starts: Sequence[int]
-    ends: Sequence[int]
-    whole: Sequence[int]
+    tids: Ints
+    starts: Ints
+    ends: Ints
+    whole: Ints
 
     @classmethod
     def of(cls, regions: RegionList, lengths: Mapping[str, int]) -> "Rows":
@@ -41,7 +40,7 @@ class Rows:
             regions: the regions.
             lengths: lengths of the reference sequences in bases, by name, in header order.
         """
-        starts, ends = extents(regions, lengths)
+        starts, ends = regions.extents(lengths)
         return cls(regions.labels, regions.names_by_tid, regions.tids, starts, ends, regions.whole)
 
     def __len__(self) -> int:
@@ -49,20 +48,20 @@ class Rows:
 
     def texts(self) -> Iterator[str]:
         """Yields the first columns of each row: region, contig, start, end, length."""
-        columns = zip(self.labels(), self.tids, self.starts, self.ends, strict=True)
-        for label, tid, start, end in columns:
+        columns = map(integers, (self.tids, self.starts, self.ends))
+        for label, tid, start, end in zip(self.labels(), *columns, strict=True):
             yield f"{label}\t{self.contigs[tid]}\t{start}\t{end}\t{end - start}"
 
     def columns(self) -> RegionColumns:
         """Returns the regions as columns for the statistics."""
         whole = np.zeros(len(self), np.bool_)
-        whole[list(self.whole)] = True
-        contigs = list(map(self.contigs.__getitem__, self.tids))
+        whole[self.whole] = True
+        contigs = list(map(self.contigs.__getitem__, integers(self.tids)))
         return RegionColumns(list(self.labels()), contigs, self.starts, self.ends, whole.tolist())
 
     def order(self) -> Ints:
         """Returns the indexes of the placed regions, sorted by sequence, start and end."""
-        return placed_in_order(*map(np.array, (self.tids, self.starts, self.ends)))
+        return placed_in_order(self.tids, self.starts, self.ends)
 
     def places(self, order: Ints) -> Iterator[str]:
         """Yields contig, start and end of these rows, as the first columns of a BED file."""

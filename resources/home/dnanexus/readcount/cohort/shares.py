@@ -2,7 +2,6 @@
 
 import json
 import zipfile
-from array import array
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,10 +57,10 @@ class ShareWriter:
         if isinstance(result, NotCounted):
             self._samples[sample] = {"name": name, "not_counted": result._asdict()}
             return
-        self._write(f"sample{sample}", np.array(result.records, np.int64))
+        self._write(f"sample{sample}", result.records)
         self._samples[sample] = {
             "name": name,
-            "total": sum(result.records),
+            "total": int(result.records.sum()),
             "sample_names": list(result.sample_names),
             "unplaced": result.unplaced,
         }
@@ -114,5 +113,4 @@ def read_share(
             counts = file[f"sample{number}"]
             if counts.shape != (regions,) or int(counts.sum()) != said["total"]:
                 raise incomplete(share)
-            records = array("q", counts.astype(np.int64).tobytes())
-            yield number, Counted(records, said["sample_names"], said["unplaced"])
+            yield number, Counted(counts.astype(np.int64), said["sample_names"], said["unplaced"])

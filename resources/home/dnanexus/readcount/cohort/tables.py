@@ -18,7 +18,7 @@ from readcount.cohort.samples import FIRST_COLUMNS, RECORDS_COLUMN, SOURCE_COLUM
 from readcount.columns import Ints
 from readcount.errors import InputError
 from readcount.formats.bam_record import UNPLACED_NAME
-from readcount.regions.region_list import RegionList
+from readcount.regions.region_list import UNSET, RegionList
 from readcount.request.filters import OPTIONS_DETAIL, Filters
 from readcount.source.parts import NO_SEQUENCE
 from readcount.source.sequences import SequenceDictionary
@@ -122,7 +122,8 @@ def regions_of(table: Table) -> tuple[RegionList, SequenceDictionary]:
     Raises:
         InputError: a row is malformed.
     """
-    labels, tids, starts, ends = [], array("q"), array("q"), array("q")
+    labels: list[str] = []
+    tids, starts, ends = array("q"), array("q"), array("q")
     tid_of: dict[str, int] = {}
     lengths: dict[str, int] = {}
     with _opened(table) as file:
@@ -142,12 +143,18 @@ def regions_of(table: Table) -> tuple[RegionList, SequenceDictionary]:
                 continue
             tids.append(tid_of.setdefault(contig, len(tid_of)))
             lengths[contig] = max(end, lengths.get(contig, 0))
-    regions = RegionList(tid_of)
-    regions.extend_spans(np.array(tids), np.array(starts), np.array(ends), labels)
+    names_by_tid, length_of = [*tid_of, UNPLACED_NAME], np.array([*lengths.values(), 0])
     # Rows of whole sequences are labelled with the name alone.
-    names = map(regions.names_by_tid.__getitem__, tids)
-    same = (label == name for label, name in zip(labels, names, strict=True))
-    regions.whole.extend(region_id for region_id, is_same in enumerate(same) if is_same)
+    named = (label == names_by_tid[tid] for label, tid in zip(labels, tids, strict=True))
+    is_named = np.fromiter(named, np.bool_, len(labels))
+    is_whole = is_named & (np.array(starts) == 0) & (np.array(ends) == length_of[np.array(tids)])
+    regions = RegionList(
+        names_by_tid,
+        np.array(tids),
+        np.where(is_whole, UNSET, starts),
+        np.where(is_whole, UNSET, ends),
+        labels,
+    )
     return regions, SequenceDictionary(lengths)
 
 

@@ -21,10 +21,9 @@ def bedgraph_lines(result: Result) -> Iterator[str]:
     Format").
     """
     regions = result.counts.regions
-    names, tids = regions.names_by_tid, np.array(regions.tids)
-    starts, ends = map(np.array, result.extents())
-    order = placed_in_order(tids, starts, ends)
-    columns = tids, starts, ends, np.array(result.counts.records)
+    names, extents = regions.names_by_tid, regions.extents(result.lengths)
+    order = placed_in_order(regions.tids, *extents)
+    columns = regions.tids, *extents, result.counts.records
     # Converted in blocks, because Python integers take four times the memory of a column.
     for first in range(0, len(order), LINES_TOGETHER):
         some = order[first : first + LINES_TOGETHER]

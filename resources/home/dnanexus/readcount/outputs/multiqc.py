@@ -10,6 +10,7 @@ from hashlib import sha256
 from heapq import nsmallest
 from html import escape
 
+from readcount.columns import distinct, integers
 from readcount.formats.bam_record import UNPLACED_NAME
 from readcount.outputs.result import Result
 from readcount.regions.primary_chromosomes import is_primary_chromosome
@@ -89,7 +90,7 @@ def parts_of_bar(result: Result) -> dict[str, int]:
     """Returns the parts of a sample's bar with their records, in output order."""
     parts = Counter[str]()
     names = part_of_each(result.counts.regions, result.lengths)
-    for name, more in zip(names, result.counts.records, strict=True):
+    for name, more in zip(names, integers(result.counts.records), strict=True):
         parts[name] += more
     return {name: parts[name] for name in in_order(parts)}
 
@@ -103,11 +104,12 @@ def part_of_each(regions: RegionList, lengths: Mapping[str, int]) -> Iterable[st
     """
     if not _more_than(MAX_PARTS, _names(regions)):
         return _names(regions)
-    contigs = [regions.names_by_tid[tid] for tid in set(regions.tids) - {NO_SEQUENCE}]
+    used = distinct(regions.tids).tolist()
+    contigs = [regions.names_by_tid[tid] for tid in used if tid != NO_SEQUENCE]
     chosen = nsmallest(MAX_PARTS, contigs, key=lambda contig: _rank(contig, lengths))
     own = {contig: contig for contig in chosen} | {UNPLACED_NAME: UNPLACED_PART}
     parts_of = [own.get(name, OTHER) for name in regions.names_by_tid]
-    return map(parts_of.__getitem__, regions.tids)
+    return map(parts_of.__getitem__, integers(regions.tids))
 
 
 def in_order(parts: Iterable[str]) -> list[str]:
@@ -122,7 +124,7 @@ def _rank(contig: str, lengths: Mapping[str, int]) -> tuple[bool, int, str]:
 
 def _names(regions: RegionList) -> Iterator[str]:
     """Yields the name of each region as a part of the bar."""
-    for tid, label in zip(regions.tids, regions.labels(), strict=True):
+    for tid, label in zip(integers(regions.tids), regions.labels(), strict=True):
         yield UNPLACED_PART if tid == NO_SEQUENCE else label
 
 

@@ -58,12 +58,12 @@ def profiles_of(result: Result) -> Profiles:
     none.
     """
     regions = result.counts.regions
-    region_ids = regions.spans()
+    region_ids = regions.spans
     if len(region_ids) < MIN_REGIONS:
         return Profiles()
     tids, starts, ends, counted = (
-        np.array(column)[region_ids]
-        for column in (regions.tids, *result.extents(), result.counts.records)
+        column[region_ids]
+        for column in (regions.tids, *regions.extents(result.lengths), result.counts.records)
     )
     sums, used = np.bincount(tids, counted), distinct(tids)
     drawn = distinct(used[np.argsort(-sums[used], kind="stable")[:MAX_PROFILES]])

@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
+import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from readcount.outputs.profile import profiles_of
-from readcount.outputs.result import Result, extent
+from readcount.outputs.result import Result
 from readcount.regions.counts import RegionCount, RegionCounts
 from readcount.source.parts import NO_SEQUENCE
 from readcount.text import shorten
@@ -94,7 +95,7 @@ def format_report(result: Result, bam_name: str, name: str) -> str:
         result=result,
         records_counted=shorten(result.records_counted, MAX_NAME_LENGTH),
         regions=len(result.counts),
-        with_records=len(result.counts) - result.counts.records.count(0),
+        with_records=int(np.count_nonzero(result.counts.records)),
         unplaced=_unplaced(result.counts),
         rows=rows,
         drawn=drawn,
@@ -147,8 +148,7 @@ def rows_that_fit(result: Result, most_bytes: int = MAX_TABLE_BYTES) -> list[Row
     total = result.total
     rows: list[Row] = []
     size = 0
-    records = result.counts.records
-    for at in sorted(range(len(records)), key=records.__getitem__, reverse=True):
+    for at in np.argsort(-result.counts.records, kind="stable").tolist():
         row = _row(at + 1, result.counts[at], result.lengths, total)
         size += ROW_BYTES + len(escape(row.name + row.position).encode())
         if size > most_bytes:
@@ -159,14 +159,15 @@ def rows_that_fit(result: Result, most_bytes: int = MAX_TABLE_BYTES) -> list[Row
 
 def _unplaced(counts: RegionCounts) -> int | None:
     """Returns the count of unplaced records; None if it was not requested."""
-    tids = counts.regions.tids
-    return counts.records[tids.index(NO_SEQUENCE)] if NO_SEQUENCE in tids else None
+    unplaced = counts.records[counts.regions.tids == NO_SEQUENCE]
+    return int(unplaced[0]) if len(unplaced) else None
 
 
 def _row(number: int, count: RegionCount, lengths: Mapping[str, int], total: int) -> Row:
     region, records = count.region, count.records
-    start, end = extent(region, lengths)
-    length = end - start if region.placed else None
+    length = None
+    if region.placed:
+        length = (region.end or lengths[region.contig]) - (region.start or 0)
     return Row(
         number=number,
         name=shorten(

@@ -2,6 +2,7 @@
 
 import re
 
+from readcount.columns import integers
 from readcount.outputs.result import Result
 
 
@@ -14,7 +15,7 @@ def format_counts(result: Result) -> str:
     counts = result.counts
     lines = (
         f"Region {text}: {records}\n"
-        for text, records in zip(counts.regions.texts(), counts.records, strict=True)
+        for text, records in zip(counts.regions.texts(), integers(counts.records), strict=True)
     )
     return "".join(lines) + f"Total reads: {result.total}"
 
@@ -22,16 +23,16 @@ def format_counts(result: Result) -> str:
 def format_table(result: Result) -> str:
     """Returns the text of the table: tab-separated, a header, one row per region.
 
-    Positions are those of extent(): 0-based, half-open. Unplaced records are at `*`, from 0 to 0,
-    as in `samtools idxstats`. If the counts were taken from the index, an additional last column
+    Positions are 0-based and half-open. Unplaced records are at `*`, from 0 to 0, as in `samtools
+    idxstats`. If the counts were taken from the index, an additional last column
     says so.
     """
     counts, regions = result.counts, result.counts.regions
-    columns = zip(regions.labels(), regions.tids, *result.extents(), counts.records, strict=True)
+    columns = map(integers, (regions.tids, *regions.extents(result.lengths), counts.records))
     source = "\tindex" if result.from_index else ""
     lines = (
         f"{label}\t{regions.names_by_tid[tid]}\t{start}\t{end}\t{end - start}\t{records}{source}\n"
-        for label, tid, start, end, records in columns
+        for label, tid, start, end, records in zip(regions.labels(), *columns, strict=True)
     )
     heading = "\tcounts_from" if result.from_index else ""
     return f"region\tcontig\tstart\tend\tlength\trecords{heading}\n" + "".join(lines)

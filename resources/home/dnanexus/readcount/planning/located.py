@@ -93,9 +93,9 @@ class LocatedSpans:
 
 def locate_spans(regions: RegionList, layout: Layout, sizes: Sizes) -> LocatedSpans:
     """Finds the parts of the file with the records of the regions that are parts of a sequence."""
-    region_ids = regions.spans()
+    region_ids = regions.spans
     tids, starts, ends = (
-        np.array(column)[region_ids] for column in (regions.tids, regions.starts, regions.ends)
+        column[region_ids] for column in (regions.tids, regions.starts, regions.ends)
     )
     starts = np.maximum(starts, 0)
     # Records may extend beyond the end of the sequence.

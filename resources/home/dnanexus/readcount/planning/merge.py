@@ -1,6 +1,5 @@
 """Adds up the counts of the tasks."""
 
-from array import array
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -58,7 +57,7 @@ def merge_counts(plan: Plan, counted: Iterable[TaskCounts]) -> MergedCounts:
         region = plan.regions[int(np.argmin(records))]
         raise ValueError(f"no task counted region {region}")
     of_tids = [(tid, number) for (_, tid), number in decoded.items()]
-    return MergedCounts(RegionCounts(plan.regions, array("q", records.tobytes())), of_tids)
+    return MergedCounts(RegionCounts(plan.regions, records), of_tids)
 
 
 def _add(records: Ints, region_ids: Ints, more: Numbers) -> None:

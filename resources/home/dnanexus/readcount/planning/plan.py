@@ -33,10 +33,8 @@ def plan_count(
     Raises:
         InputError: the index is inconsistent or does not match the file.
     """
-    whole = regions.whole_tids()
-    located = (
-        evidence.trust(whole) if request.from_index else evidence.locate(whole, regions.span_tids())
-    )
+    whole, spans = regions.tids_at(regions.whole), regions.tids_at(regions.spans)
+    located = evidence.trust(whole) if request.from_index else evidence.locate(whole, spans)
     costs = costs_for(evidence.file.mappings.streamed)
     plan = plan_tasks(regions, located.layout, processes, costs, located.numbers)
     return plan, located.checks
@@ -67,8 +65,8 @@ def plan_tasks(
         numbers: known record counts of stretches, which are not counted; None where unknown.
     """
     wanted: dict[int, list[int]] = defaultdict(list)
-    for region_id in regions.whole:
-        wanted[regions.tids[region_id]].append(region_id)
+    for region_id in regions.whole.tolist():
+        wanted[int(regions.tids[region_id])].append(region_id)
     stretches = layout.stretches
     # Indexes of the stretches with records of whole sequences, and of those to be read.
     here = [at for at, one in enumerate(stretches) if not wanted.keys().isdisjoint(one.tids)]

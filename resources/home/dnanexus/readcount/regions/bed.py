@@ -14,7 +14,7 @@ import numpy as np
 from readcount.columns import Ints
 from readcount.errors import InputError
 from readcount.regions.region import Region, RegionError, span_on
-from readcount.regions.region_list import RegionList
+from readcount.regions.region_list import RegionList, joined
 from readcount.source.sequences import SequenceDictionary
 from readcount.text import shorten
 
@@ -48,20 +48,24 @@ def read_bed(path: Path, sequences: SequenceDictionary) -> RegionList:
         InputError: it is not a BED file, or an interval is not on any of the sequences.
     """
     field = f"regions_bed: {shorten(path.name, 80)}"
-    regions = RegionList(sequences.lengths)
+    blocks: list[RegionList] = []
     for first, text in read_blocks(path, field):
-        if _add_plain_lines(regions, text, sequences):
-            continue
-        for number, line in enumerate(text.split("\n"), start=first):
-            if _NOT_DATA.match(line):
-                continue
-            try:
-                regions.append(_interval(line, sequences, first=not regions))
-            except RegionError as error:
-                raise InputError(f"{field}, line {number:,}: {error}") from None
-    if not regions:
+        block = _plain_lines(text, sequences)
+        if block is None:
+            regions: list[Region] = []
+            for number, line in enumerate(text.split("\n"), start=first):
+                if _NOT_DATA.match(line):
+                    continue
+                try:
+                    is_first = not regions and not any(blocks)
+                    regions.append(_interval(line, sequences, is_first))
+                except RegionError as error:
+                    raise InputError(f"{field}, line {number:,}: {error}") from None
+            block = RegionList.of(sequences, regions)
+        blocks.append(block)
+    if not any(blocks):
         raise InputError(f"{field} contains no intervals. Provide at least one.")
-    return regions
+    return joined(blocks)
 
 
 def _interval(line: str, sequences: SequenceDictionary, first: bool) -> Region:
@@ -120,32 +124,31 @@ class _Columns(NamedTuple):
     names: Sequence[str] = ()
 
 
-def _add_plain_lines(regions: RegionList, text: str, sequences: SequenceDictionary) -> bool:
-    """Adds the intervals of lines that are all valid and have the same number of columns.
+def _plain_lines(text: str, sequences: SequenceDictionary) -> RegionList | None:
+    """Returns the intervals of lines that are all valid and have the same number of columns.
 
-    Returns whether they were added; if not, the lines have to be parsed one by one.
+    Otherwise returns None: the lines have to be parsed one by one.
     """
     columns = _columns(text)
     if columns is None or not len(columns.starts) == len(columns.ends) == len(columns.contig_ids):
-        return False
+        return None
     found = []
     for name in columns.contigs:
         if _NOT_DATA.match(name):
-            return False
+            return None
         try:
             found.append(span_on(name, 0, 1, sequences))
         except RegionError:
-            return False
+            return None
     starts, ends = columns.starts, columns.ends
     most = np.array([sequences.lengths[one.contig] for one in found])[columns.contig_ids]
     if not (np.all(starts < ends) and np.all(ends <= most)):
-        return False
-    tids = np.array([regions.tid_of[one.contig] for one in found])[columns.contig_ids]
-    given = [one.alias for one in found]
-    if any(given):
-        given = [given[contig_id] for contig_id in columns.contig_ids.tolist()]
-    regions.extend_spans(tids, starts, ends, columns.names, given)
-    return True
+        return None
+    contigs = RegionList.of(sequences, found)
+    contig_ids = columns.contig_ids
+    aliases = [contigs.aliases[at] for at in contig_ids.tolist()] if contigs.aliases else ()
+    names = columns.names if any(columns.names) else ()
+    return RegionList(contigs.names_by_tid, contigs.tids[contig_ids], starts, ends, names, aliases)
 
 
 def _columns(text: str) -> _Columns | None:

@@ -1,10 +1,9 @@
 """Record counts of a task and of all regions."""
 
-from array import array
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from readcount.columns import Numbers
+from readcount.columns import Ints, Numbers, integers
 from readcount.regions.region import Region
 from readcount.regions.region_list import ColumnList, RegionList
 
@@ -17,6 +16,7 @@ class RegionCount:
     records: int
 
 
+@dataclass(frozen=True, eq=False)
 class RegionCounts(ColumnList[RegionCount]):
     """A list of RegionCount, stored as columns instead of objects.
 
@@ -25,21 +25,22 @@ class RegionCounts(ColumnList[RegionCount]):
         records: number of records that overlap each region.
     """
 
-    def __init__(self, regions: RegionList, records: Iterable[int]) -> None:
-        self.regions = regions
-        self.records = array("q", records)
-        if len(self.records) != len(regions):
-            raise ValueError(f"{len(self.records)} counts for {len(regions)} regions")
+    regions: RegionList
+    records: Ints
+
+    def __post_init__(self) -> None:
+        if len(self.records) != len(self.regions):
+            raise ValueError(f"{len(self.records)} counts for {len(self.regions)} regions")
 
     def __len__(self) -> int:
         return len(self.records)
 
     def item(self, at: int) -> RegionCount:
         """Returns the count at an index."""
-        return RegionCount(self.regions[at], self.records[at])
+        return RegionCount(self.regions[at], int(self.records[at]))
 
     def __iter__(self) -> Iterator[RegionCount]:
-        return map(RegionCount, self.regions, self.records)
+        return map(RegionCount, self.regions, integers(self.records))
 
 
 @dataclass(frozen=True)

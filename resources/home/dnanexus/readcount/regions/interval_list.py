@@ -40,7 +40,7 @@ def read_interval_list(path: Path, sequences: SequenceDictionary) -> RegionList:
         InputError: it is not an interval list, or is for other reference sequences.
     """
     field = f"regions_bed: {shorten(path.name, 80)}"
-    regions = RegionList(sequences.lengths)
+    regions: list[Region] = []
     for number, line in read_lines(path, field):
         try:
             if line.startswith("@"):
@@ -51,7 +51,7 @@ def read_interval_list(path: Path, sequences: SequenceDictionary) -> RegionList:
             raise InputError(f"{field}, line {number:,}: {error}") from None
     if not regions:
         raise InputError(f"{field} contains no intervals. Provide at least one.")
-    return regions
+    return RegionList.of(sequences, regions)
 
 
 def _check_sequence(line: str, sequences: SequenceDictionary) -> None:

@@ -8,7 +8,7 @@ from readcount.regions.bed import read_bed
 from readcount.regions.interval_list import is_interval_list, read_interval_list
 from readcount.regions.primary_chromosomes import is_primary_chromosome
 from readcount.regions.region import UNPLACED, some_of
-from readcount.regions.region_list import RegionList
+from readcount.regions.region_list import RegionList, joined
 from readcount.regions.samtools_syntax import parse_region
 from readcount.regions.windows import cut_into_windows
 from readcount.request.request import Request
@@ -33,10 +33,10 @@ def list_regions(request: Request, bed: Path | None, sequences: SequenceDictiona
     lengths = sequences.lengths
     if request.regions or bed:
         named = (parse_region(text, sequences) for text in request.regions)
-        regions = RegionList(lengths, named)
+        regions = RegionList.of(sequences, named)
         if bed:
             read = read_interval_list if is_interval_list(bed) else read_bed
-            regions.extend(read(_text_file(bed), sequences))
+            regions = joined([regions, read(_text_file(bed), sequences)])
     else:
         regions = RegionList.of_whole(lengths)
     if request.primary_chromosomes_only:
@@ -53,13 +53,13 @@ def list_regions(request: Request, bed: Path | None, sequences: SequenceDictiona
     if request.windows:
         regions = cut_into_windows(regions, request.windows, lengths)
     if request.from_index and len(regions.whole) < len(regions):
-        part = shorten(repr(str(regions[regions.spans()[0]])), 60)
+        part = shorten(repr(str(regions[regions.spans[0]])), 60)
         raise InputError(
             f"counts_from: 'index' has no count for {part}, which is only part of a sequence. Set "
             "counts_from to 'records'."
         )
     if request.include_unplaced:
-        regions.append(UNPLACED)
+        regions = joined([regions, RegionList.of(sequences, [UNPLACED])])
     return regions
 
 

@@ -1,19 +1,19 @@
-"""A list of Region that stores columns of numbers instead of objects."""
+"""A list of Region that stores columns instead of objects."""
 
 from abc import abstractmethod
-from array import array
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import compress, count, repeat
-from operator import add, gt, not_
+from itertools import chain, repeat
 from typing import TypeVar, overload
 
 import numpy as np
 
-from readcount.columns import Ints, distinct
+from readcount.columns import Bools, Ints, distinct, integers
 from readcount.formats.bam_record import UNPLACED_NAME
 from readcount.regions.region import Region
 from readcount.source.parts import NO_SEQUENCE
+from readcount.source.sequences import SequenceDictionary
 
 T = TypeVar("T")
 
@@ -43,6 +43,7 @@ class ColumnList(Sequence[T]):
     __hash__ = None  # type: ignore[assignment]
 
 
+@dataclass(frozen=True, eq=False)
 class RegionList(ColumnList[Region]):
     """A list of regions, in output order.
 
@@ -55,42 +56,53 @@ class RegionList(ColumnList[Region]):
         tids: reference ID of each region; NO_SEQUENCE for UNPLACED.
         starts: first position of each, or UNSET.
         ends: position after the last of each, or UNSET.
-        names: name of each; an empty list if no region has one.
-        aliases: alternative name given by the user for each; an empty list if there are none.
-        whole: indexes of the regions that are whole sequences or UNPLACED.
+        names: name of each; empty if no region has one.
+        aliases: alternative name given by the user for each; empty if there are none.
 
-    >>> regions = RegionList(["chr1", "chr2"], [Region("chr2", 0, 10), Region("chr1")])
+    >>> sequences = SequenceDictionary({"chr1": 500, "chr2": 200})
+    >>> regions = RegionList.of(sequences, [Region("chr2", 0, 10), Region("chr1")])
     >>> regions[0], regions.tids.tolist(), regions.starts.tolist()
     (Region(contig='chr2', start=0, end=10, name='', placed=True, alias=''), [1, 0], [0, -1])
     """
 
-    def __init__(self, contigs: Iterable[str] = (), regions: Iterable[Region] = ()) -> None:
-        """Creates a list.
+    names_by_tid: Sequence[str]
+    tids: Ints
+    starts: Ints
+    ends: Ints
+    names: Sequence[str] = ()
+    aliases: Sequence[str] = ()
 
-        Args:
-            contigs: names of the reference sequences, in header order.
-            regions: regions on these sequences.
-        """
-        self.names_by_tid = [*contigs, UNPLACED_NAME]
-        self.tids = array("q")
-        self.starts = array("q")
-        self.ends = array("q")
-        self.names: list[str] = []
-        self.aliases: list[str] = []
-        self.whole = array("q")
-        for region in regions:
-            self.append(region)
+    @classmethod
+    def of(cls, sequences: SequenceDictionary, regions: Iterable[Region]) -> "RegionList":
+        """Returns a list of regions on these reference sequences."""
+        regions = list(regions)
+        tid_of = sequences.tid_of
+        positions = [
+            (
+                tid_of[region.contig] if region.placed else NO_SEQUENCE,
+                UNSET if region.start is None else region.start,
+                UNSET if region.end is None else region.end,
+            )
+            for region in regions
+        ]
+        tids, starts, ends = np.array(positions, np.int64).reshape(-1, 3).T.copy()
+        names, aliases = [one.name for one in regions], [one.alias for one in regions]
+        return cls(
+            [*sequences.lengths, UNPLACED_NAME],
+            tids,
+            starts,
+            ends,
+            names if any(names) else (),
+            aliases if any(aliases) else (),
+        )
 
     @classmethod
     def of_whole(cls, contigs: Iterable[str]) -> "RegionList":
         """Returns a list with one whole-sequence region per name."""
-        regions = cls(contigs)
-        number = len(regions.names_by_tid) - 1
-        regions.tids = array("q", range(number))
-        regions.starts = array("q", [UNSET]) * number
-        regions.ends = array("q", [UNSET]) * number
-        regions.whole = array("q", range(number))
-        return regions
+        names_by_tid = [*contigs, UNPLACED_NAME]
+        tids = np.arange(len(names_by_tid) - 1)
+        unset = np.full(len(tids), UNSET)
+        return cls(names_by_tid, tids, unset, unset)
 
     def __len__(self) -> int:
         return len(self.tids)
@@ -99,11 +111,12 @@ class RegionList(ColumnList[Region]):
         """Returns the region at an index."""
         name = self.names[at] if self.names else ""
         alias = self.aliases[at] if self.aliases else ""
-        return self._region(self.tids[at], self.starts[at], self.ends[at], name, alias)
+        tid, start, end = int(self.tids[at]), int(self.starts[at]), int(self.ends[at])
+        return self._region(tid, start, end, name, alias)
 
     def __iter__(self) -> Iterator[Region]:
-        names, aliases = (column or repeat("", len(self)) for column in (self.names, self.aliases))
-        return map(self._region, self.tids, self.starts, self.ends, names, aliases)
+        columns = map(integers, (self.tids, self.starts, self.ends))
+        return map(self._region, *columns, *map(self._filled, (self.names, self.aliases)))
 
     def _region(self, tid: int, start: int, end: int, name: str, alias: str) -> Region:
         return Region(
@@ -115,23 +128,46 @@ class RegionList(ColumnList[Region]):
             alias,
         )
 
+    def _filled(self, texts: Sequence[str]) -> Iterable[str]:
+        return texts or repeat("", len(self))
+
+    @cached_property
+    def whole(self) -> Ints:
+        """Indexes of the regions that are whole sequences or UNPLACED."""
+        return np.flatnonzero(self._is_whole)
+
+    @property
     def spans(self) -> Ints:
-        """Returns the indexes of the regions that are parts of a sequence."""
-        return np.delete(np.arange(len(self)), np.array(self.whole))
+        """Indexes of the regions that are parts of a sequence."""
+        return np.flatnonzero(~self._is_whole)
 
-    def whole_tids(self) -> set[int]:
-        """Returns the reference IDs of the sequences counted as a whole."""
-        return set(map(self.tids.__getitem__, self.whole))
+    @property
+    def _is_whole(self) -> Bools:
+        is_whole: Bools = (self.starts == UNSET) & (self.ends == UNSET)
+        return is_whole
 
-    def span_tids(self) -> set[int]:
-        """Returns the reference IDs of the sequences with regions that are parts of them."""
-        return set(distinct(np.array(self.tids)[self.spans()]).tolist())
+    def tids_at(self, region_ids: Ints) -> set[int]:
+        """Returns the reference IDs of the regions at these indexes."""
+        return set(distinct(self.tids[region_ids]).tolist())
+
+    def extents(self, lengths: Mapping[str, int]) -> tuple[Ints, Ints]:
+        """Returns the starts and ends of all regions as numbers.
+
+        The end of a whole reference sequence is its length, even if records extend beyond it;
+        unplaced records are from 0 to 0.
+
+        Args:
+            lengths: lengths of the reference sequences in bases, by name.
+        """
+        length_of = np.array([lengths.get(name, 0) for name in self.names_by_tid])
+        ends = np.where(self.ends == UNSET, length_of[self.tids], self.ends)
+        return np.maximum(self.starts, 0), ends
 
     def texts(self) -> Iterator[str]:
         """Yields each region in samtools syntax, as str() does: 1-based, inclusive."""
         names = self.names_by_tid
-        aliases = self.aliases or repeat("", len(self))
-        for tid, start, end, alias in zip(self.tids, self.starts, self.ends, aliases, strict=True):
+        columns = map(integers, (self.tids, self.starts, self.ends))
+        for tid, start, end, alias in zip(*columns, self._filled(self.aliases), strict=True):
             if start >= 0 and end >= 0:
                 yield f"{alias or names[tid]}:{start + 1}-{end}"
             elif start == end:
@@ -145,80 +181,38 @@ class RegionList(ColumnList[Region]):
             return self.texts()
         return (name or text for name, text in zip(self.names, self.texts(), strict=True))
 
-    @cached_property
-    def tid_of(self) -> dict[str, int]:
-        """Reference IDs by name."""
-        tids = {name: tid for tid, name in enumerate(self.names_by_tid)}
-        tids[UNPLACED_NAME] = NO_SEQUENCE
-        return tids
-
-    def append(self, region: Region) -> None:
-        """Adds a region."""
-        if region.start is None and region.end is None:
-            self.whole.append(len(self))
-        self._add_texts(1, [region.name], [region.alias])
-        self.tids.append(self.tid_of[region.contig])
-        self.starts.append(UNSET if region.start is None else region.start)
-        self.ends.append(UNSET if region.end is None else region.end)
-
-    def extend(self, regions: "RegionList") -> None:
-        """Adds regions that refer to the same header."""
-        self.whole.extend(len(self) + at for at in regions.whole)
-        self._add_texts(len(regions), regions.names, regions.aliases)
-        self.tids.extend(regions.tids)
-        self.starts.extend(regions.starts)
-        self.ends.extend(regions.ends)
-
-    def extend_spans(
-        self,
-        tids: Ints,
-        starts: Ints,
-        ends: Ints,
-        names: Sequence[str] = (),
-        aliases: Sequence[str] = (),
-    ) -> None:
-        """Adds spans given as columns; names and aliases are optional."""
-        self._add_texts(len(tids), names, aliases)
-        self.tids.frombytes(tids.tobytes())
-        self.starts.frombytes(starts.tobytes())
-        self.ends.frombytes(ends.tobytes())
-
-    def _add_texts(self, number: int, names: Sequence[str], aliases: Sequence[str]) -> None:
-        """Adds the names and aliases of `number` regions; call it before adding their columns."""
-        for column, texts in ((self.names, names), (self.aliases, aliases)):
-            if any(texts):
-                column += repeat("", len(self) - len(column))
-                column += texts
-            elif column:
-                column += repeat("", number)
-
-    def with_contigs(self, contigs: Iterable[str]) -> "RegionList":
-        """Returns the same regions for a header with these reference sequences in this order.
+    def renumbered(self, sequences: SequenceDictionary) -> "RegionList":
+        """Returns the same regions for a header with these reference sequences.
 
         It must contain all sequences that the regions are on.
         """
-        regions = RegionList(contigs)
         # The IDs of sequences without regions are not used.
-        tids = [regions.tid_of.get(name, NO_SEQUENCE) for name in self.names_by_tid]
-        regions.tids = array("q", map(tids.__getitem__, self.tids))
-        regions.starts, regions.ends, regions.whole = self.starts, self.ends, self.whole
-        regions.names, regions.aliases = self.names, self.aliases
-        return regions
+        tids = np.array([sequences.tid_of.get(name, NO_SEQUENCE) for name in self.names_by_tid])
+        names_by_tid = [*sequences.lengths, UNPLACED_NAME]
+        return replace(self, names_by_tid=names_by_tid, tids=tids[self.tids])
 
     def regions_on(self, wanted: Container[str]) -> "RegionList":
         """Returns the regions on the sequences with these names."""
-        keep = [contig in wanted for contig in self.names_by_tid]
-        return self.subset(compress(count(), map(keep.__getitem__, self.tids)))
+        keep = np.array([contig in wanted for contig in self.names_by_tid])
+        region_ids = np.flatnonzero(keep[self.tids])
+        names, aliases = (
+            [column[at] for at in region_ids.tolist()] if column else ()
+            for column in (self.names, self.aliases)
+        )
+        tids, starts, ends = self.tids[region_ids], self.starts[region_ids], self.ends[region_ids]
+        return RegionList(self.names_by_tid, tids, starts, ends, names, aliases)
 
-    def subset(self, region_ids: Iterable[int]) -> "RegionList":
-        """Returns the regions at these indexes."""
-        chosen = list(region_ids)
-        regions = RegionList(self.names_by_tid[:-1])
-        regions.tids = array("q", map(self.tids.__getitem__, chosen))
-        regions.starts = array("q", map(self.starts.__getitem__, chosen))
-        regions.ends = array("q", map(self.ends.__getitem__, chosen))
-        regions.names = list(map(self.names.__getitem__, chosen)) if self.names else []
-        regions.aliases = list(map(self.aliases.__getitem__, chosen)) if self.aliases else []
-        spans = map(gt, map(add, regions.starts, regions.ends), repeat(2 * UNSET))
-        regions.whole = array("q", compress(count(), map(not_, spans)))
-        return regions
+
+def joined(lists: Sequence[RegionList]) -> RegionList:
+    """Returns the regions of one or more lists that refer to the same header."""
+    tids, starts, ends = (
+        np.concatenate(columns)
+        for columns in zip(*((one.tids, one.starts, one.ends) for one in lists), strict=True)
+    )
+    names, aliases = (
+        list(chain.from_iterable(columns)) if any(columns) else ()
+        for columns in zip(
+            *((one._filled(one.names), one._filled(one.aliases)) for one in lists), strict=True
+        )
+    )
+    return RegionList(lists[0].names_by_tid, tids, starts, ends, names, aliases)

@@ -1,7 +1,6 @@
 """Windows: regions split into consecutive parts of a given size."""
 
 from collections.abc import Mapping
-from itertools import repeat
 
 import numpy as np
 
@@ -27,18 +26,22 @@ def cut_into_windows(regions: RegionList, size: int, lengths: Mapping[str, int])
     Raises:
         InputError: there would be more than MAX_WINDOWS.
     """
-    bounds = [(region.start or 0, region.end or lengths[region.contig]) for region in regions]
-    number = sum(-(-(end - start) // size) for start, end in bounds)
+    starts, ends = regions.extents(lengths)
+    numbers = -((starts - ends) // size)
+    number = int(numbers.sum())
     if number > MAX_WINDOWS:
         raise InputError(
             f"windows: a size of {plural(size, 'base')} results in {number:,} windows, and at most "
             f"{MAX_WINDOWS:,} can be counted. Use a larger size, or fewer regions."
         )
-    windows = RegionList(lengths)
-    aliases = regions.aliases or repeat("", len(regions))
-    for tid, alias, (start, end) in zip(regions.tids, aliases, bounds, strict=True):
-        starts = np.arange(start, end, size)
-        ends = np.minimum(starts + size, end)
-        named = [alias] * len(starts) if alias else ()
-        windows.extend_spans(np.full(len(starts), tid), starts, ends, aliases=named)
-    return windows
+    # For each window, the index of its region, and its own index there.
+    region_ids = np.repeat(np.arange(len(regions)), numbers)
+    within = np.arange(number) - np.repeat(np.cumsum(numbers) - numbers, numbers)
+    firsts = starts[region_ids] + within * size
+    return RegionList(
+        regions.names_by_tid,
+        regions.tids[region_ids],
+        firsts,
+        np.minimum(firsts + size, ends[region_ids]),
+        aliases=[regions.aliases[at] for at in region_ids.tolist()] if regions.aliases else (),
+    )

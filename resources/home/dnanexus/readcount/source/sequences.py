@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 
 @dataclass(frozen=True)
@@ -15,6 +16,11 @@ class SequenceDictionary:
 
     lengths: Mapping[str, int]
     aliases: Mapping[str, str] = field(default_factory=dict)
+
+    @cached_property
+    def tid_of(self) -> Mapping[str, int]:
+        """Reference ID of each sequence, by name."""
+        return {name: tid for tid, name in enumerate(self.lengths)}
 
     def name_of(self, given: str) -> str | None:
         """Returns the name of the sequence with this name or alternative name; None if unknown.

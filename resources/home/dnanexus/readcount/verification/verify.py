@@ -39,7 +39,7 @@ class VerifiedCounts:
     @property
     def total(self) -> int:
         """The sum over the regions; a record counts once for each region that it overlaps."""
-        return sum(self.counts.records)
+        return int(self.counts.records.sum())
 
 
 def verify(
@@ -99,11 +99,10 @@ def _require_at_most(counts: RegionCounts, evidence: Evidence) -> None:
     regions, numbers = counts.regions, evidence.numbers
     most = np.full(len(regions.names_by_tid), np.inf)
     most[list(numbers)] = list(numbers.values())
-    (above,) = np.nonzero(np.array(counts.records) > most[np.array(regions.tids)])
-    if len(above):
-        at = int(above[0])
-        total = numbers[regions.tids[at]]
-        raise evidence.file.disagreement(str(regions[at]), counts.records[at], total)
+    for at in np.flatnonzero(counts.records > most[regions.tids])[:1].tolist():
+        region, records = regions[at], int(counts.records[at])
+        total = numbers[int(regions.tids[at])]
+        raise evidence.file.disagreement(str(region), records, total)
 
 
 def _classify(counts: RegionCounts, evidence: Evidence, filters: Filters) -> tuple[int, int, int]:
@@ -115,8 +114,9 @@ def _classify(counts: RegionCounts, evidence: Evidence, filters: Filters) -> tup
     if not filters.is_empty:
         return 0, 0, len(counts)
     regions, numbers = counts.regions, evidence.numbers
-    unnumbered = sum(regions.tids[at] not in numbers for at in regions.whole) if numbers else 0
     whole = len(regions.whole)
+    tids = regions.tids[regions.whole].tolist()
+    unnumbered = sum(tid not in numbers for tid in tids) if numbers else 0
     return whole - unnumbered, unnumbered, len(counts) - whole
 
 
