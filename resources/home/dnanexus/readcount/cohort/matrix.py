@@ -134,4 +134,4 @@ def write_depth_matrix(
     """
     order = rows.order()
     write_matrix(path, DEPTH_HEADING, rows.places(order), order, samples, store, workers)
-    return index_bed(path, max(rows.ends, default=0))
+    return index_bed(path, int(rows.ends.max(initial=0)))

@@ -1,6 +1,6 @@
 """The rows of the matrix: the regions, with positions as in the count table."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,21 +16,14 @@ class Rows:
     """The regions of a cohort, in the order of the matrix; positions are 0-based and half-open.
 
     Attributes:
-        labels: function that returns the name of each region, or its samtools syntax.
-        contigs: names of the reference sequences, in header order, followed by that of unplaced
-            records.
-        tids: reference ID of each region; NO_SEQUENCE for unplaced records.
+        regions: the regions.
         starts: first position of each.
-        ends: position after the last of each.
-        whole: indexes of the regions that are whole reference sequences.
+        ends: position after the last of each; for a whole sequence, its length.
     """
 
-    labels: Callable[[], Iterator[str]]
-    contigs: Sequence[str]
-    tids: Ints
+    regions: RegionList
     starts: Ints
     ends: Ints
-    whole: Ints
 
     @classmethod
     def of(cls, regions: RegionList, lengths: Mapping[str, int]) -> "Rows":
@@ -38,32 +31,34 @@ class Rows:
 
         Args:
             regions: the regions.
-            lengths: lengths of the reference sequences in bases, by name, in header order.
+            lengths: lengths of the reference sequences in bases, by name.
         """
-        starts, ends = regions.extents(lengths)
-        return cls(regions.labels, regions.names_by_tid, regions.tids, starts, ends, regions.whole)
+        return cls(regions, *regions.extents(lengths))
 
     def __len__(self) -> int:
-        return len(self.tids)
+        return len(self.regions)
 
     def texts(self) -> Iterator[str]:
         """Yields the first columns of each row: region, contig, start, end, length."""
-        columns = map(integers, (self.tids, self.starts, self.ends))
-        for label, tid, start, end in zip(self.labels(), *columns, strict=True):
-            yield f"{label}\t{self.contigs[tid]}\t{start}\t{end}\t{end - start}"
+        columns = map(integers, (self.starts, self.ends))
+        for label, contig, start, end in zip(
+            self.regions.labels(), self.regions.contigs(), *columns, strict=True
+        ):
+            yield f"{label}\t{contig}\t{start}\t{end}\t{end - start}"
 
     def columns(self) -> RegionColumns:
         """Returns the regions as columns for the statistics."""
         whole = np.zeros(len(self), np.bool_)
-        whole[self.whole] = True
-        contigs = list(map(self.contigs.__getitem__, integers(self.tids)))
-        return RegionColumns(list(self.labels()), contigs, self.starts, self.ends, whole.tolist())
+        whole[self.regions.whole] = True
+        labels, contigs = list(self.regions.labels()), list(self.regions.contigs())
+        return RegionColumns(labels, contigs, self.starts, self.ends, whole.tolist())
 
     def order(self) -> Ints:
         """Returns the indexes of the placed regions, sorted by sequence, start and end."""
-        return placed_in_order(self.tids, self.starts, self.ends)
+        return placed_in_order(self.regions.tids, self.starts, self.ends)
 
     def places(self, order: Ints) -> Iterator[str]:
         """Yields contig, start and end of these rows, as the first columns of a BED file."""
-        for row in order.tolist():
-            yield f"{self.contigs[self.tids[row]]}\t{self.starts[row]}\t{self.ends[row]}"
+        names, columns = self.regions.names_by_tid, (self.regions.tids, self.starts, self.ends)
+        for tid, start, end in zip(*(integers(column[order]) for column in columns), strict=True):
+            yield f"{names[tid]}\t{start}\t{end}"

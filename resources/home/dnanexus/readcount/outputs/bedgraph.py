@@ -6,12 +6,10 @@ from pathlib import Path
 import numpy as np
 import pysam
 
-from readcount.columns import Ints
+from readcount.columns import Ints, integers
 from readcount.formats.bam_index import MAX_LENGTH
 from readcount.outputs.result import Result
 from readcount.source.parts import NO_SEQUENCE
-
-LINES_TOGETHER = 1 << 16
 
 
 def bedgraph_lines(result: Result) -> Iterator[str]:
@@ -23,14 +21,11 @@ def bedgraph_lines(result: Result) -> Iterator[str]:
     regions = result.counts.regions
     names, extents = regions.names_by_tid, regions.extents(result.lengths)
     order = placed_in_order(regions.tids, *extents)
-    columns = regions.tids, *extents, result.counts.records
-    # Converted in blocks, because Python integers take four times the memory of a column.
-    for first in range(0, len(order), LINES_TOGETHER):
-        some = order[first : first + LINES_TOGETHER]
-        for tid, start, end, records in zip(
-            *(column[some].tolist() for column in columns), strict=True
-        ):
-            yield f"{names[tid]}\t{start}\t{end}\t{records}\n"
+    columns = (regions.tids, *extents, result.counts.records)
+    for tid, start, end, records in zip(
+        *(integers(column[order]) for column in columns), strict=True
+    ):
+        yield f"{names[tid]}\t{start}\t{end}\t{records}\n"
 
 
 def write_bedgraph(result: Result, path: Path) -> Path:

@@ -28,11 +28,13 @@ def format_table(result: Result) -> str:
     says so.
     """
     counts, regions = result.counts, result.counts.regions
-    columns = map(integers, (regions.tids, *regions.extents(result.lengths), counts.records))
+    columns = map(integers, (*regions.extents(result.lengths), counts.records))
     source = "\tindex" if result.from_index else ""
     lines = (
-        f"{label}\t{regions.names_by_tid[tid]}\t{start}\t{end}\t{end - start}\t{records}{source}\n"
-        for label, tid, start, end, records in zip(regions.labels(), *columns, strict=True)
+        f"{label}\t{contig}\t{start}\t{end}\t{end - start}\t{records}{source}\n"
+        for label, contig, start, end, records in zip(
+            regions.labels(), regions.contigs(), *columns, strict=True
+        )
     )
     heading = "\tcounts_from" if result.from_index else ""
     return f"region\tcontig\tstart\tend\tlength\trecords{heading}\n" + "".join(lines)

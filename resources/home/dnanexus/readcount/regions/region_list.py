@@ -163,6 +163,10 @@ class RegionList(ColumnList[Region]):
         ends = np.where(self.ends == UNSET, length_of[self.tids], self.ends)
         return np.maximum(self.starts, 0), ends
 
+    def contigs(self) -> Iterator[str]:
+        """Yields the name of the reference sequence of each region."""
+        return map(self.names_by_tid.__getitem__, integers(self.tids))
+
     def texts(self) -> Iterator[str]:
         """Yields each region in samtools syntax, as str() does: 1-based, inclusive."""
         names = self.names_by_tid
