@@ -88,7 +88,7 @@ class RegionList(ColumnList[Region]):
         tids, starts, ends = np.array(positions, np.int64).reshape(-1, 3).T.copy()
         names, aliases = [one.name for one in regions], [one.alias for one in regions]
         return cls(
-            [*sequences.lengths, UNPLACED_NAME],
+            sequences.names_by_tid,
             tids,
             starts,
             ends,
@@ -192,8 +192,7 @@ class RegionList(ColumnList[Region]):
         """
         # The IDs of sequences without regions are not used.
         tids = np.array([sequences.tid_of.get(name, NO_SEQUENCE) for name in self.names_by_tid])
-        names_by_tid = [*sequences.lengths, UNPLACED_NAME]
-        return replace(self, names_by_tid=names_by_tid, tids=tids[self.tids])
+        return replace(self, names_by_tid=sequences.names_by_tid, tids=tids[self.tids])
 
     def regions_on(self, wanted: Container[str]) -> "RegionList":
         """Returns the regions on the sequences with these names."""

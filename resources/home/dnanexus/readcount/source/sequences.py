@@ -1,8 +1,10 @@
 """The reference sequences of a file, by name."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+
+from readcount.formats.bam_record import UNPLACED_NAME
 
 
 @dataclass(frozen=True)
@@ -16,6 +18,11 @@ class SequenceDictionary:
 
     lengths: Mapping[str, int]
     aliases: Mapping[str, str] = field(default_factory=dict)
+
+    @cached_property
+    def names_by_tid(self) -> Sequence[str]:
+        """Names by reference ID; the last one, of ID -1, is that of unplaced records."""
+        return [*self.lengths, UNPLACED_NAME]
 
     @cached_property
     def tid_of(self) -> Mapping[str, int]:
