@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from readcount.source.files import InputFiles, input_files
+from readcount.source.files import InputFiles
 from readcount.source.readers import StreamedFile
 
 
@@ -42,5 +42,5 @@ def streaming(file: Path, index: Path) -> Iterator[InputFiles]:
         server.content = file.read_bytes()
         threading.Thread(target=server.serve_forever, args=[0.01], daemon=True).start()
         url = f"http://127.0.0.1:{server.server_port}/{file.name}"
-        yield input_files(StreamedFile(file.name, len(server.content), url), str(index))
+        yield InputFiles(StreamedFile(file.name, len(server.content), url), index)
         server.shutdown()

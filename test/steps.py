@@ -19,9 +19,10 @@ from readcount.regions.region_list import RegionList
 from readcount.request.filters import NO_FILTERS, Filters
 from readcount.request.request import Request
 from readcount.source.alignments import Alignments, open_alignments
-from readcount.source.files import InputFiles, local_files
+from readcount.source.files import InputFiles
 from readcount.source.header import check_read_groups
 from readcount.source.parts import NO_SEQUENCE
+from readcount.source.readers import LocalFile
 from readcount.source.sequences import SequenceDictionary
 from readcount.verification.verify import verify
 
@@ -44,10 +45,16 @@ def ask_for(filters: Filters, **inputs: Any) -> Request:
     )
 
 
+def local_files(mappings: str, index: str | None, bed: Path | None = None) -> InputFiles:
+    """Returns the input files at these paths, as a job that has downloaded them has them."""
+    absolute = Path(index).absolute() if index else None
+    return InputFiles(LocalFile(Path(mappings).absolute()), absolute, bed)
+
+
 def files_of(bam: Path, index: Path | None = None, bed: Path | None = None) -> InputFiles:
     """Returns a BAM or CRAM with its index, by default the index next to it."""
     index = index or Path(f"{bam}{'.crai' if bam.suffix == '.cram' else '.bai'}")
-    return local_files(str(bam), str(index), str(bed) if bed else None)
+    return local_files(str(bam), str(index), bed)
 
 
 def opened(bam: Path, index: Path | None = None) -> Alignments:

@@ -25,9 +25,8 @@ from readcount.formats.cram import (
 from readcount.formats.cram import read_containers as read_containers_between
 from readcount.planning.costs import Costs
 from readcount.source.alignments import open_alignments
-from readcount.source.files import local_files
 from readcount.verification.verify import verify
-from steps import ask, count_here, count_regions, files_of, opened, planned
+from steps import ask, count_here, count_regions, files_of, local_files, opened, planned
 from strategies import COUNTED, DECODED, UNMAPPED
 
 pytestmark = pytest.mark.samtools

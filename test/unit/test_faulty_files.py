@@ -22,11 +22,11 @@ from readcount.regions.counts import RegionCounts
 from readcount.regions.region import Region
 from readcount.regions.region_list import RegionList
 from readcount.source.alignments import open_alignments
-from readcount.source.files import SPARE_BYTES, InputFiles, check_disk, local_files
+from readcount.source.files import SPARE_BYTES, InputFiles, check_disk
 from readcount.source.sequences import SequenceDictionary
 from readcount.text import plural
 from readcount.verification.verify import verify
-from steps import ask, count_here, files_of, opened, planned
+from steps import ask, count_here, files_of, local_files, opened, planned
 
 READS = {"chr1": 3, "empty": 0, "chr2": 2}
 

@@ -17,9 +17,9 @@ from readcount.errors import MESSAGE_LENGTH, DiskSpaceError, InputError, ReadCou
 from readcount.formats.bam_index import MAX_LENGTH
 from readcount.source.alignments import Alignments, open_alignments
 from readcount.source.commands import make_index
-from readcount.source.files import IndexedFile, InputFiles, local_files
+from readcount.source.files import IndexedFile, InputFiles
 from readcount.source.readers import LocalFile
-from steps import ask, count_here, planned
+from steps import ask, count_here, local_files, planned
 
 pytestmark = pytest.mark.samtools
 

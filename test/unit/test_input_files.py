@@ -6,9 +6,8 @@ import pytest
 
 from builders import make_bam
 from readcount.source.alignments import open_alignments
-from readcount.source.files import local_files
 from readcount.source.readers import StreamedFile
-from steps import count_here, files_of, opened, planned
+from steps import count_here, files_of, local_files, opened, planned
 
 UNUSUAL_NAMES = [
     "sample.bam",

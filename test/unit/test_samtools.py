@@ -18,8 +18,7 @@ from readcount.planning.costs import Costs
 from readcount.planning.task import Task
 from readcount.request.filters import Filters
 from readcount.source.alignments import Alignments, open_alignments
-from readcount.source.files import local_files
-from steps import ask, count_here, count_regions, files_of, opened, planned
+from steps import ask, count_here, count_regions, files_of, local_files, opened, planned
 from strategies import COUNTED, DECODED
 
 

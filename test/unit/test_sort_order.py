@@ -12,8 +12,7 @@ from readcount.counting.pool import start_workers
 from readcount.errors import InputError
 from readcount.planning.costs import DOWNLOADED
 from readcount.source.alignments import open_alignments
-from readcount.source.files import local_files
-from steps import ask, count_here, count_regions, opened, planned
+from steps import ask, count_here, count_regions, local_files, opened, planned
 from strategies import COUNTED, DECODED
 
 pytestmark = pytest.mark.samtools

@@ -24,7 +24,7 @@ from readcount.platform_files import URL_SECONDS
 from readcount.regions.region_list import RegionList
 from readcount.request.request import check_streaming
 from readcount.source.alignments import open_alignments
-from readcount.source.files import input_files
+from readcount.source.files import InputFiles
 from readcount.source.parts import Edge, Part
 from readcount.source.readers import (
     PAUSES,
@@ -259,7 +259,7 @@ def test_each_part_is_read_in_one_request(
     file = cram_of(bam, "seqs_per_slice=5000") if cram else bam
     Server.content = file.read_bytes()
     mappings = replace(streamed, size=file.stat().st_size)
-    alignments = open_alignments(input_files(mappings, str(index_of(file))))
+    alignments = open_alignments(InputFiles(mappings, index_of(file)))
     for regions, counts in (([], [30_000, 30_000, 9]), (["chr2"], [30_000]), (["chr3:15-19"], [4])):
         request = ask(regions=regions)
         plan, _ = planned(alignments, request, costs=replace(STREAMED, call=0, gap_bytes=0))

@@ -18,9 +18,8 @@ from readcount.regions.list_regions import list_regions
 from readcount.regions.region import UNPLACED, Region
 from readcount.regions.region_list import RegionList
 from readcount.regions.windows import cut_into_windows
-from readcount.source.files import local_files
 from readcount.source.sequences import SequenceDictionary
-from steps import ask, count_regions
+from steps import ask, count_regions, local_files
 
 LENGTHS = {"chr1": 1000, "chr2": 250}
 

@@ -3,7 +3,7 @@
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from readcount.cohort.count import NotCounted, not_counted
@@ -24,7 +24,7 @@ from readcount.platform_files import (
     streaming_url,
 )
 from readcount.request.request import Link
-from readcount.source.files import InputFiles, input_files
+from readcount.source.files import InputFiles
 from readcount.source.readers import StreamedFile
 from readcount.threads import SIDE_BY_SIDE, call_ahead
 
@@ -65,12 +65,11 @@ class CohortFiles:
         )
         try:
             url = streaming_url(mappings)
-            path = str(download_input(index, _folder_of(number, folder)))
-            streamed = StreamedFile(mappings.local_name, mappings.size, url)
-            files = input_files(streamed, path)
+            path = download_input(index, _folder_of(number, folder))
         except InputError as error:
             return not_counted(error)
-        return replace(files, bed=self.bed)
+        streamed = StreamedFile(mappings.local_name, mappings.size, url)
+        return InputFiles(streamed, path, self.bed)
 
 
 def describe_cohort(request: CohortRequest, folder: Path) -> CohortFiles:

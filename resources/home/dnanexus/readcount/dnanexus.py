@@ -27,10 +27,8 @@ from readcount.source.files import (
     IndexedFile,
     InputFiles,
     check_disk,
-    input_files,
-    local_files,
 )
-from readcount.source.readers import StreamedFile
+from readcount.source.readers import LocalFile, StreamedFile
 
 # Missing in older versions of dxpy. If the organization's policy allows it, the platform restarts
 # the job on the next larger instance type.
@@ -114,16 +112,15 @@ def fetch_inputs(request: Request, inputs: Inputs) -> InputFiles:
         url = threads.submit(streaming_url, mappings) if request.streamed else None
         folder = Path.home() / "in"
         downloads = [threads.submit(download_input, file, folder) for file in wanted]
-    paths = {file.field: str(each.result()) for file, each in zip(wanted, downloads, strict=True)}
+    paths = {file.field: each.result() for file, each in zip(wanted, downloads, strict=True)}
     index, bed = paths.get("mappings_sorted_bai"), paths.get("regions_bed")
     if url:
         log(f"streaming {mappings.name}: {_bytes(mappings.size)}")
-        assert index, "streaming needs an index: see check_streaming()"
         streamed = StreamedFile(mappings.local_name, mappings.size, url.result())
-        return input_files(streamed, index, bed)
+        return InputFiles(streamed, index, bed)
     seconds = time.monotonic() - start
     log(f"downloaded {mappings.name}: {_bytes(size)} in {seconds:,.1f} s, {_rate(size, seconds)}")
-    return local_files(paths["mappings_sorted_bam"], index, bed)
+    return InputFiles(LocalFile(paths["mappings_sorted_bam"]), index, bed)
 
 
 def upload_outputs(result: Result, request: Request, file: IndexedFile) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from readcount.errors import MORE_STORAGE, NEW_INDEX, DiskSpaceError, InputError
-from readcount.source.readers import NAME_LENGTH, LocalFile, Reader
+from readcount.source.readers import NAME_LENGTH, Reader
 from readcount.text import plural, shorten
 
 # Disk space for everything that is written in addition to the inputs.
@@ -19,7 +19,7 @@ class InputFiles:
     Attributes:
         mappings: the BAM or CRAM.
         index: absolute path of its index; None if there is none.
-        bed: path of the BED file; None if there is none.
+        bed: path of the BED file or interval list; None if there is none.
     """
 
     mappings: Reader
@@ -116,17 +116,6 @@ def not_an_index(index: Path, kind: str, of: str) -> InputError:
     return InputError(
         f"mappings_sorted_bai: {name} is {kind}, not the index of a {of} file. {NEW_INDEX}"
     )
-
-
-def local_files(mappings: str, index: str | None, bed: str | None = None) -> InputFiles:
-    """Returns the input files at these paths."""
-    return input_files(LocalFile(Path(mappings).absolute()), index, bed)
-
-
-def input_files(mappings: Reader, index: str | None, bed: str | None = None) -> InputFiles:
-    """Returns the input files: a reader of the BAM or CRAM, and paths of the others."""
-    absolute = Path(index).absolute() if index else None
-    return InputFiles(mappings, absolute, Path(bed) if bed else None)
 
 
 def check_disk(needed: int, free: int) -> None:
