@@ -107,8 +107,8 @@ def test_the_records_before_and_after_an_offset_are_found(tmp_path: Path, size: 
     for number, offset in enumerate(offsets):
         before = record_before(read, offset, offsets[0])
         after = record_at(read, offset, len(content))
-        assert before == (placements[number - 1] if number else None)
-        assert after == (placements[number] if number < len(placements) else None)
+        assert (before and before[:3]) == (placements[number - 1] if number else None)
+        assert (after and after[:3]) == (placements[number] if number < len(placements) else None)
     for offset in offsets[1:-1]:
         with pytest.raises(BlockError):
             record_before(read, offset + 1, offsets[0])

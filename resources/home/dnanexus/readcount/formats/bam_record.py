@@ -5,7 +5,7 @@ Done without htslib, which may crash on a corrupt record.
 
 import struct
 from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import numpy as np
 
@@ -16,8 +16,6 @@ from readcount.formats.bgzf import (
     block_at,
     last_blocks,
 )
-
-T = TypeVar("T")
 
 # refID of a record without a reference sequence, and pos of one without a position (SAM
 # specification, section 4.2).
@@ -51,11 +49,13 @@ class Placement(NamedTuple):
         start: first position, 0-based.
         end: position after the last. A record that covers no base is treated as covering the one at
             its start, as in samtools (SAM specification, section 4.2.1).
+        unmapped: whether it is unmapped.
     """
 
     tid: int
     start: int
     end: int
+    unmapped: bool
 
 
 def record_at(read: Read, offset: int, size: int) -> Placement | None:
@@ -63,35 +63,12 @@ def record_at(read: Read, offset: int, size: int) -> Placement | None:
 
     `size` is the file size in bytes. Raises BlockError if there is no such record.
     """
-    return _parsed_at(read, offset, size, _placement)
-
-
-def is_unmapped_at(read: Read, offset: int, size: int) -> bool:
-    """Whether the record at a virtual file offset is unmapped; see record_at."""
-    return bool(_parsed_at(read, offset, size, _is_unmapped))
-
-
-def _parsed_at(
-    read: Read, offset: int, size: int, parse: Callable[[bytes, int], T | None]
-) -> T | None:
-    """Parses the record at a virtual file offset; returns None at the end of the file.
-
-    Args:
-        read: function that reads the file.
-        offset: virtual file offset of the record.
-        size: file size in bytes.
-        parse: function of uncompressed BAM data and an offset in it; returns None if it needs more
-            data.
-
-    Raises:
-        BlockError: there is no such record.
-    """
     begin, within = offset >> 16, offset & 0xFFFF
     content = b""
     for block in _contents(read, begin, size):
         content += block
-        if (parsed := parse(content, within)) is not None:
-            return parsed
+        if (found := _placement(content, within)) is not None:
+            return found
     if len(content) != within:
         raise BlockError(begin)
     return None
@@ -107,7 +84,7 @@ def _contents(read: Read, begin: int, size: int) -> Iterator[bytes]:
         last = begin + len(data) >= size
         # The remaining data may be an incomplete block.
         while at < len(data) and (last or at + MAX_BLOCK_BYTES <= len(data)):
-            content, at = _block_of(data, at, begin)
+            content, at = block_at(data, at, begin)
             yield content
         begin += at
         wanted *= 2
@@ -124,7 +101,7 @@ def record_before(read: Read, offset: int, first: int) -> Placement | None:
     begin, within = offset >> 16, offset & 0xFFFF
     content = b""
     if within:
-        content = _block_of(read(begin, MAX_BLOCK_BYTES), 0, begin)[0][:within]
+        content = block_at(read(begin, MAX_BLOCK_BYTES), 0, begin)[0][:within]
     lookback = LOOKBACK_BYTES
     while True:
         if begin <= first >> 16:
@@ -139,7 +116,7 @@ def record_before(read: Read, offset: int, first: int) -> Placement | None:
         blocks = last_blocks(data)
         if not blocks:
             raise BlockError(begin)
-        content = b"".join(_block_of(data, at, start)[0] for at in blocks) + content
+        content = b"".join(block_at(data, at, start)[0] for at in blocks) + content
         begin = start + blocks[0]
         lookback *= 4
 
@@ -182,35 +159,19 @@ def tids_from(read: Read, offset: int, size: int) -> Iterator[int]:
         raise BlockError(begin)
 
 
-def _block_of(data: bytes, at: int, start: int) -> tuple[bytes, int]:
-    """Like block_at, but an error has the offset in the file instead of that in data."""
-    try:
-        return block_at(data, at)
-    except BlockError as error:
-        raise BlockError(start + at) from error
-
-
 def _placement(content: bytes, at: int) -> Placement | None:
     """Returns the placement of a record in uncompressed BAM data; None if it is incomplete."""
     if at + READ_NAME > len(content):
         return None
     _, tid, start, name_length, operations, flag, _ = _FIELDS.unpack_from(content, at)
-    covered = 0
-    if not flag & UNMAPPED:
+    covered, unmapped = 0, bool(flag & UNMAPPED)
+    if not unmapped:
         cigar = at + READ_NAME + name_length
         if cigar + 4 * operations > len(content):
             return None
         encoded = struct.unpack_from(f"<{operations}I", content, cigar)
         covered = sum(one >> 4 for one in encoded if CONSUME_REFERENCE >> (one & 0xF) & 1)
-    return Placement(tid, start, start + max(1, covered))
-
-
-def _is_unmapped(content: bytes, at: int) -> bool | None:
-    """Whether a record in uncompressed BAM data is unmapped; None if it is incomplete."""
-    if at + READ_NAME > len(content):
-        return None
-    flag: int = _FIELDS.unpack_from(content, at)[5]
-    return bool(flag & UNMAPPED)
+    return Placement(tid, start, start + max(1, covered), unmapped)
 
 
 def last_record(content: bytes) -> int | None:

@@ -31,23 +31,24 @@ class BlockError(ValueError):
     """There is no block or record where expected; the message is the offset in bytes."""
 
 
-def block_at(data: bytes, at: int) -> tuple[bytes, int]:
+def block_at(data: bytes, at: int, start: int = 0) -> tuple[bytes, int]:
     """Returns the content of the block at an offset, and the offset of the next one.
 
-    The last block of a file is empty. Raises BlockError if the block is corrupt.
+    The last block of a file is empty. `start` is the offset of the data in the file, for errors.
+    Raises BlockError if the block is corrupt.
     """
     if at == len(data):
         return b"", at
-    end = at + _size_at(data, at)
     try:
+        end = at + _size_at(data, at)
         content = zlib.decompress(data[at + _BLOCK.size : end - _BLOCK_END.size], -zlib.MAX_WBITS)
-    except zlib.error as error:
-        raise BlockError(at) from error
+    except (BlockError, zlib.error) as error:
+        raise BlockError(start + at) from error
     if end > len(data) or _BLOCK_END.unpack_from(data, end - _BLOCK_END.size) != (
         zlib.crc32(content),
         len(content),
     ):
-        raise BlockError(at)
+        raise BlockError(start + at)
     return content, end
 
 

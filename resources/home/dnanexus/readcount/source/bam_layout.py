@@ -1,14 +1,14 @@
 """Record locations in a BAM according to its index."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
 
 from readcount.columns import rows_by
 from readcount.formats.bam_index import BamIndex, BinColumns
-from readcount.formats.bam_record import is_unmapped_at, record_at
+from readcount.formats.bam_record import Placement, record_at
 from readcount.source.bam_offsets import RecordOffsets, record_offsets
 from readcount.source.bam_parts import record_errors
 from readcount.source.files import IndexedFile
@@ -63,7 +63,7 @@ def _bounds_of_chunks(bins: BinColumns) -> tuple[int, int]:
     return (int(bins.begins.min()), int(bins.ends.max())) if len(bins.begins) else (0, 0)
 
 
-@dataclass(frozen=True)
+@dataclass
 class BamLayout:
     """Record locations in a BAM according to its index; see Layout.
 
@@ -80,6 +80,9 @@ class BamLayout:
     stretches: Sequence[Stretch]
 
     has_numbers = True
+    # All sequences have bins of the same sizes, so one check is enough.
+    _has_checked_levels: bool = field(default=False, init=False)
+    _known_offsets: dict[int, RecordOffsets | None] = field(default_factory=dict, init=False)
 
     def cuts(self, stretch: Stretch) -> Sequence[int]:
         """Returns known offsets of record starts within a stretch; see Layout."""
@@ -112,18 +115,6 @@ class BamLayout:
     def _begins(self) -> Mapping[int, int]:
         return {stretch.tid: stretch.begin for stretch in self.stretches}
 
-    @cached_property
-    def _has_checked_levels(self) -> list[bool]:
-        """Not empty once the check is done; all sequences have bins of the same sizes.
-
-        A list, because the attributes of the layout cannot be set.
-        """
-        return []
-
-    @cached_property
-    def _known_offsets(self) -> dict[int, RecordOffsets | None]:
-        return {}
-
     def offsets(self, tid: int) -> RecordOffsets | None:
         """Returns the record offsets of a sequence according to the index; None without records.
 
@@ -133,7 +124,7 @@ class BamLayout:
             try:
                 found = record_offsets(self.index.columns(tid))
                 late = found.not_in_linear[:UNMAPPED_PLACES] if found else ()
-                if not all(map(self._is_unmapped, late)):
+                if not all(one and one.unmapped for one in map(self._record_at, late)):
                     raise ValueError("its linear index skips some of its records")
                 if found and self.index.csi and not self._has_right_levels(found):
                     raise ValueError("the records of a bin are not in its positions")
@@ -142,16 +133,15 @@ class BamLayout:
                 raise self.file.contradiction(self.header.names[tid], str(error)) from error
         return self._known_offsets[tid]
 
-    def _is_unmapped(self, offset: int) -> bool:
+    def _record_at(self, offset: int) -> Placement | None:
         with record_errors(self.file):
-            return is_unmapped_at(self.file.mappings.read, offset, self.file.mappings.size)
+            return record_at(self.file.mappings.read, offset, self.file.mappings.size)
 
     def _has_right_levels(self, offsets: RecordOffsets) -> bool:
         """Whether the bin size in a CSI is right, checked with a record of the last bin."""
         begin, end = offsets.last_bin
         if not begin or self._has_checked_levels:
             return True
-        self._has_checked_levels.append(True)
-        with record_errors(self.file):
-            found = record_at(self.file.mappings.read, offsets.highs[-1], self.file.mappings.size)
+        self._has_checked_levels = True
+        found = self._record_at(int(offsets.highs[-1]))
         return found is not None and begin <= found.start < end

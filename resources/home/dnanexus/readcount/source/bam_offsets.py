@@ -1,6 +1,5 @@
 """Finds the records of a span with the index of a BAM, and checks the index's consistency."""
 
-from bisect import bisect_left
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -41,9 +40,9 @@ class RecordOffsets(NamedTuple):
     """
 
     shift: int
-    starts: list[int]
-    lows: list[int]
-    highs: list[int]
+    starts: Ints
+    lows: Ints
+    highs: Ints
     begin: int
     last_chunk: int
     end: int
@@ -52,20 +51,20 @@ class RecordOffsets(NamedTuple):
 
     def of_spans(self, starts: Ints, ends: Ints) -> tuple[Ints, Ints]:
         """Returns, for each span, offsets between which all records that overlap it are."""
-        bins = np.array(self.starts, np.int64)
         # The first element is for positions before all bins.
-        lows = np.array([self.begin, *self.lows])
-        lows = lows[np.searchsorted(bins, starts >> self.shift, "right")]
+        lows = np.append(self.begin, self.lows)
+        lows = lows[np.searchsorted(self.starts, starts >> self.shift, "right")]
         lows = np.where(starts > 0, np.maximum(lows, self.begin), self.begin)
-        highs = np.array([*self.highs, self.end])
-        highs = highs[np.searchsorted(bins, ((ends - 1) >> self.shift) + 1)]
+        highs = np.append(self.highs, self.end)
+        highs = highs[np.searchsorted(self.starts, ((ends - 1) >> self.shift) + 1)]
         return lows, np.maximum(lows, np.minimum(highs, self.end))
 
     def inner(self, start: int, end: int) -> tuple[int, int]:
         """Returns offsets between which all records start in a span; see of_spans."""
-        highs = [*self.highs, self.end]
-        begin = highs[bisect_left(self.starts, -(-start >> self.shift))] if start else self.begin
-        return begin, max(begin, highs[bisect_left(self.starts, end >> self.shift)])
+        first, last = np.searchsorted(self.starts, (-(-start >> self.shift), end >> self.shift))
+        highs = np.append(self.highs, self.end)
+        begin = int(highs[first]) if start else self.begin
+        return begin, max(begin, int(highs[last]))
 
 
 def record_offsets(bins: BinColumns) -> RecordOffsets | None:
@@ -104,8 +103,8 @@ def record_offsets(bins: BinColumns) -> RecordOffsets | None:
             raise ValueError("its linear index is not in order")
     highs = np.minimum.accumulate(begins[::-1])[::-1]
     lows = np.maximum.accumulate(lows)
-    columns = (starts.tolist(), lows.tolist(), highs.tolist())
-    last_bin = (columns[0][-1] << bins.shift, int(ends[-1]) << bins.shift) if len(ends) else (0, 0)
+    columns = (starts, lows.astype(np.int64), highs.astype(np.int64))
+    last_bin = (int(starts[-1]) << bins.shift, int(ends[-1]) << bins.shift) if len(ends) else (0, 0)
     late_begins = begins[late].tolist()
     return RecordOffsets(bins.shift, *columns, begin, int(firsts[-1]), end, late_begins, last_bin)
 
