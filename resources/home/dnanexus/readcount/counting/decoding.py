@@ -8,6 +8,7 @@ import subprocess
 import tempfile
 import threading
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import IO
 
 from readcount.errors import ReadCountError
@@ -33,6 +34,7 @@ _KEEP_MEMORY = ":".join(
 )
 
 
+@dataclass
 class Decoding:
     """A samtools call that reads parts of the file.
 
@@ -40,12 +42,24 @@ class Decoding:
         stdout: its standard output.
         sent: extents of the records sent to it so far, from container headers; see Parts.send.
         warnings: harmless messages from samtools; set when it has exited.
+        error: the error that stopped sending; None if there was none.
     """
 
-    def __init__(self, stdout: IO[bytes]) -> None:
-        self.stdout = stdout
-        self.sent: list[Extent] = []
-        self.warnings: tuple[str, ...] = ()
+    stdout: IO[bytes]
+    sent: list[Extent] = field(default_factory=list)
+    warnings: tuple[str, ...] = ()
+    error: Exception | None = None
+
+    def send(self, parts: Parts, task: Task, only: Span | None, pipe: IO[bytes]) -> None:
+        """Sends the parts of the task, then closes the pipe."""
+        try:
+            with pipe:
+                parts.send(task.parts, only, pipe.fileno(), self.sent)
+        except BrokenPipeError:
+            # samtools has exited; its exit status and messages give the reason.
+            pass
+        except (ReadCountError, NotOnlySpanError, OSError) as error:
+            self.error = error
 
 
 @contextlib.contextmanager
@@ -85,7 +99,8 @@ def decoding(
             with contextlib.suppress(OSError):
                 fcntl.fcntl(view.stdin, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
             made = Decoding(view.stdout)
-            sending = Sending(parts, task, only, view.stdin, made.sent)
+            of_parts = (parts, task, only, view.stdin)
+            sending = threading.Thread(target=made.send, args=of_parts, daemon=True)
             sending.start()
             try:
                 yield made
@@ -97,42 +112,13 @@ def decoding(
                 sending.join()
         stderr.seek(0)
         said = stderr.read().decode(errors="replace").strip()
-    if sending.error:
-        raise sending.error
+    if made.error:
+        raise made.error
     complaints = complaints_in(said)
-    doing = f"counting {task.label} of"
     # samtools gets SIGPIPE if the code reading its output fails.
-    if complaints or view.returncode not in (0, -signal.SIGPIPE):
+    if complaints or view.returncode not in ((0, -signal.SIGPIPE) if failed else (0,)):
+        doing = f"counting {task.label} of"
         raise failure(parts.file, doing, command, view.returncode, complaints) from failed
     if failed:
         raise failed
-    if view.returncode:
-        raise failure(parts.file, doing, command, view.returncode, complaints)
     made.warnings = harmless_in(said)
-
-
-class Sending(threading.Thread):
-    """Sends parts of the file to a pipe.
-
-    Attributes:
-        error: the error that stopped it; None if there was none.
-    """
-
-    def __init__(
-        self, parts: Parts, task: Task, only: Span | None, pipe: IO[bytes], sent: list[Extent]
-    ) -> None:
-        super().__init__(daemon=True)
-        self.error: Exception | None = None
-        self._parts, self._task, self._only = parts, task, only
-        self._pipe, self._sent = pipe, sent
-
-    def run(self) -> None:
-        """Sends the parts of the task, then closes the pipe."""
-        try:
-            with self._pipe:
-                self._parts.send(self._task.parts, self._only, self._pipe.fileno(), self._sent)
-        except BrokenPipeError:
-            # samtools has exited; its exit status and messages give the reason.
-            pass
-        except (ReadCountError, NotOnlySpanError, OSError) as error:
-            self.error = error

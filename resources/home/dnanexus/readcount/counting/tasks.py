@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 
 import numpy as np
@@ -42,27 +42,11 @@ def count_tasks(
         ReadCountError: as for run_task, or WorkerDiedError.
     """
     start = time.monotonic()
-    numbered = [(number, plan.tasks[number]) for number in numbers]
-    counted = workers.results(partial(run_task, parts, filters=filters), numbered)
-    records = 0
-    warnings: set[str] = set()
-    for counts in _log_tenths(counted, dict(numbered), log):
-        records += int(np.sum(counts.records))
-        for warning in set(counts.warnings) - warnings:
-            log(warning)
-        warnings.update(counts.warnings)
-        yield counts
-    log(f"counted {records:,} records in {time.monotonic() - start:,.1f} s")
-
-
-def _log_tenths(
-    counted: Iterable[TaskCounts], tasks: Mapping[int, Task], log: Log
-) -> Iterator[TaskCounts]:
-    """Passes counts through and writes a log line after each tenth of the bytes."""
-    start = time.monotonic()
+    tasks = {number: plan.tasks[number] for number in numbers}
     total = sum(task.bytes for task in tasks.values())
     done, records, logged = 0, 0, 0
-    for counts in counted:
+    warnings: set[str] = set()
+    for counts in workers.results(partial(run_task, parts, filters=filters), tasks.items()):
         done += tasks[counts.task].bytes
         records += int(np.sum(counts.records))
         tenths = 10 * done // total
@@ -70,7 +54,11 @@ def _log_tenths(
             logged = tenths
             rate = records / max(time.monotonic() - start, 1e-9)
             log(f"{10 * tenths}%: {records:,} records counted, {rate:,.0f} per second")
+        for warning in set(counts.warnings) - warnings:
+            log(warning)
+        warnings.update(counts.warnings)
         yield counts
+    log(f"counted {records:,} records in {time.monotonic() - start:,.1f} s")
 
 
 def run_task(parts: Parts, numbered: tuple[int, Task], filters: Filters = NO_FILTERS) -> TaskCounts:
