@@ -17,9 +17,7 @@ import dxpy
 from readcount.counting.pool import start_workers
 from readcount.counting.tasks import count_tasks
 from readcount.dnanexus import (
-    Inputs,
     app_errors,
-    describe_inputs,
     fetch_inputs,
     log,
     upload_outputs,
@@ -28,12 +26,14 @@ from readcount.outputs.result import Result
 from readcount.planning.merge import MergedCounts, merge_counts
 from readcount.planning.plan import plan_count
 from readcount.planning.task import Plan
+from readcount.platform_files import PlatformFile
 from readcount.regions.list_regions import describe_regions, list_regions
 from readcount.request.request import Link, Request
 from readcount.samtools import check_versions
-from readcount.source.alignments import Alignments, open_alignments
+from readcount.source.alignments import Alignments
 from readcount.source.files import InputFiles
 from readcount.source.header import check_read_groups
+from readcount.source.opening import open_alignments
 from readcount.source.parts import NO_SEQUENCE
 from readcount.subjobs import (
     divide_plan,
@@ -74,8 +74,8 @@ def main(**job_input: Any) -> dict[str, Any]:
         # Start the Pool first: transfers leave threads, and forking a process with threads can
         # deadlock.
         with start_workers(request.processes(cores)) as workers:
-            work = prepare(request, describe_inputs(request), len(workers.processes), cores)
-            work.alignments.evidence.check_index(work.plan.edges)
+            work = prepare(request, cores)
+            work.alignments.check_index(work.plan.edges)
             log(f"{work.plan} on {plural(cores, 'core')}")
             numbers = range(len(work.plan.tasks))
             counted = count_tasks(
@@ -92,41 +92,42 @@ class Work(NamedTuple):
         files: the input files.
         alignments: the BAM or CRAM, opened.
         plan: which samtools call reads which parts of the file.
-        from_index: how the counts in the index were checked, if they are used.
+        counts: files with the subjobs' counts; only in the merging job.
     """
 
     files: InputFiles
     alignments: Alignments
     plan: Plan
-    from_index: Sequence[str]
+    counts: Sequence[PlatformFile]
 
 
-def prepare(request: Request, inputs: Inputs, processes: int, cores: int = 1) -> Work:
+def prepare(request: Request, cores: int = 1, counts: Sequence[Link] = ()) -> Work:
     """Fetches the inputs, reads the header and the index, and plans the count of each region."""
-    files = fetch_inputs(request, inputs)
+    files, described = fetch_inputs(request, counts)
     alignments = open_alignments(files, log, cores=cores)
     check_read_groups(alignments.header, request.filters, alignments.file.name)
     regions = list_regions(request, files.bed, alignments.sequences)
     log(f"counting {request.records_counted} in {describe_regions(request, files.bed)}")
-    plan, from_index = plan_count(alignments.evidence, regions, request, processes)
-    return Work(files, alignments, plan, from_index)
+    processes = request.subjobs * PROCESSES_PER_SUBJOB or request.processes(cores)
+    plan = plan_count(alignments, regions, request, processes)
+    return Work(files, alignments, plan, described)
 
 
 def finish(work: Work, request: Request, merged: MergedCounts) -> dict[str, Any]:
     """Verifies the counts and uploads the outputs; returns links to them."""
-    evidence = work.alignments.evidence
-    verified = verify(merged, evidence, request.filters, work.from_index)
+    alignments = work.alignments
+    verified = verify(merged, alignments, request.filters)
     for check in verified.checks:
         log(check)
     result = Result(
         verified,
-        work.alignments.sequences.lengths,
+        alignments.sequences.lengths,
         records_counted=request.records_counted,
         regions_counted=describe_regions(request, work.files.bed),
-        unplaced=evidence.numbers.get(NO_SEQUENCE),
+        unplaced=alignments.numbers.get(NO_SEQUENCE),
         from_index=request.from_index,
     )
-    return upload_outputs(result, request, work.alignments.file)
+    return upload_outputs(result, request, alignments.file)
 
 
 def scatter(request: Request, job_input: dict[str, Any]) -> dict[str, Any]:
@@ -135,8 +136,8 @@ def scatter(request: Request, job_input: dict[str, Any]) -> dict[str, Any]:
     Returns:
         References to the merging job's outputs.
     """
-    work = prepare(request, describe_inputs(request), request.subjobs * PROCESSES_PER_SUBJOB)
-    work.alignments.evidence.check_index(work.plan.edges)
+    work = prepare(request)
+    work.alignments.check_index(work.plan.edges)
     digest, shares = divide_plan(work.plan, request, work.files)
     log(f"{work.plan} in {plural(len(shares), 'subjob')}")
     return start_subjobs(job_input, request, digest, shares)
@@ -161,18 +162,17 @@ def count_part(subjob: int, plan: str, **job_input: Any) -> dict[str, Any]:
         log(check_versions())
         request = Request(**job_input)
         with start_workers(request.processes(cpu_count())) as workers:
-            inputs = describe_inputs(request)
-            work = prepare(request, inputs, request.subjobs * PROCESSES_PER_SUBJOB)
+            work = prepare(request)
             _, shares = divide_plan(work.plan, request, work.files, plan)
             share = shares[subjob]
             log(
                 f"{share}: {len(share.tasks):,} of {plural(len(work.plan.tasks), 'task')} over "
                 f"{plural(len(workers.processes), 'connection')}"
             )
-            counting = count_tasks(
-                work.plan, share.tasks, work.alignments.parts, request.filters, workers, log
+            parts = work.alignments.parts
+            counted = list(
+                count_tasks(work.plan, share.tasks, parts, request.filters, workers, log)
             )
-            counted = list(counting)
         usage = resource.getrusage(resource.RUSAGE_CHILDREN)
         log(f"{usage.ru_utime + usage.ru_stime:,.2f} s of CPU time")
         return upload_counts(share, counted)
@@ -196,10 +196,9 @@ def merge(counts: Sequence[Link], plan: str, **job_input: Any) -> dict[str, Any]
     with app_errors():
         log(check_versions())
         request = Request(**job_input)
-        inputs = describe_inputs(request, counts)
-        work = prepare(request, inputs, request.subjobs * PROCESSES_PER_SUBJOB)
+        work = prepare(request, counts=counts)
         _, shares = divide_plan(work.plan, request, work.files, plan)
-        merged = merge_counts(work.plan, fetch_counts(inputs.counts, shares))
+        merged = merge_counts(work.plan, fetch_counts(work.counts, shares))
         return finish(work, request, merged)
 
 

@@ -1,6 +1,7 @@
 """Runs the steps of the applet without the platform, for tests and benchmarks."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 from readcount.counting.pool import Workers
 from readcount.counting.tasks import count_tasks, run_task
 from readcount.outputs.result import Result
-from readcount.planning.costs import Costs, costs_for
+from readcount.planning.costs import DOWNLOADED, STREAMED, Costs
 from readcount.planning.merge import MergedCounts, merge_counts
 from readcount.planning.plan import plan_tasks
 from readcount.planning.task import Plan
@@ -18,9 +19,10 @@ from readcount.regions.list_regions import describe_regions, list_regions
 from readcount.regions.region_list import RegionList
 from readcount.request.filters import NO_FILTERS, Filters
 from readcount.request.request import Request
-from readcount.source.alignments import Alignments, open_alignments
+from readcount.source.alignments import Alignments
 from readcount.source.files import InputFiles
 from readcount.source.header import check_read_groups
+from readcount.source.opening import open_alignments
 from readcount.source.parts import NO_SEQUENCE
 from readcount.source.readers import LocalFile
 from readcount.source.sequences import SequenceDictionary
@@ -69,17 +71,16 @@ def planned(
     bed: Path | None = None,
     processes: int = 2,
     costs: Costs | None = None,
-) -> tuple[Plan, Sequence[str]]:
-    """Returns the plan, as prepare() does, and how the counts in the index were checked."""
+) -> Plan:
+    """Returns the plan, as prepare() does."""
     request = request or ask()
     check_read_groups(alignments.header, request.filters, alignments.file.name)
     regions = list_regions(request, bed, alignments.sequences)
-    evidence = alignments.evidence
     whole, spans = regions.tids_at(regions.whole), regions.tids_at(regions.spans)
-    located = evidence.trust(whole) if request.from_index else evidence.locate(whole, spans)
-    costs = costs or costs_for(alignments.file.mappings.streamed)
+    located = alignments.trust(whole) if request.from_index else alignments.locate(whole, spans)
+    costs = costs or (STREAMED if alignments.file.mappings.streamed else DOWNLOADED)
     plan = plan_tasks(regions, located.layout, processes, costs, located.numbers)
-    return plan, located.checks
+    return replace(plan, checks=located.checks)
 
 
 def region_counts(counts: Iterable[RegionCount], contigs: Iterable[str] = ()) -> RegionCounts:
@@ -103,13 +104,13 @@ def count_regions(
     """Counts as main() does, starting from the input files."""
     request = request or ask()
     alignments = open_alignments(files, log)
-    plan, from_index = planned(alignments, request, bed=files.bed, processes=len(workers.processes))
-    alignments.evidence.check_index(plan.edges)
+    plan = planned(alignments, request, bed=files.bed, processes=len(workers.processes))
+    alignments.check_index(plan.edges)
     log(str(plan))
     numbers = range(len(plan.tasks))
     counted = count_tasks(plan, numbers, alignments.parts, request.filters, workers, log)
     merged = merge_counts(plan, counted)
-    verified = verify(merged, alignments.evidence, request.filters, from_index)
+    verified = verify(merged, alignments, request.filters)
     for check in verified.checks:
         log(check)
     return Result(
@@ -117,6 +118,6 @@ def count_regions(
         alignments.sequences.lengths,
         request.records_counted,
         describe_regions(request, files.bed),
-        alignments.evidence.numbers.get(NO_SEQUENCE),
+        alignments.numbers.get(NO_SEQUENCE),
         from_index=request.from_index,
     )

@@ -150,7 +150,7 @@ def measure_intervals(bam: Path) -> None:
 def show_profile(path: Path, methods: list[Method]) -> None:
     """Prints how our CPU time is divided between Python and the samtools calls."""
     alignments = opened(path)
-    plan, _ = planned(alignments, processes=CORES)
+    plan = planned(alignments, processes=CORES)
     in_calls = cpu_of_children(lambda: count_here(alignments, plan), times=3)
     python = statistics.median(float(done.stderr.split()[-2]) for done in methods[0].runs)
     print(
@@ -166,13 +166,13 @@ def memory_of(runs: list[Run]) -> float:
 def measure_costs(path: Path) -> Costs:
     """Measures the costs that plans are based on, with chr1 and a sequence without records."""
     alignments = opened(path)
-    numbers, header = alignments.evidence.numbers, alignments.header
+    numbers, header = alignments.numbers, alignments.header
     empty = next(name for tid, name in enumerate(header.names) if numbers[tid] == 0)
     view = ["samtools", "view", "-c", str(path)]
     call = cpu_of_children(lambda: subprocess.run([*view, empty], capture_output=True, check=True))
 
     def cpu_of(region: str, costs: planning.Costs) -> float:
-        plan, _ = planned(alignments, ask(regions=[region]), costs=costs, processes=1)
+        plan = planned(alignments, ask(regions=[region]), costs=costs, processes=1)
         # These costs make a plan with a single call.
         return cpu_of_children(lambda: count_here(alignments, plan))
 

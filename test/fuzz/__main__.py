@@ -42,7 +42,7 @@ from readcount.counting.pool import start_workers
 from readcount.errors import ReadCountError
 from readcount.regions.region import Region
 from readcount.request.request import Request
-from readcount.source import bam_evidence, readers
+from readcount.source import bam_alignments, readers
 from steps import ask, count_regions, files_of
 
 # Neighbouring sequences with many, few and no records; the first ones are large enough for windows.
@@ -157,7 +157,7 @@ def main() -> int:
         kind = arguments["kind"]
         arguments["kind"] = replace(kind, mutations=kind.unprovable)
     if large:
-        bam_evidence.SMALL_FILE_BYTES = bam_evidence.MIN_TRUSTED_BYTES = 0
+        bam_alignments.SMALL_FILE_BYTES = bam_alignments.MIN_TRUSTED_BYTES = 0
     if arguments["streamed"]:
         # Retrying does not help against damage.
         readers.PAUSES = ()
@@ -351,7 +351,8 @@ def count_with_tutorial(bam: Path, choice: Choice = WHOLE) -> Counts | None:
     counts = {}
     flags = choice.request.filters.as_samtools()
     for region in choice.regions:
-        name = region.contig if region.whole else in_braces(region)
+        is_span = region.start is not None or region.end is not None
+        name = in_braces(region) if is_span else region.contig
         call = _limited("samtools", "view", "-c", *flags, str(bam), name)
         if call.returncode != 0:
             return None

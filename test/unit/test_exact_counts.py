@@ -31,10 +31,10 @@ from strategies import (
 
 def counts_of(alignments: Alignments, request: Request, costs: Costs = DOWNLOADED) -> list[int]:
     """Counts by a plan for these costs; returns the verified counts."""
-    plan, from_index = planned(alignments, request, processes=3, costs=costs)
-    alignments.evidence.check_index(plan.edges)
+    plan = planned(alignments, request, processes=3, costs=costs)
+    alignments.check_index(plan.edges)
     merged = count_here(alignments, plan, request.filters)
-    verified = verify(merged, alignments.evidence, request.filters, from_index)
+    verified = verify(merged, alignments, request.filters)
     return list(verified.counts.records)
 
 
@@ -103,7 +103,7 @@ def test_counts_of_any_bam_match_its_records(
     path = tmp_path_factory.mktemp("any") / "sample.bam"
     alignments = opened(write_bam(path, case.lengths, case.reads, csi=case.csi))
     request = request_for(data, case, selection)
-    plan, _ = planned(alignments, request)
+    plan = planned(alignments, request)
     assert counts_of(alignments, request, costs) == count_records(
         records_of(path), plan.regions, selection.filters
     )
@@ -140,7 +140,7 @@ def test_counts_of_any_cram_match_the_records_of_its_bam(
     bam = write_bam(tmp_path_factory.mktemp("any"), case.lengths, reads, csi=case.csi)
     alignments = opened(cram_of(bam, "no_ref=1", *options))
     request = request_for(data, case, selection)
-    plan, _ = planned(alignments, request)
+    plan = planned(alignments, request)
     assert counts_of(alignments, request, costs) == count_records(
         records_of(bam), plan.regions, selection.filters
     )
@@ -155,7 +155,7 @@ def test_counts_from_the_index_match_the_records(
     bam = write_bam(tmp_path_factory.mktemp("any"), case.lengths, reads, csi=case.csi)
     alignments = opened(cram_of(bam, "no_ref=1", "seqs_per_slice=2") if cram else bam)
     request = ask(counts_from="index", include_unplaced=True)
-    plan, _ = planned(alignments, request)
+    plan = planned(alignments, request)
     assert counts_of(alignments, request) == count_records(records_of(bam), plan.regions)
 
 
@@ -187,7 +187,7 @@ def uneven(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 @pytest.mark.parametrize("costs", [COUNTED, DECODED])
 def test_each_record_is_counted_in_exactly_one_part(uneven: Path, costs: Costs) -> None:
     alignments = opened(uneven)
-    plan, _ = planned(alignments, processes=4, costs=costs)
+    plan = planned(alignments, processes=4, costs=costs)
     assert len(plan.tasks) == (3 if costs is COUNTED else 1)
     assert counts_of(alignments, ask(), costs) == [4009] == count_one_by_one(uneven, "a")
 
@@ -197,7 +197,7 @@ def test_overlapping_spans_share_the_records_of_a_part(uneven: Path, costs: Cost
     alignments = opened(uneven)
     spans = [f"a:{at + 1}-{at + 30_000}" for at in range(0, 10 * INTERVAL - 30_000, 5_000)]
     request = ask(regions=[*spans, "a", "a:1-163840"])
-    plan, _ = planned(alignments, request)
+    plan = planned(alignments, request)
     assert counts_of(alignments, request, costs) == count_records(records_of(uneven), plan.regions)
 
 
@@ -205,7 +205,7 @@ def test_a_record_counts_in_each_window_that_its_cigar_covers(tmp_path: Path) ->
     reads = [Read("a", at, cigar) for at in range(9) for cigar in CIGARS]
     bam = write_bam(tmp_path, {"a": 300_000}, [Read("a", -1, "10M"), *reads])
     request = ask(windows=5_000)
-    plan, _ = planned(opened(bam), request)
+    plan = planned(opened(bam), request)
     for costs in (DOWNLOADED, COUNTED, DECODED):
         assert counts_of(opened(bam), request, costs) == count_records(
             records_of(bam), plan.regions

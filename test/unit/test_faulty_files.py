@@ -21,8 +21,8 @@ from readcount.planning.merge import MergedCounts
 from readcount.regions.counts import RegionCounts
 from readcount.regions.region import Region
 from readcount.regions.region_list import RegionList
-from readcount.source.alignments import open_alignments
 from readcount.source.files import SPARE_BYTES, InputFiles, check_disk
+from readcount.source.opening import open_alignments
 from readcount.source.sequences import SequenceDictionary
 from readcount.text import plural
 from readcount.verification.verify import verify
@@ -34,9 +34,9 @@ READS = {"chr1": 3, "empty": 0, "chr2": 2}
 def count_and_verify(files: InputFiles) -> list[int]:
     """Counts each reference sequence; returns the counts after checking them against the index."""
     alignments = open_alignments(files)
-    plan, _ = planned(alignments)
-    alignments.evidence.check_index(plan.edges)
-    verified = verify(count_here(alignments, plan), alignments.evidence)
+    plan = planned(alignments)
+    alignments.check_index(plan.edges)
+    verified = verify(count_here(alignments, plan), alignments)
     return list(verified.counts.records)
 
 
@@ -250,7 +250,7 @@ def merged(reads: dict[str, int]) -> MergedCounts:
 
 
 def test_counts_that_match_the_index_are_accepted(tmp_path: Path) -> None:
-    evidence = opened(make_bam(tmp_path, READS)).evidence
+    evidence = opened(make_bam(tmp_path, READS))
     assert verify(merged(READS), evidence).checks == ("counts of all 3 regions match the index",)
 
 
@@ -258,7 +258,7 @@ def test_counts_that_match_the_index_are_accepted(tmp_path: Path) -> None:
 def test_counts_that_differ_from_the_index_are_rejected(
     tmp_path: Path, wrong: dict[str, int]
 ) -> None:
-    evidence = opened(make_bam(tmp_path, READS)).evidence
+    evidence = opened(make_bam(tmp_path, READS))
     with pytest.raises(InputError, match="or one of them is corrupt") as error:
         verify(merged(READS | wrong), evidence)
     ((name, records),) = wrong.items()
@@ -268,7 +268,7 @@ def test_counts_that_differ_from_the_index_are_rejected(
 
 
 def test_a_span_cannot_have_more_records_than_its_sequence(tmp_path: Path) -> None:
-    evidence = opened(make_bam(tmp_path, READS)).evidence
+    evidence = opened(make_bam(tmp_path, READS))
     part = RegionList.of(SequenceDictionary(READS), [Region("chr1", 0, 50)])
     assert verify(MergedCounts(RegionCounts(part, np.array([3])), []), evidence)
     with pytest.raises(InputError, match=r"3 records for chr1:1-50, but 4 were counted"):
@@ -278,7 +278,7 @@ def test_a_span_cannot_have_more_records_than_its_sequence(tmp_path: Path) -> No
 def test_records_without_a_position_are_in_the_index_but_not_counted(tmp_path: Path) -> None:
     reads = [Read("chr1", -1, cigar=None), Read("chr1", 5)]
     bam = write_bam(tmp_path, {"chr1": 1000}, reads)
-    evidence = opened(bam).evidence
+    evidence = opened(bam)
     assert evidence.numbers[0] == 2
     assert count_and_verify(files_of(bam)) == [1]
 
@@ -286,9 +286,9 @@ def test_records_without_a_position_are_in_the_index_but_not_counted(tmp_path: P
 def test_counts_are_not_compared_with_an_index_without_statistics(tmp_path: Path) -> None:
     bam = make_bam(tmp_path, READS, unplaced=2)
     alignments = opened(bam, without_statistics(bam))
-    assert alignments.evidence.numbers == {1: 0}
-    plan, _ = planned(alignments, ask(include_unplaced=True))
-    verified = verify(count_here(alignments, plan), alignments.evidence)
+    assert alignments.numbers == {1: 0}
+    plan = planned(alignments, ask(include_unplaced=True))
+    verified = verify(count_here(alignments, plan), alignments)
     assert list(verified.counts.records) == [3, 0, 2, 2]
     assert verified.checks[-1] == (
         "counts of 3 regions include all records in the file; the index has no statistics to "

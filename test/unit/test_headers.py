@@ -14,10 +14,10 @@ from readcount.counting.pool import start_workers
 from readcount.errors import MESSAGE_LENGTH, InputError
 from readcount.formats.cram import DEFINITION_BYTES, container_at
 from readcount.request.filters import Filters
-from readcount.source.alignments import open_alignments
 from readcount.source.commands import has_header, make_index
 from readcount.source.files import IndexedFile
 from readcount.source.header import check_read_groups, read_header
+from readcount.source.opening import open_alignments
 from readcount.source.readers import LocalFile
 from steps import count_regions, files_of
 

@@ -10,7 +10,7 @@ import pysam
 import pytest
 from hypothesis import given
 
-import readcount.source.bam_evidence as bam_evidence
+import readcount.source.bam_alignments as bam_alignments
 from builders import Read, cram_of, index_of, make_bam, without_statistics, write_bam
 from messages import is_a_known_message
 from oracle import count_by_rname
@@ -49,8 +49,8 @@ def message_for(files: InputFiles, request: Request = FROM_INDEX) -> str:
 @pytest.fixture(autouse=True)
 def every_file_is_large(monkeypatch: pytest.MonkeyPatch) -> None:
     """Treats every file as large; in a small one the records would be counted as well."""
-    monkeypatch.setattr(bam_evidence, "SMALL_FILE_BYTES", 0)
-    monkeypatch.setattr(bam_evidence, "MIN_TRUSTED_BYTES", 0)
+    monkeypatch.setattr(bam_alignments, "SMALL_FILE_BYTES", 0)
+    monkeypatch.setattr(bam_alignments, "MIN_TRUSTED_BYTES", 0)
 
 
 @pytest.mark.samtools
@@ -168,7 +168,7 @@ def test_a_wrong_count_is_detected_in_a_small_file(
     bam = make_bam(tmp_path, READS)
     set_record_count(bam, 30, 31)
     assert counts_of(files_of(bam))["chr1"] == 31
-    monkeypatch.setattr(bam_evidence, "SMALL_FILE_BYTES", 1 << 20)
+    monkeypatch.setattr(bam_alignments, "SMALL_FILE_BYTES", 1 << 20)
     assert "the index lists 31 records for chr1, but 30 were counted" in message_for(files_of(bam))
 
 
@@ -182,7 +182,7 @@ def test_an_index_of_another_file_is_rejected(tmp_path: Path) -> None:
 def test_the_number_of_unplaced_records_must_match_the_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, unplaced: int, in_index: int
 ) -> None:
-    monkeypatch.setattr(bam_evidence, "MIN_TRUSTED_BYTES", 1 << 18)
+    monkeypatch.setattr(bam_alignments, "MIN_TRUSTED_BYTES", 1 << 18)
     bam = make_bam(tmp_path, READS, unplaced=unplaced)
     index = Path(f"{bam}.bai")
     index.write_bytes(index.read_bytes()[:-8] + in_index.to_bytes(8, "little"))

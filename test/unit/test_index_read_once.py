@@ -10,7 +10,7 @@ import pytest
 from builders import Read, cram_of, write_bam
 from readcount.counting.pool import start_workers
 from readcount.request.request import Request
-from readcount.source import index as index_module
+from readcount.source import opening
 from steps import ask, count_regions, files_of
 
 LENGTHS = {"chr1": 100_000, "chr2": 5_000, "empty": 300}
@@ -31,8 +31,8 @@ def parsed(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
 
         monkeypatch.setattr(module, name, spy)
 
-    spy_on(index_module, "read_index")
-    spy_on(index_module, "read_crai")
+    spy_on(opening, "read_index")
+    spy_on(opening, "read_crai")
     return parsed
 
 

@@ -15,9 +15,10 @@ from fuzz import bgzf
 from messages import is_a_known_message
 from readcount.errors import MESSAGE_LENGTH, DiskSpaceError, InputError, ReadCountError
 from readcount.formats.bam_index import MAX_LENGTH
-from readcount.source.alignments import Alignments, open_alignments
+from readcount.source.alignments import Alignments
 from readcount.source.commands import make_index
 from readcount.source.files import IndexedFile, InputFiles
+from readcount.source.opening import open_alignments
 from readcount.source.readers import LocalFile
 from steps import ask, count_here, local_files, planned
 
@@ -73,7 +74,7 @@ def test_a_csi_is_created_for_a_sequence_too_long_for_a_bai(
     bam = write_bam(tmp_path, {"chr1": 1000, "long": longest}, reads, csi=True)
     alignments, _ = open_and_index(without_index(bam))
     assert alignments.file.index.suffix == suffix
-    assert list(count_here(alignments, planned(alignments)[0]).counts.records) == [1, 1]
+    assert list(count_here(alignments, planned(alignments)).counts.records) == [1, 1]
 
 
 def test_a_crai_is_created_for_a_cram(tmp_path: Path) -> None:
@@ -103,7 +104,7 @@ def test_a_cram_need_not_be_sorted(
     cram = cram_of(write_unsorted(tmp_path / "sample.bam", reads), slices)
     alignments, _ = open_and_index(without_index(cram))
     request = ask(regions=["chr1", "chr2", "chr1:15-40"], include_unplaced=True)
-    assert list(count_here(alignments, planned(alignments, request)[0]).counts.records) == [
+    assert list(count_here(alignments, planned(alignments, request)).counts.records) == [
         sum(name == "chr1" for name, _ in reads),
         1,
         sum(name == "chr1" and at + 10 > 14 for name, at in reads),

@@ -101,9 +101,9 @@ def counts_of(
     alignments: Alignments, regions: RegionList, filters: Filters, costs: Costs
 ) -> list[int]:
     whole, spans = regions.tids_at(regions.whole), regions.tids_at(regions.spans)
-    layout = alignments.evidence.locate(whole, spans).layout
+    layout = alignments.locate(whole, spans).layout
     plan = plan_tasks(regions, layout, 3, costs)
-    alignments.evidence.check_index(plan.edges)
+    alignments.check_index(plan.edges)
     return list(integers(count_here(alignments, plan, filters).counts.records))
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from builders import make_bam
-from readcount.source.alignments import open_alignments
+from readcount.source.opening import open_alignments
 from readcount.source.readers import StreamedFile
 from steps import count_here, files_of, local_files, opened, planned
 
@@ -39,7 +39,7 @@ def test_bam_and_index_may_have_any_names(
 
     assert files.mappings.name == name
     alignments = open_alignments(files)
-    assert list(count_here(alignments, planned(alignments)[0]).counts.records) == [3]
+    assert list(count_here(alignments, planned(alignments)).counts.records) == [3]
 
 
 def test_long_names_are_shortened_in_messages(tmp_path: Path) -> None:

@@ -204,7 +204,7 @@ def test_each_byte_that_a_region_needs_is_read_for_it_exactly_once(
         ranges.sort()
         assert all(end <= begin for (_, end), (begin, _) in pairwise(ranges))
         needed = stretch.begin, stretch.end
-        if not region.whole and region.placed:
+        if region.start is not None or region.end is not None:
             needed = (
                 stretch.begin + (min(region.start or 0, stretch.bytes) << 16),
                 stretch.begin + (min(region.end or 0, stretch.bytes) << 16),

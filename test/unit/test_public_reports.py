@@ -46,10 +46,10 @@ def count(file: Path, index: Path | None = None, **inputs: Any) -> list[int]:
     records = records_of(file)
     for costs in (DOWNLOADED, COUNTED, DECODED):
         alignments, request = opened(file, index), ask(**inputs)
-        plan, from_index = planned(alignments, request, costs=costs)
-        alignments.evidence.check_index(plan.edges)
+        plan = planned(alignments, request, costs=costs)
+        alignments.check_index(plan.edges)
         merged = count_here(alignments, plan, request.filters)
-        verified = verify(merged, alignments.evidence, request.filters, from_index)
+        verified = verify(merged, alignments, request.filters)
         counts = list(verified.counts.records)
         assert counts == [
             sum(overlaps(record, region) for record in records) for region in plan.regions
@@ -229,7 +229,7 @@ def test_counts_do_not_depend_on_the_sizes_of_blocks(tmp_path: Path) -> None:
         bam.write_bytes(bgzf.in_small_blocks(bam.read_bytes(), size))
         pysam.index(str(bam))
         alignments, request = opened(bam), ask()
-        plan, _ = planned(alignments, request, bed=bed, costs=DECODED)
+        plan = planned(alignments, request, bed=bed, costs=DECODED)
         counts.append(list(count_here(alignments, plan).counts.records))
     assert counts[0] == counts[1] == counts[2]
     assert sum(counts[0]) > len(reads)

@@ -61,7 +61,7 @@ def test_a_region_is_parsed_as_by_samtools(tmp_path: Path, text: str, region: Re
         # samtools does not accept a span after a name with a brace.
         expected = subprocess.check_output(["samtools", "view", "-c", str(bam), text.strip()])
         alignments = opened(bam)
-        plan, _ = planned(alignments, ask(regions=[text]))
+        plan = planned(alignments, ask(regions=[text]))
         assert list(count_here(alignments, plan).counts.records) == [int(expected)]
 
 

@@ -17,7 +17,8 @@ from readcount.errors import MESSAGE_LENGTH, InputError, MissingToolError, Samto
 from readcount.planning.costs import Costs
 from readcount.planning.task import Task
 from readcount.request.filters import Filters
-from readcount.source.alignments import Alignments, open_alignments
+from readcount.source.alignments import Alignments
+from readcount.source.opening import open_alignments
 from steps import ask, count_here, count_regions, files_of, local_files, opened, planned
 from strategies import COUNTED, DECODED
 
@@ -66,7 +67,7 @@ ODD_CONTIGS = [
 def test_each_reference_name_selects_only_its_own_records(tmp_path: Path, costs: Costs) -> None:
     expected = {contig: 2 * number + 1 for number, contig in enumerate(ODD_CONTIGS)}
     alignments = opened(make_bam(tmp_path, expected, unplaced=3))
-    plan, _ = planned(alignments, costs=costs)
+    plan = planned(alignments, costs=costs)
     counts = count_here(alignments, plan).counts
     assert {count.region.contig: count.records for count in counts} == expected
 
@@ -87,7 +88,7 @@ def test_every_placed_record_is_counted(tmp_path: Path, costs: Costs) -> None:
         Read(None),
     ]
     alignments = opened(write_bam(tmp_path, {"chr1": 1000, "other": 1000}, reads))
-    plan, _ = planned(alignments, costs=costs)
+    plan = planned(alignments, costs=costs)
     assert list(count_here(alignments, plan).counts.records) == [8, 1]
 
 
@@ -96,14 +97,14 @@ def test_no_temporary_file_is_left_behind(tmp_path: Path, monkeypatch: pytest.Mo
     (tmp_path / "tmp").mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
     for costs in (COUNTED, DECODED):
-        count_here(alignments, planned(alignments, costs=costs)[0])
+        count_here(alignments, planned(alignments, costs=costs))
     assert list((tmp_path / "tmp").iterdir()) == []
 
 
 def one_task(bam: Path, counted: bool = True) -> tuple[Alignments, Task]:
     """Returns a file and a task that counts chr1, or that decodes its records."""
     alignments = opened(bam)
-    plan, _ = planned(
+    plan = planned(
         alignments, ask(regions=["chr1"]), costs=COUNTED if counted else DECODED, processes=1
     )
     (task, *_) = plan.tasks
@@ -240,7 +241,7 @@ def test_an_error_in_a_worker_reaches_the_parent_unchanged(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     alignments = opened(make_bam(tmp_path, {"chr1": 3, "chr2": 2}))
-    plan, _ = planned(alignments, costs=COUNTED)
+    plan = planned(alignments, costs=COUNTED)
     put_fake_samtools_on_path(tmp_path, monkeypatch, "echo broken >&2; exit 1")
     words = r"counting chr[12] of sample.bam: exit status 1, broken"
     with start_workers(2) as workers, pytest.raises(InputError, match=words):
@@ -280,4 +281,4 @@ def test_an_index_is_created_despite_a_harmless_warning(tmp_path: Path, cram: bo
     file = cram_of(bam) if cram else bam
     index_of(file).unlink()
     alignments = open_alignments(local_files(str(file), None))
-    assert list(count_here(alignments, planned(alignments)[0]).counts.records) == [3]
+    assert list(count_here(alignments, planned(alignments)).counts.records) == [3]

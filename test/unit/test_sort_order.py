@@ -11,7 +11,7 @@ from messages import is_a_known_message
 from readcount.counting.pool import start_workers
 from readcount.errors import InputError
 from readcount.planning.costs import DOWNLOADED
-from readcount.source.alignments import open_alignments
+from readcount.source.opening import open_alignments
 from steps import ask, count_here, count_regions, local_files, opened, planned
 from strategies import COUNTED, DECODED
 
@@ -110,7 +110,7 @@ def test_the_order_of_records_in_a_cram_does_not_matter(
     ]
     for costs in (DOWNLOADED, COUNTED, DECODED):
         alignments = opened(file, Path(f"{file}.crai"))
-        plan, _ = planned(alignments, ask(regions=regions), costs=costs)
+        plan = planned(alignments, ask(regions=regions), costs=costs)
         assert list(count_here(alignments, plan).counts.records) == expected
 
 
@@ -120,4 +120,4 @@ def test_an_unsorted_bam_with_the_index_of_a_sorted_copy_is_rejected(tmp_path: P
     pysam.sort("-n", "-o", str(by_name), str(ordered))
     with pytest.raises(InputError):
         alignments = open_alignments(local_files(str(by_name), f"{ordered}.bai"))
-        count_here(alignments, planned(alignments)[0])
+        count_here(alignments, planned(alignments))

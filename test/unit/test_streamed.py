@@ -23,8 +23,8 @@ from readcount.planning.task import Task
 from readcount.platform_files import URL_SECONDS
 from readcount.regions.region_list import RegionList
 from readcount.request.request import check_streaming
-from readcount.source.alignments import open_alignments
 from readcount.source.files import InputFiles
+from readcount.source.opening import open_alignments
 from readcount.source.parts import Edge, Part
 from readcount.source.readers import (
     PAUSES,
@@ -262,7 +262,7 @@ def test_each_part_is_read_in_one_request(
     alignments = open_alignments(InputFiles(mappings, index_of(file)))
     for regions, counts in (([], [30_000, 30_000, 9]), (["chr2"], [30_000]), (["chr3:15-19"], [4])):
         request = ask(regions=regions)
-        plan, _ = planned(alignments, request, costs=replace(STREAMED, call=0, gap_bytes=0))
+        plan = planned(alignments, request, costs=replace(STREAMED, call=0, gap_bytes=0))
         Server.ranges.clear()
         assert list(count_here(alignments, plan).counts.records) == counts
         assert len(Server.ranges) == sum(len(task.parts) for task in plan.tasks)

@@ -114,7 +114,7 @@ def files(tmp_path: Path) -> InputFiles:
 
 def plan_of(files: InputFiles) -> Plan:
     assert isinstance(files.mappings, LocalFile)
-    plan, _ = planned(opened(files.mappings.path, files.index), processes=32)
+    plan = planned(opened(files.mappings.path, files.index), processes=32)
     return plan
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import dxpy
 
@@ -71,40 +71,30 @@ def app_errors() -> Iterator[None]:
         raise INSUFFICIENT_RESOURCE(f"The disk of the worker is full. {MORE_STORAGE}") from error
 
 
-class Inputs(NamedTuple):
-    """The files of a job's input, as the platform describes them.
+def fetch_inputs(
+    request: Request, counts: Sequence[Link] = ()
+) -> tuple[InputFiles, Sequence[PlatformFile]]:
+    """Downloads the input files concurrently, except a BAM or CRAM that is streamed.
 
-    Attributes:
-        files: the files of the request, by input name.
-        counts: files with the subjobs' counts; only in the merging job.
+    Args:
+        request: what the user asks for.
+        counts: links to the subjobs' counts; only in the merging job.
+
+    Returns:
+        The files, and the counts as the platform describes them, in the same API call.
+
+    Raises:
+        InputError: a file cannot be read, or the platform refuses access to it.
+        DiskSpaceError: they do not fit on the worker's disk.
     """
-
-    files: Mapping[str, PlatformFile]
-    counts: Sequence[PlatformFile] = ()
-
-
-def describe_inputs(request: Request, counts: Sequence[Link] = ()) -> Inputs:
-    """Describes all input files in one API call; raises InputError if one cannot be read."""
     given = [
         (field, link)
         for field in ("mappings_sorted_bam", "mappings_sorted_bai", "regions_bed")
         if (link := getattr(request, field))
     ]
-    files = describe_files([*given, *((COUNTS, link) for link in counts)])
-    return Inputs({file.field: file for file in files[: len(given)]}, files[len(given) :])
-
-
-def fetch_inputs(request: Request, inputs: Inputs) -> InputFiles:
-    """Downloads the input files concurrently, except a BAM or CRAM that is streamed.
-
-    Raises:
-        InputError: the platform refuses access to a file.
-        DiskSpaceError: they do not fit on the worker's disk.
-    """
-    mappings = inputs.files["mappings_sorted_bam"]
-    wanted = [
-        file for file in inputs.files.values() if file is not mappings or not request.streamed
-    ]
+    described = describe_files([*given, *((COUNTS, link) for link in counts)])
+    mappings, of_subjobs = described[0], described[len(given) :]
+    wanted = described[int(request.streamed) : len(given)]
     size = sum(file.size for file in wanted)
     check_disk(needed=size, free=shutil.disk_usage(Path.home()).free)
     start = time.monotonic()
@@ -117,10 +107,10 @@ def fetch_inputs(request: Request, inputs: Inputs) -> InputFiles:
     if url:
         log(f"streaming {mappings.name}: {_bytes(mappings.size)}")
         streamed = StreamedFile(mappings.local_name, mappings.size, url.result())
-        return InputFiles(streamed, index, bed)
+        return InputFiles(streamed, index, bed), of_subjobs
     seconds = time.monotonic() - start
     log(f"downloaded {mappings.name}: {_bytes(size)} in {seconds:,.1f} s, {_rate(size, seconds)}")
-    return InputFiles(LocalFile(paths["mappings_sorted_bam"]), index, bed)
+    return InputFiles(LocalFile(paths["mappings_sorted_bam"]), index, bed), of_subjobs
 
 
 def upload_outputs(result: Result, request: Request, file: IndexedFile) -> dict[str, Any]:

@@ -68,7 +68,13 @@ def parse_flags(field: str, text: str) -> int:
     text = ",".join(name.strip() for name in text.split(","))
     for pattern, base in _NUMBERS.items():
         if re.fullmatch(pattern, text, re.IGNORECASE):
-            return _checked_flag(field, text, int(text, base))
+            bits = int(text, base)
+            if bits > MAX_FLAG:
+                raise InputError(
+                    f"{field}: {shorten(repr(text), 40)} is too large: FLAG is at most {MAX_FLAG} "
+                    f"({MAX_FLAG:#x})."
+                )
+            return bits
     if not text:
         return 0
     flags = _samtools_flags(text) if _NAMES.fullmatch(text) else None
@@ -78,15 +84,6 @@ def parse_flags(field: str, text: str) -> int:
             "lists, such as PROPER_PAIR,READ1, or a number."
         )
     return int(flags[0], 16)
-
-
-def _checked_flag(field: str, text: str, bits: int) -> int:
-    if bits > MAX_FLAG:
-        raise InputError(
-            f"{field}: {shorten(repr(text), 40)} is too large: FLAG is at most {MAX_FLAG} "
-            f"({MAX_FLAG:#x})."
-        )
-    return bits
 
 
 def flag_names(bits: int) -> str:

@@ -22,9 +22,10 @@ from readcount.regions.list_regions import describe_regions, list_regions
 from readcount.regions.region import similar_name, some_of
 from readcount.regions.region_list import RegionList
 from readcount.request.request import Request
-from readcount.source.alignments import Alignments, open_alignments
+from readcount.source.alignments import Alignments
 from readcount.source.files import InputFiles
 from readcount.source.header import check_read_groups
+from readcount.source.opening import open_alignments
 from readcount.source.parts import NO_SEQUENCE
 from readcount.source.sequences import SequenceDictionary
 from readcount.text import Log, shorten
@@ -93,14 +94,6 @@ class RegionsError(InputError):
     """The regions cannot be counted in any sample."""
 
 
-class _Opened(NamedTuple):
-    """A sample that is ready to be counted."""
-
-    alignments: Alignments
-    plan: Plan
-    from_index: Sequence[str]
-
-
 def reference_of(files: InputFiles, request: Request, log: Log) -> Reference:
     """Opens a sample, and returns what it defines for all samples.
 
@@ -162,10 +155,10 @@ def count_in_one_process(
     shared = _read_reference(reference)
     try:
         with tempfile.TemporaryDirectory() as folder:
-            opened = _open(files, shared, 1, _no_log, Path(folder))
-            parts, filters = opened.alignments.parts, shared.request.filters
-            counted = [run_task(parts, task, filters) for task in enumerate(opened.plan.tasks)]
-            return number, _finish(opened, shared, counted)
+            alignments, plan = _open(files, shared, 1, _no_log, Path(folder))
+            parts, filters = alignments.parts, shared.request.filters
+            counted = [run_task(parts, task, filters) for task in enumerate(plan.tasks)]
+            return number, _finish(alignments, plan, shared, counted)
     except FAULTS_OF_SAMPLE as error:
         return number, not_counted(error)
 
@@ -178,11 +171,11 @@ def count_with_all_processes(
         return files
     try:
         with tempfile.TemporaryDirectory() as folder:
-            opened = _open(files, reference, len(workers.processes), log, Path(folder))
-            parts, filters = opened.alignments.parts, reference.request.filters
-            numbers = range(len(opened.plan.tasks))
-            counted = count_tasks(opened.plan, numbers, parts, filters, workers, log)
-            return _finish(opened, reference, counted)
+            alignments, plan = _open(files, reference, len(workers.processes), log, Path(folder))
+            parts, filters = alignments.parts, reference.request.filters
+            numbers = range(len(plan.tasks))
+            counted = count_tasks(plan, numbers, parts, filters, workers, log)
+            return _finish(alignments, plan, reference, counted)
     except FAULTS_OF_SAMPLE as error:
         return not_counted(error)
 
@@ -193,24 +186,25 @@ def _no_log(line: str) -> None:
 
 def _open(
     files: InputFiles, reference: Reference, processes: int, log: Log, folder: Path
-) -> _Opened:
+) -> tuple[Alignments, Plan]:
     """Opens a sample, plans its count as for a single file, and checks its index."""
     request = reference.request
     alignments = open_alignments(files, log, folder=folder)
     check_read_groups(alignments.header, request.filters, alignments.file.name)
     regions = regions_of(alignments.sequences, alignments.file.name, reference)
-    plan, from_index = plan_count(alignments.evidence, regions, request, processes)
-    alignments.evidence.check_index(plan.edges)
-    return _Opened(alignments, plan, from_index)
+    plan = plan_count(alignments, regions, request, processes)
+    alignments.check_index(plan.edges)
+    return alignments, plan
 
 
-def _finish(opened: _Opened, reference: Reference, counted: Iterable[TaskCounts]) -> Counted:
+def _finish(
+    alignments: Alignments, plan: Plan, reference: Reference, counted: Iterable[TaskCounts]
+) -> Counted:
     """Merges and verifies the counts of a sample, as for a single file."""
-    evidence = opened.alignments.evidence
-    merged = merge_counts(opened.plan, counted)
-    verified = verify(merged, evidence, reference.request.filters, opened.from_index)
-    names = opened.alignments.header.sample_names
-    unplaced = evidence.numbers.get(NO_SEQUENCE)
+    merged = merge_counts(plan, counted)
+    verified = verify(merged, alignments, reference.request.filters)
+    names = alignments.header.sample_names
+    unplaced = alignments.numbers.get(NO_SEQUENCE)
     return Counted(verified.counts.records, names, unplaced)
 
 

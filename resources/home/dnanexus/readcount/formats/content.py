@@ -24,11 +24,7 @@ _BEGINNINGS = {
     b"\x1f\x8b": _GZIPPED,
     b"##fileformat=VCF": "VCF text",
     b"##gff-version": "GFF text",
-    b"@HD\t": "SAM text",
-    b"@SQ\t": "SAM text",
-    b"@RG\t": "SAM text",
-    b"@PG\t": "SAM text",
-    b"@CO\t": "SAM text",
+    **dict.fromkeys((b"@HD\t", b"@SQ\t", b"@RG\t", b"@PG\t", b"@CO\t"), "SAM text"),
 }
 _COMPRESSED_BEGINNINGS = {
     b"BAM\1": BAM,

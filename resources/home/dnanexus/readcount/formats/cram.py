@@ -9,7 +9,7 @@ import gzip
 import re
 import zlib
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -172,29 +172,25 @@ def _leading_ones(byte: int) -> int:
     return 8 - (byte ^ 0xFF).bit_length()
 
 
-def read_crai(path: Path) -> list[Slice]:
-    """Returns the lines of a CRAI, compressed or not; raises IndexFormatError."""
+def read_crai(path: Path) -> dict[int, list[Slice]]:
+    """Returns the lines of a CRAI, compressed or not, by container offset, in file order.
+
+    Raises IndexFormatError.
+    """
     data = path.read_bytes()
     try:
         text = (gzip.decompress(data) if data.startswith(b"\x1f\x8b") else data).decode("ascii")
     except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
         raise IndexFormatError("it cannot be read to its end") from error
-    slices = []
+    lines: dict[int, list[Slice]] = defaultdict(list)
     for line in text.splitlines():
         found = _INDEX_LINE.fullmatch(line)
         if not found:
             raise IndexFormatError("not every line has six numbers")
-        slices.append(Slice(*map(int, found.groups())))
-        if slices[-1].span < 0:
+        one = Slice(*map(int, found.groups()))
+        if one.span < 0:
             raise IndexFormatError("a slice has a negative span")
-    return slices
-
-
-def by_container(slices: Iterable[Slice]) -> dict[int, list[Slice]]:
-    """Returns the lines of a CRAI by container offset, in file order."""
-    lines: dict[int, list[Slice]] = defaultdict(list)
-    for line in slices:
-        lines[line.container].append(line)
+        lines[one.container].append(one)
     return dict(sorted(lines.items()))
 
 

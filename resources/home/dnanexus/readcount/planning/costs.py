@@ -62,8 +62,3 @@ STREAMED = Costs(
     small_tasks_per_large=2,
     calls_per_task=12,
 )
-
-
-def costs_for(streamed: bool) -> Costs:
-    """Returns the costs for a streamed or a downloaded file."""
-    return STREAMED if streamed else DOWNLOADED

@@ -21,10 +21,12 @@ class MergedCounts:
         counts: the count of each region.
         decoded: (reference ID, number of records) of each sequence that a pass read completely;
             empty with filters.
+        checks: those of the plan.
     """
 
     counts: RegionCounts
     decoded: Sequence[tuple[int, int]]
+    checks: tuple[str, ...] = ()
 
 
 def merge_counts(plan: Plan, counted: Iterable[TaskCounts]) -> MergedCounts:
@@ -57,7 +59,7 @@ def merge_counts(plan: Plan, counted: Iterable[TaskCounts]) -> MergedCounts:
         region = plan.regions[int(np.argmin(records))]
         raise ValueError(f"no task counted region {region}")
     of_tids = [(tid, number) for (_, tid), number in decoded.items()]
-    return MergedCounts(RegionCounts(plan.regions, records), of_tids)
+    return MergedCounts(RegionCounts(plan.regions, records), of_tids, plan.checks)
 
 
 def _add(records: Ints, region_ids: Ints, more: Numbers) -> None:

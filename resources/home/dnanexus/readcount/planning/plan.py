@@ -4,7 +4,7 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 
-from readcount.planning.costs import Costs, costs_for
+from readcount.planning.costs import DOWNLOADED, STREAMED, Costs
 from readcount.planning.located import locate_spans
 from readcount.planning.sizes import Sizes
 from readcount.planning.spans import span_tasks
@@ -12,32 +12,29 @@ from readcount.planning.task import Pass, Plan, Task
 from readcount.planning.whole import edges_around, whole_tasks
 from readcount.regions.region_list import RegionList
 from readcount.request.request import Request
-from readcount.source.evidence import Evidence
+from readcount.source.alignments import Alignments
 from readcount.source.parts import Layout
 
 
 def plan_count(
-    evidence: Evidence, regions: RegionList, request: Request, processes: int
-) -> tuple[Plan, Sequence[str]]:
+    alignments: Alignments, regions: RegionList, request: Request, processes: int
+) -> Plan:
     """Locates the records of the regions and plans their count; see plan_tasks.
 
     Args:
-        evidence: evidence of the file.
+        alignments: the file.
         regions: the regions to count.
         request: what the user asks for.
         processes: number of processes that run tasks.
-
-    Returns:
-        The plan, and how the counts in the index were checked, if they are used.
 
     Raises:
         InputError: the index is inconsistent or does not match the file.
     """
     whole, spans = regions.tids_at(regions.whole), regions.tids_at(regions.spans)
-    located = evidence.trust(whole) if request.from_index else evidence.locate(whole, spans)
-    costs = costs_for(evidence.file.mappings.streamed)
+    located = alignments.trust(whole) if request.from_index else alignments.locate(whole, spans)
+    costs = STREAMED if alignments.file.mappings.streamed else DOWNLOADED
     plan = plan_tasks(regions, located.layout, processes, costs, located.numbers)
-    return plan, located.checks
+    return replace(plan, checks=located.checks)
 
 
 def plan_tasks(

@@ -71,6 +71,7 @@ class Plan:
             check anyway.
         complete: pass and reference ID of each sequence that the pass reads completely.
         known: counts taken from the index, by region index.
+        checks: how these counts were checked; empty if none are used.
     """
 
     regions: RegionList
@@ -79,6 +80,7 @@ class Plan:
     edges: Sequence[Edge] = ()
     complete: frozenset[tuple[Pass, int]] = frozenset()
     known: Mapping[int, int] = field(default_factory=dict)
+    checks: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         regions = len(self.regions)

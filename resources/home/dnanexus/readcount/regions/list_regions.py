@@ -78,8 +78,7 @@ def describe_regions(request: Request, bed: Path | None) -> str:
     """Returns a description of the requested regions, for the log and the report."""
     parts = []
     if request.regions:
-        named = len(request.regions)
-        parts.append(f"{named:,} named region{'s' if named > 1 else ''}")
+        parts.append(plural(len(request.regions), "named region"))
     if bed:
         parts.append(f"the intervals of {bed.name}")
     text = " and ".join(parts) or "all reference sequences"

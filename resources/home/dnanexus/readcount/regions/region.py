@@ -46,18 +46,10 @@ class Region:
             raise ValueError(f"not a span of {self.contig}: from {self.start} to {self.end}")
 
     def __str__(self) -> str:
-        return (self.alias or self.contig) + self._span()
-
-    @property
-    def whole(self) -> bool:
-        """Whether it is a whole reference sequence."""
-        return self.placed and self.start is None and self.end is None
-
-    def _span(self) -> str:
-        """The positions as text, 1-based and inclusive; empty for a whole sequence."""
+        name = self.alias or self.contig
         if self.start is None and self.end is None:
-            return ""
-        return f":{(self.start or 0) + 1}-{'' if self.end is None else self.end}"
+            return name
+        return f"{name}:{(self.start or 0) + 1}-{'' if self.end is None else self.end}"
 
 
 # The unplaced records (no position), which come last in a sorted file.

@@ -16,7 +16,6 @@ from readcount.formats.cram import (
     ContainerError,
     Slice,
     VersionError,
-    by_container,
     check_definition,
     check_listed,
     container_at,
@@ -126,7 +125,7 @@ def _listed(index: Path, modified: int) -> Mapping[int, Sequence[Slice]]:
 
     A cohort counts two large files at a time.
     """
-    return by_container(read_crai(index))
+    return read_crai(index)
 
 
 def _is_only(container: Container, span: Span) -> bool:

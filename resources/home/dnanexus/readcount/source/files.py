@@ -104,20 +104,6 @@ def corrupt_mappings(mappings: Reader, what: str, details: str = "") -> InputErr
     return InputError(f"mappings_sorted_bam: {name} is corrupt: {what}. Upload it again.", details)
 
 
-def corrupt_index(index: Path, what: str) -> InputError:
-    """Returns the error for an index that cannot be read."""
-    name = shorten(index.name, NAME_LENGTH)
-    return InputError(f"mappings_sorted_bai: {name} is corrupt: {what}. {NEW_INDEX}")
-
-
-def not_an_index(index: Path, kind: str, of: str) -> InputError:
-    """Returns the error for a file of another type given as the index of a BAM or CRAM."""
-    name = shorten(index.name, NAME_LENGTH)
-    return InputError(
-        f"mappings_sorted_bai: {name} is {kind}, not the index of a {of} file. {NEW_INDEX}"
-    )
-
-
 def check_disk(needed: int, free: int) -> None:
     """Raises DiskSpaceError unless this many bytes and SPARE_BYTES are free."""
     if needed + SPARE_BYTES > free:

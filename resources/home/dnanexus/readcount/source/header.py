@@ -2,7 +2,6 @@
 
 import re
 import struct
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +14,6 @@ from readcount.formats.bam_record import NO_REFERENCE, UNPLACED_NAME
 from readcount.formats.bgzf import END_OF_FILE, stored_blocks
 from readcount.formats.content import header_fields
 from readcount.request.filters import Filters
-from readcount.source.sequences import SequenceDictionary
 from readcount.text import plural, shorten
 
 _UINT32 = struct.Struct("<I")
@@ -59,12 +57,6 @@ class Header(NamedTuple):
     read_groups: tuple[str, ...]
     sample_names: tuple[str, ...]
     aliases: Mapping[str, str]
-
-    @property
-    def sequences(self) -> SequenceDictionary:
-        """The reference sequences, by name."""
-        lengths = dict(zip(self.names, self.lengths, strict=True))
-        return SequenceDictionary(lengths, self.aliases)
 
     def name_of(self, tid: int) -> str:
         """Returns the name of a reference ID; "*" for unplaced records."""
@@ -207,11 +199,6 @@ def _aliases(text: str, names: Set[str]) -> Mapping[str, str]:
             if alias not in names:
                 aliases.setdefault(alias, fields["SN"])
     return aliases
-
-
-def repeated_name(header: Header) -> str | None:
-    """Returns a name shared by several reference sequences; None if there is none."""
-    return next((name for name, times in Counter(header.names).items() if times > 1), None)
 
 
 def check_read_groups(header: Header, filters: Filters, name: str) -> None:

@@ -12,7 +12,6 @@ and without filters its container. What remains is to compare the number of reco
 A wrong count is an error, never a warning.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,7 +19,7 @@ import numpy as np
 from readcount.planning.merge import MergedCounts
 from readcount.regions.counts import RegionCounts
 from readcount.request.filters import NO_FILTERS, Filters
-from readcount.source.evidence import Evidence
+from readcount.source.alignments import Alignments
 from readcount.text import plural
 
 
@@ -43,42 +42,38 @@ class VerifiedCounts:
 
 
 def verify(
-    merged: MergedCounts,
-    evidence: Evidence,
-    filters: Filters = NO_FILTERS,
-    from_index: Sequence[str] = (),
+    merged: MergedCounts, alignments: Alignments, filters: Filters = NO_FILTERS
 ) -> VerifiedCounts:
     """Checks the counts against all available evidence, and returns them.
 
     Args:
         merged: the merged counts.
-        evidence: evidence of the file.
+        alignments: the file.
         filters: which records were counted.
-        from_index: how the counts in the index were checked, if they are used.
 
     Raises:
         InputError: a count does not match the evidence.
     """
     counts = merged.counts
-    _require_numbers(merged, evidence)
-    if from_index:
+    _require_numbers(merged, alignments)
+    if merged.checks:
         regions = plural(len(counts), "region")
-        taken = f"counts of {regions} were taken from the {evidence.source}"
-        return VerifiedCounts(counts, (taken, *from_index))
-    _require_at_most(counts, evidence)
-    numbered, unnumbered, bounded = _classify(counts, evidence, filters)
+        taken = f"counts of {regions} were taken from the {alignments.source}"
+        return VerifiedCounts(counts, (taken, *merged.checks))
+    _require_at_most(counts, alignments)
+    numbered, unnumbered, bounded = _classify(counts, alignments, filters)
     checks = []
     if numbered:
-        checks.append(f"counts of {_all(numbered, counts)} match the {evidence.source}")
+        checks.append(f"counts of {_all(numbered, counts)} match the {alignments.source}")
     if unnumbered:
         checks.append(
             f"counts of {_all(unnumbered, counts)} include all records in the file; the "
-            f"{evidence.source} has no statistics to compare with"
+            f"{alignments.source} has no statistics to compare with"
         )
     if bounded:
         checks.append(
-            f"counts of {_all(bounded, counts)} do not exceed the {evidence.source} totals; there "
-            "are no exact numbers for filtered or partial counts"
+            f"counts of {_all(bounded, counts)} do not exceed the {alignments.source} totals; "
+            "there are no exact numbers for filtered or partial counts"
         )
         checks.append(
             "the records at both ends of each part of the file that was read match the index"
@@ -86,26 +81,28 @@ def verify(
     return VerifiedCounts(counts, tuple(checks))
 
 
-def _require_numbers(merged: MergedCounts, evidence: Evidence) -> None:
+def _require_numbers(merged: MergedCounts, alignments: Alignments) -> None:
     """Raises InputError if the number of records read differs from that in the index."""
     for tid, records in merged.decoded:
-        number = evidence.numbers.get(tid, records)
+        number = alignments.numbers.get(tid, records)
         if records != number:
-            raise evidence.file.disagreement(evidence.header.name_of(tid), records, number)
+            raise alignments.file.disagreement(alignments.header.name_of(tid), records, number)
 
 
-def _require_at_most(counts: RegionCounts, evidence: Evidence) -> None:
+def _require_at_most(counts: RegionCounts, alignments: Alignments) -> None:
     """Raises InputError for the first region whose count exceeds its sequence's total."""
-    regions, numbers = counts.regions, evidence.numbers
+    regions, numbers = counts.regions, alignments.numbers
     most = np.full(len(regions.names_by_tid), np.inf)
     most[list(numbers)] = list(numbers.values())
     for at in np.flatnonzero(counts.records > most[regions.tids])[:1].tolist():
         region, records = regions[at], int(counts.records[at])
         total = numbers[int(regions.tids[at])]
-        raise evidence.file.disagreement(str(region), records, total)
+        raise alignments.file.disagreement(str(region), records, total)
 
 
-def _classify(counts: RegionCounts, evidence: Evidence, filters: Filters) -> tuple[int, int, int]:
+def _classify(
+    counts: RegionCounts, alignments: Alignments, filters: Filters
+) -> tuple[int, int, int]:
     """Returns how many counts are exact, how many have no reference count, and how many a bound.
 
     The first two are counts of whole sequences without filters: those with a reference count, which
@@ -113,7 +110,7 @@ def _classify(counts: RegionCounts, evidence: Evidence, filters: Filters) -> tup
     """
     if not filters.is_empty:
         return 0, 0, len(counts)
-    regions, numbers = counts.regions, evidence.numbers
+    regions, numbers = counts.regions, alignments.numbers
     whole = len(regions.whole)
     tids = regions.tids[regions.whole].tolist()
     unnumbered = sum(tid not in numbers for tid in tids) if numbers else 0

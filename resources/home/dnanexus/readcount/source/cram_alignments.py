@@ -1,8 +1,7 @@
-"""Evidence from a CRAM and its CRAI index."""
+"""An opened CRAM, and the evidence in its CRAI index and its containers."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 from readcount.formats.cram import (
     Container,
@@ -10,9 +9,9 @@ from readcount.formats.cram import (
     Slice,
     read_containers,
 )
+from readcount.source.alignments import OTHERS_NOT_COUNTED, Alignments, Located
 from readcount.source.cram_layout import CramLayout, Unit, beside, units_of
 from readcount.source.cram_parts import CramParts
-from readcount.source.evidence import OTHERS_NOT_COUNTED, Evidence, Located
 from readcount.source.parts import (
     NO_SEQUENCE,
     SEVERAL,
@@ -22,8 +21,8 @@ from readcount.text import plural
 
 
 @dataclass(frozen=True)
-class CramEvidence(Evidence):
-    """Evidence from a CRAM and its index; see Evidence.
+class CramAlignments(Alignments):
+    """An opened CRAM and its index; see Alignments.
 
     Each task compares the containers that it reads with the index, and its counts with the
     container headers.
@@ -43,35 +42,28 @@ class CramEvidence(Evidence):
     source = "containers"
 
     def locate(self, whole: Collection[int], spans: Collection[int]) -> Located:
-        """Returns the record locations; see Evidence.
+        """Returns the record locations; see Alignments.
 
         Container headers are spread over the whole file. For a streamed file only some are read
         here: those of sequences with regions that are parts of them, and those that show that the
         index omits no container of the sequences to count. Tasks read the others.
         """
-        units = self._units
+        units = self._units()
+        wanted = set(range(len(units)))
         if self.file.mappings.streamed:
-            wanted = sorted(
-                beside(units, {*whole, *spans})
-                | {at for at, unit in enumerate(units) if not set(spans).isdisjoint(unit.tids)}
-            )
-            units = list(units)
-            for at, unit in zip(
-                wanted,
-                self.file.mappings.map(self._read, [units[at] for at in wanted]),
-                strict=True,
-            ):
-                units[at] = unit
+            wanted = beside(units, {*whole, *spans})
+            wanted |= {at for at, unit in enumerate(units) if not set(spans).isdisjoint(unit.tids)}
+        numbers = sorted(wanted)
+        completed = self.file.mappings.map(self._read, [units[at] for at in numbers])
+        for at, unit in zip(numbers, completed, strict=True):
+            units[at] = unit
         return Located(CramLayout(units, {*whole, *spans}))
 
-    @cached_property
-    def _units(self) -> Sequence[Unit]:
-        """The containers; with their headers unless the file is streamed."""
-        if self.file.mappings.streamed and self.lines:
-            return units_of(self.lines, self.begin, self.end)
+    def _units(self) -> list[Unit]:
+        """Returns the containers as described in the index."""
         if not self.lines:
             self._read_between(self.begin, self.end)
-        return [self._read(unit) for unit in units_of(self.lines, self.begin, self.end)]
+        return units_of(self.lines, self.begin, self.end)
 
     def _read(self, unit: Unit) -> Unit:
         """Returns a unit completed with its container's header; raises InputError."""
@@ -99,11 +91,11 @@ class CramEvidence(Evidence):
         """Does nothing: locate() has already compared the index with the containers."""
 
     def trust(self, whole: Collection[int]) -> Located:
-        """Returns the record counts in the headers of all containers; see Evidence.
+        """Returns the record counts in the headers of all containers; see Alignments.
 
         Multi-reference containers and those with records without a position have to be counted.
         """
-        units = list(self.file.mappings.map(self._read, self._units))
+        units = list(self.file.mappings.map(self._read, self._units()))
         layout = CramLayout(units, whole)
         numbers = []
         for stretch in layout.stretches:

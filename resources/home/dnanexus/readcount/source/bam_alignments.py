@@ -1,13 +1,13 @@
-"""Evidence from a BAM and its BAI or CSI index."""
+"""An opened BAM, and the evidence in its BAI or CSI index."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 from readcount.errors import InputError
+from readcount.source.alignments import OTHERS_NOT_COUNTED, Alignments, Located
 from readcount.source.bam_layout import BamLayout
 from readcount.source.bam_parts import BamParts
-from readcount.source.evidence import OTHERS_NOT_COUNTED, Evidence, Located
 from readcount.source.parts import (
     NO_SEQUENCE,
     Edge,
@@ -26,8 +26,8 @@ MAX_DATA_PER_BYTE = 1032
 
 
 @dataclass(frozen=True)
-class BamEvidence(Evidence):
-    """Evidence from a BAM and its index; see Evidence.
+class BamAlignments(Alignments):
+    """An opened BAM and its index; see Alignments.
 
     Attributes:
         parts: the BAM.
@@ -65,7 +65,7 @@ class BamEvidence(Evidence):
             pass
 
     def trust(self, whole: Collection[int]) -> Located:
-        """Returns the counts in the index for large sequences; see Evidence.
+        """Returns the counts in the index for large sequences; see Alignments.
 
         The index must be internally consistent, and the records at both ends of such a sequence and
         at the start of its last chunk must match it. Small sequences are counted.
