@@ -139,4 +139,4 @@ def _check_number(
     """Raises InputError if samtools read more or fewer records than were sent."""
     there = sum(extent.records for extent in sent)
     if sent and (records > there or (filters.is_empty and records < there)):
-        raise parts.file.disagreement(task.label, records, there)
+        raise parts.file.disagreement(task.label, records, there, "containers list")

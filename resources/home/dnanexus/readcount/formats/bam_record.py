@@ -19,7 +19,7 @@ from readcount.formats.bgzf import (
 
 # refID of a record without a reference sequence, and pos of one without a position (SAM
 # specification, section 4.2).
-NO_REFERENCE = -1
+NO_SEQUENCE = -1
 NO_POSITION = -1
 # The highest 32-bit position.
 LAST_POSITION = 2**31 - 1
@@ -45,7 +45,7 @@ class Placement(NamedTuple):
     """Where a record is aligned.
 
     Attributes:
-        tid: reference ID; NO_REFERENCE for none.
+        tid: reference ID; NO_SEQUENCE for none.
         start: first position, 0-based.
         end: position after the last. A record that covers no base is treated as covering the one at
             its start, as in samtools (SAM specification, section 4.2.1).
@@ -208,7 +208,7 @@ def _is_record(content: bytes, at: int) -> bool:
     name_end = at + READ_NAME + name_length
     least = READ_NAME - SIZE_BYTES + name_length + 4 * operations + (bases + 1) // 2 + bases
     return bool(
-        tid >= NO_REFERENCE
+        tid >= NO_SEQUENCE
         and start >= NO_POSITION
         and name_length > 0
         and bases >= 0

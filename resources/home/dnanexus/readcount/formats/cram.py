@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from readcount.formats.bam_index import IndexFormatError
-from readcount.formats.bam_record import NO_REFERENCE, Read
+from readcount.formats.bam_record import NO_SEQUENCE, Read
 
 # The file definition, before the first container.
 DEFINITION_BYTES = 26
@@ -52,7 +52,7 @@ class Container(NamedTuple):
     Attributes:
         offset: file offset of its header in bytes.
         size: size in bytes including the header.
-        tid: reference ID, or NO_REFERENCE, or SEVERAL.
+        tid: reference ID, or NO_SEQUENCE, or SEVERAL.
         records: number of records.
         start: position of its first record, 1-based, unless it is a multi-reference container.
         span: bases from there on.
@@ -75,7 +75,7 @@ class Slice(NamedTuple):
     """A line of a CRAI: the records of one reference sequence in a slice.
 
     Attributes:
-        tid: reference ID, or NO_REFERENCE.
+        tid: reference ID, or NO_SEQUENCE.
         start: position of its first record, 1-based.
         span: bases from there on.
         container: file offset of its container in bytes.
@@ -202,7 +202,7 @@ def check_listed(container: Container, lines: Sequence[Slice]) -> None:
         agree = len(lines) > 0
     else:
         agree = {line.tid for line in lines} == {container.tid} and (
-            container.tid == NO_REFERENCE or _cover(lines, container)
+            container.tid == NO_SEQUENCE or _cover(lines, container)
         )
     if not agree:
         raise IndexFormatError(f"it does not have what the file has at byte {container.offset}")

@@ -10,7 +10,7 @@ from readcount.errors import InputError
 from readcount.formats.bam_record import (
     LOOKBACK_BYTES,
     NO_POSITION,
-    NO_REFERENCE,
+    NO_SEQUENCE,
     Placement,
     Read,
     record_at,
@@ -104,16 +104,16 @@ class BamParts:
             begin = stretch.begin >> 16
             if size - begin <= FEW_UNPLACED_BYTES:
                 for tid in tids_from(read, stretch.begin, size):
-                    if tid != NO_REFERENCE:
-                        raise self._mismatch(NO_REFERENCE, tid)
+                    if tid != NO_SEQUENCE:
+                        raise self._mismatch(NO_SEQUENCE, tid)
                 return
             step = (size - begin) // (UNPLACED_PLACES + 1)
             places = [begin + step * number for number in range(1, UNPLACED_PLACES + 1)]
             looks = [partial(record_near, read, at, size) for at in places]
             looks.append(partial(record_before, read, size << 16, self.first))
             for record in self.file.mappings.map(lambda look: look(), looks):
-                if record and record.tid != NO_REFERENCE:
-                    raise self._mismatch(NO_REFERENCE, record.tid)
+                if record and record.tid != NO_SEQUENCE:
+                    raise self._mismatch(NO_SEQUENCE, record.tid)
 
     def _check_begin(self, edge: Edge, only: Span | None, read: Read) -> None:
         _, after = self._check(edge, read)
@@ -133,7 +133,7 @@ class BamParts:
         if edge.before is None:
             return None
         found = record_before(read, edge.offset, self.first)
-        tid = NO_REFERENCE if found is None else found.tid
+        tid = NO_SEQUENCE if found is None else found.tid
         if tid != edge.before:
             raise self._mismatch(edge.before, tid)
         if found and edge.max_end is not None and found.end > edge.max_end:
@@ -144,7 +144,7 @@ class BamParts:
         if edge.after is None:
             return None
         found = record_at(read, edge.offset, self.file.mappings.size)
-        tid = NO_REFERENCE if found is None else found.tid
+        tid = NO_SEQUENCE if found is None else found.tid
         if tid != edge.after:
             raise self._mismatch(edge.after, tid)
         if found and edge.min_start is not None and found.start < edge.min_start:

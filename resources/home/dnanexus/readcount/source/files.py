@@ -34,13 +34,11 @@ class IndexedFile:
     Attributes:
         mappings: the BAM or CRAM, under any name, in any folder.
         index: absolute path of its BAI, CSI or CRAI index.
-        cram: whether it is a CRAM.
         index_given: whether the index is an input; otherwise it was created here.
     """
 
     mappings: Reader
     index: Path
-    cram: bool = False
     index_given: bool = True
 
     @property
@@ -70,9 +68,10 @@ class IndexedFile:
         what = f"its index, which was created here, {clause}"
         return corrupt_mappings(self.mappings, what)
 
-    def disagreement(self, contig: str, counted: int, expected: int) -> InputError:
+    def disagreement(
+        self, contig: str, counted: int, expected: int, source: str = "index lists"
+    ) -> InputError:
         """Returns the error for a count that does not match the index or the containers."""
-        source = "containers list" if self.cram else "index lists"
         known = f"the {source} {plural(expected, 'record')} for {shorten(contig, 60)}"
         return self.corrupt_or_mismatch(f"{known}, but {counted:,} were counted")
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import pysam
 
 from readcount.errors import InputError
-from readcount.formats.bam_record import NO_REFERENCE, UNPLACED_NAME
+from readcount.formats.bam_record import NO_SEQUENCE, UNPLACED_NAME
 from readcount.formats.bgzf import END_OF_FILE, stored_blocks
 from readcount.formats.content import header_fields
 from readcount.request.filters import Filters
@@ -216,7 +216,7 @@ def check_read_groups(header: Header, filters: Filters, name: str) -> None:
 
 def record_of(header: Path, tid: int) -> str:
     """Returns "a record of NAME", with the name from the header if it has this reference ID."""
-    if tid == NO_REFERENCE:
+    if tid == NO_SEQUENCE:
         return "no placed record"
     with _opened(header) as alignments:
         if not 0 <= tid < alignments.nreferences:

@@ -134,12 +134,11 @@ def _open_cram(files: InputFiles, header: Header, log: Log, cores: int, folder: 
 
 def _with_index(files: InputFiles, suffix: str, log: Log, cores: int) -> IndexedFile:
     """Returns the file with its index, which is created if none was given."""
-    is_cram = suffix == "crai"
     if files.index:
-        return IndexedFile(files.mappings, files.index, is_cram)
+        return IndexedFile(files.mappings, files.index)
     assert isinstance(files.mappings, LocalFile)
     path = files.mappings.path
-    file = IndexedFile(files.mappings, Path(f"{path}.{suffix}"), is_cram, index_given=False)
+    file = IndexedFile(files.mappings, Path(f"{path}.{suffix}"), index_given=False)
     start = time.monotonic()
     make_index(file, path, cores)
     seconds = time.monotonic() - start

@@ -10,12 +10,11 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from readcount.columns import Ints
-from readcount.formats.bam_record import LAST_POSITION, NO_REFERENCE
+from readcount.formats.bam_record import LAST_POSITION
+from readcount.formats.bam_record import NO_SEQUENCE as NO_SEQUENCE
 from readcount.formats.cram import SEVERAL as SEVERAL
 from readcount.source.files import IndexedFile
 
-# The reference ID of unplaced records.
-NO_SEQUENCE = NO_REFERENCE
 # A whole reference sequence as a span. A record with RNAME but no POS (pos -1) overlaps it only if
 # it covers position 0.
 WHOLE = (0, LAST_POSITION + 1)
