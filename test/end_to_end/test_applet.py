@@ -1,5 +1,6 @@
 """The applet built by `dx build` and run by `dx run`: its counts, files and error messages."""
 
+import gzip
 import os
 import subprocess
 from collections.abc import Callable
@@ -67,6 +68,7 @@ def test_the_counts_match_a_scan_of_the_whole_file(
         ("a b 'c' \"d\".bam", "a b 'c' \"d\".bam.bai", "a b 'c' \"d\""),
         ("Müller-ゲノム.bam", "Müller.bai", "Müller-ゲノム"),
         ("-c.bam", "--index.bai", "-c"),
+        ("x.bam", "x.bai.gz", "x"),
     ],
 )
 def test_any_file_name_is_accepted(
@@ -74,6 +76,8 @@ def test_any_file_name_is_accepted(
 ) -> None:
     bam = make_bam(tmp_path / "plain.bam", {"chr1": 2, "chr2": 1})
     index = Path(f"{bam}.bai").rename(tmp_path / index_name)
+    if index_name.endswith(".gz"):
+        index.write_bytes(gzip.compress(index.read_bytes()))
     bam = bam.rename(tmp_path / bam_name)
 
     run = applet.run(bam, index)

@@ -33,8 +33,14 @@ def bai_of(bam: Path) -> Path:
     return Path(f"{bam}.bai")
 
 
+def compressed_bai_of(bam: Path) -> Path:
+    path = Path(f"{bam}.bai.gz")
+    path.write_bytes(gzip.compress(bai_of(bam).read_bytes()))
+    return path
+
+
 @pytest.mark.samtools
-@pytest.mark.parametrize("index_of", [bai_of, csi_of])
+@pytest.mark.parametrize("index_of", [bai_of, compressed_bai_of, csi_of])
 def test_record_counts_are_read_from_bai_and_csi(
     tmp_path: Path, index_of: Callable[[Path], Path]
 ) -> None:
@@ -43,7 +49,7 @@ def test_record_counts_are_read_from_bai_and_csi(
 
 
 @pytest.mark.samtools
-@pytest.mark.parametrize("index_of", [bai_of, csi_of])
+@pytest.mark.parametrize("index_of", [bai_of, compressed_bai_of, csi_of])
 def test_record_counts_match_pysam(tmp_path: Path, index_of: Callable[[Path], Path]) -> None:
     reads = [Read("chr1", 7), Read("chr1", 9, flag=4, cigar=None), Read("chr3", 2**20), Read(None)]
     bam = write_bam(tmp_path, {"chr1": 10, "chr2": 20, "chr3": 2**28}, reads)
@@ -68,7 +74,7 @@ def test_the_linear_index_of_a_bai_has_record_offsets(tmp_path: Path) -> None:
 
 
 @pytest.mark.samtools
-@pytest.mark.parametrize("index_of", [bai_of, csi_of])
+@pytest.mark.parametrize("index_of", [bai_of, compressed_bai_of, csi_of])
 def test_chunks_begin_at_record_offsets(tmp_path: Path, index_of: Callable[[Path], Path]) -> None:
     reads = [Read("chr1", at) for at in (5, 100, 3 * INTERVAL + 5)]
     bam = write_bam(tmp_path, {"chr0": 9, "chr1": 2**20}, reads)

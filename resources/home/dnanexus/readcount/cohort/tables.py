@@ -18,6 +18,7 @@ from readcount.cohort.samples import FIRST_COLUMNS, RECORDS_COLUMN, SOURCE_COLUM
 from readcount.columns import Ints
 from readcount.errors import InputError
 from readcount.formats.bam_record import UNPLACED_NAME
+from readcount.formats.bgzf import GZIP_MAGIC
 from readcount.regions.region_list import UNSET, RegionList
 from readcount.request.filters import OPTIONS_DETAIL, Filters
 from readcount.source.parts import NO_SEQUENCE
@@ -26,7 +27,6 @@ from readcount.text import shorten
 
 # Note on a table that does not state its filters.
 NOT_STATED = "the table does not say which filters were used"
-_GZIP = b"\x1f\x8b"
 _ENDINGS = re.compile(r"(_counts?)?\.tsv(\.gz)?\Z")
 
 
@@ -97,7 +97,7 @@ def _options(options: object) -> str:
 
 def _opened(table: Table) -> TextIO:
     with table.path.open("rb") as file:
-        compressed = file.read(2) == _GZIP
+        compressed = file.read(2) == GZIP_MAGIC
     if compressed:
         return gzip.open(table.path, "rt", encoding="utf-8", newline="\n")
     return table.path.open(encoding="utf-8", newline="\n")

@@ -5,7 +5,6 @@ one without statistics in the index, and they do not give access to file offsets
 """
 
 import functools
-import gzip
 import struct
 import zlib
 from pathlib import Path
@@ -15,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from readcount.columns import Ints
+from readcount.formats.bgzf import decompressed
 
 Offsets = NDArray[np.uint64]
 
@@ -165,11 +165,11 @@ def read_index(path: Path) -> BamIndex:
 
 
 def _read_index(data: bytes) -> BamIndex:
+    data = decompressed(data)
     csi = not data.startswith(b"BAI\1")
     shift, depth, at = BAI_SHIFT, BAI_DEPTH, 4
     if csi:
         # See the CSI specification (CSIv1.tex in hts-specs).
-        data = gzip.decompress(data)
         if not data.startswith(b"CSI\1"):
             raise IndexFormatError("it is neither a BAI nor a CSI index")
         shift, depth, size = struct.unpack_from("<3i", data, 4)

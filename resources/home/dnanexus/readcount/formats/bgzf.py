@@ -4,10 +4,13 @@ A virtual file offset is a block's offset in the file times 65,536, plus an offs
 data (SAM specification, section 4.1.1).
 """
 
+import gzip
 import struct
 import zlib
 from contextlib import suppress
 
+# The first bytes of any gzip file (RFC 1952, section 2.3.1).
+GZIP_MAGIC = b"\x1f\x8b"
 # The header of a BGZF block: gzip magic and flags, MTIME, XFL and OS, and the only extra field that
 # htslib accepts, with the block size minus 1 (SAM specification, section 4.1).
 _BLOCK = struct.Struct("<3sB6x6sH")
@@ -29,6 +32,15 @@ END_OF_FILE = bytes.fromhex("1f8b08040000000000ff0600424302001b00030000000000000
 
 class BlockError(ValueError):
     """There is no block or record where expected; the message is the offset in bytes."""
+
+
+def decompressed(data: bytes) -> bytes:
+    """Returns data decompressed if they are a gzip file, else unchanged.
+
+    Raises:
+        OSError, EOFError, zlib.error: they are truncated or corrupt.
+    """
+    return gzip.decompress(data) if data.startswith(GZIP_MAGIC) else data
 
 
 def block_at(data: bytes, at: int, start: int = 0) -> tuple[bytes, int]:

@@ -4,7 +4,7 @@ import re
 import zlib
 from pathlib import Path
 
-from readcount.formats.bgzf import EXTRA, HAS_EXTRA
+from readcount.formats.bgzf import EXTRA, GZIP_MAGIC, HAS_EXTRA
 
 BAM = "a BAM file"
 CRAM = "a CRAM file"
@@ -12,7 +12,8 @@ CRAM = "a CRAM file"
 GZIPPED_BAM = "a BAM file compressed with gzip instead of BGZF"
 RAW_BAM = "a BAM file without BGZF compression"
 BAI = "a BAI index"
-BAM_INDEXES = (BAI, "a CSI index")
+COMPRESSED_BAI = "a compressed BAI index"
+BAM_INDEXES = (BAI, COMPRESSED_BAI, "a CSI index")
 CRAM_INDEX = "a CRAI index"
 _GZIPPED = "a gzip-compressed file"
 # Magic of each file type (SAM specification sections 1.3, 4.2 and 5.2; CSI, tabix, CRAM and VCF
@@ -21,14 +22,14 @@ _BEGINNINGS = {
     b"CRAM": CRAM,
     b"BAM\1": RAW_BAM,
     b"BAI\1": BAI,
-    b"\x1f\x8b": _GZIPPED,
+    GZIP_MAGIC: _GZIPPED,
     b"##fileformat=VCF": "VCF text",
     b"##gff-version": "GFF text",
     **dict.fromkeys((b"@HD\t", b"@SQ\t", b"@RG\t", b"@PG\t", b"@CO\t"), "SAM text"),
 }
 _COMPRESSED_BEGINNINGS = {
     b"BAM\1": BAM,
-    b"BAI\1": "a compressed BAI index",
+    b"BAI\1": COMPRESSED_BAI,
     b"CSI\1": "a CSI index",
     b"BCF\2": "a BCF file",
     b"TBI\1": "a tabix index",

@@ -5,7 +5,6 @@ headers (CRAM specification, CRAMv3.tex in hts-specs: "Container header structur
 Done without htslib and pysam, which expose neither.
 """
 
-import gzip
 import re
 import zlib
 from collections import defaultdict
@@ -15,6 +14,7 @@ from typing import NamedTuple
 
 from readcount.formats.bam_index import IndexFormatError
 from readcount.formats.bam_record import NO_SEQUENCE, Read
+from readcount.formats.bgzf import decompressed
 
 # The file definition, before the first container.
 DEFINITION_BYTES = 26
@@ -179,7 +179,7 @@ def read_crai(path: Path) -> dict[int, list[Slice]]:
     """
     data = path.read_bytes()
     try:
-        text = (gzip.decompress(data) if data.startswith(b"\x1f\x8b") else data).decode("ascii")
+        text = decompressed(data).decode("ascii")
     except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
         raise IndexFormatError("it cannot be read to its end") from error
     lines: dict[int, list[Slice]] = defaultdict(list)

@@ -13,6 +13,7 @@ import numpy as np
 
 from readcount.columns import Ints
 from readcount.errors import InputError
+from readcount.formats.bgzf import GZIP_MAGIC
 from readcount.regions.region import Region, RegionError, span_on
 from readcount.regions.region_list import RegionList, joined
 from readcount.source.sequences import SequenceDictionary
@@ -197,7 +198,7 @@ def read_blocks(path: Path, field: str) -> Iterator[tuple[int, str]]:
     not_text = InputError(f"{field} is not a text file. Provide a BED file.")
     try:
         with path.open("rb") as file:
-            compressed = file.read(2) == b"\x1f\x8b"
+            compressed = file.read(2) == GZIP_MAGIC
             file.seek(0)
             with gzip.open(file) if compressed else file as data:
                 encoding, errors = _encoding(data.read(2))
