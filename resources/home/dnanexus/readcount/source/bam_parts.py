@@ -202,7 +202,7 @@ def _send_first_block(stream: Stream, part: Part, pipe: int) -> None:
     within = part.begin.offset & 0xFFFF
     if within == 0 or stream.offset == part.end.offset >> 16:
         return
-    content, size = block_at(stream.peek(MAX_BLOCK_BYTES), 0)
+    content, size = block_at(stream.peek(MAX_BLOCK_BYTES), 0, stream.offset)
     if within > len(content):
         raise BlockError(stream.offset)
     write_all(pipe, stored_blocks(content[within:]))
@@ -216,7 +216,7 @@ def _send_last_blocks(stream: Stream, part: Part, pipe: int) -> None:
     first = begin & 0xFFFF if begin >> 16 == end >> 16 else 0
     last = end & 0xFFFF
     if last > first:
-        content, _ = block_at(stream.peek(MAX_BLOCK_BYTES), 0)
+        content, _ = block_at(stream.peek(MAX_BLOCK_BYTES), 0, stream.offset)
         if last > len(content):
             raise BlockError(stream.offset)
         write_all(pipe, stored_blocks(content[first:last]))
