@@ -1,14 +1,17 @@
 """The counts of any file and request equal a count of its individual SAM records."""
 
+import random
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import pysam
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from builders import Read, cram_of, write_bam
+from fuzz import bgzf
 from oracle import count_one_by_one, count_records, records_of
 from readcount.planning.costs import DOWNLOADED, Costs
 from readcount.request.filters import NO_FILTERS, Filters
@@ -107,6 +110,43 @@ def test_counts_of_any_bam_match_its_records(
     assert counts_of(alignments, request, costs) == count_records(
         records_of(path), plan.regions, selection.filters
     )
+
+
+BEFORE_END = 9 * INTERVAL
+
+
+@given(
+    length=st.sampled_from([8 * INTERVAL, 2**29, 2**30]),
+    csi=st.booleans(),
+    gaps=st.sampled_from([[INTERVAL + 1], [0, 1, 1000, INTERVAL + 1, 3 * INTERVAL]]),
+    seed=st.integers(0, 2**32),
+    ends=st.tuples(st.just(2**30) | st.integers(1, BEFORE_END), st.integers(0, BEFORE_END)),
+)
+@example(length=2**29, csi=False, gaps=[INTERVAL + 1], seed=1, ends=(2**30, 7 * INTERVAL))
+@settings(parent=examples(40))
+def test_a_span_near_the_end_of_a_sequence_is_counted_in_parts(
+    tmp_path_factory: pytest.TempPathFactory,
+    length: int,
+    csi: bool,
+    gaps: list[int],
+    seed: int,
+    ends: tuple[int, int],
+) -> None:
+    """The last bin of the second smallest size also has the records without a position."""
+    rng, first = random.Random(seed), max(0, length - BEFORE_END)
+    reads = [Read("a", first // 2, cigar=None, flag=UNMAPPED)]
+    for _ in range(200):
+        gap = rng.choice(gaps)
+        cigar = f"5M{gap}N5M" if gap else "10M"
+        reads.append(Read("a", rng.randrange(first, length - gap - 10), cigar=cigar))
+    csi = csi or length > 2**29
+    bam = write_bam(tmp_path_factory.mktemp("end"), {"a": length}, reads, csi=csi)
+    bam.write_bytes(bgzf.in_small_blocks(bam.read_bytes(), 400))
+    pysam.index(*(["-c"] if csi else []), str(bam), f"{bam}.bai")
+    start, end = (max(0, length - before) for before in sorted(ends, reverse=True))
+    alignments, request = opened(bam), ask(regions=[f"a:{start + 1}-{max(end, start + 1)}"])
+    expected = count_records(records_of(bam), planned(alignments, request).regions)
+    assert counts_of(alignments, request, COUNTED) == expected
 
 
 @given(

@@ -28,8 +28,10 @@ def span_tasks(spans: LocatedSpans, layout: Layout, sizes: Sizes) -> Iterator[Ta
         span = Span(int(columns.tids[row]), int(columns.starts[row]), int(columns.ends[row]))
         shares = sizes.shares(sizes.costs.byte * part.bytes)
         region_ids = [int(spans.region_ids[row])]
-        for piece in cut_part(part, shares, layout):
-            yield counting_task(piece, region_ids, span, Pass.INNER, sizes)
+        for begin, end in cut_part(part, shares, layout):
+            # With a record at each end that starts in the span, all between them do.
+            checked = end if end.before is not None else end._replace(after=span.tid)
+            yield counting_task(Part(begin, checked), region_ids, span, Pass.INNER, sizes)
 
 
 def _tasks_of_parts(spans: LocatedSpans, layout: Layout, sizes: Sizes) -> Iterator[Task]:

@@ -121,9 +121,13 @@ class BamParts:
             raise NotOnlySpanError
 
     def _check_end(self, edge: Edge, only: Span | None, read: Read) -> None:
-        before, _ = self._check(edge, read)
-        if only and before and before.tid == only.tid and before.start >= only.end:
-            raise NotOnlySpanError
+        """Raises NotOnlySpanError also if the record after the part starts after the span.
+
+        Then some records of the part may do so too, even if the last one is not checked.
+        """
+        for one in self._check(edge, read):
+            if only and one and one.tid == only.tid and one.start >= only.end:
+                raise NotOnlySpanError
 
     def _check(self, edge: Edge, read: Read) -> tuple[Placement | None, Placement | None]:
         """Returns the placements of the records next to an edge, where it has expectations."""
