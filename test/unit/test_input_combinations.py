@@ -1,5 +1,6 @@
 """The counts for any combination of inputs equal a count of the individual SAM records."""
 
+import subprocess
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -24,7 +25,7 @@ from readcount.source.alignments import Alignments
 from readcount.source.header import check_read_groups
 from readcount.source.sequences import SequenceDictionary
 from steps import ask, count_here, count_regions, files_of, opened
-from strategies import examples, ways_to_count
+from strategies import COUNTED, DECODED, examples, ways_to_count
 
 LENGTHS = {"chr1": 100_000, "chr2": 5_000, "HLA-A*01:01": 300, "a}b": 300, "chrM": 16_000}
 GROUPS = ("lane1", "lane2")
@@ -143,6 +144,27 @@ def test_counts_of_a_cram_match_the_records_of_its_bam_for_any_combination(
     assert counts_of(cram, regions, choice.filters, costs) == count_records(
         records, regions, choice.filters
     )
+
+
+@pytest.mark.samtools
+@pytest.mark.parametrize("costs", [COUNTED, DECODED])
+def test_a_cram_may_have_got_its_read_groups_later(tmp_path: Path, costs: Costs) -> None:
+    """If the header has no @RG line when a CRAM is written, RG is a tag like any other."""
+    reads = [Read("chr1", at, read_group=GROUPS[at % 3 == 0]) for at in range(90)]
+    before = cram_of(write_bam(tmp_path / "a.bam", LENGTHS, reads))
+    header = subprocess.check_output(["samtools", "view", "-H", str(before)], text=True)
+    (tmp_path / "header.sam").write_text(header + "\n".join([*HEADER, ""]))
+    cram = tmp_path / "b.cram"
+    with cram.open("wb") as file:
+        command = ["samtools", "reheader", str(tmp_path / "header.sam"), str(before)]
+        subprocess.run(command, stdout=file, check=True)
+    subprocess.run(["samtools", "index", str(cram)], check=True)
+    for choice in ([], [("chr1", 30, 60)]):
+        regions = regions_of(Choice(choice, [], False, False, NO_FILTERS), tmp_path)
+        filters = Filters(read_groups=("lane1",))
+        assert counts_of(opened(cram), regions, filters, costs) == count_records(
+            records_of(tmp_path / "a.bam"), regions, filters
+        )
 
 
 @pytest.mark.samtools

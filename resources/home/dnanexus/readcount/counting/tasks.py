@@ -83,7 +83,7 @@ def run_task(parts: Parts, numbered: tuple[int, Task], filters: Filters = NO_FIL
 
 
 def _count(parts: Parts, number: int, task: Task, filters: Filters) -> TaskCounts:
-    if task.only:
+    if task.only and (parts.can_count_read_groups or not filters.read_groups):
         try:
             return count_all(parts, number, task, filters)
         except NotOnlySpanError:

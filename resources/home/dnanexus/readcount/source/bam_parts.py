@@ -51,6 +51,7 @@ class BamParts:
     first: int
 
     require_order = True
+    can_count_read_groups = True
 
     def options(self, with_ends: bool, read_group: bool) -> list[str]:
         """Returns no options: all fields of a BAM record are decoded together."""

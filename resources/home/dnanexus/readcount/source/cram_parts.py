@@ -39,8 +39,10 @@ from readcount.text import shorten
 FIELDS = 0x1E
 # CIGAR, which determines where a record ends. Decoding it takes most of the time.
 FIELDS_OF_ENDS = 0x20
-# The read group without the other tags, some of which require the bases (SAM_RGAUX).
-FIELD_OF_READ_GROUP = 0x1000
+# The read group: of the record (SAM_RGAUX), or a tag like any other (SAM_AUX), as after `samtools
+# reheader` has added its @RG line. The tags MD and NM, which require the bases, are not created.
+FIELDS_OF_READ_GROUP = 0x1000 | 0x800
+_NO_MD_AND_NM = ("--input-fmt-option", "decode_md=0")
 
 
 @dataclass(frozen=True)
@@ -60,16 +62,20 @@ class CramParts:
 
     # The header of a container, or of the next one, bounds its records in any order.
     require_order = False
+    # `view -c -d RG:...` of samtools 1.17 and later does not decode tags, whatever required_fields
+    # says.
+    can_count_read_groups = False
 
     def options(self, with_ends: bool, read_group: bool) -> list[str]:
         """Returns the options that make samtools decode only the needed fields; see Parts.
 
-        samtools 1.17 and later set them for `view -c`.
+        samtools 1.17 and later set them themselves for `view -c`.
         """
         fields = FIELDS
         fields |= FIELDS_OF_ENDS if with_ends else 0
-        fields |= FIELD_OF_READ_GROUP if read_group else 0
-        return ["--input-fmt-option", f"required_fields={fields:#x}"]
+        fields |= FIELDS_OF_READ_GROUP if read_group else 0
+        more = _NO_MD_AND_NM if read_group else ()
+        return ["--input-fmt-option", f"required_fields={fields:#x}", *more]
 
     def send(self, parts: Iterable[Part], only: Span | None, pipe: int, sent: list[Extent]) -> None:
         """Writes a CRAM with the records of some parts to a pipe; see Parts."""

@@ -160,6 +160,10 @@ class Parts(Protocol):
     def require_order(self) -> bool:
         """Whether records must be in order, because those of a span may otherwise be elsewhere."""
 
+    @property
+    def can_count_read_groups(self) -> bool:
+        """Whether `samtools view -c` selects read groups correctly; else records are decoded."""
+
     def options(self, with_ends: bool, read_group: bool) -> list[str]:
         """Returns the options that make samtools decode only the needed fields of a record.
 
