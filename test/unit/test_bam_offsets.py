@@ -1,7 +1,9 @@
 """Record offsets from the index of a BAM; files that do not match their index are rejected."""
 
 import gzip
+import random
 import shutil
+from array import array
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,7 +18,13 @@ from index_entries import Bins, bins_of
 from messages import is_a_known_message
 from readcount.errors import MESSAGE_LENGTH, InputError
 from readcount.formats.bam_index import read_index
-from readcount.formats.bam_record import LAST_POSITION, last_record, record_at, record_before
+from readcount.formats.bam_record import (
+    LAST_POSITION,
+    LOOKBACK_BYTES,
+    last_record,
+    record_at,
+    record_before,
+)
 from readcount.formats.bgzf import BlockError, last_blocks, stored_blocks
 from readcount.planning.costs import Costs
 from readcount.source.bam_offsets import record_offsets
@@ -115,13 +123,13 @@ def test_the_records_before_and_after_an_offset_are_found(tmp_path: Path, size: 
 
 
 def test_the_record_that_ends_at_the_end_of_the_data_is_found() -> None:
-    def record(size: int, name: bytes = b"r") -> bytes:
+    def record(size: int, name: bytes = b"r", kind: bytes = b"Z") -> bytes:
         fields = b"".join(
             number.to_bytes(4, "little", signed=True)
             for number in (0, 5, (0x1247 << 16) + len(name) + 1, 0, 0, -1, -1, 0)
         )
-        content = fields + name + b"\0"
-        return size.to_bytes(4, "little") + content + bytes(size - len(content))
+        content = fields + name + b"\0XX" + kind
+        return size.to_bytes(4, "little") + (content + b"a" * size)[: size - 1] + b"\0"
 
     short, long = record(40), record(90)
     assert last_record(b"") is None
@@ -132,6 +140,9 @@ def test_the_record_that_ends_at_the_end_of_the_data_is_found() -> None:
     # The length of a byte array at the end is not taken for the size of a record.
     array = b"MLBC" + (50).to_bytes(4, "little") + bytes(range(50))
     assert last_record(b"x" + long[:-1] + array) is None
+    # An array of small numbers may have the fields of a record, but then no tags.
+    assert last_record(b"x" + record(90, kind=b"\1")) is None
+    assert last_record(record(90, kind=b"\1")) is None
 
 
 def test_the_complete_blocks_at_the_end_of_the_data_are_found(intact_bam: Path) -> None:
@@ -407,6 +418,31 @@ def test_damage_outside_the_span_does_not_matter(intact_bam: Path, tmp_path: Pat
     alignments = opened(bam)
     plan = planned(alignments, ask(regions=["chr1:50001-80000"]), costs=DECODED)
     assert list(count_here(alignments, plan).counts.records) == [757]
+
+
+def test_an_array_at_the_end_of_a_long_record_is_not_taken_for_a_record(tmp_path: Path) -> None:
+    """The moves of a nanopore read (mv) are zeros and ones, which have the fields of a record."""
+    header = pysam.AlignmentHeader.from_references(["chr1", "chr2"], [9_000, 9_000])
+    rng = random.Random(1)
+    bam = tmp_path / "sample.bam"
+    with pysam.AlignmentFile(str(bam), "wb", header=header) as file:
+        for contig, position in ((0, 5), (0, 7), (1, 9), (-1, -1)):
+            record = pysam.AlignedSegment(header)
+            record.query_name, record.reference_id, record.reference_start = "a", contig, position
+            record.flag = 0 if contig >= 0 else 4
+            moves = bytearray(rng.choices((0, 1), k=900_000))
+            # A size of 257 bytes up to the end, name_length 1, and all other fields 0.
+            moves[-261:-225] = bytes([1, 1, 0, 0, *bytes(8), 1, *bytes(23)])
+            moves[-225] = 0
+            record.set_tag("mv", array("b", moves))
+            file.write(record)
+    pysam.index(str(bam))
+    assert bam.stat().st_size > 4 * LOOKBACK_BYTES
+    for regions, counts in (([], [2, 1]), (["chr1:1-6", "chr2"], [1, 1])):
+        alignments = opened(bam)
+        plan = planned(alignments, ask(regions=regions))
+        alignments.check_index(plan.edges)
+        assert count_here(alignments, plan).counts.records.tolist() == counts
 
 
 def test_an_invalid_bin_number_is_rejected(intact_bam: Path, tmp_path: Path) -> None:

@@ -33,6 +33,13 @@ SIZE_BYTES, READ_NAME = 4, 36
 UNMAPPED = 0x4
 # CIGAR operations that consume the reference: M, D, N, = and X (section 1.4.6), as bits.
 CONSUME_REFERENCE = 1 << 0 | 1 << 2 | 1 << 3 | 1 << 7 | 1 << 8
+# Sizes of the values of tags, by type (section 4.2.4); htslib also knows d, a double.
+_SIZES = {
+    **dict.fromkeys((b"A", b"c", b"C"), 1),
+    **dict.fromkeys((b"s", b"S"), 2),
+    **dict.fromkeys((b"i", b"I", b"f"), 4),
+    b"d": 8,
+}
 # Bytes before a record that are read in the first attempt; each further attempt reads four times as
 # much.
 LOOKBACK_BYTES = MAX_BLOCK_BYTES
@@ -135,7 +142,8 @@ def record_near(read: Read, at: int, size: int) -> Placement | None:
         except BlockError:
             start = data.find(BLOCK_MAGIC, start + 1)
             continue
-        return _placement(content, 0) if _is_record(content, 0) else None
+        is_record = _has_fields(content, 0) and _has_tags(content, 0)
+        return _placement(content, 0) if is_record else None
     return None
 
 
@@ -178,16 +186,15 @@ def last_record(content: bytes) -> int | None:
     """Returns the offset of the record that ends at the end of content; None if none does.
 
     Blocks written by htslib begin with a record, so records can be followed from there. For other
-    programs, it is the first offset that has the fields of a record of the right size. (The size
-    has 32 bits, so a false match is very unlikely.)
+    programs, and for a record that is longer than a block, it is the first offset that has the
+    fields and tags of a record of the right size.
     """
     at, last, end = 0, None, len(content)
-    while at + READ_NAME <= end and _is_record(content, at):
+    while at < end and _has_fields(content, at):
         last = at
         at += SIZE_BYTES + int.from_bytes(content[at : at + SIZE_BYTES], "little")
-    if at == end:
-        return last
-    return next((at for at in _sized_to_end(content) if _is_record(content, at)), None)
+    found = [last] if last is not None and at == end else _sized_to_end(content)
+    return next((at for at in found if _has_fields(content, at) and _has_tags(content, at)), None)
 
 
 def _sized_to_end(content: bytes) -> Sequence[int]:
@@ -200,18 +207,45 @@ def _sized_to_end(content: bytes) -> Sequence[int]:
     return found
 
 
-def _is_record(content: bytes, at: int) -> bool:
+def _has_fields(content: bytes, at: int) -> bool:
     """Whether the bytes at an offset are valid fields of a complete record."""
     if at + READ_NAME > len(content):
         return False
-    size, tid, start, name_length, operations, _, bases = _FIELDS.unpack_from(content, at)
+    size, tid, start, name_length, _, _, bases = _FIELDS.unpack_from(content, at)
     name_end = at + READ_NAME + name_length
-    least = READ_NAME - SIZE_BYTES + name_length + 4 * operations + (bases + 1) // 2 + bases
     return bool(
         tid >= NO_SEQUENCE
         and start >= NO_POSITION
         and name_length > 0
         and bases >= 0
-        and least <= size <= len(content) - at - SIZE_BYTES
+        and _tags_at(content, at) <= at + SIZE_BYTES + size <= len(content)
         and content[name_end - 1] == 0
     )
+
+
+def _tags_at(content: bytes, at: int) -> int:
+    """Returns the offset of the tags of the record at an offset, after its fields."""
+    _, _, _, name_length, operations, _, bases = _FIELDS.unpack_from(content, at)
+    return int(at + READ_NAME + name_length + 4 * operations + (bases + 1) // 2 + bases)
+
+
+def _has_tags(content: bytes, at: int) -> bool:
+    """Whether the fields of the record at an offset are followed by valid tags up to its end.
+
+    Fields alone are not enough: a tag with an array of small numbers, such as the moves (mv) of
+    nanopore reads, has them in places. See the SAM specification, section 4.2.4.
+    """
+    end = at + SIZE_BYTES + int.from_bytes(content[at : at + SIZE_BYTES], "little")
+    at = _tags_at(content, at)
+    while at < end:
+        kind, value = content[at + 2 : at + 3], at + 3
+        if kind in _SIZES:
+            at = value + _SIZES[kind]
+        elif kind in (b"Z", b"H"):
+            at = content.find(b"\0", value, end) + 1 or end + 1
+        elif kind == b"B" and content[value : value + 1] in _SIZES:
+            number = int.from_bytes(content[value + 1 : value + 5], "little")
+            at = value + 5 + number * _SIZES[content[value : value + 1]]
+        else:
+            return False
+    return at == end
