@@ -62,8 +62,8 @@ class CramParts:
 
     # The header of a container, or of the next one, bounds its records in any order.
     require_order = False
-    # `view -c -d RG:...` of samtools 1.17 and later does not decode tags, whatever required_fields
-    # says.
+    # `view -c -d RG:...` of samtools 1.17 and later does not decode tags, even if required_fields
+    # includes them.
     can_count_read_groups = False
 
     def options(self, with_ends: bool, read_group: bool) -> list[str]:
