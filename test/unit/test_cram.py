@@ -417,3 +417,57 @@ def test_unmapped_records_beyond_the_span_of_their_container_are_counted(
     for region, number in zip(regions, expected, strict=True):
         plan = planned(alignments, ask(regions=[region]), costs=costs)
         assert list(count_here(alignments, plan).counts.records) == [number]
+
+
+MATE_REVERSE = 0x20
+
+
+def without_flag_of_mate(cram: Path) -> int:
+    """Removes MATE_REVERSE from FLAG 99 in an uncompressed CRAM; returns how often it was there.
+
+    The bit follows from the mate's record, so a writer may omit it (CRAM specification, "BF").
+    """
+    content = bytearray(cram.read_bytes())
+    container = next(one for one in read_containers(cram)[1:] if one.records)
+    length = int.from_bytes(content[container.offset : container.offset + 4], "little")
+    removed, at = 0, container.end - length
+    while at < container.end:
+        begin, kind = at, content[at + 1]
+        at += 2
+        numbers = []
+        for _ in range(3):
+            number, at = parse_itf8(bytes(content), at)
+            numbers.append(number)
+        data = bytes(content[at : at + numbers[1]])
+        # The external block of BF: 99 and 147, encoded as ITF8.
+        if kind == 4 and set(data) == {0x63, 0x80, 0x93}:
+            removed += data.count(0x63)
+            content[at : at + len(data)] = data.replace(b"\x63", bytes([99 - MATE_REVERSE]))
+        at += len(data)
+        content[at : at + 4] = zlib.crc32(content[begin:at]).to_bytes(4, "little")
+        at += 4
+    cram.write_bytes(content)
+    return removed
+
+
+@pytest.mark.parametrize("costs", [COUNTED, DECODED])
+def test_flags_of_the_mate_that_a_writer_has_omitted_are_restored(
+    tmp_path: Path, costs: Costs
+) -> None:
+    lines = ["@HD\tVN:1.6\tSO:coordinate", "@SQ\tSN:chr1\tLN:9000"]
+    for at in range(100, 2_100, 20):
+        for flag, start, mate, length in ((99, at, at + 10, 20), (147, at + 10, at, -20)):
+            fields = (f"p{at}", flag, "chr1", start, 60, "10M", "=", mate, length)
+            lines.append("\t".join([*map(str, fields), "A" * 10, "I" * 10]))
+    sam, bam = tmp_path / "a.sam", tmp_path / "a.bam"
+    sam.write_text("\n".join([*lines, ""]))
+    subprocess.run(["samtools", "view", "-b", "-o", str(bam), str(sam)], check=True)
+    cram = cram_of(bam, "version=3.0", "level=0", "no_ref=1")
+    assert without_flag_of_mate(cram) == 100
+    alignments = opened(cram)
+    for filters in ({"require_flags": "0x20"}, {"exclude_flags": "MREVERSE"}):
+        for regions, number in (([], 100), (["chr1:101-1095"], 50)):
+            request = ask(regions=regions, **filters)
+            plan = planned(alignments, request, costs=costs)
+            counts = count_here(alignments, plan, request.filters).counts
+            assert counts.records.tolist() == [number]

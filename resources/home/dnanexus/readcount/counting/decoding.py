@@ -80,7 +80,7 @@ def decoding(
             samtools error takes precedence over an error of the code reading its output.
         NotOnlySpanError: not all records start in `only`.
     """
-    options = parts.options(with_ends=task.with_ends, read_group=bool(filters.read_groups))
+    options = parts.options(task.with_ends, filters)
     options = [*_READ_IN_BLOCKS, *options, *filters.as_samtools()]
     command = [samtools_path(), "view", *what, *options, "-"]
     environment = {**os.environ, "GLIBC_TUNABLES": _KEEP_MEMORY}

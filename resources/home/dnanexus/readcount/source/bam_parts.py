@@ -19,6 +19,7 @@ from readcount.formats.bam_record import (
     tids_from,
 )
 from readcount.formats.bgzf import END_OF_FILE, MAX_BLOCK_BYTES, BlockError, block_at, stored_blocks
+from readcount.request.filters import Filters
 from readcount.source.files import IndexedFile
 from readcount.source.header import record_of
 from readcount.source.parts import Edge, Extent, NotOnlySpanError, Part, Span, Stretch
@@ -53,7 +54,7 @@ class BamParts:
     require_order = True
     can_count_read_groups = True
 
-    def options(self, with_ends: bool, read_group: bool) -> list[str]:
+    def options(self, with_ends: bool, filters: Filters) -> list[str]:
         """Returns no options: all fields of a BAM record are decoded together."""
         return []
 

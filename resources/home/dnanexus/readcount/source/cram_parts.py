@@ -21,6 +21,7 @@ from readcount.formats.cram import (
     container_at,
     read_crai,
 )
+from readcount.request.filters import Filters
 from readcount.source.files import IndexedFile, corrupt_mappings
 from readcount.source.parts import (
     EVERYWHERE,
@@ -39,6 +40,9 @@ from readcount.text import shorten
 FIELDS = 0x1E
 # CIGAR, which determines where a record ends. Decoding it takes most of the time.
 FIELDS_OF_ENDS = 0x20
+# RNEXT (SAM_RNEXT): FLAG bits of the mate that a writer has omitted, because they follow from the
+# mate's record, are only restored with it (CRAM specification, "BF").
+FIELDS_OF_FLAGS = 0x40
 # The read group: of the record (SAM_RGAUX), or a tag like any other (SAM_AUX), as after `samtools
 # reheader` has added its @RG line. The tags MD and NM, which require the bases, are not created.
 FIELDS_OF_READ_GROUP = 0x1000 | 0x800
@@ -66,15 +70,16 @@ class CramParts:
     # includes them.
     can_count_read_groups = False
 
-    def options(self, with_ends: bool, read_group: bool) -> list[str]:
+    def options(self, with_ends: bool, filters: Filters) -> list[str]:
         """Returns the options that make samtools decode only the needed fields; see Parts.
 
         samtools 1.17 and later set them themselves for `view -c`.
         """
         fields = FIELDS
         fields |= FIELDS_OF_ENDS if with_ends else 0
-        fields |= FIELDS_OF_READ_GROUP if read_group else 0
-        more = _NO_MD_AND_NM if read_group else ()
+        fields |= FIELDS_OF_FLAGS if filters.require_flags or filters.exclude_flags else 0
+        fields |= FIELDS_OF_READ_GROUP if filters.read_groups else 0
+        more = _NO_MD_AND_NM if filters.read_groups else ()
         return ["--input-fmt-option", f"required_fields={fields:#x}", *more]
 
     def send(self, parts: Iterable[Part], only: Span | None, pipe: int, sent: list[Extent]) -> None:

@@ -13,6 +13,7 @@ from readcount.columns import Ints
 from readcount.formats.bam_record import LAST_POSITION
 from readcount.formats.bam_record import NO_SEQUENCE as NO_SEQUENCE
 from readcount.formats.cram import SEVERAL as SEVERAL
+from readcount.request.filters import Filters
 from readcount.source.files import IndexedFile
 
 # A whole reference sequence as a span. A record with RNAME but no POS (pos -1) overlaps it only if
@@ -164,12 +165,12 @@ class Parts(Protocol):
     def can_count_read_groups(self) -> bool:
         """Whether `samtools view -c` selects read groups correctly; else records are decoded."""
 
-    def options(self, with_ends: bool, read_group: bool) -> list[str]:
+    def options(self, with_ends: bool, filters: Filters) -> list[str]:
         """Returns the options that make samtools decode only the needed fields of a record.
 
         Args:
             with_ends: whether the ends of records are needed.
-            read_group: whether the read group of each record is needed.
+            filters: which records to select.
         """
 
     def send(self, parts: Iterable[Part], only: Span | None, pipe: int, sent: list[Extent]) -> None:
