@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 from builders import Read, cram_of, write_bam
 from fuzz import bgzf
 from oracle import count_one_by_one, count_records, records_of
+from readcount.counting.overlaps import count_overlaps
+from readcount.formats.bam_stream import read_positions
 from readcount.planning.costs import DOWNLOADED, Costs
 from readcount.request.filters import NO_FILTERS, Filters
 from readcount.request.request import Request
@@ -110,6 +112,35 @@ def test_counts_of_any_bam_match_its_records(
     assert counts_of(alignments, request, costs) == count_records(
         records_of(path), plan.regions, selection.filters
     )
+
+
+def test_a_task_may_read_records_that_no_region_needs(tmp_path: Path) -> None:
+    """A sequence that is needed almost completely is read to its end, to check its total."""
+    length = 20 * INTERVAL
+    reads = [Read("chr1", at) for at in range(0, length - 10, 100)]
+    bam = write_bam(tmp_path, {"chr1": length}, reads)
+    bam.write_bytes(bgzf.in_small_blocks(bam.read_bytes(), 400))
+    pysam.index(str(bam))
+    alignments, request = opened(bam), ask(regions=[f"chr1:1-{17 * INTERVAL}"] * 2)
+    costs = replace(COUNTED, large_tasks_per_core=10)
+    plan = planned(alignments, request, processes=2, costs=costs)
+    assert {len(task.region_ids) for task in plan.tasks} == {0, 2}
+    expected = count_records(records_of(bam), plan.regions)
+    assert counts_of(alignments, request, costs) == expected
+
+
+def test_a_record_that_ends_beyond_the_last_position_is_not_on_the_next_sequence(
+    tmp_path: Path,
+) -> None:
+    header = pysam.AlignmentHeader.from_references(["chr1", "chr2"], [2**31 - 1, 100])
+    with pysam.AlignmentFile(str(tmp_path / "x.bam"), "wb", header=header) as file:
+        record = pysam.AlignedSegment(header)
+        record.reference_id, record.reference_start = 0, 1_000
+        record.cigartuples = [(0, 5), *[(3, 2**28 - 1)] * 17, (0, 5)]
+        file.write(record)
+    with (tmp_path / "x.bam").open("rb") as stream:
+        counts = count_overlaps(read_positions(stream), [0, 0, 1], [0, 2_000, 0], [9, 3_000, 9])
+    assert counts.tolist() == [0, 1, 0]
 
 
 BEFORE_END = 9 * INTERVAL

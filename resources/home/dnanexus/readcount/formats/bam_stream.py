@@ -14,7 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from readcount.columns import Ints
-from readcount.formats.bam_record import CONSUME_REFERENCE, READ_NAME, SIZE_BYTES, UNMAPPED
+from readcount.formats.bam_record import (
+    CONSUME_REFERENCE,
+    LAST_POSITION,
+    READ_NAME,
+    SIZE_BYTES,
+    UNMAPPED,
+)
 from readcount.formats.bgzf import (
     END_BYTES,
     HEADER_BYTES,
@@ -53,9 +59,9 @@ class Positions(NamedTuple):
     Attributes:
         tids: reference IDs; -1 for none.
         starts: first positions, 0-based.
-        ends: positions after the last. A record that covers no base, such as a placed unmapped one,
-            is treated as covering the one at its start, as in samtools (SAM specification, section
-            4.2.1).
+        ends: positions after the last, at most LAST_POSITION + 1. A record that covers no base,
+            such as a placed unmapped one, is treated as covering the one at its start, as in
+            samtools (SAM specification, section 4.2.1).
     """
 
     tids: Ints
@@ -237,7 +243,8 @@ def _positions(data: bytes | bytearray, at: Ints) -> Positions:
     if len(more):
         spans[more] = _reference_spans(int32, cigars[more], operations[more].astype(np.int64))
     starts = records["pos"].astype(np.int64)
-    return Positions(records["refID"].astype(np.int64), starts, starts + np.maximum(spans, 1))
+    ends = np.minimum(starts + np.maximum(spans, 1), LAST_POSITION + 1)
+    return Positions(records["refID"].astype(np.int64), starts, ends)
 
 
 def _reference_spans(int32: NDArray[np.int32], cigars: Ints, operations: Ints) -> Ints:

@@ -97,6 +97,9 @@ def plan_tasks(
 
 
 def _label(task: Task, regions: RegionList) -> str:
-    """Returns a description of what a task counts."""
-    first, last = (str(regions[task.region_ids[at]]) for at in (0, -1))
+    """Returns a description of what a task counts, or what it reads if no region needs it."""
+    if len(task.region_ids):
+        first, last = (str(regions[task.region_ids[at]]) for at in (0, -1))
+    else:
+        first, last = (regions.names_by_tid[task.expected[at]] for at in (0, -1))
     return first if first == last else f"{first} to {last}"
