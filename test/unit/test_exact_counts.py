@@ -114,6 +114,33 @@ def test_counts_of_any_bam_match_its_records(
     )
 
 
+@pytest.mark.samtools
+@pytest.mark.parametrize("csi", [False, True])
+def test_a_span_of_a_file_with_few_records_per_bin_is_counted_in_parts(
+    tmp_path: Path, csi: bool
+) -> None:
+    """An index merges bins of less than 64 KB, and then shows less exactly where a span ends."""
+    length, rng = 6_000_000, random.Random(5)
+    starts = sorted(rng.randrange(length - 150) for _ in range(16_000))
+    header = pysam.AlignmentHeader.from_references(["chr1"], [length])
+    bam = tmp_path / "sample.bam"
+    with pysam.AlignmentFile(str(bam), "wb", header=header) as file:
+        for start in starts:
+            record = pysam.AlignedSegment(header)
+            record.reference_id, record.reference_start = 0, start
+            record.query_name, record.cigarstring = "read", "150M"
+            record.query_sequence = "".join(rng.choices("ACGT", k=150))
+            file.write(record)
+    pysam.index(*(["-c"] if csi else []), str(bam), f"{bam}.bai")
+    alignments, costs = opened(bam), replace(DOWNLOADED, call=6e-4, call_per_sequence=0)
+    for _ in range(12):
+        first = rng.randrange(length // 3)
+        last = first + rng.randrange(length // 4, length // 2)
+        request = ask(regions=[f"chr1:{first + 1}-{last}"])
+        expected = sum(start < last and start + 150 > first for start in starts)
+        assert counts_of(alignments, request, costs) == [expected]
+
+
 def test_a_task_may_read_records_that_no_region_needs(tmp_path: Path) -> None:
     """A sequence that is needed almost completely is read to its end, to check its total."""
     length = 20 * INTERVAL
