@@ -159,7 +159,7 @@ def test_stop_leaves_no_processes_folders_or_threads(own_client: Client) -> None
     watch = own_client.dx_process("watch", job_id)
     assert watch.stdout is not None
     watch.stdout.readline()
-    assert set(threading.enumerate()) > before
+    assert set(threading.enumerate()) - before
     own_client.platform.stop()
     assert not any(map(is_running, processes))
     assert own_client.job(waiting).state == "terminated"
