@@ -3,8 +3,6 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-import numpy as np
-
 from readcount.cohort.layout import RegionColumns
 from readcount.columns import Ints, integers
 from readcount.outputs.bedgraph import placed_in_order
@@ -48,10 +46,9 @@ class Rows:
 
     def columns(self) -> RegionColumns:
         """Returns the regions as columns for the statistics."""
-        whole = np.zeros(len(self), np.bool_)
-        whole[self.regions.whole] = True
         labels, contigs = list(self.regions.labels()), list(self.regions.contigs())
-        return RegionColumns(labels, contigs, self.starts, self.ends, whole.tolist())
+        whole = self.regions.is_whole.tolist()
+        return RegionColumns(labels, contigs, self.starts, self.ends, whole)
 
     def order(self) -> Ints:
         """Returns the indexes of the placed regions, sorted by sequence, start and end."""

@@ -147,15 +147,12 @@ def regions_of(table: Table) -> tuple[RegionList, SequenceDictionary]:
     # Rows of whole sequences are labelled with the name alone.
     named = (label == names_by_tid[tid] for label, tid in zip(labels, tids, strict=True))
     is_named = np.fromiter(named, np.bool_, len(labels))
-    is_whole = is_named & (np.array(starts) == 0) & (np.array(ends) == length_of[np.array(tids)])
-    regions = RegionList(
-        names_by_tid,
-        np.array(tids),
-        np.where(is_whole, UNSET, starts),
-        np.where(is_whole, UNSET, ends),
-        labels,
+    of_tids, of_starts, of_ends = map(np.array, (tids, starts, ends))
+    is_whole = is_named & (of_starts == 0) & (of_ends == length_of[of_tids])
+    of_starts[is_whole] = of_ends[is_whole] = UNSET
+    return RegionList(names_by_tid, of_tids, of_starts, of_ends, labels), SequenceDictionary(
+        lengths
     )
-    return regions, SequenceDictionary(lengths)
 
 
 def _not_a_row(table: Table, number: int) -> InputError:

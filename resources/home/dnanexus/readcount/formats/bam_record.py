@@ -142,8 +142,7 @@ def record_near(read: Read, at: int, size: int) -> Placement | None:
         except BlockError:
             start = data.find(BLOCK_MAGIC, start + 1)
             continue
-        is_record = _has_fields(content, 0) and _has_tags(content, 0)
-        return _placement(content, 0) if is_record else None
+        return _placement(content, 0) if _is_record(content, 0) else None
     return None
 
 
@@ -194,7 +193,7 @@ def last_record(content: bytes) -> int | None:
         last = at
         at += SIZE_BYTES + int.from_bytes(content[at : at + SIZE_BYTES], "little")
     found = [last] if last is not None and at == end else _sized_to_end(content)
-    return next((at for at in found if _has_fields(content, at) and _has_tags(content, at)), None)
+    return next((at for at in found if _is_record(content, at)), None)
 
 
 def _sized_to_end(content: bytes) -> Sequence[int]:
@@ -205,6 +204,11 @@ def _sized_to_end(content: bytes) -> Sequence[int]:
     after = len(content) - SIZE_BYTES - np.arange(len(sizes), dtype=np.int64)
     found: list[int] = np.nonzero(sizes == after)[0].tolist()
     return found
+
+
+def _is_record(content: bytes, at: int) -> bool:
+    """Whether the bytes at an offset are a complete record with valid fields and tags."""
+    return _has_fields(content, at) and _has_tags(content, at)
 
 
 def _has_fields(content: bytes, at: int) -> bool:

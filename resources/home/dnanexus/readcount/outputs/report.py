@@ -6,7 +6,7 @@ only sorts and filters the table.
 
 import math
 from base64 import b64encode
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -148,8 +148,9 @@ def rows_that_fit(result: Result, most_bytes: int = MAX_TABLE_BYTES) -> list[Row
     total = result.total
     rows: list[Row] = []
     size = 0
+    starts, ends = result.counts.regions.extents(result.lengths)
     for at in np.argsort(-result.counts.records, kind="stable").tolist():
-        row = _row(at + 1, result.counts[at], result.lengths, total)
+        row = _row(at + 1, result.counts[at], int(ends[at] - starts[at]), total)
         size += ROW_BYTES + len(escape(row.name + row.position).encode())
         if size > most_bytes:
             return rows
@@ -163,11 +164,9 @@ def _unplaced(counts: RegionCounts) -> int | None:
     return int(unplaced[0]) if len(unplaced) else None
 
 
-def _row(number: int, count: RegionCount, lengths: Mapping[str, int], total: int) -> Row:
+def _row(number: int, count: RegionCount, bases: int, total: int) -> Row:
     region, records = count.region, count.records
-    length = None
-    if region.placed:
-        length = (region.end or lengths[region.contig]) - (region.start or 0)
+    length = bases if region.placed else None
     return Row(
         number=number,
         name=shorten(

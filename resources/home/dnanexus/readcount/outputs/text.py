@@ -24,8 +24,7 @@ def format_table(result: Result) -> str:
     """Returns the text of the table: tab-separated, a header, one row per region.
 
     Positions are 0-based and half-open. Unplaced records are at `*`, from 0 to 0, as in `samtools
-    idxstats`. If the counts were taken from the index, an additional last column
-    says so.
+    idxstats`. If the counts were taken from the index, an additional last column says so.
     """
     counts, regions = result.counts, result.counts.regions
     columns = map(integers, (*regions.extents(result.lengths), counts.records))

@@ -134,15 +134,16 @@ class RegionList(ColumnList[Region]):
     @cached_property
     def whole(self) -> Ints:
         """Indexes of the regions that are whole sequences or UNPLACED."""
-        return np.flatnonzero(self._is_whole)
+        return np.flatnonzero(self.is_whole)
 
     @property
     def spans(self) -> Ints:
         """Indexes of the regions that are parts of a sequence."""
-        return np.flatnonzero(~self._is_whole)
+        return np.flatnonzero(~self.is_whole)
 
     @property
-    def _is_whole(self) -> Bools:
+    def is_whole(self) -> Bools:
+        """Whether each region is a whole sequence or UNPLACED."""
         is_whole: Bools = (self.starts == UNSET) & (self.ends == UNSET)
         return is_whole
 

@@ -94,10 +94,11 @@ def _require_at_most(counts: RegionCounts, alignments: Alignments) -> None:
     regions, numbers = counts.regions, alignments.numbers
     most = np.full(len(regions.names_by_tid), np.inf)
     most[list(numbers)] = list(numbers.values())
-    for at in np.flatnonzero(counts.records > most[regions.tids])[:1].tolist():
-        region, records = regions[at], int(counts.records[at])
-        total = numbers[int(regions.tids[at])]
-        raise alignments.file.disagreement(str(region), records, total)
+    above = np.flatnonzero(counts.records > most[regions.tids])
+    if len(above):
+        first = counts[int(above[0])]
+        total = numbers[int(regions.tids[above[0]])]
+        raise alignments.file.disagreement(str(first.region), first.records, total)
 
 
 def _classify(
